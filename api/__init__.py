@@ -1,0 +1,1 @@
+"""HTTP, command line, pages, settings and wiring: the only room that knows the outside world."""

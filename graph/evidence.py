@@ -1,0 +1,111 @@
+"""Evidence: what a heuristic saw, with the witness that proves it.
+
+A piece of evidence can be checked by hand: its witness is the ordered list of the transactions
+that form the pattern. Counts and thresholds are in `facts`, in words in `reason`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from types import MappingProxyType
+from typing import Final
+
+import xxhash
+
+from graph.transaction import Entity
+
+
+class Pattern(StrEnum):
+    """What can be seen. The name is the same from Cypher to the page."""
+
+    BLOCKED = "blocked"
+    IMPOSSIBLE_TRAVEL = "impossible_travel"
+    VELOCITY = "velocity"
+    CYCLE = "cycle"
+    PING_PONG = "ping_pong"
+    MULE = "mule"
+    FAN_IN = "fan_in"
+    FAN_OUT = "fan_out"
+    SHARED_DEVICE = "shared_device"
+    SHARED_CARD = "shared_card"
+    SHARED_IP = "shared_ip"
+
+
+class Role(StrEnum):
+    """What part an entity plays in a pattern or a ring."""
+
+    VICTIM = "victim"
+    MULE = "mule"
+    CONTROLLER = "controller"
+    CASH_OUT = "cash_out"
+    SENDER = "sender"
+    RECEIVER = "receiver"
+    MEMBER = "member"
+    SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One transaction of a witness. `source` or `target` is None where money left the graph."""
+
+    transaction_id: str
+    source: Entity | None
+    target: Entity | None
+    value: int
+    timestamp: int
+
+
+_NO_FACTS: Final[Mapping[str, float]] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One pattern, its witness and how strongly it speaks.
+
+    Attributes:
+        pattern: Which pattern.
+        seen_at: Event time of the transaction that completed it.
+        members: Every entity with the role it plays, in a stable order (the first is the
+            pattern's centre: the mule, the hub, the shared device, the cycle's earliest sender).
+        hops: The witness: transactions ordered as the pattern orders them (by time, then id).
+            Identity evidence has no hops where no money moved between its members.
+        strength: How strongly it speaks for fraud, 0 to 1, by the heuristic's own documented rule.
+        reason: One sentence for the investigator.
+        facts: The figures behind the sentence (counts, shares, minutes), by name.
+        retained: Share of the money kept from the first hop to the last, where that has a meaning.
+        truncated: A bound was hit: there may be more than what is shown.
+    """
+
+    pattern: Pattern
+    seen_at: int
+    members: tuple[tuple[Entity, Role], ...]
+    hops: tuple[Hop, ...]
+    strength: float
+    reason: str
+    facts: Mapping[str, float] = field(default=_NO_FACTS)
+    retained: float | None = None
+    truncated: bool = False
+
+    @cached_property
+    def evidence_id(self) -> str:
+        """Stable id: the pattern, its centre and its witness, whatever order they were found in.
+
+        A cycle found from another starting point has the same id, because its hops are ordered by
+        time. Evidence without hops is identified by its members.
+        """
+        witness = sorted(h.transaction_id for h in self.hops) or sorted(
+            str(e) for e, _ in self.members
+        )
+        text = "\x1f".join([self.pattern, str(self.members[0][0]), *witness])
+        return xxhash.xxh3_64_hexdigest(text)
+
+    @property
+    def entities(self) -> tuple[Entity, ...]:
+        """The members without their roles."""
+        return tuple(entity for entity, _ in self.members)
+
+    @property
+    def money(self) -> int:
+        """Sum of the witness, minor units of the base currency."""
+        return sum(hop.value for hop in self.hops)

@@ -1,0 +1,1 @@
+"""The catalogue of heuristics: one file a typology family."""

@@ -1,0 +1,1 @@
+"""A seeded world of people, merchants and fraud rings that produces labelled transactions."""

@@ -1,0 +1,77 @@
+"""The verdict: the answer to one transaction."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from graph.evidence import Evidence
+from graph.rings import RingEvent
+
+
+class Decision(StrEnum):
+    """What the payment system should do."""
+
+    APPROVE = "approve"
+    STEP_UP = "step_up"
+    DECLINE = "decline"
+
+
+class Standing(StrEnum):
+    """What a reason says about the transaction: it *did* something, or it *is connected* to it."""
+
+    DID = "did"
+    CONNECTED = "connected"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why: a stable code, whether the transaction did it or is connected to it, and a sentence.
+
+    `evidence_id` and `ring_id` point at what proves it, where there is such a thing; `weight` is
+    the share of the score it explains (log-odds), comparable within one verdict only.
+    """
+
+    code: str
+    standing: Standing
+    text: str
+    weight: float
+    evidence_id: str | None = None
+    ring_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to one transaction.
+
+    Attributes:
+        transaction_id: Which transaction.
+        timestamp: Its event time.
+        admission: "accepted", "duplicate", "late" or "ahead" (see `graph.window.Status`).
+        decision: Approve, step up or decline.
+        score: Probability of fraud after the blend, 0 to 1.
+        model_score: Calibrated probability of the tabular model; None where there is none.
+        ring_score: Score of the strongest ring touched, 0 where there is none.
+        expected_cost: What the decision is expected to cost, in the policy's money unit.
+        reasons: Why, the strongest first, at most ten.
+        evidence: What this transaction completed.
+        rings: Ids of the rings it touches.
+        ring_events: What happened to rings because of it.
+        tiers: Which tiers ran, in order: "rules", "graph", "model".
+        degraded: What was missing, by name; empty when everything answered.
+        model_version: Version of the model that answered; None where there is none.
+    """
+
+    transaction_id: str
+    timestamp: int
+    admission: str
+    decision: Decision
+    score: float
+    model_score: float | None
+    ring_score: float
+    expected_cost: float
+    reasons: tuple[Reason, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    rings: tuple[str, ...] = ()
+    ring_events: tuple[RingEvent, ...] = ()
+    tiers: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
+    model_version: str | None = None
