@@ -5,7 +5,7 @@
     │   └── ...            (the codec's and the datasets' own leaves)
     ├── InvalidSetting     the configuration cannot work           CLI exit 2
     ├── Incompatible       an artefact is of another version, torn or tampered with   CLI exit 3
-    └── Unavailable        a part outside this process does not answer               HTTP 503, exit 4
+    └── Unavailable        a part outside this process does not answer              HTTP 503, exit 4
 
 Every one says which field or part, what was found, and what to do about it. Late and duplicate
 transactions are answers, not exceptions.

@@ -98,7 +98,7 @@ class Evidence:
             str(e) for e, _ in self.members
         )
         text = "\x1f".join([self.pattern, str(self.members[0][0]), *witness])
-        return xxhash.xxh3_64_hexdigest(text)
+        return xxhash.xxh3_64_hexdigest(text.encode())
 
     @property
     def entities(self) -> tuple[Entity, ...]:
