@@ -1,0 +1,316 @@
+"""What the HTTP interface says: the shapes of its answers, as OpenAPI publishes them.
+
+Scoring requests are not described here: they are decoded by `ingest.codec` straight from the bytes,
+so that an amount is exact. Verdicts are encoded without pydantic on the way out; a test checks that
+every such answer validates against `VerdictOut`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from graph.evidence import Pattern, Role
+from graph.rings import RingEventKind, RingState
+from graph.transaction import EntityKind
+from scorer.verdict import Decision, Standing
+
+Timestamp = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "description": "RFC 3339 in UTC with milliseconds.",
+            "examples": ["2026-03-01T12:04:31.250Z"],
+        }
+    ),
+]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Out(BaseModel):
+    """An answer: it never carries a field that the schema does not name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MoneyOut(_Out):
+    """An exact amount, and the same amount as a person reads it."""
+
+    minor: int = Field(description="Minor units (cents for EUR, yen for JPY).", examples=[521000])
+    currency: str = Field(description="ISO 4217 code.", examples=["EUR"])
+    text: str = Field(description="For display only.", examples=["€5,210.00"])
+
+
+class EntityOut(_Out):
+    """A typed node of the graph."""
+
+    kind: EntityKind
+    id: str = Field(examples=["u1"])
+
+
+class MemberOut(_Out):
+    """An entity and the part it plays."""
+
+    entity: EntityOut
+    role: Role
+
+
+class HopOut(_Out):
+    """One transaction of a witness; `source` or `target` is null where money left the graph."""
+
+    transaction_id: str
+    source: EntityOut | None
+    target: EntityOut | None
+    money: MoneyOut
+    timestamp: Timestamp
+
+
+class EvidenceOut(_Out):
+    """One pattern, with the ordered transactions that prove it."""
+
+    evidence_id: str
+    pattern: Pattern
+    reason: str = Field(description="One sentence for the investigator.")
+    strength: Probability
+    seen_at: Timestamp
+    members: list[MemberOut]
+    hops: list[HopOut] = Field(description="The witness, in the order of the pattern.")
+    facts: dict[str, float] = Field(description="The figures behind the sentence.")
+    retained: float | None = Field(
+        description="Share of the money kept from the first hop to the last, where it has a meaning"
+    )
+    truncated: bool = Field(description="A search bound was hit: there may be more.")
+
+
+class ReasonOut(_Out):
+    """Why: what the transaction did, or what it is only connected to."""
+
+    code: str
+    standing: Standing
+    text: str
+    weight: float = Field(description="Log-odds it explains; comparable within one verdict only.")
+    evidence_id: str | None
+    ring_id: str | None
+
+
+class VerdictOut(_Out):
+    """The answer to one transaction."""
+
+    transaction_id: str
+    timestamp: Timestamp
+    decision: Decision
+    score: Probability = Field(description="Probability of fraud after the blend.")
+    model_score: Probability | None = Field(
+        description="Calibrated probability of the tabular model; null where no model answered."
+    )
+    ring_score: Probability
+    expected_cost: float = Field(description="Of this decision, in the policy's money unit.")
+    reasons: list[ReasonOut] = Field(description="The strongest first, at most ten.")
+    evidence: list[EvidenceOut] = Field(description="What this transaction completed.")
+    rings: list[str] = Field(description="Ids of the rings it touches.")
+    tiers: list[str] = Field(description="Which tiers ran, in order.", examples=[["rules"]])
+    degraded: list[str] = Field(description="What was missing, by name.", examples=[["model"]])
+    admission: Literal["accepted", "duplicate", "late", "ahead"] = Field(
+        description="Whether the window took it, and if not, why."
+    )
+    model_version: str | None
+
+
+class RingSummary(_Out):
+    """A ring at one revision, as a list shows it."""
+
+    ring_id: str
+    revision: int
+    state: RingState
+    born_at: Timestamp
+    changed_at: Timestamp
+    score: Probability
+    money: MoneyOut = Field(description="Sum of its distinct witness transactions.")
+    member_count: int
+    patterns: list[Pattern]
+    headline: str = Field(examples=["Cycle: 4 members moved €5,210.00"])
+
+
+class RingPage(_Out):
+    """Rings in live order: the newest change first."""
+
+    rings: list[RingSummary]
+    next: str | None = Field(description="Cursor of the next page; null on the last one.")
+
+
+class NodeOut(_Out):
+    """A node of the drawing."""
+
+    id: str = Field(examples=["user:u1"])
+    kind: EntityKind
+    label: str
+    role: Role | None
+    member: bool = Field(description="A member of the ring, or only next to one.")
+
+
+class EdgeOut(_Out):
+    """An edge of the drawing: money that moved, or an identifier that is shared."""
+
+    id: str
+    source: str = Field(description="Id of a node in `nodes`.")
+    target: str
+    kind: Literal["money", "shared"]
+    money: MoneyOut | None
+    timestamp: Timestamp | None
+    witness: bool = Field(description="It is part of the ring's evidence.")
+
+
+class SubgraphOut(_Out):
+    """The bounded neighbourhood of a ring."""
+
+    nodes: list[NodeOut]
+    edges: list[EdgeOut]
+    truncated: bool = Field(description="There is more than is drawn.")
+
+
+class TimelineEntry(_Out):
+    """One thing that happened to a ring."""
+
+    at: Timestamp
+    kind: RingEventKind
+    text: str
+    revision: int
+    money: MoneyOut = Field(description="Of the ring, right after.")
+
+
+class RingDetail(RingSummary):
+    """A ring with its drawing, its evidence in words and its life so far."""
+
+    members: list[MemberOut]
+    subgraph: SubgraphOut
+    evidence: list[EvidenceOut] = Field(description="Oldest first.")
+    timeline: list[TimelineEntry] = Field(description="Oldest first.")
+    aliases: list[str] = Field(description="Ids of rings that merged into it.")
+    truncated: bool = Field(description="A bound was hit while it was built.")
+
+
+class RingEventOut(_Out):
+    """One event of the ring stream: what happened, and the ring right after."""
+
+    kind: RingEventKind
+    at: Timestamp
+    ring: RingSummary
+    added_members: list[EntityOut]
+    added_money: MoneyOut
+    added_patterns: list[Pattern]
+    merged_ring_id: str | None
+
+
+class AlertOut(_Out):
+    """A material change of a ring, told once."""
+
+    alert_id: str
+    ring_id: str
+    revision: int
+    at: Timestamp
+    headline: str
+    score: Probability
+    money: MoneyOut
+    member_count: int
+    patterns: list[Pattern]
+    policy_version: str
+
+
+class AlertPage(_Out):
+    """Alerts in the order of the log."""
+
+    alerts: list[AlertOut]
+    next: int = Field(description="Pass as `after` to read on; it does not move when nothing new.")
+
+
+class ModelOut(_Out):
+    """The model that answers, and what it was measured to do."""
+
+    loaded: bool
+    version: str | None
+    trained_at: Timestamp | None
+    feature_count: int | None
+    feature_schema: str | None = Field(description="Hash of the names and order of the features.")
+    metrics: dict[str, Any] = Field(description="As measured when it was trained.")
+    tiers: list[str]
+    degraded: list[str]
+
+
+class ParameterOut(_Out):
+    """A parameter of an investigation."""
+
+    name: str
+    type: str
+    default: Any = Field(description="A sample value that runs; null where one must be given.")
+    required: bool
+    description: str
+
+
+class InvestigationOut(_Out):
+    """A parameterised question to the graph database."""
+
+    name: str = Field(examples=["ring-of-a-user"])
+    title: str
+    question: str
+    parameters: list[ParameterOut]
+    columns: list[str]
+
+
+class InvestigationList(_Out):
+    """Every investigation that ships."""
+
+    investigations: list[InvestigationOut]
+
+
+class InvestigationResult(_Out):
+    """Rows of an investigation."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+    truncated: bool = Field(description="The row bound was hit: there is more.")
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457), with the field, what was found and what to do about it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str = Field(examples=["/docs/errors#invalid-input"])
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str
+    code: str = Field(description="Stable name of the kind of error.", examples=["invalid-input"])
+    instance: str | None = Field(default=None, description="The path that was asked for.")
+    field: str | None = Field(default=None, description="Which field of the request.")
+    value: str | None = Field(default=None, description="What was found there, shortened.")
+    remedy: str | None = Field(default=None, description="What to do about it.")
+
+
+class BatchItem(_Out):
+    """One result of a batch: a verdict or a problem, never both."""
+
+    verdict: VerdictOut | None = None
+    problem: Problem | None = None
+
+
+class BatchOut(_Out):
+    """Results in the order of the request."""
+
+    results: list[BatchItem]
+
+
+class Health(_Out):
+    """The process lives."""
+
+    status: Literal["alive"]
+    version: str
+
+
+class Readiness(_Out):
+    """Whether requests can be answered, and what is missing if not."""
+
+    ready: bool
+    missing: list[str] = Field(description="What is not there yet, in words.")
+    warnings: list[str] = Field(description="What is degraded but does not stop answers.")
+    stats: dict[str, Any] = Field(description="Figures of the engine.")
