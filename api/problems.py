@@ -1,0 +1,252 @@
+"""Errors as HTTP problems (RFC 9457): one table, read off the exceptions of the house.
+
+A route raises; this module answers. Status, title and code come from the class of the error, the
+field, value and remedy from the error itself. The leaves below are the ones only HTTP has.
+
+    InvalidInput
+    ├── InvalidParameter    a query or path parameter cannot be used         422
+    ├── InvalidBody         the body is not the JSON that was asked for      400
+    ├── BodyTooLarge        more bytes than are read                         413
+    ├── BodyTooSlow         the body did not arrive in time                  408
+    ├── WrongContentType    the body is not declared as JSON                 415
+    ├── UnknownResource     no such route, ring or investigation             404
+    └── WrongMethod         the route exists, not for this method            405
+    Unavailable
+    └── Overloaded          more waits than can be answered in time          503, Retry-After
+    InternalError           a fault of ours                                  500
+"""
+
+import logging
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from graph.errors import InvalidInput, RingfenceError, Unavailable
+
+MEDIA_TYPE: Final = "application/problem+json"
+_LONGEST_VALUE: Final = 120
+_LOG = logging.getLogger("ringfence.api")
+
+
+class InvalidParameter(InvalidInput):
+    """A query or path parameter cannot be used."""
+
+    code = "invalid-parameter"
+
+
+class InvalidBody(InvalidInput):
+    """The body is not the JSON that was asked for."""
+
+    code = "invalid-body"
+    http_status = 400
+
+
+class BodyTooLarge(InvalidInput):
+    """The body has more bytes than are read."""
+
+    code = "body-too-large"
+    http_status = 413
+
+
+class BodyTooSlow(InvalidInput):
+    """The body did not arrive in time."""
+
+    code = "body-too-slow"
+    http_status = 408
+
+
+class WrongContentType(InvalidInput):
+    """The body is not declared as JSON."""
+
+    code = "wrong-content-type"
+    http_status = 415
+
+
+class UnknownResource(InvalidInput):
+    """There is no such route, ring or investigation."""
+
+    code = "unknown-resource"
+    http_status = 404
+
+
+class WrongMethod(InvalidInput):
+    """The route exists, but not for this method."""
+
+    code = "wrong-method"
+    http_status = 405
+
+
+class Overloaded(Unavailable):
+    """More requests wait than can be answered in time; nothing was scored."""
+
+    code = "overloaded"
+
+
+class InternalError(RingfenceError):
+    """A fault of ours; the log of the server has it under the incident number."""
+
+    code = "internal-error"
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    """One row of the table: everything about an error that its class decides."""
+
+    code: str
+    title: str
+    status: int
+    exit_code: int
+    parent: str | None
+
+    @property
+    def type(self) -> str:
+        """The URI reference of RFC 9457; it resolves on the server that sent it."""
+        return f"/v1/problems/{self.code}"
+
+
+def kind_of(error: type[RingfenceError]) -> ProblemKind:
+    """The row of one class of error."""
+    parent = error.__mro__[1]
+    first_line = (error.__doc__ or error.__name__).strip().partition("\n")[0]
+    return ProblemKind(
+        code=error.code,
+        title=re.split(r"[.:;] ", first_line)[0].rstrip("."),
+        status=error.http_status,
+        exit_code=error.exit_code,
+        parent=parent.code if issubclass(parent, RingfenceError) else None,
+    )
+
+
+def kinds() -> list[ProblemKind]:
+    """The table: every error of the house that has been imported, by code.
+
+    Classes that share a code are one kind; its row is that of the most general class.
+    """
+    rows: dict[str, ProblemKind] = {}
+    for error in _descend(RingfenceError):
+        row = kind_of(error)
+        rows.setdefault(row.code, row)
+    return [rows[code] for code in sorted(rows)]
+
+
+def _descend(root: type[RingfenceError]) -> Iterator[type[RingfenceError]]:
+    yield root
+    for child in sorted(root.__subclasses__(), key=lambda error: error.__name__):
+        yield from _descend(child)
+
+
+def problem_of(error: RingfenceError, instance: str | None = None) -> dict[str, object]:
+    """The problem document of an error; members without a value are left out."""
+    kind = kind_of(type(error))
+    document: dict[str, object] = {
+        "type": kind.type,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": error.what,
+        "code": kind.code,
+    }
+    optional = {
+        "instance": instance,
+        "field": error.field,
+        "value": None if error.value is None else shorten(error.value),
+        "remedy": error.remedy,
+    }
+    document.update({name: found for name, found in optional.items() if found is not None})
+    return document
+
+
+def shorten(value: str) -> str:
+    """A value as it may be shown back: one line, without control characters, not long."""
+    cut = value if len(value) <= _LONGEST_VALUE else value[:_LONGEST_VALUE] + "…"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut)
+
+
+def respond(
+    error: RingfenceError, instance: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The HTTP answer to an error. A 503 says when to come back; a cut-off body ends the line."""
+    document = problem_of(error, instance)
+    extra = dict(headers or {})
+    if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
+        extra.setdefault("Retry-After", "1")
+    if error.http_status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT):
+        # What is left of the body is not read, so the connection cannot carry another request.
+        extra["Connection"] = "close"
+    return Response(
+        msgspec.json.encode(document),
+        status_code=error.http_status,
+        media_type=MEDIA_TYPE,
+        headers=extra,
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make every way a request can fail answer with a problem document."""
+    app.add_exception_handler(RingfenceError, _on_error)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_parameters)
+    app.add_exception_handler(Exception, _on_fault)
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RingfenceError)  # noqa: S101 - what it was registered for
+    return respond(error, shorten(request.url.path))
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it was registered for
+    path = shorten(request.url.path)
+    found: RingfenceError
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        found = WrongMethod(
+            "this route does not take that method",
+            field="method",
+            value=request.method,
+            remedy=f"Use {allowed}.",
+        )
+    elif error.status_code == HTTPStatus.NOT_FOUND:
+        found = UnknownResource(
+            "there is nothing here", field="path", value=path, remedy="See /docs for the routes."
+        )
+    else:
+        found = InvalidBody(str(error.detail), remedy="See /docs for what this route takes.")
+    return respond(found, path, error.headers)
+
+
+async def _on_parameters(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - what it was registered for
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:]) or "request"
+    found = InvalidParameter(
+        str(first["msg"]),
+        field=where,
+        value=shorten(str(first.get("input", ""))),
+        remedy="See /docs for what this parameter takes.",
+    )
+    return respond(found, shorten(request.url.path))
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    incident = secrets.token_hex(4)
+    _LOG.error(
+        "incident %s: %s %s", incident, request.method, shorten(request.url.path), exc_info=error
+    )
+    return respond(
+        InternalError(
+            "something broke on our side",
+            field="incident",
+            value=incident,
+            remedy="Report it with the incident number; the request may be sent again.",
+        ),
+        shorten(request.url.path),
+    )
