@@ -83,7 +83,7 @@ class Evidence:
     hops: tuple[Hop, ...]
     strength: float
     reason: str
-    facts: Mapping[str, float] = field(default=_NO_FACTS)
+    facts: Mapping[str, float] = field(default_factory=lambda: _NO_FACTS)
     retained: float | None = None
     truncated: bool = False
 

@@ -119,7 +119,7 @@ class Transaction:
     channel: str | None = None
     outcome: Outcome | None = None
     user_created_at: int | None = None
-    attributes: Mapping[str, object] = field(default=_NO_ATTRIBUTES)
+    attributes: Mapping[str, object] = field(default_factory=lambda: _NO_ATTRIBUTES)
 
     @property
     def moves_money(self) -> bool:

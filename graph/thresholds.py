@@ -1,0 +1,140 @@
+"""Every threshold of the heuristics, in one frozen place, each with its rationale beside it.
+
+Times are milliseconds, money ratios are plain fractions. A value that cannot work is refused when
+the configuration is made, not when the first transaction meets it.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+from graph.errors import InvalidSetting
+from graph.transaction import DAY, HOUR, MINUTE
+
+MOST_HOPS: Final = 6
+"""Longest cycle the search can hold; laundering cycles beyond six hops are rare in every public
+set, and each further hop multiplies the search."""
+
+_SHARES: Final = frozenset({"mule_passes_on", "fan_fresh_share"})
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When a pattern counts as one. The defaults are the published ones where there are any."""
+
+    # Velocity: a person checks out a few times in ten minutes; card testing and account takeover
+    # scripts pass ten without effort. Attempts count, declined or not: testers are mostly declined.
+    velocity_attempts: int = 10
+    velocity_within: int = 10 * MINUTE
+
+    # Impossible travel: airliners cruise at about 900 km/h; 1,000 leaves room for jet streams.
+    # Below 300 km the error of geolocated IPs (a carrier's gateway city) explains most jumps.
+    travel_kmh: float = 1_000.0
+    travel_km: float = 300.0
+    # One last location is about 200 bytes: 200,000 accounts stay under 50 MB.
+    travel_accounts: int = 200_000
+
+    # Cycle: three days is how long layering usually takes to come home; the window may hold less.
+    cycle_within: int = 72 * HOUR
+    cycle_hops: int = MOST_HOPS
+    # Each hop passes on what it received, less a commission of at most 30 %, or up to 5 % more
+    # (change rounded up, another currency's spread). The range is also what prunes the search.
+    cycle_ratio_least: float = 0.70
+    cycle_ratio_most: float = 1.05
+    # Edges looked at, not edges that match: a hub has thousands of edges that match nothing.
+    cycle_scan: int = 2_000
+    # Parallel transfers multiply cycles; sixteen witnesses convince anyone.
+    cycle_most: int = 16
+
+    # Mule: recruited accounts forward within the hour and keep a commission of 5 to 20 %
+    # (Europol EMMA campaigns); three senders who do not know the account are not a household.
+    mule_within: int = DAY
+    mule_passes_on: float = 0.80
+    mule_dwell: int = HOUR
+    mule_senders: int = 3
+    # An account with more payments than this each way in a day is a business, judged on the newest.
+    mule_scan: int = 256
+
+    # Fan: eight distinct counterparties a day is above the 99th percentile of personal accounts.
+    fan_within: int = DAY
+    fan_counterparties: int = 8
+    # Payrolls, landlords and clubs pay the same people again; fraud fans are mostly strangers.
+    fan_fresh_share: float = 0.50
+    fan_scan: int = 256
+
+    # Two people share a device in a couple, three or four in a family: weak until five in a week.
+    device_users: int = 3
+    farm_users: int = 5
+    farm_within: int = 7 * DAY
+    # A family card has one holder and perhaps a partner.
+    card_users: int = 3
+    # Carrier NAT, campus and airport put thousands behind one IP: it counts only for users who
+    # share a device or card with this user as well, and then three as everywhere.
+    ip_users: int = 3
+    # A link unused for a week says little about who works together today.
+    sharing_fades: int = 7 * DAY
+    sharing_scan: int = 256
+
+    # Links read to tell strangers from acquaintances, for one piece of evidence.
+    acquaintance_scan: int = 2_000
+
+    # A growing crowd is told member by member up to here, then each time it grew by a quarter.
+    told_singly: int = 32
+    # Most transactions and most members shown in one piece of evidence: what a person can check.
+    witness: int = 32
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not value > 0:
+                raise InvalidSetting(
+                    "must be greater than zero",
+                    field=field.name,
+                    value=str(value),
+                    remedy="Leave it out to take the default.",
+                )
+        for name in _SHARES:
+            if getattr(self, name) > 1:
+                raise InvalidSetting(
+                    "is a share and cannot exceed 1",
+                    field=name,
+                    value=str(getattr(self, name)),
+                    remedy="Write 80 % as 0.8.",
+                )
+        if not 2 <= self.cycle_hops <= MOST_HOPS:
+            raise InvalidSetting(
+                f"must be between 2 and {MOST_HOPS}",
+                field="cycle_hops",
+                value=str(self.cycle_hops),
+                remedy="Longer cycles are not searched; use the graph database for them.",
+            )
+        if self.cycle_ratio_least > self.cycle_ratio_most:
+            raise InvalidSetting(
+                "is above cycle_ratio_most, so no hop can match",
+                field="cycle_ratio_least",
+                value=str(self.cycle_ratio_least),
+                remedy=f"Choose at most {self.cycle_ratio_most}.",
+            )
+        if self.farm_users < self.device_users:
+            raise InvalidSetting(
+                "is below device_users",
+                field="farm_users",
+                value=str(self.farm_users),
+                remedy=f"Choose at least {self.device_users}.",
+            )
+
+
+def told_counts(first: int, singly: int, most: int) -> frozenset[int]:
+    """Sizes at which a growing crowd is worth telling again, from `first` to `most`.
+
+    Every size up to `singly`, then each time it has grown by a quarter: a hub that gains a stranger
+    with every payment is told a handful of times, not thousands.
+
+    >>> sorted(told_counts(8, 10, 30))
+    [8, 9, 10, 13, 17, 22, 28]
+    """
+    sizes = set(range(first, min(singly, most) + 1))
+    size = max(first, singly)
+    while size <= most:
+        sizes.add(size)
+        size += -(-size // 4)
+    return frozenset(sizes)

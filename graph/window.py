@@ -1,0 +1,500 @@
+"""The sliding window: a log of transactions with back-pointers, in event time.
+
+`add` answers accepted, duplicate, late or ahead, and moves the tail over what has become too old.
+The money graph (who paid whom) is the edge log; the sharing graph (who was seen with which device,
+IP, card and other party) is the link log. Both are columns for compiled kernels; everything here
+is bookkeeping around them.
+
+Where the memory cap is reached the oldest edges are given up early: `pressed` counts them and
+`cutoff` says from when on the window is whole.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, Self
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from graph import kernels
+from graph.columns import GrowingTable, PagedColumns
+from graph.entities import EntitySpace
+from graph.evidence import Hop
+from graph.kernels import NONE, PAGE_MASK, PAGE_SHIFT, EdgeLog, LinkLog
+from graph.snapshot import Snapshot, pack, unpack
+from graph.transaction import DAY, MINUTE, Entity, EntityKind, Transaction, TransactionType
+from graph.watermark import Punctuality, Watermark
+
+_VERSION: Final = 1
+
+# How deep in an account's chain a transaction may arrive: 4,096 edges of one account within the
+# lateness. Deeper ones are refused as late, so that no single add walks further.
+_DISORDER_BUDGET: Final = 4096
+# Evicting at most this many edges an add keeps the add after a long silence short.
+_EVICT_MOST: Final = 256
+_EXPIRE_MOST: Final = 8
+_LATER_MOST: Final = 256
+_LATER_BUDGET: Final = 2000
+_LATER_HOPS: Final = 5
+
+_EDGE_DTYPES: Final = (
+    np.int64, np.int64, np.int32, np.int32, np.int32, np.int32, np.int32, np.uint32, np.uint32,
+)  # fmt: skip
+_LINK_DTYPES: Final = (
+    np.int32, np.int32, np.int64, np.int64, np.int64, np.int32, np.int32, np.int32, np.uint32,
+)  # fmt: skip
+
+
+class Status(StrEnum):
+    """What became of a transaction."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    LATE = "late"
+    AHEAD = "ahead"
+
+
+class Link(NamedTuple):
+    """A user's relation to another entity before a transaction; count 0 = not seen in 30 days."""
+
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+    first: int
+    last: int
+
+
+class Admission(NamedTuple):
+    """What became of a transaction, and the dense ids of what it touches (-1 = none).
+
+    Attributes:
+        status: Accepted, duplicate, late or ahead.
+        position: Where it stands in the edge log; of the first one if it is a duplicate.
+        user: Account id of the transaction's user.
+        other: Account id of the counterparty or merchant.
+        device, ip, card: Identifier ids.
+        links: The user's relation to device, ip, card and other before this transaction.
+        disordered: Accepted beneath newer transactions of its accounts.
+    """
+
+    status: Status
+    position: int
+    user: int
+    other: int
+    device: int
+    ip: int
+    card: int
+    links: tuple[Link, Link, Link, Link]
+    disordered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WindowConfig:
+    """Sizes and spans of the window.
+
+    The caps reserve addresses, not memory: a window costs about 60 bytes a live edge.
+    """
+
+    horizon: int = DAY
+    lateness: int = 5 * MINUTE
+    retention: int = 30 * DAY  # of entities and links: the longest horizon anybody counts over
+    max_edges: int = 4_194_304
+    max_accounts: int = 1_048_576
+    max_identifiers: int = 2_097_152
+    max_links: int = 8_388_608
+
+
+class TransactionWindow:
+    """The transactions of the last `horizon`, as a graph.
+
+    Attributes:
+        watermark: Event time as far as it has come, ms.
+        tail, end: The live positions of the edge log are tail <= p < end.
+        cutoff: Edges before this time are no longer part of the window.
+        pressed: Edges given up early because the window was full.
+        counts: Transactions by status.
+    """
+
+    def __init__(self, config: WindowConfig = WindowConfig()) -> None:
+        self.config = config
+        self.accounts = EntitySpace(
+            (EntityKind.USER, EntityKind.MERCHANT), config.max_accounts, config.retention
+        )
+        self.identifiers = EntitySpace(
+            (EntityKind.DEVICE, EntityKind.IP, EntityKind.CARD),
+            config.max_identifiers,
+            config.retention,
+        )
+        self._mark = Watermark(config.lateness, ahead=config.horizon)
+        self._edge_columns = PagedColumns(_EDGE_DTYPES, config.max_edges)
+        time, value, source, target, out, in_, pred, hash_, self._text = self._edge_columns.columns
+        self.edges = EdgeLog(
+            pages=self._edge_columns.pages,
+            time=time,
+            value=value,
+            source=source,
+            target=target,
+            back_out=out,
+            back_in=in_,
+            back_pred=pred,
+            id_hash=hash_,
+            newest_out=np.zeros(config.max_accounts, np.int64),
+            newest_in=np.zeros(config.max_accounts, np.int64),
+            account_kind=self.accounts.kind,
+        )
+        self._edge_table = GrowingTable()
+        self._link_columns = PagedColumns(_LINK_DTYPES, config.max_links)
+        user, entity, first, last, appended, count, of_user, of_entity, key = (
+            self._link_columns.columns
+        )
+        self.links = LinkLog(
+            pages=self._link_columns.pages,
+            user=user,
+            entity=entity,
+            first=first,
+            last=last,
+            appended=appended,
+            count=count,
+            back_user=of_user,
+            back_entity=of_entity,
+            key_hash=key,
+            newest_of_user=np.zeros(config.max_accounts, np.int64),
+            newest_of_identifier=np.zeros(config.max_identifiers, np.int64),
+        )
+        self._link_table = GrowingTable()
+        self._texts: dict[int, bytearray] = {}
+        # Positions start at 1, so that a zeroed head is below every tail: none yet.
+        self.tail = self.end = 1
+        self.link_tail = self.link_end = 1
+        self.pressed = 0
+        self._floor = 0
+        self.counts = dict.fromkeys(Status, 0)
+        self._entities = np.full(4, NONE, np.int64)
+        self._seen = np.zeros((4, 3), np.int64)
+        self._later = np.zeros(_LATER_MOST, np.int64)
+
+    def __len__(self) -> int:
+        return self.end - self.tail
+
+    @property
+    def watermark(self) -> int:
+        """Event time as far as three transactions agree on it, ms."""
+        return self._mark.time
+
+    @property
+    def cutoff(self) -> int:
+        """Edges before this time are no longer part of the window."""
+        return max(self._mark.time - self.config.horizon, self._floor)
+
+    def add(self, tx: Transaction) -> Admission:
+        """Take a transaction into the window, once, if it is not too late.
+
+        A late or absurdly early one changes nothing but the counts: its entities are looked up,
+        not made.
+        """
+        text = tx.transaction_id.encode()
+        id_hash = xxhash.xxh32_intdigest(text)
+        first = self._find(text, id_hash)
+        if first >= 0:
+            return self._unchanged(Status.DUPLICATE, tx, first)
+        punctuality = self._mark.observe(tx.timestamp, id_hash)
+        if punctuality is Punctuality.LATE or tx.timestamp < self._floor:
+            return self._unchanged(Status.LATE, tx)
+        if punctuality is Punctuality.AHEAD:
+            return self._unchanged(Status.AHEAD, tx)
+        self._evict()
+        user, other, device, ip, card = ids = self._intern(tx)
+        disordered = self._append(tx, text, id_hash, user, other)
+        if disordered is None:
+            return self._unchanged(Status.LATE, tx)
+        self.counts[Status.ACCEPTED] += 1
+        links = self._touch(ids, tx.timestamp)
+        position = self.end - 1
+        return Admission(
+            Status.ACCEPTED, position, user, other, device, ip, card, links, disordered
+        )
+
+    def transaction_id(self, position: int) -> str:
+        """Id of a live transaction."""
+        page, text = position >> PAGE_SHIFT, self._text
+        row = int(kernels.slot(self.edges.pages, position))
+        blob = self._texts[page]
+        last = position + 1 == self.end or (position + 1) & PAGE_MASK == 0
+        stop = len(blob) if last else int(text[row + 1])
+        return blob[int(text[row]) : stop].decode()
+
+    def hop(self, position: int) -> Hop:
+        """A live edge as a step of a witness."""
+        row = int(kernels.slot(self.edges.pages, position))
+        source, target = int(self.edges.source[row]), int(self.edges.target[row])
+        return Hop(
+            transaction_id=self.transaction_id(position),
+            source=self.account(source),
+            target=self.account(target),
+            value=abs(int(self.edges.value[row])),
+            timestamp=int(self.edges.time[row]),
+        )
+
+    def account(self, id_: int) -> Entity | None:
+        """The user or merchant behind an account id; None for -1."""
+        return None if id_ < 0 else self.accounts.entity(id_)
+
+    def affected(self, position: int) -> list[int]:
+        """Later edges whose evidence a disordered edge may change, in order of time.
+
+        At most 256, looking at 2,000 edges.
+        """
+        count, _ = kernels.later_edges(
+            self.edges, self.tail, position, _LATER_HOPS, _LATER_BUDGET, self._later
+        )
+        found = [int(p) for p in self._later[:count]]
+        edges = self.edges
+        rows = {p: int(kernels.slot(edges.pages, p)) for p in found}
+        return sorted(found, key=lambda p: (edges.time[rows[p]], edges.id_hash[rows[p]]))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held for the live edges: columns, duplicate index, and the ids' text."""
+        return (
+            self._edge_columns.nbytes
+            + self._edge_table.nbytes
+            + sum(len(blob) for blob in self._texts.values())
+        )
+
+    def _find(self, text: bytes, id_hash: int) -> int:
+        """Position of the live transaction with this id, or -1."""
+        skip = 0
+        while True:
+            position = int(
+                kernels.find_edge(
+                    self.edges, self._edge_table.table, id_hash, self.tail, self.end, skip
+                )
+            )
+            if position < 0 or self.transaction_id(position).encode() == text:
+                return position
+            skip += 1
+
+    def _unchanged(self, status: Status, tx: Transaction, position: int = NONE) -> Admission:
+        self.counts[status] += 1
+        other = tx.other_party
+        device, ip, card = (
+            NONE if key is None else self.identifiers.find(kind, key)
+            for kind, key in (
+                (EntityKind.DEVICE, tx.device_id),
+                (EntityKind.IP, tx.ip_address),
+                (EntityKind.CARD, tx.card_id),
+            )
+        )
+        user = self.accounts.find(EntityKind.USER, tx.user_id)
+        ids = (
+            user,
+            NONE if other is None else self.accounts.find(other.kind, other.id),
+            device,
+            ip,
+            card,
+        )
+        kernels.read_links(
+            self.links,
+            self._link_table.table,
+            self.link_tail,
+            self.link_end,
+            self.watermark - self.config.retention,
+            user,
+            self._linked(ids),
+            self._seen,
+        )
+        return Admission(status, position, *ids, links=self._relations(), disordered=False)
+
+    def _intern(self, tx: Transaction) -> tuple[int, int, int, int, int]:
+        mark, now = self._mark.time, tx.timestamp
+        accounts, identifiers = self.accounts, self.identifiers
+        user = accounts.intern(EntityKind.USER, tx.user_id, now, mark)
+        other = device = ip = card = NONE
+        if tx.counterparty_id is not None:
+            other = accounts.intern(EntityKind.USER, tx.counterparty_id, now, mark)
+        elif tx.merchant_id is not None:
+            other = accounts.intern(EntityKind.MERCHANT, tx.merchant_id, now, mark)
+        if tx.device_id is not None:
+            device = identifiers.intern(EntityKind.DEVICE, tx.device_id, now, mark)
+        if tx.ip_address is not None:
+            ip = identifiers.intern(EntityKind.IP, tx.ip_address, now, mark)
+        if tx.card_id is not None:
+            card = identifiers.intern(EntityKind.CARD, tx.card_id, now, mark)
+        return user, other, device, ip, card
+
+    def _append(
+        self, tx: Transaction, text: bytes, id_hash: int, user: int, other: int
+    ) -> bool | None:
+        """Write the edge; says whether it was disordered, or None if it came too deep."""
+        inward = tx.type in (TransactionType.DEPOSIT, TransactionType.REFUND)
+        self._edge_columns.reach(self.end)
+        self._edge_table.make_room(1)
+        outcome = kernels.append_edge(
+            self.edges,
+            self._edge_table.table,
+            self.tail,
+            self.end,
+            tx.timestamp,
+            tx.value if tx.moves_money else -tx.value,
+            other if inward else user,
+            user if inward else other,
+            id_hash,
+            tx.timestamp >= self._mark.newest,
+            _DISORDER_BUDGET,
+        )
+        if outcome == 2:  # as append_edge documents
+            return None
+        blob = self._texts.setdefault(self.end >> PAGE_SHIFT, bytearray())
+        self._text[kernels.slot(self.edges.pages, self.end)] = len(blob)
+        blob += text
+        self.end += 1
+        return bool(outcome == 1)
+
+    def _touch(
+        self, ids: tuple[int, int, int, int, int], now: int
+    ) -> tuple[Link, Link, Link, Link]:
+        mark = self._mark.time
+        oldest = mark - self.config.retention
+        full = self.link_end - self.link_tail + _EXPIRE_MOST + 4 > self.config.max_links
+        self._link_columns.reach(self.link_end + _EXPIRE_MOST + 4)
+        self._link_table.make_room(_EXPIRE_MOST + 4)
+        table = self._link_table.table
+        self.link_tail, self.link_end = kernels.expire_links(
+            self.links, table, self.link_tail, self.link_end, oldest, mark, _EXPIRE_MOST, full
+        )
+        self._link_columns.release(self.link_tail)
+        self.link_end = kernels.touch_links(
+            self.links,
+            table,
+            self.link_tail,
+            self.link_end,
+            oldest,
+            mark,
+            ids[0],
+            self._linked(ids),
+            now,
+            self._seen,
+        )
+        return self._relations()
+
+    def _linked(self, ids: Sequence[int]) -> NDArray[np.int64]:
+        _, other, device, ip, card = ids
+        entities = self._entities
+        entities[0], entities[1], entities[2] = device, ip, card
+        entities[3] = NONE if other < 0 else -2 - other
+        return entities
+
+    def _relations(self) -> tuple[Link, Link, Link, Link]:
+        device, ip, card, other = self._seen.tolist()
+        return Link(*device), Link(*ip), Link(*card), Link(*other)
+
+    def _evict(self) -> None:
+        table = self._edge_table.table
+        if len(self) >= self.config.max_edges:
+            # Full: give up the oldest, and with it everything older that is still there.
+            row = int(kernels.slot(self.edges.pages, self.tail))
+            self._floor = max(self._floor, int(self.edges.time[row]) + 1)
+            self.pressed += 1
+            self.tail = int(
+                kernels.evict_edges(
+                    self.edges, table, self.tail, self.end, np.iinfo(np.int64).max, 1
+                )
+            )
+        row = int(kernels.slot(self.edges.pages, self.tail)) if len(self) else NONE
+        if row >= 0 and self.edges.time[row] < self.cutoff:
+            self.tail = int(
+                kernels.evict_edges(
+                    self.edges, table, self.tail, self.end, self.cutoff, _EVICT_MOST
+                )
+            )
+        for page in self._edge_columns.release(self.tail):
+            self._texts.pop(page, None)
+
+    def snapshot(self) -> bytes:
+        """The whole state; equal windows give equal bytes."""
+        arrays: dict[str, NDArray[Any]] = {}
+        rows = self._edge_columns.rows(self.tail, self.end)
+        for i, column in enumerate(self._edge_columns.columns[:-1]):
+            arrays[f"edge{i}"] = column[rows]
+        rows = self._link_columns.rows(self.link_tail, self.link_end)
+        for i, column in enumerate(self._link_columns.columns):
+            arrays[f"link{i}"] = column[rows]
+        n, m = self.accounts.size, self.identifiers.size
+        arrays["newest_out"] = self.edges.newest_out[:n]
+        arrays["newest_in"] = self.edges.newest_in[:n]
+        arrays["newest_of_user"] = self.links.newest_of_user[:n]
+        arrays["newest_of_identifier"] = self.links.newest_of_identifier[:m]
+        values: dict[str, Any] = {
+            "config": asdict(self.config),
+            "mark": self._mark.snapshot(),
+            "span": [self.tail, self.end, self.link_tail, self.link_end],
+            "pressed": self.pressed,
+            "floor": self._floor,
+            "counts": {status.value: n for status, n in self.counts.items()},
+            "ids": [self.transaction_id(p) for p in range(self.tail, self.end)],
+        }
+        for name, space in (("accounts", self.accounts), ("identifiers", self.identifiers)):
+            part = space.snapshot()
+            values[name] = part.values
+            arrays.update({f"{name}.{key}": array for key, array in part.arrays.items()})
+        return pack("window", _VERSION, Snapshot(values, arrays))
+
+    @classmethod
+    def restore(cls, data: bytes) -> Self:
+        """A window that goes on where the snapshot was taken.
+
+        Raises:
+            Incompatible: It is torn, altered, or of another version.
+        """
+        snapshot = unpack("window", _VERSION, data)
+        values, arrays = snapshot.values, snapshot.arrays
+        window = cls(WindowConfig(**values["config"]))
+        for name, space in (("accounts", window.accounts), ("identifiers", window.identifiers)):
+            space.restore(values[name], _part(arrays, name))
+        window._mark.restore(values["mark"])
+        window.tail, window.end, window.link_tail, window.link_end = values["span"]
+        window.pressed, window._floor = values["pressed"], values["floor"]
+        window.counts = {Status(name): n for name, n in values["counts"].items()}
+        for heads, array in (
+            (window.edges.newest_out, arrays["newest_out"]),
+            (window.edges.newest_in, arrays["newest_in"]),
+            (window.links.newest_of_user, arrays["newest_of_user"]),
+            (window.links.newest_of_identifier, arrays["newest_of_identifier"]),
+        ):
+            heads[: len(array)] = array
+        window._edge_columns.start_at(window.tail, window.end)
+        rows = window._edge_columns.rows(window.tail, window.end)
+        for i, column in enumerate(window._edge_columns.columns[:-1]):
+            column[rows] = arrays[f"edge{i}"]
+        for position, row, text in zip(
+            range(window.tail, window.end), rows, values["ids"], strict=True
+        ):
+            blob = window._texts.setdefault(position >> PAGE_SHIFT, bytearray())
+            window._text[row] = len(blob)
+            blob += text.encode()
+        window._link_columns.start_at(window.link_tail, window.link_end)
+        rows = window._link_columns.rows(window.link_tail, window.link_end)
+        for i, column in enumerate(window._link_columns.columns):
+            column[rows] = arrays[f"link{i}"]
+        window._edge_table = GrowingTable(window.end - window.tail)
+        kernels.index_log(
+            window.edges.pages,
+            window.edges.id_hash,
+            window._edge_table.table,
+            window.tail,
+            window.end,
+        )
+        window._link_table = GrowingTable(window.link_end - window.link_tail)
+        kernels.index_log(
+            window.links.pages,
+            window.links.key_hash,
+            window._link_table.table,
+            window.link_tail,
+            window.link_end,
+        )
+        return window
+
+
+def _part(arrays: Any, name: str) -> dict[str, NDArray[Any]]:
+    prefix = f"{name}."
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
