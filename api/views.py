@@ -1,0 +1,231 @@
+"""From the values of the core to the shapes of `api.schemas`, as plain data ready to encode.
+
+This is on the path of every scored transaction, so there is no pydantic in it; a test validates
+what it makes against the published schemas.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.rings import Alert, Ring, RingEvent, RingEventKind
+from graph.transaction import Entity
+from scorer.verdict import Reason, Verdict
+
+View = dict[str, Any]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SYMBOLS: Final = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩"}
+
+
+def timestamp(at: int) -> str:
+    """Epoch milliseconds as RFC 3339 in UTC."""
+    moment = _EPOCH + timedelta(milliseconds=at)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def entity(found: Entity) -> View:
+    """`EntityOut`."""
+    return {"kind": found.kind, "id": found.id}
+
+
+def member(found: tuple[Entity, Role]) -> View:
+    """`MemberOut`."""
+    return {"entity": entity(found[0]), "role": found[1]}
+
+
+def pattern_name(pattern: Pattern) -> str:
+    """A pattern as it stands in a sentence."""
+    return pattern.value.replace("_", "-" if pattern is Pattern.PING_PONG else " ")
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Views of one installation: money is shown in its base currency.
+
+    Attributes:
+        currency: ISO 4217 code of the base currency.
+        exponent: Its number of decimals.
+    """
+
+    currency: str
+    exponent: int
+
+    def money(self, minor: int) -> View:
+        """`MoneyOut` of an amount in the base currency."""
+        return {"minor": minor, "currency": self.currency, "text": self.money_text(minor)}
+
+    def money_text(self, minor: int) -> str:
+        """The amount as a person reads it: exact, with thousands apart."""
+        whole, part = divmod(abs(minor), 10**self.exponent)
+        digits = f"{whole:,}" + (f".{part:0{self.exponent}d}" if self.exponent else "")
+        sign = "-" if minor < 0 else ""
+        symbol = _SYMBOLS.get(self.currency, f"{self.currency} ")
+        return f"{sign}{symbol}{digits}"
+
+    def hop(self, found: Hop) -> View:
+        """`HopOut`."""
+        return {
+            "transaction_id": found.transaction_id,
+            "source": None if found.source is None else entity(found.source),
+            "target": None if found.target is None else entity(found.target),
+            "money": self.money(found.value),
+            "timestamp": timestamp(found.timestamp),
+        }
+
+    def evidence(self, found: Evidence) -> View:
+        """`EvidenceOut`."""
+        return {
+            "evidence_id": found.evidence_id,
+            "pattern": found.pattern,
+            "reason": found.reason,
+            "strength": found.strength,
+            "seen_at": timestamp(found.seen_at),
+            "members": [member(each) for each in found.members],
+            "hops": [self.hop(each) for each in found.hops],
+            "facts": dict(found.facts),
+            "retained": found.retained,
+            "truncated": found.truncated,
+        }
+
+    def verdict(self, found: Verdict) -> View:
+        """`VerdictOut`."""
+        return {
+            "transaction_id": found.transaction_id,
+            "timestamp": timestamp(found.timestamp),
+            "decision": found.decision,
+            "score": found.score,
+            "model_score": found.model_score,
+            "ring_score": found.ring_score,
+            "expected_cost": found.expected_cost,
+            "reasons": [_reason(each) for each in found.reasons],
+            "evidence": [self.evidence(each) for each in found.evidence],
+            "rings": found.rings,
+            "tiers": found.tiers,
+            "degraded": found.degraded,
+            "admission": found.admission,
+            "model_version": found.model_version,
+        }
+
+    def ring(self, found: Ring) -> View:
+        """`RingSummary`."""
+        return {
+            "ring_id": found.ring_id,
+            "revision": found.revision,
+            "state": found.state,
+            "born_at": timestamp(found.born_at),
+            "changed_at": timestamp(found.changed_at),
+            "score": found.score,
+            "money": self.money(found.money),
+            "member_count": len(found.members),
+            "patterns": found.patterns,
+            "headline": self.headline(found),
+        }
+
+    def headline(self, found: Ring) -> str:
+        """A ring in one line."""
+        seen = (
+            _listed([pattern_name(each) for each in found.patterns]) if found.patterns else "ring"
+        )
+        members = _counted(len(found.members), "member")
+        moved = f" moved {self.money_text(found.money)}" if found.money else ""
+        return f"{seen[0].upper()}{seen[1:]}: {members}{moved}"
+
+    def alert(self, found: Alert) -> View:
+        """`AlertOut`."""
+        return {
+            "alert_id": found.alert_id,
+            "ring_id": found.ring_id,
+            "revision": found.revision,
+            "at": timestamp(found.at),
+            "headline": found.headline,
+            "score": found.score,
+            "money": self.money(found.money),
+            "member_count": found.member_count,
+            "patterns": found.patterns,
+            "policy_version": found.policy_version,
+        }
+
+    def ring_event(self, found: RingEvent) -> View:
+        """`RingEventOut`."""
+        return {
+            "kind": found.kind,
+            "at": timestamp(found.at),
+            "ring": self.ring(found.ring),
+            "added_members": [entity(each) for each in found.added_members],
+            "added_money": self.money(found.added_money),
+            "added_patterns": found.added_patterns,
+            "merged_ring_id": found.merged_ring_id,
+        }
+
+    def timeline_entry(self, found: RingEvent) -> View:
+        """`TimelineEntry`."""
+        return {
+            "at": timestamp(found.at),
+            "kind": found.kind,
+            "text": self._told(found),
+            "revision": found.ring.revision,
+            "money": self.money(found.ring.money),
+        }
+
+    def _told(self, event: RingEvent) -> str:
+        if event.kind is RingEventKind.BORN:
+            return f"Born. {self.headline(event.ring)}."
+        if event.kind is RingEventKind.MERGED:
+            return f"Took in ring {event.merged_ring_id}."
+        if event.kind is RingEventKind.QUIET:
+            return "Went quiet: nothing new was seen."
+        if event.kind is RingEventKind.EXPIRED:
+            return "Expired."
+        parts = []
+        if event.added_members:
+            parts.append(f"{_counted(len(event.added_members), 'member')} joined")
+        if event.added_money:
+            parts.append(f"{self.money_text(event.added_money)} more moved")
+        if event.added_patterns:
+            parts.append(f"{_listed([pattern_name(p) for p in event.added_patterns])} seen first")
+        return f"Grew: {_listed(parts) if parts else 'more of the same was seen'}."
+
+    def subgraph(
+        self,
+        nodes: Iterable[tuple[Entity, Role | None, bool]],
+        edges: Iterable[Mapping[str, Any]],
+        *,
+        truncated: bool,
+    ) -> View:
+        """`SubgraphOut`."""
+        return {
+            "nodes": [
+                {
+                    "id": str(found),
+                    "kind": found.kind,
+                    "label": found.id,
+                    "role": role,
+                    "member": inside,
+                }
+                for found, role, inside in nodes
+            ],
+            "edges": list(edges),
+            "truncated": truncated,
+        }
+
+
+def _reason(found: Reason) -> View:
+    return {
+        "code": found.code,
+        "standing": found.standing,
+        "text": found.text,
+        "weight": found.weight,
+        "evidence_id": found.evidence_id,
+        "ring_id": found.ring_id,
+    }
