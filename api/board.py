@@ -1,0 +1,172 @@
+"""The ring board: every ring that was heard of lately, with its life, read off the log.
+
+A read model: it follows the `rings` topic from a thread of its own and never asks the engine, so
+that no page however busy takes time from scoring. What it holds is bounded; what falls off is
+what changed longest ago. After a restart it is built again from the log.
+"""
+
+import logging
+import threading
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import msgspec
+
+from api.views import Views
+from graph.errors import Incompatible, Unavailable
+from graph.evidence import Evidence
+from graph.rings import Ring, RingEvent
+from ingest.ports import Log, Topic
+from ingest.records import RingEventRecord, VerdictRecord, decode
+
+RINGS: Final = 10_000  # rings on the board
+EVENTS: Final = 100  # newest events of a ring that are kept; with RINGS, some 500 MB at the worst
+HISTORY: Final = 200_000  # newest ring events read at start
+EVIDENCE: Final = 100  # newest pieces of evidence shown of a ring
+_PAGE: Final = 1_000
+_LOG = logging.getLogger("ringfence.api.board")
+
+
+class Told(NamedTuple):
+    """One event of a ring's life: when, because of which transaction, and its `TimelineEntry`."""
+
+    at: int
+    transaction_id: str
+    entry: msgspec.Raw
+
+
+@dataclass(slots=True)
+class Entry:
+    """A ring on the board: as it stands, and its newest events."""
+
+    ring: Ring
+    life: deque[Told] = field(default_factory=lambda: deque(maxlen=EVENTS))
+
+
+class RingBoard:
+    """Rings by id and by how lately they changed. Safe to read from any thread.
+
+    Args:
+        log: The log that is followed.
+        views: How events are told.
+        poll_s: How often it is asked for news.
+    """
+
+    def __init__(self, log: Log, views: Views, *, poll_s: float = 0.1) -> None:
+        self._log = log
+        self._views = views
+        self._poll_s = poll_s
+        self._entries: OrderedDict[str, Entry] = OrderedDict()  # the newest change last
+        self._aliases: dict[str, str] = {}
+        self._guard = threading.Lock()
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._next = 0
+        self._thread: threading.Thread | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has caught up with the log once."""
+        return self._ready.is_set()
+
+    def start(self) -> None:
+        """Begin to follow the log."""
+        self._thread = threading.Thread(target=self._follow, name="ring-board", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop following; what is there can still be read."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5.0)
+
+    def live(self) -> list[Ring]:
+        """Every ring, the newest change first; rings of one moment by id."""
+        with self._guard:
+            rings = [entry.ring for entry in self._entries.values()]
+        return sorted(rings, key=lambda ring: (-ring.changed_at, ring.ring_id))
+
+    def get(self, ring_id: str) -> tuple[Ring, list[Told]] | None:
+        """A ring and its life, oldest first, by its id or by that of one merged into it."""
+        with self._guard:
+            seen = set()
+            while ring_id in self._aliases and ring_id not in seen:
+                seen.add(ring_id)
+                ring_id = self._aliases[ring_id]
+            entry = self._entries.get(ring_id)
+            return None if entry is None else (entry.ring, list(entry.life))
+
+    def evidence(self, ring: Ring, life: list[Told]) -> list[Evidence]:
+        """The evidence of a ring, oldest first: the newest `EVIDENCE` pieces its life led to.
+
+        Raises:
+            Unavailable: The log does not answer.
+        """
+        wanted = set(ring.evidence)
+        causes = list(dict.fromkeys(told.transaction_id for told in life))
+        found: dict[str, Evidence] = {}
+        records = self._log.find(Topic.VERDICTS, causes)
+        for transaction_id in causes:
+            record = records.get(transaction_id)
+            if record is None:
+                continue
+            for piece in decode(record.value, VerdictRecord).to_verdict().evidence:
+                if piece.evidence_id in wanted:
+                    found.setdefault(piece.evidence_id, piece)
+        return list(found.values())[-EVIDENCE:]
+
+    def catch_up(self) -> int:
+        """Read what is new, at most one page; the number of events read."""
+        records = self._log.read(Topic.RINGS, 0, self._next, _PAGE)
+        for record in records:
+            self._next = record.offset + 1
+            try:
+                told = decode(record.value, RingEventRecord)
+            except Incompatible as error:
+                _LOG.warning("ring event %d is not shown: %s", record.offset, error)
+                continue
+            self._apply(told.transaction_id, told.to_event())
+        return len(records)
+
+    def _follow(self) -> None:
+        while not self._stop.is_set():
+            try:
+                if self._next == 0:
+                    bounds = self._log.bounds(Topic.RINGS, 0)
+                    self._next = max(bounds.first, bounds.next - HISTORY)
+                read = self.catch_up()
+            except Unavailable as error:
+                _LOG.warning("the ring board waits for the log: %s", error)
+                self._stop.wait(1.0)
+                continue
+            if read < _PAGE:
+                self._ready.set()
+                self._stop.wait(self._poll_s)
+
+    def _apply(self, transaction_id: str, event: RingEvent) -> None:
+        ring = event.ring
+        with self._guard:
+            entry = self._entries.pop(ring.ring_id, None) or Entry(ring)
+            entry.ring = ring
+            entry.life.append(Told(event.at, transaction_id, self._told(event)))
+            self._entries[ring.ring_id] = entry
+            for alias in ring.aliases:
+                self._merge(alias, into=entry)
+            while len(self._entries) > RINGS:
+                _, gone = self._entries.popitem(last=False)
+                for alias in gone.ring.aliases:
+                    self._aliases.pop(alias, None)
+
+    def _merge(self, alias: str, into: Entry) -> None:
+        """Let an absorbed ring's id lead to its survivor, which takes over its life so far."""
+        if self._aliases.get(alias) == into.ring.ring_id:
+            return
+        self._aliases[alias] = into.ring.ring_id
+        absorbed = self._entries.pop(alias, None)
+        if absorbed is not None:
+            life = sorted([*absorbed.life, *into.life], key=lambda told: told.at)
+            into.life = deque(life, maxlen=EVENTS)
+
+    def _told(self, event: RingEvent) -> msgspec.Raw:
+        return msgspec.Raw(msgspec.json.encode(self._views.timeline_entry(event)))
