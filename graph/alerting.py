@@ -1,0 +1,69 @@
+"""When a change of a ring is news: the rule that keeps an investigator from being told twice."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import xxhash
+
+from graph.evidence import Pattern
+from graph.rings import Alert, Ring
+from graph.transaction import EntityKind
+
+_NAMES: Final = {Pattern.BLOCKED: "blocked entity", Pattern.MULE: "pass-through mule"}
+
+
+@dataclass(slots=True)
+class AlertMemory:
+    """What the last alert of a ring said."""
+
+    users: int = 0
+    money: int = 0
+    patterns: int = 0
+
+
+def alert_on(
+    ring: Ring, told: AlertMemory, *, min_score: float, money_factor: float, policy_version: str
+) -> Alert | None:
+    """An alert if the ring's change is material, else None; remembers what it says in `told`.
+
+    Material is a new user among the members, a new typology, or money that has grown by
+    `money_factor` since the last alert, in a ring that scores at least `min_score`. The id derives
+    from ring, revision and policy version, so the same change always has the same alert.
+    """
+    users = sum(1 for entity, _ in ring.members if entity.kind is EntityKind.USER)
+    material = (
+        users > told.users
+        or len(ring.patterns) > told.patterns
+        or 0 < told.money * money_factor <= ring.money
+    )
+    if not material or ring.score < min_score:
+        return None
+    told.users, told.money, told.patterns = users, ring.money, len(ring.patterns)
+    key = f"alert\x1f{ring.ring_id}\x1f{ring.revision}\x1f{policy_version}"
+    return Alert(
+        alert_id=xxhash.xxh3_64_hexdigest(key.encode()),
+        ring_id=ring.ring_id,
+        revision=ring.revision,
+        at=ring.changed_at,
+        headline=headline(ring),
+        score=ring.score,
+        money=ring.money,
+        member_count=len(ring.members),
+        patterns=ring.patterns,
+        policy_version=policy_version,
+    )
+
+
+def headline(ring: Ring) -> str:
+    """One line on what the ring is: "Cycle and shared device among 5 users, 12 transactions"."""
+    names = [_NAMES.get(p, p.replace("_", " ")) for p in ring.patterns]
+    seen = " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
+    users = sum(1 for entity, _ in ring.members if entity.kind is EntityKind.USER)
+    text = f"{seen} among {_counted(users, 'user')}"
+    if ring.transactions:
+        text += f", {_counted(len(ring.transactions), 'transaction')}"
+    return text[0].upper() + text[1:]
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -1,0 +1,493 @@
+"""The ring book: every live ring, and how evidence becomes one.
+
+Evidence joins the ring it overlaps most, weighted by risk: a shared mule counts fully, a shared
+victim little, a shared IP address not at all (a carrier's NAT joins strangers). Where it overlaps
+several, they merge and the oldest keeps its id. Matching is by weighted overlap coefficient
+
+    overlap(E, R) = sum over shared members of min(w_E, w_R) / min(sum of w_E, sum of w_R)  >= 0.3
+
+which, for two sets of members, is never below the Jaccard index that the design asks for.
+
+Cost: O(members of the evidence + members of the rings that share one); nothing at all for a
+transaction without evidence, except one look at the ring that has been still the longest.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+import msgspec
+import xxhash
+
+from graph.alerting import AlertMemory, alert_on
+from graph.evidence import Evidence, Pattern, Role
+from graph.rings import Ring, RingEvent, RingEventKind, RingState
+from graph.snapshot import Snapshot, pack, unpack
+from graph.transaction import HOUR, Entity, EntityKind, Transaction
+
+_VERSION: Final = 1
+
+# How much sharing a member in this role says about two sets being one ring.
+ROLE_WEIGHTS: Final = {
+    Role.CONTROLLER: 1.0,
+    Role.MULE: 1.0,
+    Role.CASH_OUT: 1.0,
+    Role.MEMBER: 1.0,
+    Role.SHARED: 1.0,
+    Role.SENDER: 0.5,
+    Role.RECEIVER: 0.5,
+    Role.VICTIM: 0.25,
+}
+# An entity that plays several parts is shown in the one that says most about it.
+_ROLE_RANK: Final = {
+    role: rank
+    for rank, role in enumerate(
+        (
+            Role.CONTROLLER,
+            Role.MULE,
+            Role.CASH_OUT,
+            Role.MEMBER,
+            Role.SHARED,
+            Role.SENDER,
+            Role.RECEIVER,
+            Role.VICTIM,
+        )
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RingPolicy:
+    """When a ring is told, falls quiet and ends, and how large it may get.
+
+    Attributes:
+        overlap: Evidence that overlaps a ring this much belongs to it (design: Jaccard 0.3).
+        quiet_after: A working day's pause; bursts of published mule cases last hours.
+        expire_after: The longest time span of a cycle (72 h): nothing older can still close.
+        alert_score: Below this a ring is shown but nobody is woken.
+        alert_money: Money must have grown by this factor since the last alert to be news.
+        max_members, max_transactions, max_evidence: What one ring holds; beyond, `truncated`.
+        max_rings: Live rings; beyond, the one still the longest expires early.
+        max_closed: Ended rings that can still be looked up.
+        max_events: Events remembered a ring.
+    """
+
+    overlap: float = 0.3
+    quiet_after: int = 6 * HOUR
+    expire_after: int = 72 * HOUR
+    alert_score: float = 0.5
+    alert_money: float = 1.5
+    max_members: int = 500
+    max_transactions: int = 2_000
+    max_evidence: int = 200
+    max_rings: int = 20_000
+    max_closed: int = 5_000
+    max_events: int = 100
+
+    @property
+    def version(self) -> str:
+        """Short hash of the values: part of every alert's id."""
+        return xxhash.xxh32_hexdigest(msgspec.json.encode(self))
+
+
+@dataclass(slots=True)
+class _LiveRing:
+    """A ring while it changes. `ring` is its newest frozen state."""
+
+    ring: Ring
+    members: dict[Entity, Role]
+    transactions: dict[str, tuple[int, int]]  # id -> (time, value)
+    evidence: dict[str, Evidence]  # "pattern centre" -> the newest of it
+    events: deque[RingEvent]
+    told: AlertMemory
+    truncated: bool = False
+
+
+class RingBook:
+    """Live rings, found by id or by member; evidence in, events out."""
+
+    def __init__(self, policy: RingPolicy = RingPolicy()) -> None:
+        self.policy = policy
+        self.pressed = 0
+        self._active: OrderedDict[str, _LiveRing] = OrderedDict()  # the stillest first
+        self._quiet: OrderedDict[str, _LiveRing] = OrderedDict()  # the stillest first
+        self._closed: OrderedDict[str, _LiveRing] = OrderedDict()
+        self._aliases: dict[str, str] = {}
+        self._by_member: dict[EntityKind, dict[str, set[str]]] = {kind: {} for kind in EntityKind}
+
+    def __len__(self) -> int:
+        return len(self._active) + len(self._quiet)
+
+    def get(self, ring_id: str) -> Ring | None:
+        """A ring by its id or by the id of a ring that merged into it."""
+        live = self._find(ring_id)
+        return None if live is None else live.ring
+
+    def live(self) -> Iterator[Ring]:
+        """Active and quiet rings, the one that changed last first."""
+        still_first = [*self._quiet.values(), *self._active.values()]
+        return (live.ring for live in reversed(still_first))
+
+    def evidence_of(self, ring_id: str) -> tuple[Evidence, ...]:
+        """The newest evidence of each pattern and centre, oldest first."""
+        live = self._find(ring_id)
+        return () if live is None else tuple(live.evidence.values())
+
+    def events_of(self, ring_id: str) -> tuple[RingEvent, ...]:
+        """What happened to it, oldest first."""
+        live = self._find(ring_id)
+        return () if live is None else tuple(live.events)
+
+    def touched_by(self, tx: Transaction) -> tuple[Ring, ...]:
+        """Live rings that the transaction's parties, device or card belong to, strongest first."""
+        by = self._by_member
+        found: set[str] = set()
+        found.update(by[EntityKind.USER].get(tx.user_id, ()))
+        if tx.counterparty_id is not None:
+            found.update(by[EntityKind.USER].get(tx.counterparty_id, ()))
+        if tx.device_id is not None:
+            found.update(by[EntityKind.DEVICE].get(tx.device_id, ()))
+        if tx.card_id is not None:
+            found.update(by[EntityKind.CARD].get(tx.card_id, ()))
+        if not found:
+            return ()
+        rings = [self._live(ring_id).ring for ring_id in found]
+        return tuple(sorted(rings, key=lambda ring: (-ring.score, ring.ring_id)))
+
+    def observe(self, evidence: Sequence[Evidence], watermark: int) -> list[RingEvent]:
+        """Let evidence count and time pass; returns what happened, in order."""
+        events = self._rest(watermark)
+        for piece in evidence:
+            events.extend(self._take(piece))
+        return events
+
+    def _find(self, ring_id: str) -> _LiveRing | None:
+        ring_id = self._aliases.get(ring_id, ring_id)
+        return self._active.get(ring_id) or self._quiet.get(ring_id) or self._closed.get(ring_id)
+
+    def _live(self, ring_id: str) -> _LiveRing:
+        return self._active.get(ring_id) or self._quiet[ring_id]
+
+    def _take(self, piece: Evidence) -> list[RingEvent]:
+        matched = self._matching(piece)
+        if not matched:
+            return self._bear(piece)
+        keeper, *others = sorted(matched, key=lambda live: (live.ring.born_at, live.ring.ring_id))
+        events = [self._merge(keeper, other, piece.seen_at) for other in others]
+        grew = self._grow(keeper, piece)
+        return [*events, grew] if grew else events
+
+    def _matching(self, piece: Evidence) -> list[_LiveRing]:
+        """Live rings that the evidence belongs to."""
+        candidates: set[str] = set()
+        for entity, _ in piece.members:
+            if entity.kind is not EntityKind.IP:
+                candidates |= self._by_member[entity.kind].get(entity.id, set())
+        ours = {entity: _weight(entity, role) for entity, role in piece.members}
+        total = sum(ours.values())
+        matched = []
+        for ring_id in candidates:
+            live = self._live(ring_id)
+            theirs = sum(_weight(entity, role) for entity, role in live.members.items())
+            shared = sum(
+                min(weight, _weight(entity, live.members[entity]))
+                for entity, weight in ours.items()
+                if entity in live.members
+            )
+            if shared and shared >= self.policy.overlap * min(total, theirs):
+                matched.append(live)
+        return matched
+
+    def _bear(self, piece: Evidence) -> list[RingEvent]:
+        seed = piece.hops[0].transaction_id if piece.hops else piece.evidence_id
+        ring_id = xxhash.xxh3_64_hexdigest(f"ring\x1f{seed}".encode())
+        if ring_id in self._active or ring_id in self._quiet:
+            grew = self._grow(self._live(ring_id), piece)
+            return [grew] if grew else []
+        events = []
+        if len(self) >= self.policy.max_rings:
+            self.pressed += 1
+            stillest = next(iter((self._quiet or self._active).values()))
+            events.append(self._expire(stillest, piece.seen_at))
+        ring = Ring(
+            ring_id=ring_id,
+            revision=0,
+            state=RingState.ACTIVE,
+            born_at=piece.seen_at,
+            changed_at=piece.seen_at,
+            members=(),
+            patterns=(),
+            score=0.0,
+            money=0,
+            transactions=(),
+            evidence=(),
+        )
+        live = _LiveRing(ring, {}, {}, {}, deque(maxlen=self.policy.max_events), AlertMemory())
+        self._active[ring_id] = live
+        added, _ = self._absorb(live, piece)
+        ring = self._freeze(live, piece.seen_at)
+        born = RingEvent(
+            RingEventKind.BORN,
+            piece.seen_at,
+            ring,
+            added_members=added,
+            added_money=ring.money,
+            added_patterns=ring.patterns,
+        )
+        events.append(self._tell(live, born))
+        return events
+
+    def _grow(self, live: _LiveRing, piece: Evidence) -> RingEvent | None:
+        if piece.evidence_id in live.ring.evidence:
+            return None
+        before = live.ring
+        added, changed = self._absorb(live, piece)
+        if not changed:
+            return None
+        ring = self._freeze(live, piece.seen_at)
+        event = RingEvent(
+            RingEventKind.GREW,
+            ring.changed_at,
+            ring,
+            added_members=added,
+            added_money=ring.money - before.money,
+            added_patterns=tuple(p for p in ring.patterns if p not in before.patterns),
+        )
+        return self._tell(live, event)
+
+    def _merge(self, keeper: _LiveRing, other: _LiveRing, at: int) -> RingEvent:
+        before = keeper.ring
+        added: list[Entity] = []
+        for piece in other.evidence.values():
+            added.extend(self._absorb(keeper, piece)[0])
+        gone = other.ring.ring_id
+        self._close(other, RingState.MERGED, at)
+        del self._closed[gone]
+        keeper_id = before.ring_id
+        self._aliases[gone] = keeper_id
+        for alias in other.ring.aliases:
+            self._aliases[alias] = keeper_id
+        keeper.ring = replace(before, aliases=(*before.aliases, gone, *other.ring.aliases))
+        ring = self._freeze(keeper, at)
+        event = RingEvent(
+            RingEventKind.MERGED,
+            ring.changed_at,
+            ring,
+            added_members=tuple(added),
+            added_money=ring.money - before.money,
+            added_patterns=tuple(p for p in ring.patterns if p not in before.patterns),
+            merged_ring_id=gone,
+        )
+        return self._tell(keeper, event)
+
+    def _absorb(self, live: _LiveRing, piece: Evidence) -> tuple[tuple[Entity, ...], bool]:
+        """Take evidence in; returns (members added, whether anything changed)."""
+        policy = self.policy
+        changed = False
+        added = []
+        for entity, role in piece.members:
+            known = live.members.get(entity)
+            if known is None:
+                if len(live.members) >= policy.max_members:
+                    live.truncated = True
+                    continue
+                live.members[entity] = role
+                ring_ids = self._by_member[entity.kind].setdefault(entity.id, set())
+                ring_ids.add(live.ring.ring_id)
+                added.append(entity)
+            elif _ROLE_RANK[role] < _ROLE_RANK[known]:
+                live.members[entity] = role
+                changed = True
+        for hop in piece.hops:
+            if hop.transaction_id not in live.transactions:
+                if len(live.transactions) >= policy.max_transactions:
+                    live.truncated = True
+                    continue
+                live.transactions[hop.transaction_id] = (hop.timestamp, hop.value)
+                changed = True
+        live.truncated |= piece.truncated
+        # A fan seen again with one more payer replaces the smaller fan: it contains it.
+        key = _evidence_key(piece)
+        if key not in live.evidence and len(live.evidence) >= policy.max_evidence:
+            live.truncated = True
+            return tuple(added), changed or bool(added)
+        known_piece = live.evidence.get(key)
+        if known_piece is None or known_piece.evidence_id != piece.evidence_id:
+            live.evidence[key] = piece
+            changed = True
+        return tuple(added), changed or bool(added)
+
+    def _freeze(self, live: _LiveRing, at: int) -> Ring:
+        """The ring's next revision; it moves to the end of the line of still rings."""
+        strongest: dict[Pattern, float] = {}
+        for piece in live.evidence.values():
+            strongest[piece.pattern] = max(strongest.get(piece.pattern, 0.0), piece.strength)
+        doubt = 1.0
+        for pattern in sorted(strongest):
+            doubt *= 1.0 - strongest[pattern]
+        by_time = sorted((time, id_) for id_, (time, _) in live.transactions.items())
+        ring_id = live.ring.ring_id
+        live.ring = Ring(
+            ring_id=ring_id,
+            revision=live.ring.revision + 1,
+            state=RingState.ACTIVE,
+            born_at=live.ring.born_at,
+            changed_at=max(at, live.ring.changed_at),
+            members=tuple(sorted(live.members.items())),
+            patterns=tuple(sorted(strongest)),
+            score=1.0 - doubt,
+            money=sum(value for _, value in live.transactions.values()),
+            transactions=tuple(id_ for _, id_ in by_time),
+            evidence=tuple(piece.evidence_id for piece in live.evidence.values()),
+            aliases=live.ring.aliases,
+            truncated=live.truncated,
+        )
+        self._active[ring_id] = self._quiet.pop(ring_id, live)
+        self._active.move_to_end(ring_id)
+        return live.ring
+
+    def _tell(self, live: _LiveRing, event: RingEvent) -> RingEvent:
+        """Attach an alert if the change is material, and remember the event."""
+        alert = alert_on(
+            event.ring,
+            live.told,
+            min_score=self.policy.alert_score,
+            money_factor=self.policy.alert_money,
+            policy_version=self.policy.version,
+        )
+        event = replace(event, alert=alert)
+        live.events.append(event)
+        return event
+
+    def _rest(self, watermark: int) -> list[RingEvent]:
+        """Let rings fall quiet and expire; only the stillest are looked at."""
+        events = []
+        while self._active:
+            live = next(iter(self._active.values()))
+            at = live.ring.changed_at + self.policy.quiet_after
+            if at > watermark:
+                break
+            live.ring = replace(live.ring, revision=live.ring.revision + 1, state=RingState.QUIET)
+            self._quiet[live.ring.ring_id] = self._active.pop(live.ring.ring_id)
+            events.append(RingEvent(RingEventKind.QUIET, at, live.ring))
+            live.events.append(events[-1])
+        while self._quiet:
+            live = next(iter(self._quiet.values()))
+            at = live.ring.changed_at + self.policy.expire_after
+            if at > watermark:
+                break
+            events.append(self._expire(live, at))
+        return events
+
+    def _expire(self, live: _LiveRing, at: int) -> RingEvent:
+        self._close(live, RingState.EXPIRED, at)
+        event = RingEvent(RingEventKind.EXPIRED, at, live.ring)
+        live.events.append(event)
+        return event
+
+    def _close(self, live: _LiveRing, state: RingState, at: int) -> None:
+        ring_id = live.ring.ring_id
+        live.ring = replace(live.ring, revision=live.ring.revision + 1, state=state, changed_at=at)
+        for line in (self._active, self._quiet):
+            line.pop(ring_id, None)
+        for entity in live.members:
+            ring_ids = self._by_member[entity.kind][entity.id]
+            ring_ids.discard(ring_id)
+            if not ring_ids:
+                del self._by_member[entity.kind][entity.id]
+        self._closed[ring_id] = live
+        while len(self._closed) > self.policy.max_closed:
+            forgotten, _ = self._closed.popitem(last=False)
+            self._aliases = {a: k for a, k in self._aliases.items() if k != forgotten}
+
+    def snapshot(self) -> bytes:
+        """The whole state; equal books give equal bytes."""
+        state = _Saved(
+            policy=self.policy,
+            pressed=self.pressed,
+            active=[_save(live) for live in self._active.values()],
+            quiet=[_save(live) for live in self._quiet.values()],
+            closed=[_save(live) for live in self._closed.values()],
+            aliases=sorted(self._aliases.items()),
+        )
+        return pack("rings", _VERSION, Snapshot({"state": msgspec.msgpack.encode(state)}, {}))
+
+    @classmethod
+    def restore(cls, data: bytes) -> Self:
+        """A book that goes on where the snapshot was taken.
+
+        Raises:
+            Incompatible: It is torn, altered, or of another version.
+        """
+        values = unpack("rings", _VERSION, data).values
+        state = msgspec.msgpack.decode(values["state"], type=_Saved)
+        book = cls(state.policy)
+        book.pressed = state.pressed
+        book._aliases = dict(state.aliases)
+        for line, saved in (
+            (book._active, state.active),
+            (book._quiet, state.quiet),
+            (book._closed, state.closed),
+        ):
+            for one in saved:
+                line[one.ring.ring_id] = _load(one, state.policy.max_events)
+        for line in (book._active, book._quiet):
+            for ring_id, live in line.items():
+                for entity in live.members:
+                    book._by_member[entity.kind].setdefault(entity.id, set()).add(ring_id)
+        return book
+
+
+class _SavedRing(msgspec.Struct):
+    ring: Ring
+    members: list[tuple[Entity, Role]]
+    transactions: dict[str, tuple[int, int]]
+    evidence: list[Evidence]
+    events: list[RingEvent]
+    told: AlertMemory
+    truncated: bool
+
+
+class _Saved(msgspec.Struct):
+    policy: RingPolicy
+    pressed: int
+    active: list[_SavedRing]
+    quiet: list[_SavedRing]
+    closed: list[_SavedRing]
+    aliases: list[tuple[str, str]]
+
+
+def _save(live: _LiveRing) -> _SavedRing:
+    return _SavedRing(
+        ring=live.ring,
+        members=list(live.members.items()),
+        transactions=live.transactions,
+        evidence=list(live.evidence.values()),
+        events=list(live.events),
+        told=live.told,
+        truncated=live.truncated,
+    )
+
+
+def _load(saved: _SavedRing, max_events: int) -> _LiveRing:
+    return _LiveRing(
+        ring=saved.ring,
+        members=dict(saved.members),
+        transactions=saved.transactions,
+        evidence={_evidence_key(piece): piece for piece in saved.evidence},
+        events=deque(saved.events, maxlen=max_events),
+        told=saved.told,
+        truncated=saved.truncated,
+    )
+
+
+def _evidence_key(piece: Evidence) -> str:
+    """What newer evidence replaces: the fan or mule of one centre; each cycle stands for itself."""
+    if piece.pattern in (Pattern.CYCLE, Pattern.PING_PONG):
+        return piece.evidence_id
+    return f"{piece.pattern} {piece.members[0][0]}"
+
+
+def _weight(entity: Entity, role: Role) -> float:
+    return 0.0 if entity.kind is EntityKind.IP else ROLE_WEIGHTS[role]
