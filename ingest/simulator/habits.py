@@ -1,0 +1,122 @@
+"""What people do on their own: shop, withdraw, deposit, send back what they bought."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from graph.transaction import DAY, HOUR
+from ingest.simulator.flows import DEPOSIT, PAYMENT, REFUND, WITHDRAWAL, Flows, flows
+from ingest.simulator.market import ONLINE
+from ingest.simulator.places import CATEGORY_MEDIAN, CITY_HOURS_AHEAD
+from ingest.simulator.population import HABITS, World
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+PAYMENTS_PER_DAY: Final = 1.15
+WITHDRAWALS_PER_DAY: Final = 0.13
+DEPOSITS_PER_DAY: Final = 0.10
+REFUND_SHARE: Final = 0.025
+WEEKDAY_WEIGHT: Final = np.array([0.95, 0.95, 1.0, 1.05, 1.2, 1.25, 0.8])
+SYNTHETIC_SHARE: Final = 0.5
+"""A synthetic identity keeps up half the life of a person, to look alive."""
+
+
+def lives(rng: np.random.Generator, world: World) -> list[Flows]:
+    """Payments, refunds, withdrawals and deposits of everybody, in no order."""
+    bought = _payments(rng, world)
+    return [bought, _refunds(rng, bought), _withdrawals(rng, world), _deposits(rng, world)]
+
+
+def busy_users(rng: np.random.Generator, world: World, per_day: float) -> Ints:
+    """Each person and synthetic identity as often as it does something, Poisson by activity."""
+    count = world.people + world.synthetic
+    rate = per_day * world.config.days * world.activity[:count]
+    rate[world.people :] *= SYNTHETIC_SHARE
+    return np.repeat(np.arange(count), rng.poisson(rate))
+
+
+def waking_times(rng: np.random.Generator, world: World, user: Ints) -> Ints:
+    """An instant of the simulated time for each entry, at the person's own hours."""
+    count = len(user)
+    days = int(np.ceil(world.config.days))
+    weight = WEEKDAY_WEIGHT[(world.config.start // DAY + 3 + np.arange(days)) % 7]
+    # A simulated time that ends in the middle of a day has only that part of its last day.
+    weight[-1] *= world.config.days - (days - 1)
+    total = np.concatenate([[0.0], np.cumsum(weight)])
+    day = np.searchsorted(total, rng.random(count) * total[-1], "right") - 1
+    which = rng.random(count)
+    peak = np.where(which < 0.45, world.peak[user, 0], world.peak[user, 1])
+    hour = peak + rng.standard_normal(count) * 2.1
+    anytime = which > 0.93
+    hour = np.where(anytime, 24 * rng.random(count), hour)
+    hour = (hour - CITY_HOURS_AHEAD[world.city[user]]) % 24
+    time: Ints = world.config.start + day * DAY + (hour * HOUR).astype(np.int64)
+    return time
+
+
+def purse(rng: np.random.Generator, world: World, user: Ints, median: Floats | float) -> Floats:
+    """Amounts in minor units as this person would spend them, log-normal around the median."""
+    spread = np.exp(rng.standard_normal(len(user)) * 0.55)
+    return np.asarray(median * world.affluence[user] * spread, dtype=np.float64)
+
+
+def priced(rng: np.random.Generator, amount: Floats) -> Ints:
+    """Amounts as price tags have them: many end in .99, .00 or .50."""
+    cents = np.maximum(np.round(amount), 50).astype(np.int64)
+    whole = np.maximum(cents // 100, 1) * 100
+    draw = rng.random(len(cents))
+    tags = np.where(draw < 0.22, whole - 1, np.where(draw < 0.36, whole, whole + 50))
+    return np.where(draw < 0.46, tags, cents)
+
+
+def rounded(rng: np.random.Generator, amount: Floats) -> Ints:
+    """Amounts as people send them to each other: round ones more often than not."""
+    cents = np.maximum(np.round(amount), 100).astype(np.int64)
+    draw = rng.random(len(cents))
+    unit = np.where(draw < 0.28, 1_000, np.where(draw < 0.42, 500, np.where(draw < 0.62, 100, 1)))
+    return np.maximum(cents // unit, 1) * unit
+
+
+def banknotes(amount: Ints) -> Ints:
+    """What a cash machine gives: multiples of ten, between 10 and 1,000."""
+    return np.clip(amount // 1_000 * 1_000, 1_000, 100_000)
+
+
+def _payments(rng: np.random.Generator, world: World) -> Flows:
+    user = busy_users(rng, world, PAYMENTS_PER_DAY)
+    time = waking_times(rng, world, user)
+    city, away = world.whereabouts(user, time)
+    # Returning to a few shops is Zipf-like: the favourite gets a third of the visits.
+    favourite = np.minimum((rng.pareto(0.9, len(user)) * 1.2).astype(np.int64), HABITS - 1)
+    merchant = world.habits[user, favourite]
+    wanders = (rng.random(len(user)) < 0.2) | (away & ~world.market.online[merchant])
+    aisle = np.where(rng.random(len(user)) < 0.3, ONLINE, city)
+    merchant = np.where(wanders, world.market.visited(rng, aisle), merchant)
+    median = CATEGORY_MEDIAN[world.market.category[merchant]] * world.market.price[merchant]
+    return flows(
+        time, PAYMENT, priced(rng, purse(rng, world, user, median)), user, merchant=merchant
+    )
+
+
+def _refunds(rng: np.random.Generator, bought: Flows) -> Flows:
+    back = bought.take(rng.random(len(bought)) < REFUND_SHARE)
+    time = back.time + (rng.exponential(4 * DAY, len(back))).astype(np.int64) + HOUR
+    partly = rng.random(len(back)) < 0.25
+    amount = np.where(partly, np.maximum(back.amount // 2, 1), back.amount)
+    return flows(time, REFUND, amount, back.user, merchant=back.merchant)
+
+
+def _withdrawals(rng: np.random.Generator, world: World) -> Flows:
+    user = busy_users(rng, world, WITHDRAWALS_PER_DAY)
+    amount = banknotes(purse(rng, world, user, 8_500.0).astype(np.int64))
+    return flows(waking_times(rng, world, user), WITHDRAWAL, amount, user)
+
+
+def _deposits(rng: np.random.Generator, world: World) -> Flows:
+    """Money from outside: top-ups, benefits, pay of employers who bank elsewhere."""
+    user = busy_users(rng, world, DEPOSITS_PER_DAY)
+    large = rng.random(len(user)) < 0.2
+    amount = purse(rng, world, user, np.where(large, 90_000.0, 11_000.0))
+    return flows(waking_times(rng, world, user), DEPOSIT, rounded(rng, amount), user)
