@@ -3,7 +3,7 @@
 Ring analytics, the ring model and the page work on this graph, never on the whole window.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 import networkx as nx
@@ -54,17 +54,35 @@ def neighbourhood(
                 graph.graph["truncated"] |= _collect(found, _money(window, account))
         links.extend(_shared(window, entity))
     _add_neighbours(graph, found.values(), max_nodes)
-    for hop in sorted(found.values(), key=lambda hop: (hop.timestamp, hop.transaction_id)):
-        if hop.source in graph and hop.target in graph:
+    _add_money(graph, found.values(), witness)
+    _add_links(graph, links, max_nodes)
+    return graph
+
+
+def _add_money(
+    graph: "nx.MultiDiGraph[Entity]", hops: Iterable[Hop], witness: Collection[str]
+) -> None:
+    """Add the transactions whose two ends are both in the graph, in order of time."""
+    for hop in sorted(hops, key=lambda hop: (hop.timestamp, hop.transaction_id)):
+        source, target = hop.source, hop.target
+        if source is not None and target is not None and source in graph and target in graph:
             graph.add_edge(
-                hop.source,
-                hop.target,
+                source,
+                target,
                 key=hop.transaction_id,
                 kind="money",
                 value=hop.value,
                 timestamp=hop.timestamp,
                 witness=hop.transaction_id in witness,
             )
+
+
+def _add_links(
+    graph: "nx.MultiDiGraph[Entity]",
+    links: Iterable[tuple[Entity, Entity, int, int, int]],
+    max_nodes: int,
+) -> None:
+    """Add who was seen with what; other users of a member identifier while there is room."""
     for user, identifier, first, last, count in sorted(links):
         for node in (identifier, user):
             if node not in graph and graph.number_of_nodes() < max_nodes:
@@ -75,7 +93,6 @@ def neighbourhood(
             )
         else:
             graph.graph["truncated"] = True
-    return graph
 
 
 def _collect(found: dict[str, Hop], hops: Iterator[Hop]) -> bool:
