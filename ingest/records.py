@@ -1,0 +1,239 @@
+"""What the log holds: verdicts, ring events, alerts and dead letters as versioned JSON.
+
+Every record begins with its schema ("verdict/1"); a reader that meets another one says so. Equal
+values give equal bytes: fields in the order of the class, mappings sorted by key, floats in their
+shortest exact form. Fields may be added with a default under the same version; anything else needs
+a new one.
+"""
+
+from typing import TypeVar
+
+import msgspec
+
+from graph.errors import Incompatible
+from graph.evidence import Pattern, Role
+from graph.rings import Alert, RingEvent, RingEventKind, RingState
+from graph.transaction import EntityKind
+from ingest.ports import Topic
+from scorer.verdict import Decision, Standing, Verdict
+
+
+class EntityRecord(msgspec.Struct, frozen=True):
+    """A typed node."""
+
+    kind: EntityKind
+    id: str
+
+
+class HopRecord(msgspec.Struct, frozen=True):
+    """One transaction of a witness; null where the money left the graph."""
+
+    transaction_id: str
+    source: EntityRecord | None
+    target: EntityRecord | None
+    value: int
+    timestamp: int
+
+
+class EvidenceRecord(msgspec.Struct, frozen=True):
+    """One pattern with its witness, under its stable id."""
+
+    evidence_id: str
+    pattern: Pattern
+    seen_at: int
+    members: tuple[tuple[EntityRecord, Role], ...]
+    hops: tuple[HopRecord, ...]
+    strength: float
+    reason: str
+    facts: dict[str, float]
+    retained: float | None
+    truncated: bool
+
+
+class AlertFields(msgspec.Struct, frozen=True):
+    """An alert inside the ring event that raised it."""
+
+    alert_id: str
+    ring_id: str
+    revision: int
+    at: int
+    headline: str
+    score: float
+    money: int
+    member_count: int
+    patterns: tuple[Pattern, ...]
+    policy_version: str
+
+
+class RingFields(msgspec.Struct, frozen=True):
+    """A ring as it stood right after an event."""
+
+    ring_id: str
+    revision: int
+    state: RingState
+    born_at: int
+    changed_at: int
+    members: tuple[tuple[EntityRecord, Role], ...]
+    patterns: tuple[Pattern, ...]
+    score: float
+    money: int
+    transactions: tuple[str, ...]
+    evidence: tuple[str, ...]
+    aliases: tuple[str, ...]
+    truncated: bool
+
+
+class RingEventFields(msgspec.Struct, frozen=True):
+    """A ring event inside the verdict of the transaction that caused it."""
+
+    kind: RingEventKind
+    at: int
+    ring: RingFields
+    added_members: tuple[EntityRecord, ...]
+    added_money: int
+    added_patterns: tuple[Pattern, ...]
+    merged_ring_id: str | None
+    alert: AlertFields | None
+
+
+class ReasonRecord(msgspec.Struct, frozen=True):
+    """Why."""
+
+    code: str
+    standing: Standing
+    text: str
+    weight: float
+    evidence_id: str | None
+    ring_id: str | None
+
+
+class VerdictFields(msgspec.Struct, frozen=True):
+    """The verdict, as `scorer.verdict.Verdict` documents it."""
+
+    transaction_id: str
+    timestamp: int
+    admission: str
+    decision: Decision
+    score: float
+    model_score: float | None
+    ring_score: float
+    expected_cost: float
+    reasons: tuple[ReasonRecord, ...]
+    evidence: tuple[EvidenceRecord, ...]
+    rings: tuple[str, ...]
+    ring_events: tuple[RingEventFields, ...]
+    tiers: tuple[str, ...]
+    degraded: tuple[str, ...]
+    model_version: str | None
+
+
+class VerdictRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="verdict/1"):
+    """A verdict and the (partition, offset) in `transactions` of the input it answers."""
+
+    partition: int
+    offset: int
+    verdict: VerdictFields
+
+    def to_verdict(self) -> Verdict:
+        """The verdict as the core knows it."""
+        return msgspec.convert(self.verdict, Verdict, from_attributes=True)
+
+
+class _Subject(msgspec.Struct, frozen=True):
+    transaction_id: str
+
+
+class VerdictHeader(msgspec.Struct, frozen=True, tag_field="schema", tag="verdict/1"):
+    """The part of a verdict record that says what it answers: cheap to read, for recovery."""
+
+    partition: int
+    offset: int
+    verdict: _Subject
+
+
+class RingEventRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="ring-event/1"):
+    """What happened to a ring, and the transaction that caused it."""
+
+    transaction_id: str
+    event: RingEventFields
+
+    def to_event(self) -> RingEvent:
+        """The event as the core knows it."""
+        return msgspec.convert(self.event, RingEvent, from_attributes=True)
+
+
+class AlertRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="alert/1"):
+    """An alert, and the transaction that caused it."""
+
+    transaction_id: str
+    alert: AlertFields
+
+    def to_alert(self) -> Alert:
+        """The alert as the core knows it."""
+        return msgspec.convert(self.alert, Alert, from_attributes=True)
+
+
+class DeadLetterRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="dead-letter/1"):
+    """What could not be processed: where it stands, why, and its bytes as they came.
+
+    Attributes:
+        consumer: Who could not process it.
+        topic: Where it came from.
+        partition: Partition there.
+        offset: Offset there.
+        code: Stable code of the error (see `graph.errors`).
+        reason: The error in words: field, value and remedy.
+        raw: The bytes as they came, base64 on the wire.
+    """
+
+    consumer: str
+    topic: Topic
+    partition: int
+    offset: int
+    code: str
+    reason: str
+    raw: bytes
+
+
+AnyRecord = VerdictRecord | RingEventRecord | AlertRecord | DeadLetterRecord | VerdictHeader
+R = TypeVar("R", bound=AnyRecord)
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def verdict_fields(verdict: Verdict) -> VerdictFields:
+    """A verdict of the core in the form of the wire."""
+    return msgspec.convert(verdict, VerdictFields, from_attributes=True)
+
+
+def ring_event_record(transaction_id: str, event: RingEvent) -> RingEventRecord:
+    """A ring event of the core in the form of the wire."""
+    fields = msgspec.convert(event, RingEventFields, from_attributes=True)
+    return RingEventRecord(transaction_id, fields)
+
+
+def alert_record(transaction_id: str, alert: Alert) -> AlertRecord:
+    """An alert of the core in the form of the wire."""
+    return AlertRecord(transaction_id, msgspec.convert(alert, AlertFields, from_attributes=True))
+
+
+def encode(record: AnyRecord) -> bytes:
+    """JSON; equal records give equal bytes."""
+    return _ENCODER.encode(record)
+
+
+def decode(data: bytes, kind: type[R]) -> R:
+    """Read one record of this kind.
+
+    Raises:
+        Incompatible: It is of another schema or version, or torn.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Incompatible(
+            f"the log holds a record that is not a {kind.__name__}: {error}",
+            field="record",
+            value=data[:80].decode("utf-8", "replace"),
+            remedy="Read this log with the version of Ringfence that wrote it, or start a new one.",
+        ) from error
