@@ -1,18 +1,17 @@
-"""The booster: XGBoost in training, a compiled walk over its trees in serving.
+"""The booster: a compiled walk over the trees that XGBoost grew.
 
 The model is whatever XGBoost saved as JSON; nothing else about it is stored. A row is float32 with
-NaN for what is not known, which every split knows how to send on.
+NaN for what is not known, which every split knows how to send on. Growing the trees is
+`scorer.fitting`'s: serving needs neither XGBoost nor scikit-learn.
 """
 
-import math
 from dataclasses import dataclass
-from typing import Any, Final
 
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
 
-from graph.errors import Incompatible, InvalidSetting
+from graph.errors import Incompatible
+from scorer.odds import sigmoid
 from scorer.trees import (
     Forest,
     contributions_of_row,
@@ -20,36 +19,6 @@ from scorer.trees import (
     margins_of_rows,
     read_forest,
 )
-
-THREADS: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class BoosterSettings:
-    """How the trees are grown.
-
-    Attributes:
-        rounds: Trees at most; early stopping usually ends sooner.
-        patience: Rounds without a better average precision on the later slice before it stops.
-        depth: Splits from root to leaf at most.
-        learning_rate: Share of each tree's answer that is kept.
-        min_child_weight: Hessian a leaf must hold: keeps leaves from naming single frauds.
-        row_share: Rows each tree sees.
-        feature_share: Features each tree sees.
-        l2: Ridge on leaf values.
-        positive_weight: Weight of a fraud against a legitimate row. 1 keeps the probabilities at
-            the natural rate; calibration then has little to undo.
-    """
-
-    rounds: int = 400
-    patience: int = 40
-    depth: int = 6
-    learning_rate: float = 0.05
-    min_child_weight: float = 2.0
-    row_share: float = 0.8
-    feature_share: float = 0.6
-    l2: float = 2.0
-    positive_weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,81 +110,3 @@ class Booster:
             forest.nodes, forest.means, forest.roots, forest.depth, row, out
         )
         return out, float(forest.base) + start
-
-
-def sigmoid(margin: float) -> float:
-    """Probability of a log-odds, without overflow at either end."""
-    if margin >= 0:
-        return 1.0 / (1.0 + math.exp(-margin))
-    grown = math.exp(margin)
-    return grown / (1.0 + grown)
-
-
-def log_odds(probability: float) -> float:
-    """Log-odds of a probability strictly between 0 and 1."""
-    return math.log(probability / (1.0 - probability))
-
-
-def fit_booster(
-    rows: NDArray[np.float32],
-    fraud: NDArray[np.bool_],
-    later_rows: NDArray[np.float32],
-    later_fraud: NDArray[np.bool_],
-    names: tuple[str, ...],
-    settings: BoosterSettings,
-    seed: int,
-) -> Booster:
-    """Grow trees on `rows`, stop early by average precision on the later slice.
-
-    Equal input and seed give equal trees: histograms are built by a fixed number of threads.
-
-    Args:
-        rows: float32 [R, F], NaN for the unknown.
-        fraud: bool [R].
-        later_rows: float32 [S, F], later than `rows`.
-        later_fraud: bool [S].
-        names: Feature names, in column order.
-        settings: How the trees are grown.
-        seed: Seed of the row and feature sampling.
-
-    Raises:
-        InvalidSetting: One of the slices does not hold both classes, so nothing can be learned.
-    """
-    for name, labels in (("training slice", fraud), ("later slice", later_fraud)):
-        if labels.all() or not labels.any():
-            raise InvalidSetting(
-                "learning needs fraud and legitimate transactions in every slice",
-                field=name,
-                value=f"{int(labels.sum())} frauds of {len(labels)} labelled",
-                remedy="Give a longer history, or move the dates of the split.",
-            )
-    parameters: dict[str, Any] = {
-        "objective": "binary:logistic",
-        "eval_metric": "aucpr",
-        "tree_method": "hist",
-        "nthread": THREADS,
-        "seed": seed,
-        "max_depth": settings.depth,
-        "eta": settings.learning_rate,
-        "min_child_weight": settings.min_child_weight,
-        "subsample": settings.row_share,
-        "colsample_bytree": settings.feature_share,
-        "lambda": settings.l2,
-        "scale_pos_weight": settings.positive_weight,
-        "base_score": float(fraud.mean()),
-    }
-    learned = xgboost.QuantileDMatrix(rows, label=fraud, feature_names=list(names))
-    later = xgboost.QuantileDMatrix(
-        later_rows, label=later_fraud, feature_names=list(names), ref=learned
-    )
-    grown = xgboost.train(
-        parameters,
-        learned,
-        num_boost_round=settings.rounds,
-        evals=[(later, "later")],
-        early_stopping_rounds=settings.patience,
-        verbose_eval=False,
-    )
-    kept = grown[: grown.best_iteration + 1]
-    kept.set_attr(best_score=None, best_iteration=None)
-    return Booster.from_json(bytes(kept.save_raw("json")), names)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graph.errors import Incompatible, InvalidSetting
-from scorer.booster import Booster, BoosterSettings, fit_booster
+from scorer.booster import Booster
+from scorer.fitting import BoosterSettings, fit_booster
 
 EXTREMES = np.array(
     [np.nan, 0.0, -0.0, np.inf, -np.inf, 3.4e38, -3.4e38, 1e-45, 1.1754944e-38], dtype=np.float32

@@ -1,0 +1,180 @@
+"""Fitting: what is learned from past rows, and all that needs XGBoost and scikit-learn.
+
+Trees grow on the oldest slice; when to stop, what a margin means (calibration) and how much rings
+and evidence add (blend) are learned on a later one, at the natural rate of fraud.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import xgboost
+from numpy.typing import NDArray
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from graph.errors import InvalidSetting
+from scorer.booster import Booster
+from scorer.calibration import Calibration, Isotonic, Platt
+
+THREADS: Final = 2
+ISOTONIC_FROM: Final = 1_000
+"""Positives from which isotonic regression is used; below it, its steps follow the noise."""
+_SLOPE_AT_LEAST: Final = 0.05
+_SMALLEST_STEP: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class BoosterSettings:
+    """How the trees are grown.
+
+    Attributes:
+        rounds: Trees at most; early stopping usually ends sooner.
+        patience: Rounds without a better average precision on the later slice before it stops.
+        depth: Splits from root to leaf at most.
+        learning_rate: Share of each tree's answer that is kept.
+        min_child_weight: Hessian a leaf must hold: keeps leaves from naming single frauds.
+        row_share: Rows each tree sees.
+        feature_share: Features each tree sees.
+        l2: Ridge on leaf values.
+        positive_weight: Weight of a fraud against a legitimate row. 1 keeps the probabilities at
+            the natural rate; calibration then has little to undo.
+    """
+
+    rounds: int = 400
+    patience: int = 40
+    depth: int = 6
+    learning_rate: float = 0.05
+    min_child_weight: float = 2.0
+    row_share: float = 0.8
+    feature_share: float = 0.6
+    l2: float = 2.0
+    positive_weight: float = 1.0
+
+
+def fit_booster(
+    rows: NDArray[np.float32],
+    fraud: NDArray[np.bool_],
+    later_rows: NDArray[np.float32],
+    later_fraud: NDArray[np.bool_],
+    names: tuple[str, ...],
+    settings: BoosterSettings,
+    seed: int,
+) -> Booster:
+    """Grow trees on `rows`, stop early by average precision on the later slice.
+
+    Equal input and seed give equal trees: histograms are built by a fixed number of threads.
+
+    Args:
+        rows: float32 [R, F], NaN for the unknown.
+        fraud: bool [R].
+        later_rows: float32 [S, F], later than `rows`.
+        later_fraud: bool [S].
+        names: Feature names, in column order.
+        settings: How the trees are grown.
+        seed: Seed of the row and feature sampling.
+
+    Raises:
+        InvalidSetting: One of the slices does not hold both classes, so nothing can be learned.
+    """
+    for name, labels in (("training slice", fraud), ("later slice", later_fraud)):
+        if labels.all() or not labels.any():
+            raise InvalidSetting(
+                "learning needs fraud and legitimate transactions in every slice",
+                field=name,
+                value=f"{int(labels.sum())} frauds of {len(labels)} labelled",
+                remedy="Give a longer history, or move the dates of the split.",
+            )
+    parameters: dict[str, Any] = {
+        "objective": "binary:logistic",
+        "eval_metric": "aucpr",
+        "tree_method": "hist",
+        "nthread": THREADS,
+        "seed": seed,
+        "max_depth": settings.depth,
+        "eta": settings.learning_rate,
+        "min_child_weight": settings.min_child_weight,
+        "subsample": settings.row_share,
+        "colsample_bytree": settings.feature_share,
+        "lambda": settings.l2,
+        "scale_pos_weight": settings.positive_weight,
+        "base_score": float(fraud.mean()),
+    }
+    learned = xgboost.QuantileDMatrix(rows, label=fraud, feature_names=list(names))
+    later = xgboost.QuantileDMatrix(
+        later_rows, label=later_fraud, feature_names=list(names), ref=learned
+    )
+    grown = xgboost.train(
+        parameters,
+        learned,
+        num_boost_round=settings.rounds,
+        evals=[(later, "later")],
+        early_stopping_rounds=settings.patience,
+        verbose_eval=False,
+    )
+    kept = grown[: grown.best_iteration + 1]
+    kept.set_attr(best_score=None, best_iteration=None)
+    return Booster.from_json(bytes(kept.save_raw("json")), names)
+
+
+def fit_calibration(margins: NDArray[np.float32], fraud: NDArray[np.bool_]) -> Calibration:
+    """Fit on a later slice: margins float32 [R], fraud bool [R], both classes present.
+
+    Platt's two parameters under `ISOTONIC_FROM` positives, isotonic regression from there on.
+    """
+    if int(fraud.sum()) < ISOTONIC_FROM:
+        return fit_platt(margins, fraud)
+    return fit_isotonic(margins, fraud)
+
+
+def fit_platt(margins: NDArray[np.float32], fraud: NDArray[np.bool_]) -> Platt:
+    """Logistic regression of fraud on the margin, with Platt's smoothed targets.
+
+    A positive counts as (n+ + 1) / (n+ + 2) and a negative as 1 / (n- + 2), which keeps the line
+    finite where the classes separate. A margin that ranks no better than chance gets a slope of
+    0.05 rather than one that turns the ranking round.
+    """
+    positives = int(fraud.sum())
+    negatives = len(fraud) - positives
+    target = np.where(fraud, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    column = margins.astype(np.float64).reshape(-1, 1)
+    line = LogisticRegression(C=1e6, max_iter=1_000)
+    line.fit(
+        np.concatenate([column, column]),
+        np.repeat([1, 0], len(fraud)),
+        sample_weight=np.concatenate([target, 1 - target]),
+    )
+    slope = float(line.coef_[0, 0])
+    if slope >= _SLOPE_AT_LEAST:
+        return Platt(slope=slope, intercept=float(line.intercept_[0]))
+    rate = (positives + 1) / (len(fraud) + 2)
+    middle = float(np.mean(margins))
+    return Platt(
+        slope=_SLOPE_AT_LEAST,
+        intercept=math.log(rate / (1 - rate)) - _SLOPE_AT_LEAST * middle,
+    )
+
+
+def fit_isotonic(margins: NDArray[np.float32], fraud: NDArray[np.bool_]) -> Isotonic:
+    """Isotonic regression, each flat step drawn together to its centre.
+
+    Centring (Oron & Flournoy 2017) makes the curve strictly increasing, so that ties appear only
+    where margins tie. The rate of a step of n rows with k frauds is (k + r) / (n + 1), r being
+    the overall rate: no step claims 0 or 1.
+    """
+    order = np.argsort(margins, kind="stable")
+    ranked = margins[order].astype(np.float64)
+    labels = fraud[order].astype(np.float64)
+    fitted = IsotonicRegression().fit_transform(ranked, labels)
+    starts = np.flatnonzero(np.r_[True, np.diff(fitted) > 0])
+    sizes = np.diff(np.r_[starts, len(fitted)])
+    rate = float(labels.mean())
+    centres = np.add.reduceat(ranked, starts) / sizes
+    rates = (np.add.reduceat(labels, starts) + rate) / (sizes + 1)
+    values = np.maximum.accumulate(np.log(rates / (1 - rates)))
+    keep = np.r_[True, (np.diff(centres) > _SMALLEST_STEP) & (np.diff(values) > _SMALLEST_STEP)]
+    return Isotonic(
+        margins=tuple(float(x) for x in centres[keep]),
+        values=tuple(float(x) for x in values[keep]),
+    )

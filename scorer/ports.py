@@ -1,0 +1,92 @@
+"""What training and evaluation ask of whoever replays history for them.
+
+The Detector is the one implementation: features of the past come from the code that makes them
+online, so the two cannot differ.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from graph.evidence import Evidence
+from graph.rings import RingEvent
+from graph.transaction import Label, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSchema:
+    """The columns of a feature row.
+
+    Attributes:
+        names: One name a column, unique, in order.
+        families: The family of each column, same order ("amount", "velocity", "ring", ...).
+        graph_families: Families that need the graph (evidence, sharing, rings, ...): the `tabular`
+            rung of an evaluation goes without them.
+        connection_families: Families that say what *others* did (membership of a ring, deeds of a
+            neighbour): what they add to a score is a connection, not a deed.
+    """
+
+    names: tuple[str, ...]
+    families: tuple[str, ...]
+    graph_families: frozenset[str] = frozenset()
+    connection_families: frozenset[str] = frozenset()
+
+    @property
+    def hash(self) -> str:
+        """Hash of names and order: a model answers rows of exactly this schema."""
+        return xxhash.xxh3_64_hexdigest("\x1f".join(self.names).encode())
+
+    def columns(self, *, graph: bool) -> NDArray[np.intp]:
+        """Indices of the columns of a rung: all of them, or without the graph families."""
+        chosen = [
+            index
+            for index, family in enumerate(self.families)
+            if graph or family not in self.graph_families
+        ]
+        return np.array(chosen, dtype=np.intp)
+
+
+class Signals(NamedTuple):
+    """What one transaction gave besides its feature row.
+
+    Attributes:
+        accepted: Whether it entered the window and the row was filled; a duplicate, late or
+            ahead transaction is not learned from.
+        ring_score: Score of the strongest ring it touches, 0 where there is none.
+        evidence: What it completed.
+        ring_events: What happened to rings because of it, in order.
+    """
+
+    accepted: bool
+    ring_score: float
+    evidence: tuple[Evidence, ...]
+    ring_events: tuple[RingEvent, ...]
+
+
+class Replayer(Protocol):
+    """A Detector that hands out the features it would have scored.
+
+    Transactions come in the order of the history. A label handed to `learn` is used only once
+    event time has passed its `known_at`; it may be handed over as soon as its transaction was
+    observed. A fresh replayer knows nothing.
+    """
+
+    @property
+    def schema(self) -> FeatureSchema:
+        """The columns `observe_features` fills; the same for the life of the replayer."""
+        ...
+
+    def observe_features(self, transaction: Transaction, out: NDArray[np.float32]) -> Signals:
+        """Take one transaction in and fill `out`, float32 [F] contiguous, NaN for the unknown.
+
+        Everything the verdict's model would have seen, and nothing later. `out` is left alone
+        when the transaction is not accepted.
+        """
+        ...
+
+    def learn(self, label: Label) -> None:
+        """Hand over a label, to be used after its `known_at`."""
+        ...
