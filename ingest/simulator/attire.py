@@ -52,7 +52,7 @@ def dressed(rng: np.random.Generator, world: World, flows: Flows) -> Attire:
     count, user = len(flows), flows.user
     place, away = world.whereabouts(user, flows.time)
     merchant = flows.merchant
-    in_shop = (flows.type == PAYMENT) & ~world.market.online[merchant]
+    in_shop = ((flows.type == PAYMENT) | (flows.type == REFUND)) & ~world.market.online[merchant]
     channel = _channels(rng, flows, in_shop)
     digital = (channel == APP) | (channel == WEB)
     # Half of the payments in shops are made with the phone.
@@ -66,16 +66,20 @@ def dressed(rng: np.random.Generator, world: World, flows: Flows) -> Attire:
     ip = _addresses(rng, world, flows, place, away)
     ip = np.where(digital, np.where(flows.ip >= 0, flows.ip, ip), -1)
     plastic = np.isin(flows.type, (PAYMENT, WITHDRAWAL, REFUND))
-    card = np.where(rng.random(count) < 0.2, world.second_card[user], world.card[user])
+    # Which card is a habit of person and shop, so that a refund finds the card it was paid with.
+    habit = (user * 7_919 + merchant * 104_729) % 10
+    card = np.where(habit < 2, world.second_card[user], world.card[user])
     card = np.where(plastic, np.where(flows.card >= 0, flows.card, card), -1)
     city = np.where(in_shop, world.market.city[merchant], place)
-    priced_by_shop = (flows.type == PAYMENT) & (in_shop | (rng.random(count) < 0.3))
+    # Shops charge in their own currency; most of those online in that of the customer.
+    priced_by_shop = (merchant >= 0) & (~world.market.online[merchant] | (merchant % 10 < 3))
     currency = np.where(
         priced_by_shop, CITY_CURRENCY[world.market.city[merchant]], currency_of(world, user)
     )
     declined = rng.random(count) < DECLINED_SHARE[flows.type]
-    # A cycle whose hop was refused would not be one; cash-outs may be refused like anything.
-    declined &= (flows.ring < 0) | (flows.type != TRANSFER)
+    # Money that was passed on had arrived, in rings as in families.
+    relied_on = (flows.firm == 1) | (flows.group >= 0)
+    declined &= ~relied_on & ((flows.ring < 0) | (flows.type != TRANSFER))
     return Attire(device, ip, card, city, channel, currency.astype(np.int64), declined)
 
 

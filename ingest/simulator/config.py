@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from graph.errors import InvalidSetting
-from graph.transaction import DAY
+from graph.transaction import DAY, HOUR
 
 EXPECTED_PER_USER_DAY: Final = 2.3
 """Transactions of one person on one day, as `life` produces them (a test holds it to ±25 %)."""
 FRAUD_PER_UNIT: Final = 75
 """Fraudulent transactions of two cycle rings, two mule rings and one identity ring together."""
-EPOCH_SEPTEMBER_2025: Final = 1_756_684_800_000
+SEPTEMBER_2025: Final = 1_756_684_800_000
+"""Monday 1 September 2025, midnight UTC."""
 MOST_EXPECTED: Final = 50_000_000
 """Rows held in memory at once; about 600 bytes each while the frame is built."""
 
@@ -51,7 +52,7 @@ class SimulationConfig:
     seed: int = 7
     days: float = 30
     users: int = 5_000
-    start: int = EPOCH_SEPTEMBER_2025
+    start: int = SEPTEMBER_2025
     fraud_share: float = 0.002
     ring_counts: RingCounts | None = None
     rings_from: float = 0.0
@@ -105,6 +106,16 @@ class SimulationConfig:
         return self.start + self.span
 
     @property
+    def midnight(self) -> int:
+        """The last midnight (UTC) up to `start`: days are lived whole, then cut to the span."""
+        return self.start // DAY * DAY
+
+    @property
+    def calendar_days(self) -> int:
+        """How many calendar days the simulated time touches."""
+        return -((self.midnight - self.end) // DAY)
+
+    @property
     def rings_start(self) -> int:
         """The instant before which no ring bursts, epoch milliseconds."""
         return self.start + round(self.rings_from * DAY)
@@ -116,13 +127,18 @@ class SimulationConfig:
 
 
 def demo_config(seed: int = 7) -> SimulationConfig:
-    """Two days of history of 2,000 people, then a day in which 24 rings burst.
+    """Two days of history of 2,000 people, then a day in which 24 rings burst, from 08:00 UTC.
 
-    Streamed at 20 to 50 transactions a second the last day (everything from `rings_start` on)
-    takes two to five minutes, so that a new ring starts every few seconds and grows in sight.
+    The last day is everything from `rings_start` on, some 5,000 transactions: streamed at 20 to
+    50 a second it takes two to four minutes, so a ring starts every few seconds and grows in sight.
     """
     return SimulationConfig(
-        seed=seed, days=3, users=2_000, ring_counts=RingCounts(9, 9, 6), rings_from=2
+        seed=seed,
+        days=3,
+        users=2_000,
+        start=SEPTEMBER_2025 + 8 * HOUR,
+        ring_counts=RingCounts(cycle=9, mule=9, identity=6),
+        rings_from=2,
     )
 
 

@@ -26,24 +26,24 @@ SYNTHETIC_SHARE: Final = 0.5
 def lives(rng: np.random.Generator, world: World) -> list[Flows]:
     """Payments, refunds, withdrawals and deposits of everybody, in no order."""
     bought = _payments(rng, world)
-    return [bought, _refunds(rng, bought), _withdrawals(rng, world), _deposits(rng, world)]
+    returned = bought.firm == 1
+    refunded = _refunds(rng, bought.take(returned))
+    return [bought, refunded, _withdrawals(rng, world), _deposits(rng, world)]
 
 
 def busy_users(rng: np.random.Generator, world: World, per_day: float) -> Ints:
     """Each person and synthetic identity as often as it does something, Poisson by activity."""
     count = world.people + world.synthetic
-    rate = per_day * world.config.days * world.activity[:count]
+    rate = per_day * world.config.calendar_days * world.activity[:count]
     rate[world.people :] *= SYNTHETIC_SHARE
     return np.repeat(np.arange(count), rng.poisson(rate))
 
 
 def waking_times(rng: np.random.Generator, world: World, user: Ints) -> Ints:
-    """An instant of the simulated time for each entry, at the person's own hours."""
+    """An instant of one of the calendar days for each entry, at the person's own hours."""
     count = len(user)
-    days = int(np.ceil(world.config.days))
-    weight = WEEKDAY_WEIGHT[(world.config.start // DAY + 3 + np.arange(days)) % 7]
-    # A simulated time that ends in the middle of a day has only that part of its last day.
-    weight[-1] *= world.config.days - (days - 1)
+    days = world.config.midnight // DAY + np.arange(world.config.calendar_days)
+    weight = WEEKDAY_WEIGHT[(days + 3) % 7]  # 1 January 1970 was a Thursday
     total = np.concatenate([[0.0], np.cumsum(weight)])
     day = np.searchsorted(total, rng.random(count) * total[-1], "right") - 1
     which = rng.random(count)
@@ -52,7 +52,7 @@ def waking_times(rng: np.random.Generator, world: World, user: Ints) -> Ints:
     anytime = which > 0.93
     hour = np.where(anytime, 24 * rng.random(count), hour)
     hour = (hour - CITY_HOURS_AHEAD[world.city[user]]) % 24
-    time: Ints = world.config.start + day * DAY + (hour * HOUR).astype(np.int64)
+    time: Ints = world.config.midnight + day * DAY + (hour * HOUR).astype(np.int64)
     return time
 
 
@@ -95,13 +95,12 @@ def _payments(rng: np.random.Generator, world: World) -> Flows:
     aisle = np.where(rng.random(len(user)) < 0.3, ONLINE, city)
     merchant = np.where(wanders, world.market.visited(rng, aisle), merchant)
     median = CATEGORY_MEDIAN[world.market.category[merchant]] * world.market.price[merchant]
-    return flows(
-        time, PAYMENT, priced(rng, purse(rng, world, user, median)), user, merchant=merchant
-    )
+    amount = priced(rng, purse(rng, world, user, median))
+    returned = np.where(rng.random(len(user)) < REFUND_SHARE, 1, -1)
+    return flows(time, PAYMENT, amount, user, merchant=merchant, firm=returned)
 
 
-def _refunds(rng: np.random.Generator, bought: Flows) -> Flows:
-    back = bought.take(rng.random(len(bought)) < REFUND_SHARE)
+def _refunds(rng: np.random.Generator, back: Flows) -> Flows:
     time = back.time + (rng.exponential(4 * DAY, len(back))).astype(np.int64) + HOUR
     partly = rng.random(len(back)) < 0.25
     amount = np.where(partly, np.maximum(back.amount // 2, 1), back.amount)

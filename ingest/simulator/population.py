@@ -116,7 +116,8 @@ class World:
     def whereabouts(self, user: Ints, time: Ints) -> tuple[Ints, Flags]:
         """The city in which each user is at that time, and whether they are travelling."""
         starts, ends, cities = self.trips
-        period = np.minimum((time - self.config.start) // (TRIP_PERIOD * DAY), len(starts) - 1)
+        period = (time - self.config.start) // (TRIP_PERIOD * DAY)
+        period = np.clip(period, 0, len(starts) - 1)
         away = (time >= starts[period, user]) & (time < ends[period, user])
         return np.where(away, cities[period, user], self.city[user]), away
 

@@ -11,12 +11,14 @@ gives each story its place in time. Rings are few (one to several thousand trans
 their stories are told one by one; O(rows of rings).
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from graph.errors import InvalidSetting
 from graph.evidence import Role
 from graph.transaction import DAY, HOUR, MINUTE, SECOND
 from ingest.simulator.config import SimulationConfig
@@ -41,6 +43,9 @@ Ints = npt.NDArray[np.int64]
 KINDS: Final = ("cycle", "mule", "identity")
 LONGEST_GAP: Final = 4 * HOUR
 """Between two hops of a cycle: six of them stay within a day."""
+LONGEST_SHARE: Final = 0.6
+"""Of the time rings have; a story that would take longer is told faster."""
+MOST_VICTIMS: Final = 10
 STARTS_TRIED: Final = 3
 """Instants drawn for a burst until one lies in waking hours; the last one stands."""
 
@@ -95,11 +100,21 @@ class _Recruits:
         self._next = [0, 0, 0]
 
     def members(self, count: int) -> list[int]:
-        """`count` people who share a currency, chosen as often as it has people to offer."""
+        """`count` people who share a currency; a currency is as likely as it has people left.
+
+        Raises:
+            InvalidSetting: Nowhere are there `count` people left and `MOST_VICTIMS` to pay them.
+        """
         left = np.array([len(p) - n for p, n in zip(self._all, self._next, strict=True)])
-        # Falls back on the largest pool: the configuration keeps rings to a third of all people.
-        fits = np.where(left >= count + 12, left, 0)
-        code = int(self._rng.choice(3, p=fits / fits.sum())) if fits.any() else int(left.argmax())
+        fits = np.where(left >= count + MOST_VICTIMS, left, 0)
+        if not fits.any():
+            raise InvalidSetting(
+                "too few people with an account from before the simulated time",
+                field="users",
+                value=f"at most {left.max()} left of one currency, {count + MOST_VICTIMS} needed",
+                remedy="Raise users or plant fewer rings",
+            )
+        code = int(self._rng.choice(3, p=fits / fits.sum()))
         taken = self._all[code][self._next[code] : self._next[code] + count]
         self._next[code] += len(taken)
         self._code = code
@@ -108,7 +123,7 @@ class _Recruits:
     def victims(self, count: int) -> list[int]:
         """`count` people of the currency of the last members, none of any ring so far."""
         pool = self._all[self._code][self._next[self._code] :]
-        chosen = self._rng.choice(pool, min(count, len(pool)), replace=False)
+        chosen = self._rng.choice(pool, count, replace=False)
         return [int(user) for user in chosen]
 
 
@@ -137,8 +152,9 @@ def _placed(rng: np.random.Generator, config: SimulationConfig, story: _Story, r
     offset = table[:, 0]
     room = config.end - config.rings_start
     length = int(offset.max()) + MINUTE
-    if length > 0.9 * room:
-        offset = np.where(offset > 0, (offset * (0.9 * room / length)).astype(np.int64), offset)
+    if length > LONGEST_SHARE * room:
+        hurry = LONGEST_SHARE * room / length
+        offset = np.where(offset > 0, (offset * hurry).astype(np.int64), offset)
         length = int(offset.max()) + MINUTE
     begins = config.rings_start
     for _ in range(STARTS_TRIED):
@@ -177,7 +193,7 @@ def _after_keeping(rng: np.random.Generator, amount: int, retained: tuple[float,
     whole = passed // 100 * 100
     if rng.random() < 0.5 and whole >= amount * (1 - retained[1]):
         passed = whole
-    return max(passed, -int(-amount * (1 - retained[1]) // 1))
+    return max(passed, math.ceil(amount * (1 - retained[1])))
 
 
 def _cycle(rng: np.random.Generator, world: World, recruits: _Recruits) -> _Story:
@@ -185,12 +201,11 @@ def _cycle(rng: np.random.Generator, world: World, recruits: _Recruits) -> _Stor
     story = _Story()
     length = int(rng.choice([3, 4, 5, 6], p=(0.35, 0.30, 0.20, 0.15)))
     members = recruits.members(length)
-    length = len(members)
     story.roles = dict.fromkeys(members, Role.MEMBER) | {members[0]: Role.CONTROLLER}
     # In half the rings somebody runs several of the accounts from one phone.
     run_by_one = set(members[: int(rng.integers(2, length + 1))] if rng.random() < 0.4 else ())
     hand = int(world.device[members[0]])
-    pot = _sum(rng, 26_000, 0.9)
+    pot = max(2_000, _sum(rng, 26_000, 0.9))
     for _ in range(int(rng.integers(1, 4))):
         giver = int(rng.integers(0, length))
         at = -rng.uniform(0.3, 5.0) * DAY
@@ -227,7 +242,7 @@ def _mule(rng: np.random.Generator, world: World, recruits: _Recruits) -> _Story
     people = recruits.members(1 + int(rng.choice(3, p=(0.5, 0.3, 0.2))) + int(rng.random() < 0.6))
     onward = len(people) > 1 and rng.random() < 0.75
     collector, mules = (people[-1], people[:-1]) if onward else (-1, people)
-    victims = recruits.victims(int(rng.integers(3, 11)))
+    victims = recruits.victims(int(rng.integers(3, MOST_VICTIMS + 1)))
     story.roles = dict.fromkeys(mules, Role.MULE)
     if onward:
         story.roles[collector] = Role.CASH_OUT

@@ -109,7 +109,9 @@ def _circle_events(
     size = np.diff(np.append(first, world.people))
     able = size >= 3
     first, size = first[able], size[able]
-    event = np.repeat(np.arange(len(first)), rng.poisson(per_day * world.config.days, len(first)))
+    event = np.repeat(
+        np.arange(len(first)), rng.poisson(per_day * world.config.calendar_days, len(first))
+    )
     return first[event], size[event], order
 
 
@@ -219,11 +221,10 @@ def _payroll(rng: np.random.Generator, world: World) -> list[Flows]:
     The money arrives from outside the day before, so that the account's balance is real.
     """
     config = world.config
-    days = np.arange(int(np.ceil(config.days)))
-    date = (np.datetime64(config.start, "ms").astype("datetime64[D]")) + days
+    days = config.midnight // DAY + np.arange(config.calendar_days)
+    date = days.astype("datetime64[D]")
     day_of_month = (date - date.astype("datetime64[M]")).astype(np.int64) + 1
-    weekday = (config.start // DAY + 3 + days) % 7
-    week = (config.start // DAY + 3 + days) // 7
+    weekday, week = (days + 3) % 7, (days + 3) // 7  # 1 January 1970 was a Thursday
     rhythm = rng.choice(3, size=world.businesses, p=(0.3, 0.3, 0.4))
     phase = rng.integers(0, 2, world.businesses)
     payweekday = rng.choice(7, size=world.businesses, p=(0.1, 0.1, 0.1, 0.25, 0.4, 0.03, 0.02))
@@ -247,7 +248,7 @@ def _payroll(rng: np.random.Generator, world: World) -> list[Flows]:
     run = np.repeat(np.arange(len(day)), size)
     rank = np.arange(len(run)) - np.repeat(np.cumsum(size) - size, size)
     employee = staff[bounds[business[run]] + rank]
-    begins = config.start + day * DAY + rng.integers(5 * HOUR, 15 * HOUR, len(day))
+    begins = config.midnight + day * DAY + rng.integers(5 * HOUR, 15 * HOUR, len(day))
     pace = rng.integers(200, 4 * SECOND, len(day))
     part = np.array([0.25, 0.5, 1.0])[rhythm[business[run]]]
     # A salary is the same every time, up to overtime.
@@ -307,7 +308,7 @@ def _marketplace(rng: np.random.Generator, world: World) -> list[Flows]:
     if not len(sellers):
         return []
     success = rng.gamma(1.2, 1 / 1.2, len(sellers))
-    sales = rng.poisson(SALES_PER_SELLER_DAY * config.days * success)
+    sales = rng.poisson(SALES_PER_SELLER_DAY * config.calendar_days * success)
     sale = np.repeat(np.arange(len(sellers)), sales)
     seller = sellers[sale]
     buyer = rng.integers(0, world.people, len(sale))
@@ -317,7 +318,7 @@ def _marketplace(rng: np.random.Generator, world: World) -> list[Flows]:
     amount = rounded(rng, usual[sale] * np.exp(rng.normal(0, 0.5, len(sale))))
     # Takings leave in periods of the seller's own: daily, every third day, weekly.
     period = rng.choice([1, 3, 7], size=len(sellers))
-    slot = (time - config.start) // (period[sale] * DAY)
+    slot = (time - config.midnight) // (period[sale] * DAY)
     takings, index = np.unique(sale * 4_096 + slot, return_inverse=True)
     total = np.bincount(index, weights=amount).astype(np.int64)
     closing = np.zeros(len(takings), dtype=np.int64)
