@@ -15,6 +15,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from graph.errors import InvalidSetting
+from scorer.blend import Blend
 from scorer.booster import Booster
 from scorer.calibration import Calibration, Isotonic, Platt
 
@@ -178,3 +179,29 @@ def fit_isotonic(margins: NDArray[np.float32], fraud: NDArray[np.bool_]) -> Isot
         margins=tuple(float(x) for x in centres[keep]),
         values=tuple(float(x) for x in values[keep]),
     )
+
+
+def fit_blend(
+    model_log_odds: NDArray[np.float64],
+    ring_score: NDArray[np.float64],
+    joint: NDArray[np.float64],
+    fraud: NDArray[np.bool_],
+) -> Blend:
+    """Logistic stack of the three on a later slice, all [R], both classes present.
+
+    A ring or evidence weight below 0 would mean that being seen in a ring clears somebody: such an
+    input is left out and the rest fitted again. If even the model ranks no better than chance
+    here, the slice cannot carry a fit and the model is taken at its word.
+    """
+    inputs = {"model": model_log_odds, "ring": ring_score, "evidence": joint}
+    while True:
+        table = np.column_stack(list(inputs.values()))
+        line = LogisticRegression(C=1.0, max_iter=1_000).fit(table, fraud)
+        weights = dict(zip(inputs, (float(weight) for weight in line.coef_[0]), strict=True))
+        if weights["model"] <= _SLOPE_AT_LEAST:
+            return Blend()
+        against = [name for name, weight in weights.items() if weight < 0]
+        if not against:
+            return Blend(intercept=float(line.intercept_[0]), **weights)
+        for name in against:
+            del inputs[name]

@@ -1,0 +1,165 @@
+"""The decision: what the payment system should do, at the lowest expected cost.
+
+Whatever the policy, two rules stand above it: a blocked entity is declined, and a transaction that
+is merely connected to a ring is never declined for it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import msgspec
+import xxhash
+
+from graph.errors import InvalidSetting
+from graph.evidence import Evidence, Pattern
+from scorer.verdict import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a mistake costs, in one money unit of the operator's choice.
+
+    Attributes:
+        loss: Of a fraud that was let through.
+        friction: Of a legitimate transaction that was declined.
+        step_up_catches: Share of frauds that an additional check stops.
+        step_up_friction: Of a legitimate customer sent through the additional check.
+    """
+
+    loss: float = 550.0
+    friction: float = 100.0
+    step_up_catches: float = 0.8
+    step_up_friction: float = 15.0
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("loss", self.loss, self.loss > 0),
+            ("friction", self.friction, self.friction > 0),
+            ("step_up_catches", self.step_up_catches, 0 <= self.step_up_catches <= 1),
+            ("step_up_friction", self.step_up_friction, self.step_up_friction >= 0),
+        ):
+            if not allowed:
+                raise InvalidSetting(
+                    "this cost cannot be",
+                    field=name,
+                    value=str(value),
+                    remedy="Costs are positive; the share that a step-up catches is 0 to 1.",
+                )
+
+    def expected(self, decision: Decision, probability: float) -> float:
+        """Expected cost of a decision about a transaction that is fraud with this probability."""
+        if decision is Decision.APPROVE:
+            return probability * self.loss
+        if decision is Decision.DECLINE:
+            return (1.0 - probability) * self.friction
+        missed = probability * (1.0 - self.step_up_catches) * self.loss
+        return missed + (1.0 - probability) * self.step_up_friction
+
+    def realised(self, decision: Decision, *, fraud: bool) -> float:
+        """Cost of a decision once it is known what the transaction was."""
+        return self.expected(decision, 1.0 if fraud else 0.0)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Chooses by expected cost, or by fixed thresholds where they are given.
+
+    By cost: decline costs (1 - p) * friction, approve p * loss, step-up what it misses and what it
+    annoys; the cheapest wins, the milder one on a tie. With the default costs: step up from
+    p = 0.033, decline from p = 0.436 (without step-up it would be 0.154).
+
+    Attributes:
+        costs: What mistakes cost.
+        thresholds: (step up from, decline from) instead of the cheapest; None to choose by cost.
+    """
+
+    costs: Costs = Costs()
+    thresholds: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.thresholds is not None and not 0 < self.thresholds[0] <= self.thresholds[1] <= 1:
+            raise InvalidSetting(
+                "thresholds are 0 < step up <= decline <= 1",
+                field="thresholds",
+                value=str(self.thresholds),
+                remedy="Give two probabilities, the milder first, for example 0.3 and 0.7.",
+            )
+
+    @cached_property
+    def version(self) -> str:
+        """Hash of the parameters: equal policies have equal versions."""
+        return xxhash.xxh3_64_hexdigest(msgspec.json.encode(self.as_json(), order="sorted"))
+
+    def choose(self, probability: float) -> Decision:
+        """The policy's answer to a probability alone."""
+        if self.thresholds is not None:
+            step_up_from, decline_from = self.thresholds
+            if probability >= decline_from:
+                return Decision.DECLINE
+            return Decision.STEP_UP if probability >= step_up_from else Decision.APPROVE
+        costs = self.costs
+        best = Decision.APPROVE
+        lowest = probability * costs.loss
+        for decision in (Decision.STEP_UP, Decision.DECLINE):
+            cost = costs.expected(decision, probability)
+            if cost < lowest:
+                best, lowest = decision, cost
+        return best
+
+    def decide(
+        self,
+        probability: float,
+        evidence: Sequence[Evidence] = (),
+        own_probability: float | None = None,
+    ) -> tuple[Decision, float]:
+        """Decision about one transaction and what it is expected to cost.
+
+        Args:
+            probability: Of fraud, all things considered.
+            evidence: What the transaction completed; blocklist evidence declines by itself.
+            own_probability: Of fraud without what it is merely connected to, where a ring was
+                touched; None where it does not differ. Without evidence of its own, a transaction
+                is declined only if this alone would decline it; else it steps up at most.
+        """
+        if evidence and any(piece.pattern is Pattern.BLOCKED for piece in evidence):
+            return Decision.DECLINE, self.costs.expected(Decision.DECLINE, probability)
+        decision = self.choose(probability)
+        if (
+            decision is Decision.DECLINE
+            and not evidence
+            and own_probability is not None
+            and self.choose(own_probability) is not Decision.DECLINE
+        ):
+            decision = Decision.STEP_UP
+        return decision, self.costs.expected(decision, probability)
+
+    def as_json(self) -> dict[str, Any]:
+        """The parameters as plain JSON values."""
+        thresholds = None if self.thresholds is None else list(self.thresholds)
+        return {"costs": asdict(self.costs), "thresholds": thresholds}
+
+
+FIXED: Final = Policy(thresholds=(0.3, 0.7))
+"""The fixed policy: step up from 0.3, decline from 0.7."""
+
+
+def read_policy(parameters: Mapping[str, Any]) -> Policy:
+    """Read what `Policy.as_json` gave.
+
+    Raises:
+        InvalidSetting: It is not that, or a parameter is out of its range.
+    """
+    try:
+        costs = Costs(**{name: float(value) for name, value in parameters["costs"].items()})
+        given = parameters["thresholds"]
+        thresholds = None if given is None else (float(given[0]), float(given[1]))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InvalidSetting(
+            "these are not the parameters of a policy",
+            field="policy",
+            value=repr(parameters)[:80],
+            remedy="Give `costs` and `thresholds` as metadata.json of a trained model holds them.",
+        ) from error
+    return Policy(costs=costs, thresholds=thresholds)
