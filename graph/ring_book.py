@@ -23,7 +23,7 @@ import xxhash
 from graph.alerting import AlertMemory, alert_on
 from graph.evidence import Evidence, Pattern, Role
 from graph.rings import Ring, RingEvent, RingEventKind, RingState
-from graph.snapshot import Snapshot, pack, unpack
+from graph.snapshot import Snapshot, encode_state, pack, unpack
 from graph.transaction import HOUR, Entity, EntityKind, Transaction
 
 _VERSION: Final = 1
@@ -411,7 +411,7 @@ class RingBook:
             closed=[_save(live) for live in self._closed.values()],
             aliases=sorted(self._aliases.items()),
         )
-        return pack("rings", _VERSION, Snapshot({"state": msgspec.msgpack.encode(state)}, {}))
+        return pack("rings", _VERSION, Snapshot({"state": encode_state(state)}, {}))
 
     @classmethod
     def restore(cls, data: bytes) -> Self:

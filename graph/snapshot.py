@@ -8,6 +8,7 @@ another version is refused with `Incompatible`; it is never read in part.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +28,17 @@ class Snapshot:
 
     values: Mapping[str, Any]
     arrays: Mapping[str, NDArray[Any]]
+
+
+def encode_state(state: object) -> bytes:
+    """Encode value types (dataclasses, structs) as msgpack; read-only mappings become maps."""
+    return msgspec.msgpack.encode(state, enc_hook=_plain)
+
+
+def _plain(value: object) -> dict[Any, Any]:
+    if isinstance(value, MappingProxyType):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no place in a snapshot")
 
 
 def pack(kind: str, version: int, snapshot: Snapshot) -> bytes:

@@ -1,0 +1,198 @@
+"""Rings through their life: born, grew, merged, quiet, expired; alerts told once."""
+
+import itertools
+import random
+
+import pytest
+
+from graph.alerting import headline
+from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.ring_book import RingBook, RingPolicy
+from graph.rings import RingEventKind, RingState
+from graph.transaction import HOUR, Entity, EntityKind, Money, Transaction, TransactionType
+
+KINDS = RingEventKind
+
+
+def user(name: str) -> Entity:
+    return Entity(EntityKind.USER, name)
+
+
+def cycle(first: int, names: str, *, strength: float = 0.7, at: int = 0) -> Evidence:
+    """A cycle through one-letter users; its transactions are numbered from `first`."""
+    hops = tuple(
+        Hop(f"t{first + i}", user(a), user(b), 1_000, at + i)
+        for i, (a, b) in enumerate(zip(names, names[1:] + names[0], strict=True))
+    )
+    members = tuple((user(name), Role.MEMBER) for name in names)
+    return Evidence(Pattern.CYCLE, at + len(names), members, hops, strength, "money came home")
+
+
+def shared(kind: EntityKind, users: str, at: int = 0) -> Evidence:
+    pattern = Pattern.SHARED_IP if kind is EntityKind.IP else Pattern.SHARED_DEVICE
+    members = ((Entity(kind, "x"), Role.SHARED), *((user(u), Role.MEMBER) for u in users))
+    return Evidence(pattern, at, members, (), 0.6, "they share it")
+
+
+def test_evidence_without_a_ring_bears_one_named_after_its_first_transaction() -> None:
+    book = RingBook()
+    (born,) = book.observe([cycle(1, "abc")], 0)
+    assert born.kind is KINDS.BORN
+    assert born.ring.money == born.added_money == 3_000
+    assert {e.id for e in born.added_members} == set("abc")
+    again = RingBook().observe([cycle(1, "abc")], 0)[0]
+    assert again.ring == born.ring
+
+
+def test_the_same_evidence_twice_changes_nothing() -> None:
+    book = RingBook()
+    book.observe([cycle(1, "abc")], 0)
+    before = book.snapshot()
+    assert book.observe([cycle(1, "abc")], 0) == []
+    assert book.snapshot() == before
+
+
+def test_overlapping_evidence_makes_the_ring_grow_under_its_id() -> None:
+    book = RingBook()
+    (born,) = book.observe([cycle(1, "abc")], 0)
+    (grew,) = book.observe([cycle(4, "cde", at=10)], 10)
+    assert grew.kind is KINDS.GREW
+    assert grew.ring.ring_id == born.ring.ring_id
+    assert {e.id for e in grew.added_members} == {"d", "e"}
+    assert grew.ring.revision == born.ring.revision + 1
+
+
+def test_a_bridge_merges_two_rings_and_the_oldest_keeps_its_id() -> None:
+    book = RingBook()
+    (old,) = book.observe([cycle(1, "abc", at=0)], 0)
+    (young,) = book.observe([cycle(4, "xyz", at=100)], 100)
+    merged, grew = book.observe([cycle(7, "bcyx", at=200)], 200)
+    assert merged.kind is KINDS.MERGED
+    assert grew.kind is KINDS.GREW
+    assert merged.merged_ring_id == young.ring.ring_id
+    assert grew.ring.ring_id == old.ring.ring_id
+    assert grew.ring.aliases == (young.ring.ring_id,)
+    assert book.get(young.ring.ring_id) == grew.ring
+    assert len(book) == 1
+
+
+def test_a_shared_ip_alone_never_merges() -> None:
+    book = RingBook()
+    book.observe([shared(EntityKind.IP, "abc")], 0)
+    (second,) = book.observe([shared(EntityKind.IP, "def", at=1)], 1)
+    assert second.kind is KINDS.BORN
+    assert len(book) == 2
+
+
+def test_a_shared_device_does_merge() -> None:
+    book = RingBook()
+    book.observe([shared(EntityKind.DEVICE, "abc")], 0)
+    (second,) = book.observe([shared(EntityKind.DEVICE, "abcd", at=1)], 1)
+    assert second.kind is KINDS.GREW
+    assert [e.id for e in second.added_members] == ["d"]
+
+
+def test_a_shared_victim_is_too_little_to_join() -> None:
+    def mule(first: int, centre: str, victims: str) -> Evidence:
+        hops = tuple(
+            Hop(f"t{first + i}", user(v), user(centre), 500, i) for i, v in enumerate(victims)
+        )
+        members = ((user(centre), Role.MULE), *((user(v), Role.VICTIM) for v in victims))
+        return Evidence(Pattern.MULE, 9, members, hops, 0.8, "passes on")
+
+    book = RingBook()
+    book.observe([mule(1, "m", "abcd")], 0)
+    (second,) = book.observe([mule(11, "n", "dxyz")], 0)
+    assert second.kind is KINDS.BORN
+
+
+def test_a_still_ring_falls_quiet_wakes_up_and_expires_in_the_end() -> None:
+    policy = RingPolicy()
+    book = RingBook(policy)
+    (born,) = book.observe([cycle(1, "abc")], 0)
+    ring_id = born.ring.ring_id
+    (quiet,) = book.observe([], 7 * HOUR)
+    assert (quiet.kind, quiet.at) == (KINDS.QUIET, born.ring.changed_at + policy.quiet_after)
+    (woke,) = book.observe([cycle(4, "abd", at=8 * HOUR)], 8 * HOUR)
+    assert woke.ring.state is RingState.ACTIVE
+    events = book.observe([], 200 * HOUR)
+    assert [e.kind for e in events] == [KINDS.QUIET, KINDS.EXPIRED]
+    assert len(book) == 0
+    assert book.get(ring_id).state is RingState.EXPIRED
+    assert [e.kind for e in book.events_of(ring_id)] == [
+        KINDS.BORN, KINDS.QUIET, KINDS.GREW, KINDS.QUIET, KINDS.EXPIRED,
+    ]  # fmt: skip
+
+
+def test_alerts_tell_material_changes_only() -> None:
+    book = RingBook()
+    (born,) = book.observe([cycle(1, "abc")], 0)
+    assert born.alert is not None
+    assert born.alert.headline == "Cycle among 3 users, 3 transactions"
+    (same_people,) = book.observe([cycle(1, "bac", at=1)], 1)
+    assert same_people.alert is None
+    (richer,) = book.observe([cycle(20, "abc", at=2)], 2)
+    assert richer.alert is not None
+    (bigger,) = book.observe([cycle(30, "abd", at=3)], 3)
+    assert bigger.alert is not None
+    assert len({born.alert.alert_id, richer.alert.alert_id, bigger.alert.alert_id}) == 3
+
+
+def test_a_weak_ring_is_kept_but_nobody_is_woken() -> None:
+    (born,) = RingBook().observe([cycle(1, "ab", strength=0.2)], 0)
+    assert born.alert is None
+
+
+def test_alert_ids_change_with_the_policy_and_with_nothing_else() -> None:
+    ids = {
+        RingBook(policy).observe([cycle(1, "abc")], 0)[0].alert.alert_id
+        for policy in (RingPolicy(), RingPolicy(), RingPolicy(alert_score=0.4))
+    }
+    assert len(ids) == 2
+
+
+def test_bounds_are_kept_and_said() -> None:
+    book = RingBook(RingPolicy(max_members=4, max_transactions=5, max_rings=2))
+    book.observe([cycle(1, "abc")], 0)
+    (grew,) = book.observe([cycle(4, "abde")], 0)
+    assert grew.ring.truncated
+    assert len(grew.ring.members) == 4
+    assert len(grew.ring.transactions) == 5
+    book.observe([cycle(20, "pqr", at=5)], 5)
+    expired, born = book.observe([cycle(30, "uvw", at=6)], 6)
+    assert (expired.kind, born.kind) == (KINDS.EXPIRED, KINDS.BORN)
+    assert book.pressed == 1
+
+
+def test_transactions_find_the_rings_they_touch() -> None:
+    book = RingBook()
+    (born,) = book.observe([shared(EntityKind.DEVICE, "abc")], 0)
+
+    def tx(user_id: str, **fields: str) -> Transaction:
+        return Transaction("t", 0, TransactionType.DEPOSIT, Money(1, "EUR"), 1, user_id, **fields)
+
+    assert book.touched_by(tx("a")) == (born.ring,)
+    assert book.touched_by(tx("z", device_id="x")) == (born.ring,)
+    assert book.touched_by(tx("z", ip_address="x")) == ()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_restored_book_goes_on_as_if_nothing_had_happened(seed: int) -> None:
+    rng = random.Random(seed)
+    straight, resumed = RingBook(), RingBook()
+    numbers = itertools.count(step=10)
+    for step in range(60):
+        at = step * HOUR // 2
+        names = "".join(rng.sample("abcdefghijklmnopqrst", rng.randint(2, 4)))
+        pieces = [cycle(next(numbers), names, at=at)] if rng.random() < 0.5 else []
+        if step % 7 == 0:
+            resumed = RingBook.restore(resumed.snapshot())
+        assert straight.observe(pieces, at) == resumed.observe(pieces, at)
+    assert straight.snapshot() == resumed.snapshot()
+
+
+def test_headline_lists_what_was_seen() -> None:
+    book = RingBook()
+    book.observe([cycle(1, "abc")], 0)
+    (grew,) = book.observe([shared(EntityKind.DEVICE, "abc")], 0)
+    assert headline(grew.ring) == "Cycle and shared device among 3 users, 3 transactions"
