@@ -1,0 +1,71 @@
+# Everything needed is python3 >= 3.11 and make: uv is bootstrapped into .venv and installs the rest.
+# `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.9
+INSTALL := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --constraint constraints.txt
+KERNELS := $(shell grep -rl --include='*.py' -e 'from numba' graph scorer ingest 2>/dev/null)
+PORT ?= 8000
+
+.PHONY: help setup demo test check bench format constraints clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.warm ## install what the engine needs and compile its kernels (a second run is a no-op)
+
+demo: $(VENV)/.warm ## train, serve and stream a simulated city until a ring grows on http://127.0.0.1:8000
+	$(BIN)/ringfence demo --port $(PORT)
+
+test: $(VENV)/.tested $(VENV)/.warm ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.tested $(VENV)/.warm ## format, lint, types, import contracts, fast tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -m "not slow and not browser"
+
+bench: $(VENV)/.tested $(VENV)/.warm ## ours and a named alternative on the same input, one after the other
+	$(BIN)/ringfence bench window
+	$(BIN)/ringfence bench window --hub
+	$(BIN)/ringfence bench score
+	$(BIN)/ringfence bench http
+
+format: $(VENV)/.tested ## write the code the way `make check` wants it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+constraints: $(UV) ## resolve constraints.txt anew, for Linux, macOS and Windows and Python 3.11 to 3.13
+	$(UV) pip compile --quiet --universal --python-version 3.11 --extra test \
+		--no-header --no-annotate --upgrade pyproject.toml --output-file constraints.txt
+
+clean: ## remove the environment, the caches and the demo's data
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Ringfence needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(UV)
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.tested: $(VENV)/.installed
+	$(INSTALL) --editable '.[test]'
+	@touch $@
+
+# Numba's cache does not notice a change of a callee in another file, so a change of any kernel
+# clears all of it.
+$(VENV)/.warm: $(VENV)/.installed $(KERNELS)
+	@find graph scorer ingest -name '*.nb[ic]' -delete
+	$(BIN)/ringfence warm
+	@touch $@
