@@ -33,6 +33,12 @@ _SWEEP_FULL: Final = 256
 class EntitySpace:
     """Dense ids for the entities of some kinds, at most `capacity` at a time.
 
+    Args:
+        kinds: The kinds that share the space.
+        capacity: Ids at most.
+        retention: Unseen for longer than this, ms, an entity gives its id back.
+        pressed: The same while every id is taken; `retention` if left out.
+
     Attributes:
         kind: uint8[capacity], kind code by id.
         generation: int32[capacity], how often the id was given out anew.
@@ -41,13 +47,20 @@ class EntitySpace:
         refused: How often a new entity found no id: the space was full of entities in use.
     """
 
-    def __init__(self, kinds: tuple[EntityKind, ...], capacity: int, retention: int) -> None:
+    def __init__(
+        self,
+        kinds: tuple[EntityKind, ...],
+        capacity: int,
+        retention: int,
+        pressed: int | None = None,
+    ) -> None:
         # np.zeros reserves addresses; the system gives memory when a row is first written.
         self.kind: NDArray[np.uint8] = np.zeros(capacity, np.uint8)
         self.generation: NDArray[np.int32] = np.zeros(capacity, np.int32)
         self.last_seen: NDArray[np.int64] = np.zeros(capacity, np.int64)
         self.capacity = capacity
         self.retention = retention
+        self.pressed = retention if pressed is None else pressed
         self.size = 0
         self.refused = 0
         self._keys: list[str | None] = []
@@ -99,7 +112,7 @@ class EntitySpace:
 
     def _take(self, watermark: int) -> int:
         if not self._free and self.size == self.capacity:
-            self._sweep(_SWEEP_FULL, watermark - self.retention)
+            self._sweep(_SWEEP_FULL, watermark - self.pressed)
         if self._free:
             return self._free.pop()
         if self.size == self.capacity:
