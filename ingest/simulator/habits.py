@@ -26,7 +26,8 @@ SYNTHETIC_SHARE: Final = 0.5
 def lives(rng: np.random.Generator, world: World) -> list[Flows]:
     """Payments, refunds, withdrawals and deposits of everybody, in no order."""
     bought = _payments(rng, world)
-    returned = bought.firm == 1
+    # Newcomers bring nothing back that they bought before they had an account.
+    returned = (bought.firm == 1) & (bought.time >= world.created_at[bought.user])
     refunded = _refunds(rng, bought.take(returned))
     return [bought, refunded, _withdrawals(rng, world), _deposits(rng, world)]
 

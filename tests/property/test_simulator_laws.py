@@ -1,0 +1,76 @@
+"""Whatever the configuration, the stream is well formed and the truth agrees with it."""
+
+import numpy as np
+import pandas as pd
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from graph.transaction import HOUR
+from ingest.simulator import RingCounts, SimulationConfig, frame_of, run
+from ingest.simulator.config import SEPTEMBER_2025
+from ingest.simulator.names import decimals, hexadecimal, permuted
+
+configs = st.builds(
+    SimulationConfig,
+    seed=st.integers(0, 2**63 - 1),
+    days=st.floats(1, 5),
+    users=st.integers(250, 500),
+    start=st.integers(0, 24 * 400).map(lambda hours: SEPTEMBER_2025 + hours * HOUR),
+    ring_counts=st.builds(
+        RingCounts, cycle=st.integers(0, 3), mule=st.integers(0, 3), identity=st.integers(0, 3)
+    ),
+    rings_from=st.floats(0, 0.5),
+    retained=st.tuples(st.floats(0, 0.05), st.floats(0.05, 0.3)),
+    unlabelled_share=st.floats(0, 1),
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(config=configs)
+def test_any_world_is_well_formed(config: SimulationConfig) -> None:
+    simulation = run(config)
+    frame = frame_of(simulation)
+    assert frame.timestamp.is_monotonic_increasing
+    assert frame.timestamp.between(config.start, config.end, inclusive="left").all()
+    assert frame.transaction_id.is_unique
+    assert (frame.counterparty_id.notna() == (frame.type == "transfer")).all()
+    assert not (frame.user_id == frame.counterparty_id).any()
+    assert (frame.amount.astype(float) > 0).all()
+    rings = simulation.rings.to_pylist()
+    assert len(rings) == config.rings.total
+    listed = [key for ring in rings for key in ring["transaction_ids"]]
+    assert sorted(listed) == sorted(frame[frame.ring_id.notna()].transaction_id)
+    when = dict(zip(frame.transaction_id, frame.timestamp, strict=True))
+    for ring in rings:
+        times = [when[key] for key in ring["transaction_ids"]]
+        assert times == sorted(times)
+        burst = [t for t, phase in zip(times, ring["phases"], strict=True) if phase != "warm_up"]
+        assert burst
+        assert burst[0] >= config.rings_start
+
+
+@settings(max_examples=5, deadline=None)
+@given(config=configs)
+def test_any_world_is_repeatable(config: SimulationConfig) -> None:
+    first, second = run(config), run(config)
+    assert first.transactions.equals(second.transactions)
+    assert first.rings.equals(second.rings)
+    pd.testing.assert_frame_equal(frame_of(first), frame_of(second))
+
+
+@given(seed=st.integers(0, 2**63 - 1), bits=st.sampled_from([8, 12, 16]), space=st.integers(0, 99))
+def test_permutation_loses_nothing(seed: int, bits: int, space: int) -> None:
+    everything = np.arange(1 << bits)
+    assert sorted(permuted(everything, bits=bits, seed=seed, space=space)) == everything.tolist()
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=20))
+def test_hexadecimal_is_pythons(values: list[int]) -> None:
+    written = hexadecimal(np.array(values, dtype=np.uint64), 16).to_pylist()
+    assert written == [f"{value:016x}" for value in values]
+
+
+@given(st.lists(st.integers(0, 10**15), max_size=20))
+def test_decimals_are_exact(minor: list[int]) -> None:
+    written = decimals(np.array(minor, dtype=np.int64)).to_pylist()
+    assert written == [f"{value // 100}.{value % 100:02d}" for value in minor]

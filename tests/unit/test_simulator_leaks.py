@@ -1,0 +1,188 @@
+"""Nothing gives fraud away by itself, and ordinary life looks guilty often enough."""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import KFold, cross_val_predict
+
+from graph.transaction import DAY, HOUR, MINUTE
+from ingest.simulator import Simulation, SimulationConfig, demo_config, frame_of, run
+
+LIMIT = 0.75
+CATEGORIES = ("type", "currency", "country", "location", "merchant_category", "channel", "outcome")
+IDS = (
+    "transaction_id",
+    "user_id",
+    "counterparty_id",
+    "merchant_id",
+    "device_id",
+    "ip_address",
+    "card_id",
+)
+CONFIG = SimulationConfig(seed=21, days=14, users=3_000, fraud_share=0.01)
+
+
+@pytest.fixture(scope="module")
+def simulation() -> Simulation:
+    return run(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def frame(simulation: Simulation) -> pd.DataFrame:
+    frame = frame_of(simulation)
+    return frame[frame.fraud.notna()].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def fraud(frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+    return frame.fraud.to_numpy(dtype=np.float64)
+
+
+def smoothed_rate(values: pd.Series, fraud: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Each row's share of fraud among the other folds' rows of its value, drawn to the mean."""
+    codes, distinct = pd.factorize(values, use_na_sentinel=False)
+    rate = np.empty(len(fraud))
+    for train, test in KFold(5, shuffle=True, random_state=0).split(codes):
+        seen = np.bincount(codes[train], minlength=len(distinct))
+        guilty = np.bincount(codes[train], weights=fraud[train], minlength=len(distinct))
+        rate[test] = ((guilty + 20 * fraud.mean()) / (seen + 20))[codes[test]]
+    return rate
+
+
+def raw_fields(frame: pd.DataFrame) -> dict[str, pd.Series]:
+    cents = (frame.amount.astype(float) * 100).round().astype(np.int64)
+    age = frame.timestamp - frame.user_created_at
+    fields = {
+        "amount": pd.qcut(cents, 50, duplicates="drop", labels=False),
+        "amount, cents": cents % 100,
+        "amount, units": cents // 100 % 10,
+        "hour": frame.timestamp // HOUR % 24,
+        "minute": frame.timestamp // MINUTE % 60,
+        "weekday": frame.timestamp // DAY % 7,
+        "day": frame.timestamp // DAY,
+        "millisecond": frame.timestamp % 1_000,
+        "account age": pd.qcut(age, 50, duplicates="drop", labels=False),
+        "address version": frame.ip_address.str.contains(":", regex=False),
+    }
+    for name in CATEGORIES:
+        fields[name] = frame[name]
+    for name in IDS:
+        fields[f"{name}, first character"] = frame[name].str[:1]
+        fields[f"{name}, last character"] = frame[name].str[-1:]
+        fields[f"{name}, length"] = frame[name].str.len()
+    return fields
+
+
+def test_no_raw_field_alone_tells_fraud(
+    frame: pd.DataFrame, fraud: npt.NDArray[np.float64]
+) -> None:
+    found = {
+        name: roc_auc_score(fraud, smoothed_rate(values, fraud))
+        for name, values in raw_fields(frame).items()
+    }
+    for name, values in (
+        ("amount as a number", frame.amount.astype(float)),
+        ("age as a number", frame.timestamp - frame.user_created_at),
+        ("position in the stream", pd.Series(np.arange(len(frame)))),
+    ):
+        auc = roc_auc_score(fraud, values)
+        found[name] = max(auc, 1 - auc)
+    leaks = {name: round(auc, 3) for name, auc in found.items() if auc > LIMIT}
+    assert not leaks
+    assert fraud.sum() > 500
+
+
+def test_ids_of_transactions_carry_no_information(
+    frame: pd.DataFrame, fraud: npt.NDArray[np.float64]
+) -> None:
+    digits = np.stack([frame.transaction_id.str[i].map(lambda d: int(d, 16)) for i in range(16)], 1)
+    chance = cross_val_predict(
+        LogisticRegression(max_iter=500), digits, fraud, cv=5, method="predict_proba"
+    )[:, 1]
+    assert 0.45 < roc_auc_score(fraud, chance) < 0.55
+
+
+def test_no_value_occurs_only_in_fraud(frame: pd.DataFrame) -> None:
+    guilty, honest = frame[frame.fraud.astype(bool)], frame[~frame.fraud.astype(bool)]
+    for name in CATEGORIES:
+        assert set(guilty[name].dropna()) <= set(honest[name].dropna()), name
+    # Entities live before they sin; a merchant or an address of a ring serves others too.
+    for name, least in {
+        "user_id": 0.9,
+        "counterparty_id": 0.6,
+        "merchant_id": 1.0,
+        "device_id": 0.9,
+        "ip_address": 0.9,
+        "card_id": 0.9,
+    }.items():
+        known = guilty[name].dropna().isin(set(honest[name].dropna()))
+        assert known.mean() >= least, name
+    # No band of amounts, each a quarter wider than the one below, belongs to fraud.
+    bands = np.arange(0.0, np.log(guilty.amount.astype(float).max()), np.log(1.25))
+    counted = [
+        np.histogram(np.log(rows.amount.astype(float)), bands)[0] for rows in (guilty, honest)
+    ]
+    assert (counted[1] >= 5 * counted[0]).all()
+
+
+def test_shuffled_labels_give_the_base_rate(
+    frame: pd.DataFrame, fraud: npt.NDArray[np.float64]
+) -> None:
+    shuffled = np.random.default_rng(0).permutation(fraud)
+    for name, values in raw_fields(frame).items():
+        auc = roc_auc_score(shuffled, smoothed_rate(values, shuffled))
+        assert 0.42 < auc < 0.58, name
+
+
+@pytest.mark.parametrize(
+    "config", [CONFIG, demo_config(), SimulationConfig(users=2_000)], ids=["dense", "demo", "usual"]
+)
+def test_ten_look_alikes_a_ring(config: SimulationConfig) -> None:
+    counts = run(config).counts["look_alikes"]
+    assert sum(counts.values()) >= 10 * config.rings.total
+    # Kind by kind: what passes money in circles, what collects and pays on, what shares.
+    assert counts["family_cycle"] + counts["reciprocal"] >= 10 * config.rings.cycle
+    mule_like = counts["collection"] + counts["allowance"] + counts["marketplace"]
+    assert mule_like >= 10 * config.rings.mule
+    assert counts["shared_device"] + counts["shared_card"] >= 10 * config.rings.identity
+    assert counts["shared_ip"] >= 10 * config.rings.identity
+    assert counts["payroll"] > 0
+
+
+def test_look_alikes_have_the_shape_they_are_named_for(simulation: Simulation) -> None:
+    frame = frame_of(simulation)
+    groups = simulation.look_alikes.to_pandas().merge(frame, on="transaction_id")
+    assert not groups.ring_id.notna().any()
+
+    def of(kind: str) -> pd.DataFrame:
+        rows = groups[(groups.kind == kind) & (groups.type == "transfer")]
+        return rows.sort_values(["group", "timestamp"], kind="stable")
+
+    circles = of("family_cycle").groupby("group")
+    closed = circles.agg(first=("user_id", "first"), last=("counterparty_id", "last"))
+    assert (closed["first"] == closed["last"]).mean() > 0.8
+    replies = (
+        of("reciprocal")
+        .groupby("group")
+        .agg(first=("user_id", "first"), last=("counterparty_id", "last"), size=("user_id", "size"))
+    )
+    pairs = replies[replies["size"] == 2]
+    assert (pairs["first"] == pairs["last"]).all()
+    wages = (
+        of("payroll")
+        .groupby("group")
+        .agg(employers=("user_id", "nunique"), staff=("counterparty_id", "nunique"))
+    )
+    assert (wages.employers == 1).all()
+    assert wages.staff.max() > 20
+    sales = of("marketplace").groupby("counterparty_id").user_id.nunique()
+    assert (sales > 10).sum() > 10
+
+
+def test_many_share_a_public_address_and_some_a_machine(frame: pd.DataFrame) -> None:
+    honest = frame[frame.ring_id.isna()]
+    assert (honest.groupby("ip_address").user_id.nunique() >= 50).sum() >= 10
+    assert (honest.groupby("device_id").user_id.nunique() >= 4).sum() >= 5
