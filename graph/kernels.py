@@ -587,3 +587,64 @@ def index_log(pages, hashes, table, tail, end):
     for position in range(tail, end):
         _put(table.slots, hashes[slot(pages, position)], position)
         table.state[0] += 1
+
+
+# Places in `spans`, the moving ends of both logs.
+TAIL: Final = 0
+END: Final = 1
+LINK_TAIL: Final = 2
+LINK_END: Final = 3
+
+
+@njit(cache=True)
+def admit(
+    edges,
+    edge_table,
+    links,
+    link_table,
+    spans,
+    time,
+    value,
+    source,
+    target,
+    h,
+    in_order,
+    cutoff,
+    evict_most,
+    budget,
+    user,
+    entities,
+    oldest,
+    mark,
+    expire_most,
+    pressed,
+    seen,
+):
+    """Evict what is too old, append the edge, note the links: one call an accepted transaction.
+
+    Mutates everything that `evict_edges`, `append_edge`, `expire_links` and `touch_links` do, and
+    `spans` (int64[4]: TAIL, END, LINK_TAIL, LINK_END). Returns what `append_edge` returns.
+    """
+    spans[TAIL] = evict_edges(edges, edge_table, spans[TAIL], spans[END], cutoff, evict_most)
+    outcome = append_edge(
+        edges, edge_table, spans[TAIL], spans[END], time, value, source, target, h, in_order, budget
+    )
+    if outcome == 2:
+        return outcome
+    spans[END] += 1
+    spans[LINK_TAIL], spans[LINK_END] = expire_links(
+        links, link_table, spans[LINK_TAIL], spans[LINK_END], oldest, mark, expire_most, pressed
+    )
+    spans[LINK_END] = touch_links(
+        links,
+        link_table,
+        spans[LINK_TAIL],
+        spans[LINK_END],
+        oldest,
+        mark,
+        user,
+        entities,
+        time,
+        seen,
+    )
+    return outcome

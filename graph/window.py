@@ -39,6 +39,9 @@ _LATER_MOST: Final = 256
 _LATER_BUDGET: Final = 2000
 _LATER_HOPS: Final = 5
 
+_FOREVER: Final = np.iinfo(np.int64).max
+_INWARD: Final = (TransactionType.DEPOSIT, TransactionType.REFUND)
+
 _EDGE_DTYPES: Final = (
     np.int64, np.int64, np.int32, np.int32, np.int32, np.int32, np.int32, np.uint32, np.uint32,
 )  # fmt: skip
@@ -97,7 +100,10 @@ class WindowConfig:
 
     horizon: int = DAY
     lateness: int = 5 * MINUTE
-    retention: int = 30 * DAY  # of entities and links: the longest horizon anybody counts over
+    retention: int = 30 * DAY  # of links: the longest horizon anybody counts over
+    # Of entities, while there is room: somebody who was away for a month is not a stranger, and
+    # to take them for one cost a third of the average precision on AMLSim.
+    memory: int = 400 * DAY
     max_edges: int = 4_194_304
     max_accounts: int = 1_048_576
     max_identifiers: int = 2_097_152
@@ -118,11 +124,15 @@ class TransactionWindow:
     def __init__(self, config: WindowConfig = WindowConfig()) -> None:
         self.config = config
         self.accounts = EntitySpace(
-            (EntityKind.USER, EntityKind.MERCHANT), config.max_accounts, config.retention
+            (EntityKind.USER, EntityKind.MERCHANT),
+            config.max_accounts,
+            config.memory,
+            config.retention,
         )
         self.identifiers = EntitySpace(
             (EntityKind.DEVICE, EntityKind.IP, EntityKind.CARD),
             config.max_identifiers,
+            config.memory,
             config.retention,
         )
         self._mark = Watermark(config.lateness, ahead=config.horizon)
@@ -169,6 +179,7 @@ class TransactionWindow:
         self.pressed = 0
         self._floor = 0
         self.counts = dict.fromkeys(Status, 0)
+        self._spans = np.zeros(4, np.int64)
         self._entities = np.full(4, NONE, np.int64)
         self._seen = np.zeros((4, 3), np.int64)
         self._later = np.zeros(_LATER_MOST, np.int64)
@@ -202,22 +213,29 @@ class TransactionWindow:
             return self._unchanged(Status.LATE, tx)
         if punctuality is Punctuality.AHEAD:
             return self._unchanged(Status.AHEAD, tx)
-        self._evict()
-        user, other, device, ip, card = ids = self._intern(tx)
-        disordered = self._append(tx, text, id_hash, user, other)
-        if disordered is None:
+        if len(self) >= self.config.max_edges:
+            self._give_up_the_oldest()
+        ids = self._intern(tx)
+        outcome = self._admit(tx, id_hash, ids)
+        if outcome == 2:  # as append_edge documents
             return self._unchanged(Status.LATE, tx)
+        blob = self._texts.setdefault(self.end >> PAGE_SHIFT, bytearray())
+        self._text[self._row(self.end)] = len(blob)
+        blob += text
+        position = self.end
+        self.tail, self.end, self.link_tail, self.link_end = self._spans.tolist()
+        for page in self._edge_columns.release(self.tail):
+            self._texts.pop(page, None)
+        self._link_columns.release(self.link_tail)
         self.counts[Status.ACCEPTED] += 1
-        links = self._touch(ids, tx.timestamp)
-        position = self.end - 1
         return Admission(
-            Status.ACCEPTED, position, user, other, device, ip, card, links, disordered
+            Status.ACCEPTED, position, *ids, links=self._relations(), disordered=outcome == 1
         )
 
     def transaction_id(self, position: int) -> str:
         """Id of a live transaction."""
         page, text = position >> PAGE_SHIFT, self._text
-        row = int(kernels.slot(self.edges.pages, position))
+        row = self._row(position)
         blob = self._texts[page]
         last = position + 1 == self.end or (position + 1) & PAGE_MASK == 0
         stop = len(blob) if last else int(text[row + 1])
@@ -225,7 +243,7 @@ class TransactionWindow:
 
     def hop(self, position: int) -> Hop:
         """A live edge as a step of a witness."""
-        row = int(kernels.slot(self.edges.pages, position))
+        row = self._row(position)
         source, target = int(self.edges.source[row]), int(self.edges.target[row])
         return Hop(
             transaction_id=self.transaction_id(position),
@@ -249,7 +267,7 @@ class TransactionWindow:
         )
         found = [int(p) for p in self._later[:count]]
         edges = self.edges
-        rows = {p: int(kernels.slot(edges.pages, p)) for p in found}
+        rows = {p: self._row(p) for p in found}
         return sorted(found, key=lambda p: (edges.time[rows[p]], edges.id_hash[rows[p]]))
 
     @property
@@ -322,60 +340,42 @@ class TransactionWindow:
             card = identifiers.intern(EntityKind.CARD, tx.card_id, now, mark)
         return user, other, device, ip, card
 
-    def _append(
-        self, tx: Transaction, text: bytes, id_hash: int, user: int, other: int
-    ) -> bool | None:
-        """Write the edge; says whether it was disordered, or None if it came too deep."""
-        inward = tx.type in (TransactionType.DEPOSIT, TransactionType.REFUND)
+    def _admit(self, tx: Transaction, id_hash: int, ids: tuple[int, int, int, int, int]) -> int:
+        """Write the edge and the links; the answer of `kernels.append_edge`."""
+        inward = tx.type in _INWARD
+        user, other = ids[0], ids[1]
+        mark = self._mark.time
+        full = self.link_end - self.link_tail + _EXPIRE_MOST + 4 > self.config.max_links
         self._edge_columns.reach(self.end)
         self._edge_table.make_room(1)
-        outcome = kernels.append_edge(
+        self._link_columns.reach(self.link_end + _EXPIRE_MOST + 4)
+        self._link_table.make_room(_EXPIRE_MOST + 4)
+        spans = self._spans
+        spans[0], spans[1], spans[2], spans[3] = self.tail, self.end, self.link_tail, self.link_end
+        outcome: int = kernels.admit(
             self.edges,
             self._edge_table.table,
-            self.tail,
-            self.end,
+            self.links,
+            self._link_table.table,
+            spans,
             tx.timestamp,
             tx.value if tx.moves_money else -tx.value,
             other if inward else user,
             user if inward else other,
             id_hash,
             tx.timestamp >= self._mark.newest,
+            self.cutoff,
+            _EVICT_MOST,
             _DISORDER_BUDGET,
-        )
-        if outcome == 2:  # as append_edge documents
-            return None
-        blob = self._texts.setdefault(self.end >> PAGE_SHIFT, bytearray())
-        self._text[kernels.slot(self.edges.pages, self.end)] = len(blob)
-        blob += text
-        self.end += 1
-        return bool(outcome == 1)
-
-    def _touch(
-        self, ids: tuple[int, int, int, int, int], now: int
-    ) -> tuple[Link, Link, Link, Link]:
-        mark = self._mark.time
-        oldest = mark - self.config.retention
-        full = self.link_end - self.link_tail + _EXPIRE_MOST + 4 > self.config.max_links
-        self._link_columns.reach(self.link_end + _EXPIRE_MOST + 4)
-        self._link_table.make_room(_EXPIRE_MOST + 4)
-        table = self._link_table.table
-        self.link_tail, self.link_end = kernels.expire_links(
-            self.links, table, self.link_tail, self.link_end, oldest, mark, _EXPIRE_MOST, full
-        )
-        self._link_columns.release(self.link_tail)
-        self.link_end = kernels.touch_links(
-            self.links,
-            table,
-            self.link_tail,
-            self.link_end,
-            oldest,
-            mark,
-            ids[0],
+            user,
             self._linked(ids),
-            now,
+            mark - self.config.retention,
+            mark,
+            _EXPIRE_MOST,
+            full,
             self._seen,
         )
-        return self._relations()
+        return outcome
 
     def _linked(self, ids: Sequence[int]) -> NDArray[np.int64]:
         _, other, device, ip, card = ids
@@ -388,27 +388,21 @@ class TransactionWindow:
         device, ip, card, other = self._seen.tolist()
         return Link(*device), Link(*ip), Link(*card), Link(*other)
 
-    def _evict(self) -> None:
-        table = self._edge_table.table
-        if len(self) >= self.config.max_edges:
-            # Full: give up the oldest, and with it everything older that is still there.
-            row = int(kernels.slot(self.edges.pages, self.tail))
-            self._floor = max(self._floor, int(self.edges.time[row]) + 1)
-            self.pressed += 1
-            self.tail = int(
-                kernels.evict_edges(
-                    self.edges, table, self.tail, self.end, np.iinfo(np.int64).max, 1
-                )
+    def _give_up_the_oldest(self) -> None:
+        """Make room in a full window; everything as old as what goes is no longer part of it."""
+        self._floor = max(self._floor, int(self.edges.time[self._row(self.tail)]) + 1)
+        self.pressed += 1
+        self.tail = int(
+            kernels.evict_edges(
+                self.edges, self._edge_table.table, self.tail, self.end, _FOREVER, 1
             )
-        row = int(kernels.slot(self.edges.pages, self.tail)) if len(self) else NONE
-        if row >= 0 and self.edges.time[row] < self.cutoff:
-            self.tail = int(
-                kernels.evict_edges(
-                    self.edges, table, self.tail, self.end, self.cutoff, _EVICT_MOST
-                )
-            )
-        for page in self._edge_columns.release(self.tail):
-            self._texts.pop(page, None)
+        )
+
+    def _row(self, position: int) -> int:
+        """`kernels.slot` without the price of a call into compiled code."""
+        pages = self.edges.pages
+        page = int(pages[(position >> PAGE_SHIFT) & (len(pages) - 1)])
+        return (page << PAGE_SHIFT) | (position & PAGE_MASK)
 
     def snapshot(self) -> bytes:
         """The whole state; equal windows give equal bytes."""
