@@ -1,0 +1,244 @@
+"""Figures of merit of a ranking and of its probabilities.
+
+All take scores float64 [R] and fraud bool [R]. Equal scores are one threshold: nothing is decided
+by the order of rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.transaction import DAY
+from scorer.decision import Policy
+from scorer.verdict import Decision
+
+Scores = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+PRECISIONS: Final = (0.80, 0.90, 0.95)
+BUDGET: Final = 100
+RESAMPLES: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Scores in falling order, their ties, and which rows are fraud: sorted once, weighed often.
+
+    Attributes:
+        order: Rows by falling score, int [R].
+        fraud: Fraud in that order, float64 [R] of 0 and 1.
+        ends: Last place of each group of equal scores, int [G].
+        thresholds: The score of each group, float64 [G].
+    """
+
+    order: NDArray[np.intp]
+    fraud: NDArray[np.float64]
+    ends: NDArray[np.intp]
+    thresholds: Scores
+
+    @classmethod
+    def of(cls, scores: Scores, fraud: Flags) -> "Ranking":
+        """Sort once.
+
+        Raises:
+            ValueError: Lengths differ, or a score is not a number.
+        """
+        if len(scores) != len(fraud) or not np.isfinite(scores).all():
+            raise ValueError("scores and labels must be finite and of equal length")
+        order = np.argsort(-scores, kind="stable")
+        ranked = scores[order]
+        ends = np.flatnonzero(np.r_[ranked[1:] != ranked[:-1], True][: len(ranked)])
+        return cls(order, fraud[order].astype(np.float64), ends, ranked[ends])
+
+    def curve(self, weights: Scores | None = None) -> tuple[Scores, Scores]:
+        """Precision and recall at each threshold, [G] each, by falling threshold.
+
+        Args:
+            weights: How often each row (in its own order) counts; None for once.
+        """
+        weight = np.ones(len(self.order)) if weights is None else weights[self.order]
+        hits = np.cumsum(weight * self.fraud)[self.ends]
+        alerts = np.cumsum(weight)[self.ends]
+        total = hits[-1] if len(hits) else 0.0
+        precision = np.divide(hits, alerts, out=np.zeros_like(hits), where=alerts > 0)
+        return precision, hits / total if total > 0 else np.zeros_like(hits)
+
+    def average_precision(self, weights: Scores | None = None) -> float:
+        """Sum of precision times gain of recall, as scikit-learn defines it; NaN without fraud."""
+        precision, recall = self.curve(weights)
+        if not len(recall) or recall[-1] == 0:
+            return float("nan")
+        return float(np.sum(np.diff(np.r_[0.0, recall]) * precision))
+
+
+def average_precision(scores: Scores, fraud: Flags) -> float:
+    """Area under the precision-recall steps; NaN without fraud."""
+    return Ranking.of(scores, fraud).average_precision()
+
+
+def recall_at_precision(scores: Scores, fraud: Flags) -> dict[str, float]:
+    """The most recall at each of `PRECISIONS`; 0 where no threshold is that precise."""
+    precision, recall = Ranking.of(scores, fraud).curve()
+    return {
+        f"{wanted:.2f}": float(np.max(recall, initial=0.0, where=precision >= wanted))
+        for wanted in PRECISIONS
+    }
+
+
+def clusters_of(fraud: Flags, rings: Sequence[str | None]) -> NDArray[np.intp]:
+    """Cluster of each row, int [R]: fraud of one ring is one cluster, every other row its own."""
+    clusters = np.arange(len(fraud), dtype=np.intp)
+    first: dict[str, int] = {}
+    for row, ring in enumerate(rings):
+        if ring is not None and fraud[row]:
+            clusters[row] = first.setdefault(ring, row)
+    return clusters
+
+
+def resampled_average_precision(
+    rankings: Mapping[str, Ranking],
+    clusters: NDArray[np.intp],
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> dict[str, Scores]:
+    """Average precision of each ranking of the same rows in each resample, [resamples] by name.
+
+    Clusters (rings) are drawn whole, with replacement: rows of one ring are not independent, and
+    drawing them one by one would make the spread too narrow. All rankings see the same resamples,
+    so their differences are paired. NaN where a resample drew no fraud.
+    """
+    rng = np.random.default_rng(seed)
+    _, place = np.unique(clusters, return_inverse=True)
+    count = int(place.max()) + 1 if len(place) else 0
+    drawn = {name: np.full(resamples, np.nan) for name in rankings}
+    for index in range(resamples if count else 0):
+        times = np.bincount(rng.integers(0, count, count), minlength=count)
+        weights = times.astype(np.float64)[place]
+        for name, ranking in rankings.items():
+            drawn[name][index] = ranking.average_precision(weights)
+    return drawn
+
+
+def interval(drawn: Scores) -> list[float]:
+    """95 % percentile interval of resampled figures; NaNs are left out, [NaN, NaN] of none."""
+    finite = drawn[np.isfinite(drawn)]
+    if not len(finite):
+        return [float("nan"), float("nan")]
+    low, high = np.percentile(finite, [2.5, 97.5])
+    return [float(low), float(high)]
+
+
+def gain(better: Scores, base: Scores, difference: float) -> dict[str, Any]:
+    """Whether a `difference` in average precision is beyond doubt, from paired resamples."""
+    ci = interval(better - base)
+    return {"difference": difference, "ci": ci, "excludes_zero": ci[0] > 0}
+
+
+def within_budget(scores: Scores, times: NDArray[np.int64], budget: int = BUDGET) -> Flags:
+    """Which rows are alerted when each UTC day's `budget` highest scores are, bool [R].
+
+    Equal scores at the border are taken in time order, as an analyst would get them.
+    """
+    alerted = np.zeros(len(scores), dtype=np.bool_)
+    order = np.lexsort((times, -scores, times // DAY))
+    days = (times // DAY)[order]
+    starts = np.flatnonzero(np.r_[True, days[1:] != days[:-1]][: len(days)])
+    sizes = np.diff(np.r_[starts, len(days)])
+    place = np.arange(len(days)) - np.repeat(starts, sizes)
+    alerted[order[place < budget]] = True
+    return alerted
+
+
+def precision_at_budget(scores: Scores, fraud: Flags, times: NDArray[np.int64]) -> dict[str, Any]:
+    """Precision and recall of `BUDGET` alerts a day (`times` int64 [R], epoch ms)."""
+    alerted = within_budget(scores, times)
+    hits = int((alerted & fraud).sum())
+    alerts, positives = int(alerted.sum()), int(fraud.sum())
+    return {
+        "budget": BUDGET,
+        "days": len(np.unique(times // DAY)),
+        "alerts": alerts,
+        "precision": hits / alerts if alerts else 0.0,
+        "recall": hits / positives if positives else 0.0,
+    }
+
+
+def cost_per_transaction(
+    scores: Scores, fraud: Flags, policies: Mapping[str, Policy]
+) -> dict[str, float]:
+    """What each policy would have cost per transaction, and approving everything (`approve_all`).
+
+    In the policies' money unit, by what the transactions turned out to be.
+    """
+    result = {}
+    for name, policy in policies.items():
+        choices = [policy.choose(float(score)) for score in scores]
+        total = sum(
+            policy.costs.realised(choice, fraud=bool(label))
+            for choice, label in zip(choices, fraud, strict=True)
+        )
+        result[name] = total / max(len(scores), 1)
+    any_policy = next(iter(policies.values()))
+    loss = any_policy.costs.realised(Decision.APPROVE, fraud=True)
+    result["approve_all"] = float(fraud.sum()) * loss / max(len(scores), 1)
+    return result
+
+
+def cost_curve(scores: Scores, fraud: Flags, policy: Policy, points: int = 60) -> list[list[float]]:
+    """[share declined, cost per transaction] when everything above a threshold is declined."""
+    ranking = Ranking.of(scores, fraud)
+    if not len(ranking.ends):
+        return []
+    hits = np.cumsum(ranking.fraud)[ranking.ends]
+    alerts = ranking.ends + 1.0
+    rows, positives = len(scores), float(fraud.sum())
+    costs = policy.costs
+    cost = ((positives - hits) * costs.loss + (alerts - hits) * costs.friction) / rows
+    shares = np.r_[0.0, alerts / rows]
+    cost = np.r_[positives * costs.loss / rows, cost]
+    places = _spread(len(shares), points)
+    return [[float(shares[i]), float(cost[i])] for i in places]
+
+
+def precision_recall_points(scores: Scores, fraud: Flags, points: int = 200) -> list[list[float]]:
+    """[recall, precision] along the curve, thinned to about `points`."""
+    precision, recall = Ranking.of(scores, fraud).curve()
+    if not len(recall):
+        return []
+    # Thin by recall, so that the steep left end keeps its steps.
+    places = np.unique(np.searchsorted(recall, np.linspace(0, recall[-1], points)))
+    return [[float(recall[i]), float(precision[i])] for i in places if i < len(recall)]
+
+
+def calibration_figures(scores: Scores, fraud: Flags, bins: int = 10) -> dict[str, Any]:
+    """Brier score, that of the base rate, and reliability by score decile and in the top 1 %.
+
+    Each bin has `rows`, `predicted` (mean score) and `observed` (fraud rate).
+    """
+    rate = float(fraud.mean()) if len(fraud) else 0.0
+    order = np.argsort(scores, kind="stable")
+    parts = [part for part in np.array_split(order, bins) if len(part)]
+    top = order[len(order) - max(1, len(order) // 100) :]
+    return {
+        "brier": float(np.mean((scores - fraud) ** 2)) if len(fraud) else 0.0,
+        "brier_of_base_rate": rate * (1 - rate),
+        "bins": [_bin(scores, fraud, part) for part in parts],
+        "top_percent": _bin(scores, fraud, top) if len(order) else None,
+    }
+
+
+def _bin(scores: Scores, fraud: Flags, rows: NDArray[np.intp]) -> dict[str, Any]:
+    return {
+        "rows": len(rows),
+        "predicted": float(scores[rows].mean()),
+        "observed": float(fraud[rows].mean()),
+    }
+
+
+def _spread(length: int, points: int) -> NDArray[np.intp]:
+    """About `points` places of 0..length-1, denser at the start."""
+    shares = np.linspace(0.0, 1.0, points) ** 3
+    return np.unique((shares * (length - 1)).astype(np.intp))

@@ -1,0 +1,219 @@
+"""Ring matching: which detected ring is which true ring, and how late it was found.
+
+A detected ring and a true ring are the same when their member accounts (users and merchants)
+overlap by Jaccard >= 0.5, matched one to one. One-to-one is what makes figures honest: one ring
+that swallows everything, or ten crumbs of the same ring, earn at most one match.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import networkx as nx
+import numpy as np
+
+from graph.rings import Ring, RingEvent, RingEventKind
+from graph.transaction import MINUTE, Entity, EntityKind, Transaction
+
+ENOUGH: Final = 0.5
+"""Jaccard from which two rings are the same."""
+_ACCOUNTS: Final = (EntityKind.USER, EntityKind.MERCHANT)
+
+
+@dataclass(slots=True)
+class TrueRing:
+    """A ring as the data names it: its fraudulent transactions and the accounts in them.
+
+    Attributes:
+        ring_id: The data's name for it.
+        members: Users and merchants of its transactions.
+        times: Event time of each transaction, in order of arrival.
+        values: Value of each, minor units of the base currency.
+    """
+
+    ring_id: str
+    members: set[Entity] = field(default_factory=set)
+    times: list[int] = field(default_factory=list)
+    values: list[int] = field(default_factory=list)
+
+    def add(self, transaction: Transaction) -> None:
+        """Take in one of its transactions."""
+        other = transaction.other_party
+        self.members.add(transaction.user)
+        if other is not None:
+            self.members.add(other)
+        self.times.append(transaction.timestamp)
+        self.values.append(transaction.value)
+
+
+@dataclass(slots=True)
+class DetectedRing:
+    """A ring as the engine told it: how it stood last, and when anybody heard of it.
+
+    Attributes:
+        ring: At its newest revision.
+        alerted_at: Event time of its first alert; None if it never alerted.
+    """
+
+    ring: Ring
+    alerted_at: int | None = None
+
+    @property
+    def members(self) -> frozenset[Entity]:
+        """Its users and merchants."""
+        return frozenset(e for e, _ in self.ring.members if e.kind in _ACCOUNTS)
+
+
+class RingLedger:
+    """Follows ring events and keeps each ring as it stood last, merged rings folded in.
+
+    Memory: one entry for each ring that ever lived in the history.
+    """
+
+    def __init__(self) -> None:
+        self._rings: dict[str, DetectedRing] = {}
+
+    def note(self, events: Iterable[RingEvent]) -> None:
+        """Take in what happened, in order."""
+        for event in events:
+            ring = event.ring
+            known = self._rings.get(ring.ring_id)
+            if known is None:
+                known = self._rings[ring.ring_id] = DetectedRing(ring)
+            # Expiry strips a ring of its members in time; what counts is what it told.
+            if ring.members:
+                known.ring = ring
+            if event.alert is not None and known.alerted_at is None:
+                known.alerted_at = event.at
+            if event.kind is RingEventKind.MERGED and event.merged_ring_id is not None:
+                self._fold(event.merged_ring_id, known)
+
+    def _fold(self, merged_ring_id: str, into: DetectedRing) -> None:
+        merged = self._rings.get(merged_ring_id)
+        if merged is None or merged is into:
+            return
+        del self._rings[merged_ring_id]
+        alerts = [at for at in (into.alerted_at, merged.alerted_at) if at is not None]
+        into.alerted_at = min(alerts, default=None)
+
+    def rings(self, since: int) -> list[DetectedRing]:
+        """Rings that changed at or after `since`, in order of id."""
+        return [ring for _, ring in sorted(self._rings.items()) if ring.ring.changed_at >= since]
+
+
+def jaccard(one: Iterable[Entity], other: Iterable[Entity]) -> float:
+    """Share of common members; 0 where both are empty."""
+    a, b = frozenset(one), frozenset(other)
+    union = len(a | b)
+    return len(a & b) / union if union else 0.0
+
+
+def match_rings(
+    detected: Sequence[DetectedRing], true: Sequence[TrueRing]
+) -> list[tuple[DetectedRing, TrueRing]]:
+    """Pairs that are the same ring, one to one: the most pairs, and of those the most overlap.
+
+    Rings that share no member are never compared; the assignment is solved for each group of
+    rings that overlap, in the cube of the group's size.
+    """
+    holding: dict[Entity, list[int]] = {}
+    for index, ring in enumerate(true):
+        for member in ring.members:
+            holding.setdefault(member, []).append(index)
+    overlaps: nx.Graph[int] = nx.Graph()  # detected as 0, 1, ..., true as -1, -2, ...
+    for number, found in enumerate(detected):
+        members = found.members
+        for index in sorted({i for member in members for i in holding.get(member, ())}):
+            overlap = jaccard(members, true[index].members)
+            if overlap >= ENOUGH:
+                overlaps.add_edge(number, -1 - index, weight=overlap)
+    matched: list[tuple[int, int]] = []
+    for group in nx.connected_components(overlaps):
+        pairs = nx.max_weight_matching(overlaps.subgraph(sorted(group)), maxcardinality=True)
+        matched += [(max(pair), -1 - min(pair)) for pair in pairs]
+    return [(detected[number], true[index]) for number, index in sorted(matched)]
+
+
+def ring_figures(detected: Sequence[DetectedRing], true: Sequence[TrueRing]) -> dict[str, Any]:
+    """Precision, recall and delay of ring detection; None where there is nothing to divide by.
+
+    `precision` is over rings that alerted (nobody hears of the others), `recall` over true rings;
+    `member_precision` and `member_recall` are means over the matched. `delay` is from a matched
+    ring's first transaction to its first alert: medians of minutes, of its transactions that had
+    passed by then, and of the share of its money that had.
+    """
+    told = [ring for ring in detected if ring.alerted_at is not None]
+    matched = match_rings(told, true)
+    delays = [_delay(ring.alerted_at, truth) for ring, truth in matched if ring.alerted_at]
+    members = [(ring.members, truth.members) for ring, truth in matched]
+    return {
+        "true": len(true),
+        "detected": len(detected),
+        "alerted": len(told),
+        "matched": len(matched),
+        "precision": len(matched) / len(told) if told else None,
+        "recall": len(matched) / len(true) if true else None,
+        "member_precision": _mean([len(a & b) / len(a) for a, b in members]),
+        "member_recall": _mean([len(a & b) / len(b) for a, b in members]),
+        "delay": _medians(delays),
+    }
+
+
+def alert_figures(
+    true: Mapping[str, TrueRing],
+    rings: Sequence[str | None],
+    times: Sequence[int],
+    alerted: Sequence[bool],
+    fraud: Sequence[bool],
+) -> dict[str, Any]:
+    """What transaction alerts alone say about rings: the figures of a rung without a ring engine.
+
+    A ring is found by its first alerted fraud. `precision` is the share of alerts that hit a ring,
+    `recall` the share of rings hit, `delay` as in `ring_figures`.
+
+    Args:
+        true: The true rings by id.
+        rings: Ring of each row, in arrival order; `times`, `alerted` and `fraud` go with it.
+        times: Event times.
+        alerted: Whether the row was within the alert budget.
+        fraud: The row's label.
+    """
+    first: dict[str, int] = {}
+    hits = 0
+    for ring, at, told, label in zip(rings, times, alerted, fraud, strict=True):
+        if told and label and ring is not None:
+            hits += 1
+            first[ring] = min(at, first.get(ring, at))
+    alerts = sum(map(bool, alerted))
+    return {
+        "true": len(true),
+        "matched": len(first),
+        "precision": hits / alerts if alerts else None,
+        "recall": len(first) / len(true) if true else None,
+        "delay": _medians([_delay(at, true[ring]) for ring, at in sorted(first.items())]),
+    }
+
+
+def _delay(alerted_at: int, truth: TrueRing) -> tuple[float, float, float]:
+    gone = [v for at, v in zip(truth.times, truth.values, strict=True) if at <= alerted_at]
+    money = sum(truth.values)
+    return (
+        max(0, alerted_at - min(truth.times)) / MINUTE,
+        float(len(gone)),
+        sum(gone) / money if money else 0.0,
+    )
+
+
+def _medians(delays: Sequence[tuple[float, float, float]]) -> dict[str, float] | None:
+    if not delays:
+        return None
+    minutes, transactions, money = np.median(np.array(delays), axis=0)
+    return {
+        "minutes": float(minutes),
+        "transactions": float(transactions),
+        "money_gone": float(money),
+    }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None

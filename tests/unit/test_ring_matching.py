@@ -1,0 +1,174 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from graph.evidence import Pattern, Role
+from graph.rings import Alert, Ring, RingEvent, RingEventKind, RingState
+from graph.transaction import MINUTE, Entity, EntityKind, Money, Transaction, TransactionType
+from scorer.ring_matching import (
+    ENOUGH,
+    DetectedRing,
+    RingLedger,
+    TrueRing,
+    alert_figures,
+    jaccard,
+    match_rings,
+    ring_figures,
+)
+
+
+def users(names):
+    return {Entity(EntityKind.USER, name) for name in names}
+
+
+def ring(ring_id, names, changed_at=0, devices=()):
+    members = [(entity, Role.MEMBER) for entity in sorted(users(names))]
+    members += [(Entity(EntityKind.DEVICE, name), Role.SHARED) for name in devices]
+    return Ring(
+        ring_id,
+        1,
+        RingState.ACTIVE,
+        0,
+        changed_at,
+        tuple(members),
+        (Pattern.CYCLE,),
+        0.5,
+        1,
+        (),
+        (),
+    )
+
+
+def alert(ring_id):
+    return Alert(f"a-{ring_id}", ring_id, 1, 0, "", 0.5, 1, 3, (), "p")
+
+
+def found(ring_id, names, at=0):
+    return DetectedRing(ring(ring_id, names), at)
+
+
+def truth(ring_id, names, times=(0,), values=(100,)):
+    return TrueRing(ring_id, users(names), list(times), list(values))
+
+
+def test_half_of_the_members_in_common_is_enough_and_less_is_not():
+    assert len(match_rings([found("d", "abc")], [truth("t", "abcdef")])) == 1
+    assert match_rings([found("d", "abc")], [truth("t", "abcdefg")]) == []
+
+
+def test_one_swallowing_ring_and_ten_crumbs_earn_one_match_each():
+    swallowed = [found("d", "abcdef")]
+    assert len(match_rings(swallowed, [truth("t1", "abcd"), truth("t2", "abcdef")])) == 1
+    crumbs = [found("d1", "abc"), found("d2", "abcd"), found("d3", "bcd")]
+    ((best, _),) = match_rings(crumbs, [truth("t", "abcd")])
+    assert best.ring.ring_id == "d2"
+
+
+def test_devices_do_not_count_as_members():
+    with_devices = DetectedRing(ring("d", "ab", devices=("d1", "d2", "d3")), 0)
+    assert len(match_rings([with_devices], [truth("t", "ab")])) == 1
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_assignment_matches_more_rings(seed):
+    rng = np.random.default_rng(seed)
+    names = np.array(list("abcdefgh"))
+    detected = [
+        found(f"d{i}", rng.choice(names, rng.integers(2, 6), replace=False)) for i in range(4)
+    ]
+    true = [truth(f"t{i}", rng.choice(names, rng.integers(2, 6), replace=False)) for i in range(4)]
+    fits = [[jaccard(d.members, t.members) >= ENOUGH for t in true] for d in detected]
+    best = max(
+        sum(fits[d][t] for d, t in enumerate(order)) for order in itertools.permutations(range(4))
+    )
+    assert len(match_rings(detected, true)) == best
+
+
+def test_the_figures_count_alerted_rings_and_measure_the_delay():
+    true = [
+        truth(
+            "t1", "abc", times=(0, 10 * MINUTE, 20 * MINUTE, 30 * MINUTE), values=(10, 20, 30, 40)
+        ),
+        truth("t2", "xyz"),
+    ]
+    detected = [
+        found("d1", "abcd", at=20 * MINUTE),
+        found("d2", "mno", at=5),
+        DetectedRing(ring("d3", "xyz"), None),
+    ]
+    figures = ring_figures(detected, true)
+    assert figures == {
+        "true": 2,
+        "detected": 3,
+        "alerted": 2,
+        "matched": 1,
+        "precision": 0.5,
+        "recall": 0.5,
+        "member_precision": 0.75,
+        "member_recall": 1.0,
+        "delay": {"minutes": 20.0, "transactions": 3.0, "money_gone": 0.6},
+    }
+
+
+def test_figures_of_nothing_are_none_not_zero():
+    figures = ring_figures([], [])
+    assert figures["precision"] is None
+    assert figures["recall"] is None
+    assert figures["delay"] is None
+
+
+def test_the_ledger_keeps_the_newest_state_and_the_first_alert():
+    ledger = RingLedger()
+    ledger.note([RingEvent(RingEventKind.BORN, 1, ring("r", "ab", 1))])
+    ledger.note([RingEvent(RingEventKind.GREW, 5, ring("r", "abc", 5), alert=alert("r"))])
+    ledger.note([RingEvent(RingEventKind.GREW, 9, ring("r", "abcd", 9), alert=alert("r"))])
+    ledger.note([RingEvent(RingEventKind.EXPIRED, 99, ring("r", "", 99))])
+    (kept,) = ledger.rings(since=0)
+    assert kept.alerted_at == 5
+    assert kept.members == users("abcd")
+    assert ledger.rings(since=100) == []
+
+
+def test_a_merged_ring_lives_on_in_the_one_that_took_it():
+    ledger = RingLedger()
+    ledger.note(
+        [
+            RingEvent(RingEventKind.BORN, 1, ring("old", "ab", 1)),
+            RingEvent(RingEventKind.BORN, 2, ring("new", "cd", 2), alert=alert("new")),
+            RingEvent(RingEventKind.MERGED, 3, ring("old", "abcd", 3), merged_ring_id="new"),
+        ]
+    )
+    (kept,) = ledger.rings(since=0)
+    assert kept.ring.ring_id == "old"
+    assert kept.alerted_at == 2
+    assert kept.members == users("abcd")
+
+
+def test_a_true_ring_collects_accounts_times_and_money():
+    taken = TrueRing("t")
+    taken.add(
+        Transaction(
+            "1", 7, TransactionType.PAYMENT, Money(5, "EUR"), 5, "u", merchant_id="m", device_id="d"
+        )
+    )
+    taken.add(Transaction("2", 9, TransactionType.WITHDRAWAL, Money(6, "EUR"), 6, "u"))
+    assert taken.members == {Entity(EntityKind.USER, "u"), Entity(EntityKind.MERCHANT, "m")}
+    assert (taken.times, taken.values) == ([7, 9], [5, 6])
+
+
+def test_transaction_alerts_find_a_ring_at_its_first_hit():
+    true = {
+        "r": truth("r", "ab", times=(0, MINUTE, 2 * MINUTE), values=(1, 1, 2)),
+        "s": truth("s", "cd"),
+    }
+    figures = alert_figures(
+        true,
+        rings=["r", "s", None, "r", "r"],
+        times=[0, 0, 5, MINUTE, 2 * MINUTE],
+        alerted=[False, False, True, True, True],
+        fraud=[True, True, False, True, True],
+    )
+    assert figures["recall"] == 0.5
+    assert figures["precision"] == pytest.approx(2 / 3)
+    assert figures["delay"] == {"minutes": 1.0, "transactions": 2.0, "money_gone": 0.5}
