@@ -30,8 +30,6 @@ class Thresholds:
     # Below 300 km the error of geolocated IPs (a carrier's gateway city) explains most jumps.
     travel_kmh: float = 1_000.0
     travel_km: float = 300.0
-    # One last location is about 200 bytes: 200,000 accounts stay under 50 MB.
-    travel_accounts: int = 200_000
 
     # Cycle: three days is how long layering usually takes to come home; the window may hold less.
     cycle_within: int = 72 * HOUR
@@ -75,7 +73,7 @@ class Thresholds:
     sharing_scan: int = 256
 
     # Links read to tell strangers from acquaintances, for one piece of evidence.
-    acquaintance_scan: int = 2_000
+    acquaintance_scan: int = 4_000
 
     # A growing crowd is told member by member up to here, then each time it grew by a quarter.
     told_singly: int = 32

@@ -1,1 +1,126 @@
-"""The catalogue of heuristics: one file a typology family."""
+"""The catalogue of heuristics: one file a typology family, the cheap ones first.
+
+Every heuristic answers `detect(window, tx, admission)` right after the window has taken the
+transaction. The money patterns also answer `at(window, position)`: they are pure functions of the
+window and an edge, so that asking again at `window.affected(position)` after a disordered arrival
+gives what an orderly arrival would have given.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from graph.evidence import Evidence
+from graph.heuristics.cycle import Cycles
+from graph.heuristics.fan import Fans
+from graph.heuristics.identity import SharedIdentity
+from graph.heuristics.mule import Mules
+from graph.heuristics.rules import Blocklist, ImpossibleTravel, Lists, Velocity
+from graph.thresholds import Thresholds
+from graph.transaction import Transaction
+from graph.window import Admission, Status, TransactionWindow
+
+__all__ = [
+    "Catalogue",
+    "Cycles",
+    "Fans",
+    "Heuristic",
+    "Lists",
+    "MoneyPattern",
+    "Mules",
+    "SharedIdentity",
+    "Thresholds",
+    "catalogue",
+]
+
+
+class Heuristic(Protocol):
+    """Looks at one transaction in its window and says what it completed."""
+
+    def detect(
+        self, window: TransactionWindow, tx: Transaction, admission: Admission
+    ) -> Sequence[Evidence]:
+        """Evidence that this transaction completed, in a stable order; empty most of the time.
+
+        `admission` is what `window.add(tx)` has just answered. A transaction that was not accepted
+        completes nothing, except that a block list speaks for itself.
+        """
+        ...
+
+
+class MoneyPattern(Heuristic, Protocol):
+    """A heuristic that is a pure function of the window and the position of an edge."""
+
+    def at(self, window: TransactionWindow, position: int) -> Sequence[Evidence]:
+        """Evidence that the edge at a live position completes, looking at earlier edges only."""
+        ...
+
+
+class Catalogue:
+    """All heuristics in order: rules, money patterns, identity.
+
+    Attributes:
+        rules: Lists, impossible travel and velocity.
+        money: Cycles, mules and fans.
+        identity: Shared devices, cards and IPs.
+    """
+
+    def __init__(self, thresholds: Thresholds, lists: Lists) -> None:
+        self._travel: Final = ImpossibleTravel(thresholds)
+        self._allowed: Final = lists.allowed
+        self.rules: Final[tuple[Heuristic, ...]] = (
+            Blocklist(lists),
+            self._travel,
+            Velocity(thresholds),
+        )
+        self.money: Final[tuple[MoneyPattern, ...]] = (
+            Cycles(thresholds),
+            Mules(thresholds),
+            Fans(thresholds),
+        )
+        self.identity: Final[tuple[Heuristic, ...]] = (SharedIdentity(thresholds),)
+
+    def detect(
+        self, window: TransactionWindow, tx: Transaction, admission: Admission
+    ) -> list[Evidence]:
+        """Everything this transaction completed, save what an allowed entity is the centre of."""
+        found: list[Evidence] = []
+        for rule in self.rules:
+            found += rule.detect(window, tx, admission)
+        if admission.status is Status.ACCEPTED:
+            for pattern in self.money:
+                found += pattern.at(window, admission.position)
+            for sharing in self.identity:
+                found += sharing.detect(window, tx, admission)
+        return self._without_allowed(found)
+
+    def at(self, window: TransactionWindow, position: int) -> list[Evidence]:
+        """What the money patterns see at the edge at a live position.
+
+        Ask this at `window.affected(admission.position)` after a disordered arrival.
+        """
+        found: list[Evidence] = []
+        for pattern in self.money:
+            found += pattern.at(window, position)
+        return self._without_allowed(found)
+
+    def _without_allowed(self, found: list[Evidence]) -> list[Evidence]:
+        if not found or not self._allowed:
+            return found
+        return [e for e in found if e.members[0][0] not in self._allowed]
+
+    def snapshot(self) -> bytes:
+        """The state of the stateful heuristics; take it together with the window's."""
+        return self._travel.snapshot()
+
+    def restore(self, data: bytes) -> None:
+        """Take over a snapshot.
+
+        Raises:
+            Incompatible: It is torn, altered, or of another version.
+        """
+        self._travel.restore(data)
+
+
+def catalogue(thresholds: Thresholds = Thresholds(), lists: Lists = Lists()) -> Catalogue:  # noqa: B008  # frozen
+    """The heuristics, ready for one window."""
+    return Catalogue(thresholds, lists)

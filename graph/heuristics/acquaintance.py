@@ -1,0 +1,85 @@
+"""Who knew each other before: what tells a payroll or a family from a crowd of strangers.
+
+Two accounts are acquainted at a moment if either was the other's counterparty before it, as far as
+the link log remembers (30 days by default). A yearly or monthly habit just outside that is
+forgotten, and so is everything before the stream began.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from graph.kernels import slot
+from graph.window import TransactionWindow
+
+
+def acquainted(
+    window: TransactionWindow, account: int, others: NDArray[np.int64], before: int, budget: int
+) -> tuple[NDArray[np.bool_], bool]:
+    """Which of the other accounts had dealt with the account before a moment, either way.
+
+    Args:
+        window: The window.
+        account: Account id.
+        others: int64[n], distinct account ids, ascending.
+        before: Epoch ms; a pair first seen at or after it is not acquainted.
+        budget: Most links looked at: half for the account's own, half shared by the others.
+
+    Returns:
+        (bool[n], whether the budget cut a search short: then some may know each other after all).
+    """
+    known = np.zeros(len(others), np.bool_)
+    links, tail, half = window.links, window.link_tail, budget // 2
+    cut = _dealt_with(links, tail, account, others, before, half, known)
+    cut |= _were_dealt_with_by(links, tail, account, others, before, half, known)
+    return known, bool(cut)
+
+
+@njit(cache=True)
+def _dealt_with(links, tail, account, others, before, budget, known):  # type: ignore[no-untyped-def]
+    """Mark those that the account's own links name; returns whether the walk was cut short.
+
+    Mutates `known` (bool[n]) only.
+    """
+    scanned = 0
+    position = links.newest_of_user[account]
+    while position >= tail:
+        if scanned == budget:
+            return True
+        scanned += 1
+        s = slot(links.pages, position)
+        other = -2 - links.entity[s]
+        if other >= 0 and links.first[s] < before:
+            i = np.searchsorted(others, other)
+            if i < others.shape[0] and others[i] == other:
+                known[i] = True
+        if links.back_user[s] == 0:
+            break
+        position -= links.back_user[s]
+    return False
+
+
+@njit(cache=True)
+def _were_dealt_with_by(links, tail, account, others, before, budget, known):  # type: ignore[no-untyped-def]
+    """Mark those whose links name the account; returns whether a walk was cut short.
+
+    Mutates `known` (bool[n]) only.
+    """
+    cut = False
+    each = max(budget // max(others.shape[0], 1), 1)
+    for i in range(others.shape[0]):
+        scanned = 0
+        position = np.int64(-1) if known[i] else links.newest_of_user[others[i]]
+        while position >= tail:
+            if scanned == each:
+                cut = True
+                break
+            scanned += 1
+            s = slot(links.pages, position)
+            if links.entity[s] == -2 - account:
+                known[i] = links.first[s] < before
+                break
+            if links.back_user[s] == 0:
+                break
+            position -= links.back_user[s]
+    return cut

@@ -1,0 +1,346 @@
+"""Money that does not stay: pass-through accounts (mules).
+
+Behaviour
+    A recruited or hijacked account receives money from several victims and forwards it, to another
+    account or out of the graph, before anybody looks, keeping a commission.
+
+Definition
+    The money of an account is a queue: what came in first goes out first (FIFO), and an outgoing
+    amount takes from what has strictly earlier come in; what exceeds the queue was the account's
+    own and matches nothing. At an edge e out of user u, over the edges before e in the span
+    `mule_within` (and what the window can vouch for) plus e itself, u is a mule if
+
+    - matched money that went to users or out of the graph is at least `mule_passes_on` of all that
+      came in. Money spent at merchants leaves the queue but is not forwarded: friends who chip in
+      for a dinner are not victims;
+    - the median forwarded unit of money stayed less than `mule_dwell` (amount-weighted: at least
+      half of the money did);
+    - at least `mule_senders` distinct users sent money who are strangers: u paid them nothing in
+      the span, and the link log knows of no dealing with them before it;
+    - e itself forwards matched money. So a mule is told once per forwarding, not per repeat.
+
+Method and cost
+    Walks `back_pred`/`back_in` and `back_out`, then one merge of the two: O(n + m) for n edges in
+    and m out in the span, each at most `mule_scan` (then `truncated`, judged on the newest).
+    O(1) where nothing came in, O(n) where fewer than `mule_senders` sent.
+
+Misses
+    Cash-out by purchase (gift cards, exchanges booked as merchants); mules that wait over night;
+    one big victim; senders who dealt with the mule before; equal timestamps, which match nothing.
+
+False positives
+    Agents, brokers, treasurers of clubs, students who collect for a trip. Their payers are mostly
+    acquaintances, which the link log knows after a while.
+
+Source
+    Europol, "European Money Mule Action" (EMMA) findings; FIFO is the tracing rule of Clayton's
+    Case (Devaynes v Noble, 1816), used for tainted money by Anderson, Shumailov and Ahmed, "Making
+    Bitcoin Legal", 2018.
+
+>>> from graph.thresholds import Thresholds
+>>> from graph.transaction import Money, Transaction, TransactionType
+>>> from graph.window import TransactionWindow
+>>> window, mules = TransactionWindow(), Mules(Thresholds())
+>>> flows = [("a", "mule", 100), ("b", "mule", 100), ("c", "mule", 100), ("mule", "boss", 270)]
+>>> for n, (payer, payee, amount) in enumerate(flows):
+...     tx = Transaction(f"t{n}", 60_000 * (n + 1), TransactionType.TRANSFER,
+...                      Money(amount, "EUR"), amount, payer, counterparty_id=payee)
+...     found = mules.detect(window, tx, window.add(tx))
+>>> found[0].reason
+'user:mule passed on 90 % of what 3 strangers sent within the day, half of it within 2 min.'
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.heuristics.acquaintance import acquainted
+from graph.heuristics.witness import reach, span_in_words, witness
+from graph.kernels import KIND_MERCHANT, KIND_USER, slot
+from graph.thresholds import Thresholds
+from graph.transaction import Entity, EntityKind, Transaction
+from graph.window import Admission, Status, TransactionWindow
+
+
+class Flow(NamedTuple):
+    """One amount that came in with one edge and went on with another (positions)."""
+
+    came: int
+    went: int
+    value: int
+    dwell: int
+
+
+class Mules:
+    """Finds pass-through accounts; see the module's docstring.
+
+    `strength` is 0.4, plus up to 0.2 each for senders beyond the threshold (five more are full),
+    for haste (an instant median is full) and for the share passed on beyond the threshold (all of
+    it is full), and at most 0.95.
+    """
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        self.thresholds: Final = thresholds
+        n = thresholds.mule_scan
+        self._ins: NDArray[np.int64] = np.zeros((2, n), np.int64)
+        self._outs: NDArray[np.int64] = np.zeros(n + 1, np.int64)
+        self._senders: NDArray[np.int64] = np.zeros(thresholds.mule_senders, np.int64)
+        self._flows: NDArray[np.int64] = np.zeros((2 * n + 1, 4), np.int64)
+
+    def detect(
+        self, window: TransactionWindow, tx: Transaction, admission: Admission
+    ) -> Sequence[Evidence]:
+        """Whether this transaction makes its payer a mule, or a mule once more."""
+        del tx
+        return self.at(window, admission.position) if admission.status is Status.ACCEPTED else ()
+
+    def at(self, window: TransactionWindow, position: int) -> Sequence[Evidence]:
+        """Whether the edge at a live position makes its payer a mule."""
+        limits = self.thresholds
+        came, went, flows, received, forwarded, truncated = _flows_at(
+            window.edges,
+            window.tail,
+            window.cutoff,
+            position,
+            reach(window, limits.mule_within),
+            limits.mule_passes_on,
+            limits.mule_dwell,
+            self._ins,
+            self._outs,
+            self._senders,
+            self._flows,
+        )
+        if not flows:
+            return ()
+        return self._judge(
+            window,
+            position,
+            self._ins[0, :came].tolist(),
+            self._outs[:went].tolist(),
+            [Flow(*row) for row in self._flows[:flows].tolist()],
+            int(received),
+            int(forwarded),
+            truncated=bool(truncated),
+        )
+
+    def _judge(
+        self,
+        window: TransactionWindow,
+        position: int,
+        came: list[int],
+        went: list[int],
+        flows: list[Flow],
+        received: int,
+        forwarded: int,
+        *,
+        truncated: bool,
+    ) -> Sequence[Evidence]:
+        """Evidence if enough of the senders are strangers."""
+        limits, edges = self.thresholds, window.edges
+        row = {p: int(slot(edges.pages, p)) for p in {*came, *went}}
+        centre = int(edges.source[row[position]])
+        now = int(edges.time[row[position]])
+        paid = {int(edges.target[row[p]]) for p in went}
+        senders = sorted(
+            sender
+            for sender in {int(edges.source[row[p]]) for p in came} - paid - {-1}
+            if edges.account_kind[sender] == KIND_USER
+        )
+        known, cut = acquainted(
+            window,
+            centre,
+            np.array(senders, np.int64),
+            max(now - reach(window, limits.mule_within), window.cutoff),
+            limits.acquaintance_scan,
+        )
+        strangers = {s for s, knows in zip(senders, known.tolist(), strict=True) if not knows}
+        if len(strangers) < limits.mule_senders:
+            return ()
+        dwell = _median_dwell(flows)
+        shown = _shown(flows, position, limits.witness)
+        hops = witness(window, shown)
+        mule = window.accounts.entity(centre)
+        truncated |= cut or len(shown) < len({p for f in flows for p in (f.came, f.went)})
+        share = forwarded / received
+        return [
+            Evidence(
+                pattern=Pattern.MULE,
+                seen_at=now,
+                members=self._members(window, mule, strangers, hops),
+                hops=hops,
+                strength=min(
+                    0.4
+                    + 0.2 * min((len(strangers) - limits.mule_senders) / 5, 1)
+                    + 0.2 * (1 - dwell / limits.mule_dwell)
+                    + 0.2 * (share - limits.mule_passes_on) / max(1 - limits.mule_passes_on, 0.01),
+                    0.95,
+                ),
+                reason=(
+                    f"{mule} passed on {100 * share:.0f} % of what {len(strangers)} strangers sent "
+                    f"within the day, half of it within {span_in_words(dwell)}."
+                ),
+                facts={
+                    "senders": float(len(strangers)),
+                    "acquaintances": float(len(senders) - len(strangers)),
+                    "received": float(received),
+                    "forwarded": float(forwarded),
+                    "median_dwell_minutes": dwell / 60_000,
+                },
+                retained=share,
+                truncated=truncated,
+            )
+        ]
+
+    def _members(
+        self, window: TransactionWindow, mule: Entity, strangers: set[int], hops: tuple[Hop, ...]
+    ) -> tuple[tuple[Entity, Role], ...]:
+        """The mule, the strangers whose money is in the witness, then who got it."""
+        names = {window.accounts.entity(s) for s in strangers}
+        members: dict[Entity, Role] = {mule: Role.MULE}
+        for hop in hops:
+            if hop.source in names:
+                members.setdefault(hop.source, Role.SENDER)
+        for hop in hops:
+            if hop.source == mule and hop.target and hop.target.kind is EntityKind.USER:
+                members.setdefault(hop.target, Role.RECEIVER)
+        return tuple(members.items())
+
+
+def _median_dwell(flows: list[Flow]) -> int:
+    """How long the median unit of money stayed, ms (the lower median).
+
+    >>> _median_dwell([Flow(0, 9, 60, 5), Flow(1, 9, 50, 90)])
+    5
+    """
+    half, passed = sum(flow.value for flow in flows) / 2, 0
+    for flow in sorted(flows, key=lambda f: f.dwell):
+        passed += flow.value
+        if passed >= half:
+            return flow.dwell
+    return 0
+
+
+def _shown(flows: list[Flow], position: int, most: int) -> set[int]:
+    """Positions of the witness: the forwarding at hand, then the newest flows that fit."""
+    shown = {position}
+    for flow in reversed(flows):
+        if len(shown | {flow.came, flow.went}) > most:
+            break
+        shown |= {flow.came, flow.went}
+    return shown
+
+
+@njit(cache=True)
+def _flows_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915  # one merge
+    edges, tail, cutoff, position, within, passes_on, dwell, ins, outs, senders, flows
+):
+    """Match what came in against what went out up to the edge at `position`, first in first out.
+
+    Fills `ins` (int64[2, n]: positions newest first; what is left of each), `outs` (int64[n + 1],
+    newest first, the edge itself at 0), `senders` (int64[k], scratch: the first k distinct users)
+    and `flows` (int64[2n + 1, 4]: came, went, value, dwell; forwarded money only, oldest first).
+    Mutates these four only.
+
+    Returns:
+        (ins, outs, flows, value received, value forwarded, whether a bound was hit); all 0 where
+        fewer than k users sent, too little was forwarded, too slowly, or nothing by this edge.
+    """
+    none = (0, 0, 0, np.int64(0), np.int64(0), False)
+    e = slot(edges.pages, position)
+    u, v = edges.source[e], edges.target[e]
+    now = edges.time[e]
+    if u < 0 or u == v or edges.value[e] <= 0 or edges.back_pred[e] == 0:
+        return none
+    if edges.account_kind[u] != KIND_USER or (v >= 0 and edges.account_kind[v] == KIND_MERCHANT):
+        return none
+    since = max(now - within, cutoff)
+    bound = ins.shape[1]
+    truncated = False
+
+    received = np.int64(0)
+    came = 0
+    distinct = 0
+    scanned = 0
+    p = position - edges.back_pred[e]
+    while p >= tail:
+        s = slot(edges.pages, p)
+        if edges.time[s] < since:
+            break
+        if scanned == bound:
+            truncated = True
+            break
+        scanned += 1
+        w = edges.source[s]
+        if edges.value[s] > 0 and edges.time[s] < now and w != u:
+            ins[0, came] = p
+            ins[1, came] = edges.value[s]
+            received += edges.value[s]
+            came += 1
+            if w >= 0 and distinct < senders.shape[0] and edges.account_kind[w] == KIND_USER:
+                seen = False
+                for i in range(distinct):
+                    seen |= senders[i] == w
+                if not seen:
+                    senders[distinct] = w
+                    distinct += 1
+        if edges.back_in[s] == 0:
+            break
+        p -= edges.back_in[s]
+    if distinct < senders.shape[0]:
+        return none
+
+    outs[0] = position
+    went = 1
+    scanned = 0
+    p = position - edges.back_out[e] if edges.back_out[e] != 0 else np.int64(-1)
+    while p >= tail:
+        s = slot(edges.pages, p)
+        if edges.time[s] < since:
+            break
+        if scanned == bound:
+            truncated = True
+            break
+        scanned += 1
+        if edges.value[s] > 0 and edges.time[s] < now and edges.target[s] != u:
+            outs[went] = p
+            went += 1
+        if edges.back_out[s] == 0:
+            break
+        p -= edges.back_out[s]
+
+    forwarded = quick = by_this = np.int64(0)
+    n = 0
+    head = came - 1
+    for j in range(went - 1, -1, -1):
+        o = slot(edges.pages, outs[j])
+        need = edges.value[o]
+        target = edges.target[o]
+        onward = target < 0 or edges.account_kind[target] == KIND_USER
+        while need > 0 and head >= 0:
+            i = slot(edges.pages, ins[0, head])
+            if edges.time[i] >= edges.time[o]:
+                break
+            part = min(need, ins[1, head])
+            need -= part
+            ins[1, head] -= part
+            if onward:
+                stayed = edges.time[o] - edges.time[i]
+                flows[n, 0] = ins[0, head]
+                flows[n, 1] = outs[j]
+                flows[n, 2] = part
+                flows[n, 3] = stayed
+                n += 1
+                forwarded += part
+                if stayed < dwell:
+                    quick += part
+                if j == 0:
+                    by_this += part
+            if ins[1, head] == 0:
+                head -= 1
+    if by_this == 0 or forwarded < passes_on * received or 2 * quick < forwarded:
+        return none
+    return came, went, n, received, forwarded, truncated

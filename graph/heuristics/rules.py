@@ -1,0 +1,354 @@
+"""The rules tier: block and allow lists, impossible travel, velocity. First and cheapest.
+
+>>> from graph.transaction import Entity, EntityKind, Money, Transaction, TransactionType
+>>> from graph.window import TransactionWindow
+>>> window = TransactionWindow()
+>>> blocked = Blocklist(Lists(blocked=frozenset({Entity(EntityKind.DEVICE, "stolen")})))
+>>> tx = Transaction("t1", 60_000, TransactionType.PAYMENT, Money(100, "EUR"), 100, "a",
+...                  merchant_id="shop", device_id="stolen")
+>>> blocked.detect(window, tx, window.add(tx))[0].reason
+'device:stolen is on the block list.'
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import asin, cos, radians, sin, sqrt
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from graph.errors import InvalidSetting
+from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.heuristics.witness import span_in_words, witness
+from graph.kernels import slot
+from graph.snapshot import Snapshot, pack, unpack
+from graph.thresholds import Thresholds
+from graph.transaction import HOUR, Entity, EntityKind, Transaction, TransactionType
+from graph.window import Admission, Status, TransactionWindow
+
+_EARTH_KM: Final = 6371.0
+_VERSION: Final = 1
+_VELOCITY_SCAN: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Entities of any kind that somebody decided about.
+
+    Attributes:
+        blocked: A transaction that touches one of them gets `Pattern.BLOCKED`.
+        allowed: They are never the centre of evidence (a payroll account is no fan-out). What
+            others do, and who else is blocked, counts as before.
+
+    Raises:
+        InvalidSetting: An entity is on both lists.
+    """
+
+    blocked: frozenset[Entity] = frozenset()
+    allowed: frozenset[Entity] = frozenset()
+
+    def __post_init__(self) -> None:
+        if both := self.blocked & self.allowed:
+            raise InvalidSetting(
+                "is both blocked and allowed",
+                field="lists",
+                value=str(min(both)),
+                remedy="Take it off one of the lists.",
+            )
+
+
+class Blocklist:
+    """Says which blocked entities a transaction touches, whatever became of it in the window.
+
+    Strength 1: somebody decided it. O(1). Misses whatever nobody listed; a recycled phone number
+    or device of an innocent successor is its false positive.
+    """
+
+    def __init__(self, lists: Lists) -> None:
+        # Sets of plain ids: the hash of an Entity costs more than everything else here.
+        self._blocked: Final = {
+            kind: frozenset(e.id for e in lists.blocked if e.kind is kind) for kind in EntityKind
+        }
+        self._users = self._blocked[EntityKind.USER]
+        self._merchants = self._blocked[EntityKind.MERCHANT]
+        self._devices = self._blocked[EntityKind.DEVICE]
+        self._ips = self._blocked[EntityKind.IP]
+        self._cards = self._blocked[EntityKind.CARD]
+
+    def detect(
+        self, window: TransactionWindow, tx: Transaction, admission: Admission
+    ) -> Sequence[Evidence]:
+        """One piece of evidence a blocked entity."""
+        del window, admission
+        if not (
+            tx.user_id in self._users
+            or tx.counterparty_id in self._users
+            or tx.merchant_id in self._merchants
+            or tx.device_id in self._devices
+            or tx.ip_address in self._ips
+            or tx.card_id in self._cards
+        ):
+            return ()
+        return [
+            Evidence(
+                pattern=Pattern.BLOCKED,
+                seen_at=tx.timestamp,
+                members=((entity, Role.MEMBER),),
+                hops=(_as_hop(tx),),
+                strength=1.0,
+                reason=f"{entity} is on the block list.",
+            )
+            for entity in tx.entities
+            if entity.id in self._blocked[entity.kind]
+        ]
+
+
+class ImpossibleTravel:
+    """Says where a user would have had to fly faster than an airliner to make a transaction.
+
+    Behaviour: account takeover or a copied card; the same account is used in two places.
+    Definition: this transaction and the user's located transaction before it are more than
+    `travel_km` apart on the great circle, at more than `travel_kmh`. Declined ones count:
+    somebody was there with the credentials. Needs coordinates in `location`.
+    Strength: 0.4 at the speed limit, rising with the excess to 0.8 (1 - limit / speed).
+
+    State: the newest located transaction of each account, by account id, bounded by the window's
+    account capacity (28 bytes each, taken from the system when first written). It belongs to the
+    window: `snapshot` and `restore` it together with the window. O(1).
+
+    Misses places given in words, and travel that is merely unlikely. False positives: VPNs, and
+    online payments located at the merchant. A transaction older than the known one is compared
+    with it but does not replace it. Source: the "geo-velocity" rule of every card scheme.
+
+    >>> from graph.transaction import Location, Money
+    >>> window, travel = TransactionWindow(), ImpossibleTravel(Thresholds())
+    >>> for n, place in enumerate([Location("Paris", 48.86, 2.35), Location("Oslo", 59.91, 10.75)]):
+    ...     tx = Transaction(f"t{n}", 1_800_000 * (n + 1), TransactionType.PAYMENT,
+    ...                      Money(100, "EUR"), 100, "a", merchant_id="shop", location=place)
+    ...     found = travel.detect(window, tx, window.add(tx))
+    >>> found[0].reason
+    'user:a was in two places 1341 km apart within 30 min: 2682 km/h.'
+    """
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        self.thresholds: Final = thresholds
+        self._allocate(0)
+
+    def _allocate(self, capacity: int) -> None:
+        self._generation: NDArray[np.int32] = np.zeros(capacity, np.int32)
+        self._time: NDArray[np.int64] = np.zeros(capacity, np.int64)
+        self._position: NDArray[np.int64] = np.zeros(capacity, np.int64)
+        self._place: NDArray[np.float32] = np.zeros((capacity, 2), np.float32)
+
+    def detect(
+        self, window: TransactionWindow, tx: Transaction, admission: Admission
+    ) -> Sequence[Evidence]:
+        """Compare with where the user was before, and remember where it is now."""
+        place = tx.location
+        if place is None or place.latitude is None or place.longitude is None:
+            return ()
+        if admission.status is not Status.ACCEPTED or admission.user < 0:
+            return ()
+        user, now = admission.user, tx.timestamp
+        if user >= len(self._time):
+            self._grow(window.accounts.capacity)
+        generation = window.accounts.generation[user]
+        known = bool(self._generation[user] == generation)
+        before = int(self._time[user])
+        found: Sequence[Evidence] = ()
+        if known:
+            there = self._place[user]
+            km = _great_circle_km(float(there[0]), float(there[1]), place.latitude, place.longitude)
+            # Two places at the very same moment are judged as one millisecond apart.
+            kmh = km * HOUR / max(abs(now - before), 1)
+            if km > self.thresholds.travel_km and kmh > self.thresholds.travel_kmh:
+                found = [self._evidence(window, tx, int(self._position[user]), before, km, kmh)]
+        if not known or now >= before:
+            self._generation[user] = generation
+            self._time[user] = now
+            self._position[user] = admission.position
+            self._place[user] = place.latitude, place.longitude
+        return found
+
+    def _grow(self, capacity: int) -> None:
+        old = self._columns()
+        self._allocate(capacity)
+        for column, known in zip(self._columns(), old, strict=True):
+            column[: len(known)] = known
+
+    def _columns(self) -> list[NDArray[Any]]:
+        return [self._generation, self._time, self._position, self._place]
+
+    def _evidence(
+        self,
+        window: TransactionWindow,
+        tx: Transaction,
+        before: int,
+        then: int,
+        km: float,
+        kmh: float,
+    ) -> Evidence:
+        hops = [_as_hop(tx)]
+        if window.tail <= before < window.end:
+            hops.append(window.hop(before))
+        apart = abs(tx.timestamp - then)
+        return Evidence(
+            pattern=Pattern.IMPOSSIBLE_TRAVEL,
+            seen_at=tx.timestamp,
+            members=((tx.user, Role.MEMBER),),
+            hops=tuple(sorted(hops, key=lambda hop: (hop.timestamp, hop.transaction_id))),
+            strength=0.4 + 0.4 * (1 - self.thresholds.travel_kmh / kmh),
+            reason=(
+                f"{tx.user} was in two places {km:.0f} km apart within {span_in_words(apart)}: "
+                f"{kmh:.0f} km/h."
+            ),
+            facts={"km": km, "km_per_hour": kmh, "minutes": apart / 60_000},
+        )
+
+    def snapshot(self) -> bytes:
+        """The whole state; equal states give equal bytes."""
+        used = np.flatnonzero(self._generation)
+        return pack(
+            "impossible-travel",
+            _VERSION,
+            Snapshot(
+                values={"capacity": len(self._time)},
+                arrays={
+                    "account": used,
+                    "generation": self._generation[used],
+                    "time": self._time[used],
+                    "position": self._position[used],
+                    "place": self._place[used],
+                },
+            ),
+        )
+
+    def restore(self, data: bytes) -> None:
+        """Take over a snapshot, made together with the window's.
+
+        Raises:
+            Incompatible: It is torn, altered, or of another version.
+        """
+        snapshot = unpack("impossible-travel", _VERSION, data)
+        self._allocate(snapshot.values["capacity"])
+        used = snapshot.arrays["account"]
+        self._generation[used] = snapshot.arrays["generation"]
+        self._time[used] = snapshot.arrays["time"]
+        self._position[used] = snapshot.arrays["position"]
+        self._place[used] = snapshot.arrays["place"]
+
+
+class Velocity:
+    """Says when a user pays, or tries to, more often than a person does.
+
+    Behaviour: card testing, scripted takeover. Definition: at least `velocity_attempts` outgoing
+    transactions of the user, declined ones included, in the `velocity_within` up to this one;
+    each attempt beyond that is told as well, since each is part of the burst. Attempts of the very
+    same moment count as far as they have arrived: this rule judges the moment, not the history, so
+    it is the one money rule that depends on the order of arrival.
+    Strength: 0.4 at the threshold, 0.04 more a further attempt, plus 0.2 times the share declined,
+    at most 0.9. O(k) for k attempts, at most 256 looked at (then `truncated`).
+
+    Misses bursts over many accounts. False positives: ticket drops, batch payments of businesses.
+    Source: the velocity check of the card schemes' fraud guides.
+
+    >>> from graph.transaction import Money
+    >>> window, velocity = TransactionWindow(), Velocity(Thresholds())
+    >>> for n in range(10):
+    ...     tx = Transaction(f"t{n}", 6_000 * (n + 1), TransactionType.PAYMENT,
+    ...                      Money(100, "EUR"), 100, "a", merchant_id="shop")
+    ...     found = velocity.detect(window, tx, window.add(tx))
+    >>> found[0].reason
+    'user:a tried 10 times within 10 min, 0 of them declined.'
+    """
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        self.thresholds: Final = thresholds
+        self._attempts: NDArray[np.int64] = np.zeros(
+            max(_VELOCITY_SCAN, thresholds.velocity_attempts), np.int64
+        )
+
+    def detect(
+        self, window: TransactionWindow, tx: Transaction, admission: Admission
+    ) -> Sequence[Evidence]:
+        """Whether this attempt is one too many."""
+        if admission.status is not Status.ACCEPTED or admission.user < 0:
+            return ()
+        if tx.type in (TransactionType.DEPOSIT, TransactionType.REFUND):
+            return ()
+        limits = self.thresholds
+        attempts, declined, truncated = _attempts_of(
+            window.edges,
+            window.tail,
+            admission.user,
+            tx.timestamp - limits.velocity_within,
+            tx.timestamp,
+            self._attempts,
+        )
+        if attempts < limits.velocity_attempts:
+            return ()
+        attempts, declined = int(attempts), int(declined)
+        hops = witness(window, self._attempts[: limits.velocity_attempts].tolist())
+        return [
+            Evidence(
+                pattern=Pattern.VELOCITY,
+                seen_at=tx.timestamp,
+                members=((tx.user, Role.MEMBER),),
+                hops=hops,
+                strength=min(
+                    0.4 + 0.04 * (attempts - limits.velocity_attempts) + 0.2 * declined / attempts,
+                    0.9,
+                ),
+                reason=(
+                    f"{tx.user} tried {attempts} times within "
+                    f"{span_in_words(limits.velocity_within)}, {declined} of them declined."
+                ),
+                facts={"attempts": float(attempts), "declined": float(declined)},
+                truncated=bool(truncated) or len(hops) < attempts,
+            )
+        ]
+
+
+def _as_hop(tx: Transaction) -> Hop:
+    return Hop(tx.transaction_id, tx.payer, tx.payee, tx.value, tx.timestamp)
+
+
+def _great_circle_km(latitude: float, longitude: float, to_lat: float, to_lon: float) -> float:
+    """Distance on the sphere (haversine), km.
+
+    >>> round(_great_circle_km(0, 0, 0, 180))
+    20015
+    """
+    a, b = radians(latitude), radians(to_lat)
+    h = sin((b - a) / 2) ** 2 + cos(a) * cos(b) * sin(radians(to_lon - longitude) / 2) ** 2
+    return 2 * _EARTH_KM * asin(sqrt(min(h, 1.0)))
+
+
+@njit(cache=True)
+def _attempts_of(edges, tail, account, since, now, out):  # type: ignore[no-untyped-def]
+    """Outgoing edges of an account with since < time <= now, newest first.
+
+    Fills `out` (int64[n], positions); looks at no more than n edges. Mutates `out` only.
+
+    Returns:
+        (attempts, how many of them were declined, whether the bound n was hit).
+    """
+    count = 0
+    declined = 0
+    p = edges.newest_out[account]
+    for _ in range(out.shape[0]):
+        if p < tail:
+            return count, declined, False
+        s = slot(edges.pages, p)
+        if edges.time[s] <= since:
+            return count, declined, False
+        if edges.time[s] <= now:
+            out[count] = p
+            count += 1
+            declined += edges.value[s] < 0
+        if edges.back_out[s] == 0:
+            return count, declined, False
+        p -= edges.back_out[s]
+    return count, declined, p >= tail

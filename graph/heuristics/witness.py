@@ -1,0 +1,44 @@
+"""What a money pattern may look at, and how it shows what it found.
+
+A money pattern is a pure function of the window and one position: at an edge it looks only at
+edges strictly before it, and no further back than the window can vouch for whatever the order of
+arrival. So it does not matter when an edge came in, only when it happened.
+"""
+
+from collections.abc import Iterable
+
+from graph.evidence import Hop
+from graph.window import TransactionWindow
+
+
+def reach(window: TransactionWindow, within: int) -> int:
+    """How far back from an edge a pattern of span `within` looks, ms.
+
+    An edge may arrive up to the lateness after its time, and the window then still holds
+    `horizon - lateness` before it for certain. Looking further would see more or less depending
+    on the order of arrival.
+    """
+    config = window.config
+    return min(within, config.horizon - config.lateness)
+
+
+def witness(window: TransactionWindow, positions: Iterable[int]) -> tuple[Hop, ...]:
+    """The live edges at these positions as hops, by time, then id."""
+    hops = [window.hop(position) for position in positions]
+    return tuple(sorted(hops, key=lambda hop: (hop.timestamp, hop.transaction_id)))
+
+
+def span_in_words(milliseconds: float) -> str:
+    """A duration as an investigator says it.
+
+    >>> span_in_words(90_000), span_in_words(3 * 3_600_000), span_in_words(450)
+    ('2 min', '3.0 h', '0.5 s')
+    """
+    seconds = milliseconds / 1_000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 2 * 3_600:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 48 * 3_600:
+        return f"{seconds / 3_600:.1f} h"
+    return f"{seconds / 86_400:.1f} days"
