@@ -1,0 +1,496 @@
+"""The engine: one detector, one thread that writes, two ways in.
+
+    stream  transactions/0 ─┐                            one transaction of the log:
+                            ├─► micro-batch ─► detector ─► verdicts, rings, alerts,  ─► futures
+    HTTP    submit() ───────┘                            dead letters, stream offset
+
+What arrives while a batch is at work is the next batch; an idle engine never waits to fill one.
+The state of the detector is never written in part: it can always be had again from the journal
+(`ingest.recovery`), so kill -9 at any point loses nothing and doubles nothing.
+"""
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from graph.errors import Unavailable
+from graph.transaction import Transaction
+from ingest.journal import (
+    CONSUMER,
+    Entry,
+    Input,
+    StreamPage,
+    entry,
+    known_verdicts,
+    read_stream,
+    write,
+)
+from ingest.ports import STREAM_PARTITION, Detector, Fenced, Log, Overloaded, Topic, Writer
+from ingest.recovery import Build, Checkpoints, Decode, Recovered, recover
+from scorer.verdict import Verdict
+
+T = TypeVar("T")
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Bounds of the engine.
+
+    Attributes:
+        batch: Transactions of one micro-batch: 512 cost about 50 ms, the worst a caller waits
+            behind others, and make the commit's fsync cheap.
+        stream_share: Of these, kept for the stream when HTTP alone would fill the batch.
+        queue: Transactions that may wait in `submit`: 8 batches, under half a second of work.
+        questions: Reads that may wait in `ask`.
+        poll_ms: How often an idle engine looks for new records of the stream.
+        retry_ms: Longest pause between two attempts at a commit that failed; they start at 50 ms.
+        checkpoint_every: Verdicts after which an idle engine writes a checkpoint; a busy one
+            waits up to four times as long, since writing it holds up verdicts.
+        give_up_ms: How long `stop` lets a failing commit be tried before its callers are refused.
+    """
+
+    batch: int = 512
+    stream_share: int = 128
+    queue: int = 4_096
+    questions: int = 256
+    poll_ms: int = 50
+    retry_ms: int = 2_000
+    checkpoint_every: int = 200_000
+    give_up_ms: int = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """What the engine did since it started, and how it stands.
+
+    Attributes:
+        state: "recovering", "running", "stopping", "stopped" or "failed".
+        error: Why it failed, or why the log does not take what it wants to write.
+        observed: Transactions given to the detector, by its answer: accepted, late, ahead,
+            duplicate (of something the log no longer holds).
+        duplicates: Transactions answered with the verdict they already had.
+        dead_letters: Records of the stream that could not be understood.
+        lost: Records of the stream that retention took before they were read.
+        decisions: Verdicts by decision.
+        ring_events: Ring events written.
+        alerts: Alerts written.
+        batches: Micro-batches committed.
+        commit_failures: Attempts at a commit that failed.
+        queued: Transactions now waiting in `submit`.
+        stream_lag: Records of the stream not yet read; None while the log does not answer.
+        checkpoint_failures: Checkpoints that could not be written.
+        checkpoint: Journal offset of the newest checkpoint tried; None if there is none.
+        recovered: What recovery did; None until it is done.
+    """
+
+    state: str
+    error: str | None
+    observed: dict[str, int]
+    duplicates: int
+    dead_letters: int
+    lost: int
+    decisions: dict[str, int]
+    ring_events: int
+    alerts: int
+    batches: int
+    commit_failures: int
+    queued: int
+    stream_lag: int | None
+    checkpoint_failures: int
+    checkpoint: int | None
+    recovered: Recovered | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    inputs: tuple[Input, ...]
+    future: "Future[list[Verdict]]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    ask: Callable[[Any], Any]
+    future: "Future[Any]"
+    deadline: float  # monotonic seconds
+
+
+class Engine:
+    """Answers transactions in one order, and writes that order down before it answers.
+
+    Args:
+        log: Where input comes from and everything goes.
+        build: Makes the detector, from a snapshot or new. It is called on the engine's thread,
+            and nothing else may touch what it returns: use `ask`.
+        decode: Bytes of a record to a transaction.
+        checkpoints: Where to keep checkpoints; without it recovery reads the whole journal.
+        config: Bounds.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        build: Build,
+        decode: Decode,
+        *,
+        checkpoints: Checkpoints | None = None,
+        config: EngineConfig | None = None,
+    ) -> None:
+        self._log = log
+        self._build = build
+        self._decode = decode
+        self._checkpoints = checkpoints
+        self._config = config or EngineConfig()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._wake = threading.Condition()
+        # Everything from here to `_error` is guarded by `_wake`.
+        self._submissions: deque[_Submission] = deque()
+        self._questions: deque[_Question] = deque()
+        self._queued = 0
+        self._state = "recovering"
+        self._error: str | None = None
+        # The rest is written by the engine's thread alone; `stats` reads it as it is.
+        self._counts: Counter[str] = Counter()
+        self._admissions: Counter[str] = Counter()
+        self._decisions: Counter[str] = Counter()
+        self._stream_offset = 0
+        self._next_verdict = 0
+        self._checkpoint: int | None = None
+        self._taken: list[_Submission] = []
+        self._recovered: Recovered | None = None
+
+    # -- from any thread -----------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin recovery and then work, on the engine's own thread."""
+        self._thread.start()
+
+    def wait_ready(self, timeout: float | None = None) -> None:
+        """Wait until recovery is done.
+
+        Raises:
+            Unavailable: It failed, or is not done in `timeout` seconds.
+        """
+        with self._wake:
+            done = self._wake.wait_for(lambda: self._state != "recovering", timeout)
+            if not done or self._state == "failed":
+                raise self._unavailable()
+
+    def submit(
+        self, transactions: Sequence[Transaction], raw: Sequence[bytes]
+    ) -> "Future[list[Verdict]]":
+        """Ask for verdicts, in the order of the transactions; they count as one arrival.
+
+        A transaction whose id already has a verdict gets that one.
+
+        Args:
+            transactions: At most `EngineConfig.queue` of them.
+            raw: The bytes each came in: `decode` must make the same transaction of them.
+
+        Raises:
+            Overloaded: Too many are waiting; nothing was taken.
+            Unavailable: The engine is recovering, stopping or has failed; nothing was taken. The
+                future raises it where the engine stopped before the verdicts were written.
+        """
+        inputs = tuple(
+            Input(transaction, data) for transaction, data in zip(transactions, raw, strict=True)
+        )
+        future: Future[list[Verdict]] = Future()
+        if not inputs:
+            future.set_result([])
+            return future
+        with self._wake:
+            if self._state != "running":
+                raise self._unavailable()
+            if self._queued + len(inputs) > self._config.queue:
+                raise Overloaded(
+                    "too many transactions are waiting", value=str(self._queued), retry_after=1.0
+                )
+            self._queued += len(inputs)
+            self._submissions.append(_Submission(inputs, future))
+            self._wake.notify_all()
+        return future
+
+    def ask(self, question: Callable[[Any], T], *, timeout: float = 2.0) -> "Future[T]":
+        """Read the detector between two batches: `question(detector)` on the engine's thread.
+
+        The question holds up verdicts while it runs, so it must be bounded itself. What it raises
+        comes out of the future. Wait for it with `future.result(timeout)`.
+
+        Args:
+            question: What to read; it must not keep or change anything of the detector's.
+            timeout: Seconds after which it is no longer asked; the future raises `Unavailable`.
+
+        Raises:
+            Overloaded: Too many questions are waiting.
+            Unavailable: The engine is recovering, stopping or has failed.
+        """
+        future: Future[T] = Future()
+        with self._wake:
+            if self._state != "running":
+                raise self._unavailable()
+            if len(self._questions) >= self._config.questions:
+                raise Overloaded(
+                    "too many questions are waiting",
+                    value=str(len(self._questions)),
+                    retry_after=1.0,
+                )
+            self._questions.append(_Question(question, future, time.monotonic() + timeout))
+            self._wake.notify_all()
+        return future
+
+    def stats(self) -> EngineStats:
+        """Figures since the start."""
+        counts = self._counts
+        try:
+            end = self._log.bounds(Topic.TRANSACTIONS, STREAM_PARTITION).next
+        except Unavailable:
+            lag = None
+        else:
+            lag = max(0, end - self._stream_offset)
+        with self._wake:
+            state, error, queued = self._state, self._error, self._queued
+        return EngineStats(
+            state=state,
+            error=error,
+            observed=dict(self._admissions),
+            duplicates=counts["duplicates"],
+            dead_letters=counts["dead_letters"],
+            lost=counts["lost"],
+            decisions=dict(self._decisions),
+            ring_events=counts["ring_events"],
+            alerts=counts["alerts"],
+            batches=counts["batches"],
+            commit_failures=counts["commit_failures"],
+            queued=queued,
+            stream_lag=lag,
+            checkpoint_failures=counts["checkpoint_failures"],
+            checkpoint=self._checkpoint,
+            recovered=self._recovered,
+        )
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """Take nothing more, answer what waits, write a checkpoint, and end.
+
+        Returns:
+            Whether it ended within `timeout` seconds; whatever it had not committed is as if it
+            had never been taken.
+        """
+        with self._wake:
+            if self._state in ("recovering", "running"):
+                self._state = "stopping"
+            self._wake.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    # -- on the engine's thread ----------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            # Claim first: from here on no predecessor adds to the journal we are about to read.
+            writer = self._log.claim(CONSUMER)
+            detector, recovered = recover(self._log, self._build, self._decode, self._checkpoints)
+            self._recovered = recovered
+            self._next_verdict = recovered.next_verdict
+            self._checkpoint = recovered.from_checkpoint
+            self._stream_offset = self._log.committed(
+                CONSUMER, Topic.TRANSACTIONS, STREAM_PARTITION
+            )
+            with self._wake:
+                if self._state == "recovering":  # unless it was stopped meanwhile
+                    self._state = "running"
+                self._wake.notify_all()
+            self._work(detector, writer)
+        except BaseException as error:
+            # The edge of the thread: whatever it was, every caller must hear of it.
+            _log.exception("the engine failed")
+            self._end("failed", f"{type(error).__name__}: {error}")
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._end("stopped", None)
+
+    def _work(self, detector: Detector, writer: Writer) -> None:
+        every = self._config.checkpoint_every
+        while True:
+            stopping = self._answer(detector)
+            self._taken = self._take()
+            page = None if stopping else self._read(sum(len(s.inputs) for s in self._taken))
+            if self._taken or page:
+                self._process(detector, writer, page)
+                self._save(detector, due=4 * every)
+            elif stopping:
+                self._save(detector, due=1)
+                return
+            else:
+                self._save(detector, due=every)
+                with self._wake:
+                    if not self._submissions and not self._questions and self._state == "running":
+                        self._wake.wait(self._config.poll_ms / 1000)
+
+    def _answer(self, detector: Detector) -> bool:
+        """Answer the questions that wait; whether the engine is to stop."""
+        with self._wake:
+            questions, stopping = list(self._questions), self._state != "running"
+            self._questions.clear()
+        for question in questions:
+            if not question.future.set_running_or_notify_cancel():
+                continue
+            if time.monotonic() > question.deadline:
+                question.future.set_exception(
+                    Unavailable("the engine was too busy to look", remedy="Ask again in a moment.")
+                )
+                continue
+            try:
+                answer = question.ask(detector)
+            except Exception as error:  # noqa: BLE001 - it is the asker's, and goes back to him
+                question.future.set_exception(error)
+            else:
+                question.future.set_result(answer)
+        return stopping
+
+    def _take(self) -> list[_Submission]:
+        """The submissions that wait, whole ones, up to a batch; one larger than that goes alone."""
+        taken: list[_Submission] = []
+        room = self._config.batch
+        with self._wake:
+            while self._submissions:
+                size = len(self._submissions[0].inputs)
+                if taken and size > room:
+                    break
+                submission = self._submissions.popleft()
+                self._queued -= size
+                if submission.future.set_running_or_notify_cancel():
+                    taken.append(submission)
+                    room -= size
+        return taken
+
+    def _read(self, taken: int) -> StreamPage | None:
+        """The next of the stream: what room the submissions leave, and always some."""
+        limit = max(self._config.batch - taken, self._config.stream_share)
+        try:
+            return read_stream(self._log, self._decode, self._stream_offset, limit)
+        except Unavailable as error:
+            self._note(error)  # submissions go on; the stream is tried again with the next batch
+            return None
+
+    def _process(self, detector: Detector, writer: Writer, page: StreamPage | None) -> None:
+        """Detect, commit, and only then tell."""
+        arrived = [item for submission in self._taken for item in submission.inputs]
+        arrived.extend(page.inputs if page else ())
+        verdicts = self._insist(lambda: known_verdicts(self._log, arrived))
+        fresh: dict[str, Input] = {}  # the first of each id, in order of arrival
+        for item in arrived:
+            key = item.transaction.transaction_id
+            if key not in verdicts:
+                fresh.setdefault(key, item)
+        observed = detector.observe_batch([item.transaction for item in fresh.values()])
+        entries = [entry(item, said) for item, said in zip(fresh.values(), observed, strict=True)]
+        following = self._insist(lambda: _commit(writer, entries, page))
+        verdicts.update(zip(fresh, observed, strict=True))
+
+        self._next_verdict = following or self._next_verdict
+        self._count(observed, duplicates=len(arrived) - len(fresh), page=page)
+        taken, self._taken = self._taken, []
+        for submission in taken:
+            submission.future.set_result(
+                [verdicts[item.transaction.transaction_id] for item in submission.inputs]
+            )
+
+    def _insist(self, attempt: Callable[[], T]) -> T:
+        """Try until the log answers: meanwhile the queue fills, and callers are told to wait.
+
+        Raises:
+            Fenced: Another engine has taken over.
+            Unavailable: The engine was told to stop, and the log did not answer in time.
+        """
+        pause = 0.05
+        given_up: float | None = None
+        while True:
+            try:
+                answer = attempt()
+            except Fenced:
+                raise
+            except Unavailable as error:
+                self._counts["commit_failures"] += 1
+                self._note(error)
+                with self._wake:
+                    if self._state != "running" and given_up is None:
+                        given_up = time.monotonic() + self._config.give_up_ms / 1000
+                    if given_up is not None and time.monotonic() > given_up:
+                        raise
+                    self._wake.wait(pause)
+                pause = min(2 * pause, self._config.retry_ms / 1000)
+            else:
+                self._note(None)
+                return answer
+
+    def _count(self, observed: list[Verdict], *, duplicates: int, page: StreamPage | None) -> None:
+        self._counts["batches"] += 1
+        self._counts["duplicates"] += duplicates
+        for verdict in observed:
+            self._admissions[verdict.admission] += 1
+            self._decisions[verdict.decision.value] += 1
+            self._counts["ring_events"] += len(verdict.ring_events)
+            self._counts["alerts"] += sum(e.alert is not None for e in verdict.ring_events)
+        if page is not None:
+            self._counts["dead_letters"] += len(page.letters)
+            self._counts["lost"] += page.lost
+            self._stream_offset = page.next_offset
+            if page.lost:
+                _log.warning("retention took %d records of the stream unread", page.lost)
+
+    def _save(self, detector: Detector, *, due: int) -> None:
+        """Write a checkpoint if `due` verdicts were given since the last one."""
+        if self._checkpoints is None or self._next_verdict - (self._checkpoint or 0) < due:
+            return
+        try:
+            self._checkpoints.save(self._next_verdict, detector.snapshot())
+        except OSError as error:
+            # Recovery reads more of the journal then; no verdict depends on it.
+            _log.warning("no checkpoint could be written: %s", error)
+            self._counts["checkpoint_failures"] += 1
+        self._checkpoint = self._next_verdict
+
+    def _note(self, error: Unavailable | None) -> None:
+        if error is not None:
+            _log.warning("%s", error)
+        with self._wake:
+            self._error = None if error is None else str(error)
+
+    def _end(self, state: str, error: str | None) -> None:
+        """Refuse whatever is left: nothing of it was committed, all of it may be sent again."""
+        with self._wake:
+            self._state = state
+            self._error = error or self._error
+            left = [s.future for s in self._taken]
+            waiting: list[Future[Any]] = [s.future for s in self._submissions]
+            waiting.extend(q.future for q in self._questions)
+            self._submissions.clear()
+            self._questions.clear()
+            self._queued = 0
+            self._wake.notify_all()
+        refusal = self._unavailable()
+        for future in left:
+            future.set_exception(refusal)
+        for future in waiting:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(refusal)
+
+    def _unavailable(self) -> Unavailable:
+        return Unavailable(
+            f"the engine is {self._state}" + (f": {self._error}" if self._error else ""),
+            remedy="Send it again when /readyz says ready; nothing of it was taken.",
+        )
+
+
+def _commit(writer: Writer, entries: Sequence[Entry], page: StreamPage | None) -> int:
+    with writer.transaction() as outputs:
+        return write(outputs, entries, page)

@@ -1,0 +1,213 @@
+"""Followers: each brings one topic to one sink, with an offset of its own.
+
+A follower runs on its own thread and shares nothing with the engine but the log, so that a sink
+that is slow or dead never delays a verdict; it only falls behind, and its lag is visible.
+Delivery is at least once and in order: the offset is committed after the sink has written.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from graph.errors import RingfenceError, Unavailable
+from graph.rings import Alert
+from graph.transaction import Transaction
+from ingest import records
+from ingest.ports import Fenced, Log, Message, Record, Sink, Topic, Writer
+from ingest.recovery import Decode, fetch
+from scorer.verdict import Verdict
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+BATCH: Final = 256
+POLL_S: Final = 0.1
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 30.0
+
+_log: Final = logging.getLogger(__name__)
+
+Load = Callable[[Sequence[Record]], Sequence[tuple[Record, T]]]
+"""Records of a topic to the rows a sink takes; records that are no longer whole are left out."""
+
+
+def scored(log: Log, decode: Decode) -> "Load[tuple[Transaction, Verdict]]":
+    """Loads `Topic.VERDICTS`: each verdict with the transaction it answers.
+
+    A verdict whose input retention has taken is left out: its follower was that far behind.
+    """
+
+    def load(page: Sequence[Record]) -> list[tuple[Record, tuple[Transaction, Verdict]]]:
+        lines = [records.decode(record.value, records.VerdictRecord) for record in page]
+        inputs = fetch(log, lines)
+        return [
+            (record, (decode(inputs[line.partition, line.offset].value), line.to_verdict()))
+            for record, line in zip(page, lines, strict=True)
+            if (line.partition, line.offset) in inputs
+        ]
+
+    return load
+
+
+def alerts(page: Sequence[Record]) -> list[tuple[Record, Alert]]:
+    """Loads `Topic.ALERTS`."""
+    return [
+        (record, records.decode(record.value, records.AlertRecord).to_alert()) for record in page
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerStats:
+    """How a follower stands.
+
+    Attributes:
+        state: "running", "waiting" (for its sink), "stopped" or "failed".
+        error: What the sink last said; None once it has written again.
+        written: Rows the sink has taken.
+        dead_letters: Rows the sink refused.
+        lost: Records retention took before they were read.
+        lag: Records not yet done with, as of the last batch.
+    """
+
+    state: str
+    error: str | None
+    written: int
+    dead_letters: int
+    lost: int
+    lag: int
+
+
+class Follower(Generic[T]):
+    """Follows partition 0 of a topic into a sink until it is stopped.
+
+    Args:
+        log: The log.
+        topic: What to follow.
+        consumer: Whose offset it is; two followers of one name fence each other.
+        load: Records to the sink's rows.
+        sink: Where the rows go.
+    """
+
+    def __init__(self, log: Log, topic: Topic, consumer: str, load: Load[T], sink: Sink[T]) -> None:
+        self._log = log
+        self._topic = topic
+        self._consumer = consumer
+        self._load = load
+        self._sink = sink
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"sink {consumer}", daemon=True)
+        self._state = "running"
+        self._error: str | None = None
+        self._written = self._letters = self._lost = self._lag = 0
+
+    @property
+    def consumer(self) -> str:
+        """Whose offset it is."""
+        return self._consumer
+
+    def start(self) -> None:
+        """Follow, on a thread of its own."""
+        self._thread.start()
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """Finish the batch at hand and end; whether it did so within `timeout` seconds."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def stats(self) -> FollowerStats:
+        """Figures since the start."""
+        return FollowerStats(
+            self._state, self._error, self._written, self._letters, self._lost, self._lag
+        )
+
+    def _run(self) -> None:
+        try:
+            writer = self._patiently(lambda: self._log.claim(self._consumer))
+            offset = self._patiently(lambda: self._log.committed(self._consumer, self._topic, 0))
+            while not self._stop.is_set():
+                offset = self._step(writer, offset)
+        except _Stopped:
+            self._state = "stopped"
+        except Exception as error:  # noqa: BLE001 - a thread's edge: it must end visibly
+            _log.exception("the follower %s failed", self._consumer)
+            self._state, self._error = "failed", f"{type(error).__name__}: {error}"
+        else:
+            self._state = "stopped"
+
+    def _step(self, writer: Writer, offset: int) -> int:
+        page = self._patiently(lambda: self._log.read(self._topic, 0, offset, BATCH))
+        if not page:
+            self._lag = 0
+            self._stop.wait(POLL_S)
+            return offset
+        self._lost += page[0].offset - offset
+        following = page[-1].offset + 1
+        self._lag = self._patiently(lambda: self._log.bounds(self._topic, 0)).next - offset
+        rows = self._patiently(lambda: self._load(page))
+        self._state = "running"
+        letters = self._write(rows)
+
+        def commit() -> None:
+            with writer.transaction() as outputs:
+                for letter in letters:
+                    outputs.append(Message(Topic.DEAD_LETTERS, 0, records.encode(letter)))
+                outputs.commit(self._consumer, self._topic, 0, following)
+
+        self._patiently(commit)
+        self._written += len(rows) - len(letters)
+        self._letters += len(letters)
+        self._lag -= following - offset
+        return following
+
+    def _write(self, rows: Sequence[tuple[Record, T]]) -> list[records.DeadLetterRecord]:
+        """Write the rows; those refused come back, found by halving (log2 n writes for each)."""
+        if not rows:
+            return []
+        try:
+            self._patiently(lambda: self._sink.write([row for _, row in rows]))
+        except Unavailable:
+            raise
+        except RingfenceError as error:
+            if len(rows) > 1:
+                half = len(rows) // 2
+                return self._write(rows[:half]) + self._write(rows[half:])
+            record = rows[0][0]
+            _log.warning("%s refuses %s %d: %s", self._consumer, self._topic, record.offset, error)
+            return [
+                records.DeadLetterRecord(
+                    consumer=self._consumer,
+                    topic=record.topic,
+                    partition=record.partition,
+                    offset=record.offset,
+                    code=error.code,
+                    reason=str(error),
+                    raw=record.value,
+                )
+            ]
+        return []
+
+    def _patiently(self, attempt: Callable[[], R]) -> R:
+        """Try until it answers, waiting longer each time, or until the follower is stopped."""
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                answer = attempt()
+            except Fenced:
+                raise
+            except Unavailable as error:
+                _log.warning("%s waits %.1f s: %s", self._consumer, pause, error)
+                self._state, self._error = "waiting", str(error)
+                if self._stop.wait(pause):
+                    raise _Stopped from error
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+            else:
+                self._error = None
+                return answer
+
+
+class _Stopped(Exception):
+    """The follower was told to stop while it waited."""
