@@ -29,18 +29,18 @@ _LOG = logging.getLogger("ringfence.api.board")
 
 
 class Told(NamedTuple):
-    """One event of a ring's life: when, because of which transaction, and its `TimelineEntry`."""
+    """One event of a ring's life: when, and its `TimelineEntry`."""
 
     at: int
-    transaction_id: str
     entry: msgspec.Raw
 
 
 @dataclass(slots=True)
 class Entry:
-    """A ring on the board: as it stands, and its newest events."""
+    """A ring on the board: as it stands, what each piece of its evidence came with, its life."""
 
     ring: Ring
+    causes: dict[str, str] = field(default_factory=dict)  # evidence id -> transaction id
     life: deque[Told] = field(default_factory=lambda: deque(maxlen=EVENTS))
 
 
@@ -87,34 +87,31 @@ class RingBoard:
             rings = [entry.ring for entry in self._entries.values()]
         return sorted(rings, key=lambda ring: (-ring.changed_at, ring.ring_id))
 
-    def get(self, ring_id: str) -> tuple[Ring, list[Told]] | None:
-        """A ring and its life, oldest first, by its id or by that of one merged into it."""
+    def get(self, ring_id: str) -> Entry | None:
+        """A copy of a ring's entry, by its id or by the id of one that merged into it."""
         with self._guard:
             seen = set()
             while ring_id in self._aliases and ring_id not in seen:
                 seen.add(ring_id)
                 ring_id = self._aliases[ring_id]
             entry = self._entries.get(ring_id)
-            return None if entry is None else (entry.ring, list(entry.life))
+            return (
+                None if entry is None else Entry(entry.ring, dict(entry.causes), entry.life.copy())
+            )
 
-    def evidence(self, ring: Ring, life: list[Told]) -> list[Evidence]:
-        """The evidence of a ring, oldest first: the newest `EVIDENCE` pieces its life led to.
+    def evidence(self, entry: Entry) -> list[Evidence]:
+        """The newest `EVIDENCE` pieces of a ring's evidence, as verdicts hold them, oldest first.
 
         Raises:
             Unavailable: The log does not answer.
         """
-        wanted = set(ring.evidence)
-        causes = list(dict.fromkeys(told.transaction_id for told in life))
+        shown = entry.ring.evidence[-EVIDENCE:]
+        causes = {entry.causes[piece] for piece in shown if piece in entry.causes}
         found: dict[str, Evidence] = {}
-        records = self._log.find(Topic.VERDICTS, causes)
-        for transaction_id in causes:
-            record = records.get(transaction_id)
-            if record is None:
-                continue
+        for record in self._log.find(Topic.VERDICTS, sorted(causes)).values():
             for piece in decode(record.value, VerdictRecord).to_verdict().evidence:
-                if piece.evidence_id in wanted:
-                    found.setdefault(piece.evidence_id, piece)
-        return list(found.values())[-EVIDENCE:]
+                found[piece.evidence_id] = piece
+        return [found[piece] for piece in shown if piece in found]
 
     def catch_up(self) -> int:
         """Read what is new, at most one page; the number of events read."""
@@ -148,11 +145,14 @@ class RingBoard:
         ring = event.ring
         with self._guard:
             entry = self._entries.pop(ring.ring_id, None) or Entry(ring)
-            entry.ring = ring
-            entry.life.append(Told(event.at, transaction_id, self._told(event)))
-            self._entries[ring.ring_id] = entry
             for alias in ring.aliases:
                 self._merge(alias, into=entry)
+            entry.ring = ring
+            entry.causes = {
+                piece: entry.causes.get(piece, transaction_id) for piece in ring.evidence
+            }
+            entry.life.append(Told(event.at, self._told(event)))
+            self._entries[ring.ring_id] = entry
             while len(self._entries) > RINGS:
                 _, gone = self._entries.popitem(last=False)
                 for alias in gone.ring.aliases:
@@ -167,6 +167,7 @@ class RingBoard:
         if absorbed is not None:
             life = sorted([*absorbed.life, *into.life], key=lambda told: told.at)
             into.life = deque(life, maxlen=EVENTS)
+            into.causes.update(absorbed.causes)
 
     def _told(self, event: RingEvent) -> msgspec.Raw:
         return msgspec.Raw(msgspec.json.encode(self._views.timeline_entry(event)))

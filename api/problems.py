@@ -12,16 +12,19 @@ field, value and remedy from the error itself. The leaves below are the ones onl
     ├── UnknownResource     no such route, ring or investigation             404
     └── WrongMethod         the route exists, not for this method            405
     Unavailable
-    └── Overloaded          more waits than can be answered in time          503, Retry-After
+    ├── NotReady            still starting, or a part has stopped            503, Retry-After
+    └── TooManyStreams      as many event streams are open as are allowed    503, Retry-After
     InternalError           a fault of ours                                  500
 """
 
+import inspect
 import logging
 import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import ceil
 from typing import Final
 
 import msgspec
@@ -31,6 +34,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from graph.errors import InvalidInput, RingfenceError, Unavailable
+from ingest.codec import InvalidTransaction
+from ingest.ports import Overloaded
 
 MEDIA_TYPE: Final = "application/problem+json"
 _LONGEST_VALUE: Final = 120
@@ -85,10 +90,16 @@ class WrongMethod(InvalidInput):
     http_status = 405
 
 
-class Overloaded(Unavailable):
-    """More requests wait than can be answered in time; nothing was scored."""
+class TooManyStreams(Unavailable):
+    """As many event streams are open as are allowed."""
 
-    code = "overloaded"
+    code = "too-many-streams"
+
+
+class NotReady(Unavailable):
+    """The server is still starting, or a part of it has stopped."""
+
+    code = "not-ready"
 
 
 class InternalError(RingfenceError):
@@ -105,6 +116,7 @@ class ProblemKind:
     title: str
     status: int
     exit_code: int
+    meaning: str
     parent: str | None
 
     @property
@@ -116,12 +128,13 @@ class ProblemKind:
 def kind_of(error: type[RingfenceError]) -> ProblemKind:
     """The row of one class of error."""
     parent = error.__mro__[1]
-    first_line = (error.__doc__ or error.__name__).strip().partition("\n")[0]
+    meaning = inspect.cleandoc(error.__doc__ or error.__name__)
     return ProblemKind(
         code=error.code,
-        title=re.split(r"[.:;] ", first_line)[0].rstrip("."),
+        title=re.split(r"[.:;]\s", meaning)[0].rstrip("."),
         status=error.http_status,
         exit_code=error.exit_code,
+        meaning=meaning.partition("\n\n")[0].replace("\n", " "),
         parent=parent.code if issubclass(parent, RingfenceError) else None,
     )
 
@@ -154,12 +167,17 @@ def problem_of(error: RingfenceError, instance: str | None = None) -> dict[str, 
         "detail": error.what,
         "code": kind.code,
     }
-    optional = {
+    optional: dict[str, object] = {
         "instance": instance,
         "field": error.field,
         "value": None if error.value is None else shorten(error.value),
         "remedy": error.remedy,
     }
+    if isinstance(error, InvalidTransaction):
+        optional["problems"] = [
+            {"field": each.field, "detail": each.what, "value": each.value, "remedy": each.remedy}
+            for each in error.problems
+        ]
     document.update({name: found for name, found in optional.items() if found is not None})
     return document
 
@@ -177,7 +195,8 @@ def respond(
     document = problem_of(error, instance)
     extra = dict(headers or {})
     if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
-        extra.setdefault("Retry-After", "1")
+        wait = error.retry_after if isinstance(error, Overloaded) else 1.0
+        extra.setdefault("Retry-After", str(max(1, ceil(wait))))
     if error.http_status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT):
         # What is left of the body is not read, so the connection cannot carry another request.
         extra["Connection"] = "close"

@@ -129,7 +129,7 @@ class RingSummary(_Out):
     money: MoneyOut = Field(description="Sum of its distinct witness transactions.")
     member_count: int
     patterns: list[Pattern]
-    headline: str = Field(examples=["Cycle: 4 members moved €5,210.00"])
+    headline: str = Field(examples=["Cycle among 4 users, 4 transactions, €5,210.00"])
 
 
 class RingPage(_Out):
@@ -242,7 +242,8 @@ class ParameterOut(_Out):
 
     name: str
     type: str
-    default: Any = Field(description="A sample value that runs; null where one must be given.")
+    default: Any = Field(description="What it is when left out; null where it must be given.")
+    example: Any = Field(description="A value that works.")
     required: bool
     description: str
 
@@ -271,12 +272,21 @@ class InvestigationResult(_Out):
     truncated: bool = Field(description="The row bound was hit: there is more.")
 
 
+class FieldProblem(_Out):
+    """One of several things wrong with a transaction."""
+
+    field: str
+    detail: str
+    value: str | None
+    remedy: str
+
+
 class Problem(BaseModel):
     """What went wrong (RFC 9457), with the field, what was found and what to do about it."""
 
     model_config = ConfigDict(frozen=True)
 
-    type: str = Field(examples=["/docs/errors#invalid-input"])
+    type: str = Field(examples=["/v1/problems/invalid-input"])
     title: str
     status: int = Field(ge=400, le=599)
     detail: str
@@ -285,6 +295,19 @@ class Problem(BaseModel):
     field: str | None = Field(default=None, description="Which field of the request.")
     value: str | None = Field(default=None, description="What was found there, shortened.")
     remedy: str | None = Field(default=None, description="What to do about it.")
+    problems: list[FieldProblem] | None = Field(
+        default=None, description="Everything wrong with a transaction, not only the first."
+    )
+
+
+class ProblemKindOut(_Out):
+    """A kind of error, as the `type` of a problem leads to it."""
+
+    code: str
+    title: str
+    status: int
+    exit_code: int
+    meaning: str
 
 
 class BatchItem(_Out):

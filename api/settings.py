@@ -106,7 +106,7 @@ class Settings:
     )
     max_batch: int = field(
         default=1_000,
-        metadata=_about("Most transactions in one /v1/score/batch.", _between(1, 10_000)),
+        metadata=_about("Most transactions in one /v1/score/batch.", _between(1, 4_096)),
     )
     max_streams: int = field(
         default=256,

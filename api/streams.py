@@ -19,7 +19,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.problems import Overloaded
+from api.problems import TooManyStreams
 from graph.errors import Unavailable
 from ingest.ports import Bounds, Log, Topic
 
@@ -89,10 +89,10 @@ class Feed:
         """Count a client in and out.
 
         Raises:
-            Overloaded: As many as are allowed are open already.
+            TooManyStreams: As many as are allowed are open already.
         """
         if self._clients >= self._most_clients:
-            raise Overloaded(
+            raise TooManyStreams(
                 "too many event streams are open",
                 field="streams",
                 value=str(self._clients),

@@ -4,11 +4,14 @@ This is on the path of every scored transaction, so there is no pydantic in it; 
 what it makes against the published schemas.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import networkx as nx
+
+from graph.alerting import headline
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.rings import Alert, Ring, RingEvent, RingEventKind
 from graph.transaction import Entity
@@ -134,12 +137,8 @@ class Views:
 
     def headline(self, found: Ring) -> str:
         """A ring in one line."""
-        seen = (
-            _listed([pattern_name(each) for each in found.patterns]) if found.patterns else "ring"
-        )
-        members = _counted(len(found.members), "member")
-        moved = f" moved {self.money_text(found.money)}" if found.money else ""
-        return f"{seen[0].upper()}{seen[1:]}: {members}{moved}"
+        moved = f", {self.money_text(found.money)}" if found.money else ""
+        return headline(found) + moved
 
     def alert(self, found: Alert) -> View:
         """`AlertOut`."""
@@ -196,27 +195,36 @@ class Views:
             parts.append(f"{_listed([pattern_name(p) for p in event.added_patterns])} seen first")
         return f"Grew: {_listed(parts) if parts else 'more of the same was seen'}."
 
-    def subgraph(
-        self,
-        nodes: Iterable[tuple[Entity, Role | None, bool]],
-        edges: Iterable[Mapping[str, Any]],
-        *,
-        truncated: bool,
-    ) -> View:
-        """`SubgraphOut`."""
+    def subgraph(self, graph: "nx.MultiDiGraph[Entity]") -> View:
+        """`SubgraphOut` of a neighbourhood (see `graph.subgraph`)."""
         return {
             "nodes": [
                 {
-                    "id": str(found),
-                    "kind": found.kind,
-                    "label": found.id,
-                    "role": role,
-                    "member": inside,
+                    "id": str(node),
+                    "kind": node.kind,
+                    "label": node.id,
+                    "role": about["role"],
+                    "member": about["member"],
                 }
-                for found, role, inside in nodes
+                for node, about in graph.nodes(data=True)
             ],
-            "edges": list(edges),
-            "truncated": truncated,
+            "edges": [
+                self._edge(source, target, key, about)
+                for source, target, key, about in graph.edges(keys=True, data=True)
+            ],
+            "truncated": graph.graph["truncated"],
+        }
+
+    def _edge(self, source: Entity, target: Entity, key: str, about: Mapping[str, Any]) -> View:
+        money = about["kind"] == "money"
+        return {
+            "id": key if money else f"{source}~{target}",
+            "source": str(source),
+            "target": str(target),
+            "kind": about["kind"],
+            "money": self.money(about["value"]) if money else None,
+            "timestamp": timestamp(about["timestamp"]) if money else None,
+            "witness": bool(about.get("witness", False)),
         }
 
 

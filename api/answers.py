@@ -1,0 +1,43 @@
+"""Answers: plain data out as JSON bytes, and how OpenAPI describes the answers of a route."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from fastapi import Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from api.problems import MEDIA_TYPE
+from api.service import Service
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def answer(view: object, status: int = 200) -> Response:
+    """A view as JSON."""
+    return Response(_ENCODER.encode(view), status_code=status, media_type="application/json")
+
+
+def service_of(request: Request) -> Service:
+    """The parts of the running server."""
+    service = request.app.state.service
+    assert isinstance(service, Service)  # noqa: S101 - what create_app put there
+    return service
+
+
+def wall_clock() -> int:
+    """Epoch milliseconds now. Only the border has a clock; the core is given its times."""
+    return int(datetime.now(UTC).timestamp() * 1000)
+
+
+def described(model: type[BaseModel], *problems: int) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route: its answer, and the statuses that answer with a problem."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        200: {"model": model},
+        **{
+            status: {"description": "A problem (RFC 9457).", "content": content}
+            for status in problems
+        },
+    }

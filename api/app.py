@@ -1,0 +1,95 @@
+"""The HTTP application: routes, problems, headers, the page, and an OpenAPI document."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+from api import problems
+from api.guard import Guard
+from api.reference import reference_page, reference_style
+from api.routes import alerts, health, investigations, rings, scoring
+from api.schemas import Problem
+from api.service import Service
+from api.transaction_schema import SCHEMA
+
+STATIC: Final = Path(__file__).parent / "static"
+_DESCRIPTION: Final = (
+    "Send a transaction, get a verdict with the evidence of the fraud ring behind it. "
+    "Every error is a problem document (RFC 9457); its `type` leads to what it means."
+)
+
+
+def create_app(service: Service | None) -> FastAPI:
+    """The application over these parts; it starts and stops them with itself.
+
+    Without parts it can only describe itself: that is how `docs/openapi.json` is made.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if service is not None:
+            service.start()
+        yield
+        if service is not None:
+            service.stop()
+
+    app = _App(
+        title="Ringfence",
+        version=version("ringfence"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # both load scripts from a CDN, which our own policy forbids
+        redoc_url=None,
+    )
+    app.state.service = service
+    for module in (scoring, rings, alerts, investigations, health):
+        app.include_router(module.router)
+    problems.install(app)
+    app.add_middleware(Guard)
+    app.add_route("/docs", reference_page(app), include_in_schema=False)
+    app.add_route("/docs.css", reference_style, include_in_schema=False)
+    app.router.default = _page
+    return app
+
+
+_FILES: Final = StaticFiles(directory=STATIC, html=True, check_dir=False)
+
+
+async def _page(scope: Scope, receive: Receive, send: Send) -> None:
+    """What no route takes is a file of the page, or nothing."""
+    if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+        raise HTTPException(404)
+    answer: Response = await _FILES.get_response(_FILES.get_path(scope), scope)
+    answer.headers["Cache-Control"] = "no-cache"  # revalidated by ETag: an upgrade shows at once
+    await answer(scope, receive, send)
+
+
+class _App(FastAPI):
+    """FastAPI with the schemas that its routes name without pydantic."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, made once."""
+        if self.openapi_schema is None:
+            document = get_openapi(
+                title=self.title,
+                version=self.version,
+                description=self.description,
+                routes=self.routes,
+            )
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(problem.pop("$defs", {}))
+            schemas.update(Transaction=SCHEMA, Problem=problem)
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            self.openapi_schema = document
+        return self.openapi_schema

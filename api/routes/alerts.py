@@ -1,0 +1,59 @@
+"""Alerts: read page by page, or as a stream."""
+
+import asyncio
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, Query, Request
+from starlette.responses import Response
+
+from api.answers import answer, described, service_of
+from api.routes.resume import start_after
+from api.schemas import AlertOut, AlertPage
+from api.streams import EventStream
+from ingest.ports import Topic
+from ingest.records import AlertRecord, decode
+
+router: Final = APIRouter(prefix="/v1/alerts", tags=["alerts"])
+
+
+@router.get("", summary="Alerts in the order of the log", responses=described(AlertPage, 422, 503))
+async def alerts(
+    request: Request,
+    after: Annotated[
+        int, Query(ge=-1, lt=2**48, description="`next` of the page before; -1 begins.")
+    ] = -1,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+) -> Response:
+    """Alerts after an offset, oldest first; the page after it goes on where this one ends."""
+    service = service_of(request)
+    records = await asyncio.to_thread(service.log.read, Topic.ALERTS, 0, after + 1, limit)
+    found = [decode(record.value, AlertRecord).to_alert() for record in records]
+    return answer(
+        {
+            "alerts": [service.views.alert(alert) for alert in found],
+            "next": records[-1].offset if records else after,
+        }
+    )
+
+
+@router.get(
+    "/stream",
+    summary="Alerts as they happen",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Server-sent events: `alert` with an AlertOut; ids are log offsets.",
+            "content": {"text/event-stream": {"schema": AlertOut.model_json_schema()}},
+        },
+    },
+)
+async def stream(
+    request: Request,
+    after: Annotated[
+        int | None, Query(ge=-1, lt=2**48, description="Start after this offset.")
+    ] = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Alerts from `Last-Event-ID` or `after` on, else from now. Each is sent once a connection."""
+    feed = service_of(request).alerts
+    return EventStream(feed, await start_after(feed, last_event_id, after))

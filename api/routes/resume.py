@@ -1,0 +1,27 @@
+"""Where an event stream starts: after what the client has, or now."""
+
+from api.problems import InvalidParameter, shorten
+from api.streams import Feed
+
+_LARGEST = 2**48
+
+
+async def start_after(feed: Feed, last_event_id: str | None, after: int | None) -> int:
+    """The offset of the last event the client has; what its browser remembers comes first.
+
+    Raises:
+        InvalidParameter: `Last-Event-ID` is not an id that we sent.
+    """
+    if last_event_id is not None:
+        text = last_event_id.strip()
+        if text == "-1" or (text.isascii() and text.isdecimal() and int(text) < _LARGEST):
+            return int(text)
+        raise InvalidParameter(
+            "this is not the id of an event",
+            field="Last-Event-ID",
+            value=shorten(last_event_id),
+            remedy="Send the `id` of the last event you got, or nothing to start from now.",
+        )
+    if after is not None:
+        return after
+    return (await feed.bounds()).next - 1

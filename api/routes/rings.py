@@ -1,0 +1,138 @@
+"""Rings: the live list, one ring in full, and the stream of what happens to them."""
+
+import asyncio
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Header, Path, Query, Request
+from starlette.responses import Response
+
+from api.answers import answer, described, service_of
+from api.board import Entry
+from api.problems import InvalidParameter, UnknownResource, shorten
+from api.routes.resume import start_after
+from api.schemas import RingDetail, RingEventOut, RingPage
+from api.service import Service
+from api.streams import EventStream
+from api.views import View, member
+from graph.evidence import Evidence, Pattern
+from graph.rings import Ring, RingState
+from graph.subgraph import neighbourhood
+
+router: Final = APIRouter(prefix="/v1/rings", tags=["rings"])
+
+
+class _Cursor(msgspec.Struct, array_like=True, frozen=True):
+    """Where a page ended in the live order."""
+
+    changed_at: int
+    ring_id: str
+
+
+@router.get("", summary="Rings, the newest change first", responses=described(RingPage, 422))
+async def rings(
+    request: Request,
+    state: Annotated[list[RingState] | None, Query(description="Only these states.")] = None,
+    min_score: Annotated[float, Query(ge=0, le=1, description="At least this score.")] = 0.0,
+    pattern: Annotated[list[Pattern] | None, Query(description="Any of these.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Annotated[str | None, Query(max_length=200, description="`next` of a page.")] = None,
+) -> Response:
+    """One page of the live order.
+
+    A ring that changes while you read moves to the front; it is never shown twice by paging on.
+    """
+    service = service_of(request)
+    after = None if cursor is None else _read(cursor)
+    wanted = [
+        ring
+        for ring in service.board.live()
+        if (not state or ring.state in state)
+        and ring.score >= min_score
+        and (not pattern or any(each in ring.patterns for each in pattern))
+        and (after is None or (-ring.changed_at, ring.ring_id) > (-after.changed_at, after.ring_id))
+    ]
+    page = wanted[:limit]
+    following = _write(page[-1]) if len(wanted) > limit else None
+    return answer({"rings": [service.views.ring(ring) for ring in page], "next": following})
+
+
+@router.get(
+    "/stream",
+    summary="What happens to rings, as it happens",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Server-sent events: `ring` with a RingEventOut; ids are log offsets.",
+            "content": {"text/event-stream": {"schema": RingEventOut.model_json_schema()}},
+        },
+    },
+)
+async def stream(
+    request: Request,
+    after: Annotated[
+        int | None, Query(ge=-1, lt=2**48, description="Start after this offset.")
+    ] = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Ring events from `Last-Event-ID` or `after` on, else from now."""
+    feed = service_of(request).rings
+    return EventStream(feed, await start_after(feed, last_event_id, after))
+
+
+@router.get("/{ring_id}", summary="One ring in full", responses=described(RingDetail, 404, 503))
+async def ring(
+    request: Request, ring_id: Annotated[str, Path(max_length=128, examples=["3f9c0d2ab8e51f77"])]
+) -> Response:
+    """A ring with its drawing, evidence and life. The id of a merged ring leads here too."""
+    service = service_of(request)
+    entry = service.board.get(ring_id)
+    if entry is None:
+        raise UnknownResource(
+            "there is no such ring, or it ended long ago",
+            field="ring_id",
+            value=shorten(ring_id),
+            remedy="List the rings with GET /v1/rings.",
+        )
+    evidence = await asyncio.to_thread(service.board.evidence, entry)
+    drawn = await _drawn(service, entry.ring, evidence)
+    return answer(_detail(service, entry, evidence, drawn))
+
+
+async def _drawn(service: Service, found: Ring, evidence: list[Evidence]) -> View:
+    graph = await asyncio.wrap_future(
+        service.engine.ask(lambda detector: neighbourhood(detector.window, found, evidence))
+    )
+    return service.views.subgraph(graph)
+
+
+def _detail(service: Service, entry: Entry, evidence: list[Evidence], drawn: View) -> View:
+    found = entry.ring
+    return {
+        **service.views.ring(found),
+        "members": [member(each) for each in found.members],
+        "subgraph": drawn,
+        "evidence": [service.views.evidence(piece) for piece in evidence],
+        "timeline": [told.entry for told in entry.life],
+        "aliases": found.aliases,
+        "truncated": found.truncated or len(evidence) < len(found.evidence),
+    }
+
+
+def _write(last: Ring) -> str:
+    data = msgspec.json.encode(_Cursor(last.changed_at, last.ring_id))
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _read(cursor: str) -> _Cursor:
+    try:
+        padded = cursor.encode() + b"=" * (-len(cursor) % 4)
+        return msgspec.json.decode(urlsafe_b64decode(padded), type=_Cursor)
+    except (ValueError, msgspec.DecodeError):
+        raise InvalidParameter(
+            "this is not a cursor",
+            field="cursor",
+            value=shorten(cursor),
+            remedy="Pass `next` of the page before, as it came; leave it out to begin.",
+        ) from None

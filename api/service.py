@@ -1,0 +1,110 @@
+"""What a running Ringfence is made of, as its routes see it, and how it starts and stops."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from api.board import RingBoard
+from api.settings import Settings
+from api.streams import Feed
+from api.views import Views
+from cypher.ports import GraphStore
+from graph.errors import RingfenceError
+from ingest.currencies import RateTable
+from ingest.engine import Engine, EngineStats
+from ingest.ports import Log
+from ingest.worker import Worker
+
+MOST_BEHIND: Final = 4_096  # records of the stream not yet read: about half a second of work
+_LOG = logging.getLogger("ringfence.api")
+
+
+@dataclass(slots=True)
+class Service:
+    """The parts, built by `api.wiring` and shared by every request.
+
+    Attributes:
+        settings: What it was told.
+        rates: What each currency is worth; the codec needs it.
+        log: Where everything is written.
+        engine: The one writer: transactions in, verdicts out.
+        worker: Runs the engine and the sinks that follow the log.
+        board: Rings, read off the log.
+        alerts: The alert stream.
+        rings: The stream of ring events.
+        graph: The graph database that investigations ask.
+        views: How values are shown.
+        model: What `/v1/model` says.
+        warm: Compiles the kernels, or loads them compiled.
+    """
+
+    settings: Settings
+    rates: RateTable
+    log: Log
+    engine: Engine
+    worker: Worker
+    board: RingBoard
+    alerts: Feed
+    rings: Feed
+    graph: GraphStore
+    views: Views
+    model: dict[str, Any]
+    warm: Callable[[], object]
+    _warmed: threading.Event = field(default_factory=threading.Event)
+    _failed: str | None = None
+
+    def start(self) -> None:
+        """Begin, without waiting: `missing` says what is not there yet."""
+        threading.Thread(target=self._start, name="start", daemon=True).start()
+
+    def stop(self) -> None:
+        """End what is open, answer what waits, write a checkpoint, let go of the files."""
+        self.close_streams()
+        if not self.worker.stop():
+            _LOG.warning("not everything ended in time; it goes on from what was committed")
+        self.board.stop()
+        self.graph.close()
+        self.log.close()
+
+    def close_streams(self) -> None:
+        """Send every follower of an event stream away; each comes back by itself."""
+        self.alerts.close()
+        self.rings.close()
+
+    def missing(self, stats: EngineStats) -> list[str]:
+        """What keeps requests from being answered, in words; empty when ready."""
+        found = []
+        if self._failed is not None:
+            found.append(f"start: {self._failed}")
+        elif not self._warmed.is_set():
+            found.append("kernels: being compiled")
+        if stats.state != "running":
+            found.append(f"engine: {stats.error or stats.state}")
+        elif stats.error is not None:
+            found.append(f"log: cannot be written: {stats.error}")
+        if stats.stream_lag is None:
+            found.append("log: does not answer")
+        elif stats.stream_lag > MOST_BEHIND:
+            found.append(f"engine: {stats.stream_lag} transactions of the stream behind")
+        if not self.board.ready:
+            found.append("rings: being read from the log")
+        return found
+
+    def streams(self) -> dict[str, Any]:
+        """Figures of the event streams."""
+        return {
+            feed.name: {"clients": feed.clients, "dropped": feed.dropped}
+            for feed in (self.alerts, self.rings)
+        }
+
+    def _start(self) -> None:
+        try:
+            self.warm()
+            self._warmed.set()
+            self.board.start()
+            self.worker.start()
+        except RingfenceError as error:
+            _LOG.error("the server cannot start: %s", error)
+            self._failed = str(error)
