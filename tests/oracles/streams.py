@@ -1,0 +1,110 @@
+"""Small random streams for laws that hold whatever happens."""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from graph.transaction import MINUTE, Money, Outcome, Transaction, TransactionType
+from graph.window import TransactionWindow, WindowConfig
+
+START = 1_700_000_000_000
+LATENESS = 30 * MINUTE
+HORIZON = 300 * MINUTE
+REACH = HORIZON - LATENESS
+
+
+def small_window() -> TransactionWindow:
+    return TransactionWindow(
+        WindowConfig(
+            horizon=HORIZON,
+            lateness=LATENESS,
+            max_edges=4096,
+            max_accounts=1024,
+            max_identifiers=1024,
+            max_links=4096,
+        )
+    )
+
+
+def transaction(
+    number: int,
+    minute: float,
+    payer: str | None,
+    payee: str | None,
+    value: int,
+    *,
+    declined: bool = False,
+    **fields: object,
+) -> Transaction:
+    """Money from one user to another; `shop...` is a merchant and None is outside the graph."""
+    kind, user, counterparty, merchant = TransactionType.TRANSFER, payer, payee, None
+    if payer is None:
+        kind, user, counterparty = TransactionType.DEPOSIT, payee, None
+    elif payee is None:
+        kind = TransactionType.WITHDRAWAL
+    elif payee.startswith("shop"):
+        kind, counterparty, merchant = TransactionType.PAYMENT, None, payee
+    elif payer.startswith("shop"):
+        kind, user, counterparty, merchant = TransactionType.REFUND, payee, None, payer
+    return Transaction(
+        transaction_id=f"t{number:04}",
+        timestamp=START + int(minute * MINUTE),
+        type=kind,
+        amount=Money(value, "EUR"),
+        value=value,
+        user_id=user,
+        counterparty_id=counterparty,
+        merchant_id=merchant,
+        outcome=Outcome.DECLINED if declined else None,
+        **fields,
+    )
+
+
+@st.composite
+def money_streams(
+    draw: st.DrawFn,
+    *,
+    accounts: int = 5,
+    most: int = 40,
+    longest_gap: int = 25,
+    values: Sequence[int] = (60, 80, 90, 95, 100, 105),
+) -> list[Transaction]:
+    """Transactions in order of time, with ties, declined ones, a shop, and the outside."""
+    users = [f"u{i}" for i in range(accounts)]
+    ends = st.sampled_from([*users, *users, *users, "shop", None])
+    row = st.tuples(
+        ends,
+        ends,
+        st.integers(0, longest_gap),
+        st.sampled_from(values),
+        st.integers(0, 9),
+    )
+    minute, stream = 0, []
+    for payer, payee, gap, value, luck in draw(st.lists(row, max_size=most)):
+        if (payer is None or payer == "shop") and (payee is None or payee == "shop"):
+            continue
+        minute += gap
+        stream.append(transaction(len(stream), minute, payer, payee, value, declined=luck == 0))
+    return stream
+
+
+def shuffled(stream: Sequence[Transaction], rng: random.Random) -> list[Transaction]:
+    """Another order of arrival: each up to the lateness after its time, ties in any order."""
+    return sorted(stream, key=lambda tx: tx.timestamp + rng.uniform(0, LATENESS))
+
+
+def relabelled(stream: Iterable[Transaction], rng: random.Random) -> list[Transaction]:
+    """The same stream with other names for its users."""
+    names: dict[str, str] = {}
+
+    def name(old: str | None) -> str | None:
+        if old is not None and old not in names:
+            names[old] = f"{rng.getrandbits(64):016x}"
+        return None if old is None else names[old]
+
+    return [
+        replace(tx, user_id=name(tx.user_id), counterparty_id=name(tx.counterparty_id))
+        for tx in stream
+    ]
