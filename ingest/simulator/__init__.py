@@ -2,9 +2,17 @@
 
 from ingest.simulator.config import RingCounts, SimulationConfig, demo_config
 from ingest.simulator.population import World
-from ingest.simulator.simulation import Simulation, frame_of, run, simulate, write
+from ingest.simulator.simulation import (
+    WIRE_FIELDS,
+    Simulation,
+    frame_of,
+    run,
+    simulate,
+    write,
+)
 
 __all__ = [
+    "WIRE_FIELDS",
     "RingCounts",
     "Simulation",
     "SimulationConfig",

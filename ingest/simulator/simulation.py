@@ -30,6 +30,27 @@ Ints = npt.NDArray[np.int64]
 USERS, DEVICES, CARDS, MERCHANTS, ADDRESSES, TRANSACTIONS, RINGS = range(0, 70, 10)
 """Name spaces of the ids."""
 
+WIRE_FIELDS: Final = (
+    "transaction_id",
+    "timestamp",
+    "type",
+    "amount",
+    "currency",
+    "user_id",
+    "counterparty_id",
+    "merchant_id",
+    "device_id",
+    "ip_address",
+    "card_id",
+    "country",
+    "location",
+    "merchant_category",
+    "channel",
+    "outcome",
+    "user_created_at",
+)
+"""The columns a detector may see; the four after them are the truth."""
+
 RING_SCHEMA: Final = pa.schema(
     [
         ("ring_id", pa.large_string()),
@@ -152,37 +173,34 @@ def _named(world: World, flows: Flows, attire: Attire, ids: pa.Array, names: pa.
     merchant_city = np.maximum(flows.merchant, 0)
     category = np.where(flows.merchant >= 0, world.market.category[merchant_city], -1)
     outcome = pa.array(["authorised", "declined"], pa.large_string())
-    return pa.table(
-        {
-            "transaction_id": ids,
-            "timestamp": flows.time,
-            "type": _pick(_texts([str(kind) for kind in TYPES]), flows.type),
-            "amount": decimals(flows.amount),
-            "currency": _pick(_texts(CURRENCIES), attire.currency),
-            "user_id": _pick(names, flows.user),
-            "counterparty_id": _pick(names, flows.counterparty),
-            "merchant_id": _pick(
-                opaque_ids(len(world.market), digits=12, seed=seed, space=MERCHANTS),
-                flows.merchant,
-            ),
-            "device_id": _pick(
-                opaque_ids(world.devices, digits=12, seed=seed, space=DEVICES), attire.device
-            ),
-            "ip_address": _pick(addresses(sixth, seed=seed, space=ADDRESSES), attire.ip),
-            "card_id": _pick(
-                opaque_ids(world.cards, digits=12, seed=seed, space=CARDS), attire.card
-            ),
-            "country": _pick(_texts([city.country for city in CITIES]), attire.city),
-            "location": _pick(
-                _texts([f"{city.latitude:.4f},{city.longitude:.4f}" for city in CITIES]),
-                attire.city,
-            ),
-            "merchant_category": _pick(_texts([kind.code for kind in CATEGORIES]), category),
-            "channel": _pick(_texts(CHANNELS), attire.channel),
-            "outcome": outcome.take(pa.array(attire.declined.astype(np.int64))),
-            "user_created_at": world.created_at[flows.user],
-        }
-    )
+    columns = {
+        "transaction_id": ids,
+        "timestamp": flows.time,
+        "type": _pick(_texts([str(kind) for kind in TYPES]), flows.type),
+        "amount": decimals(flows.amount),
+        "currency": _pick(_texts(CURRENCIES), attire.currency),
+        "user_id": _pick(names, flows.user),
+        "counterparty_id": _pick(names, flows.counterparty),
+        "merchant_id": _pick(
+            opaque_ids(len(world.market), digits=12, seed=seed, space=MERCHANTS),
+            flows.merchant,
+        ),
+        "device_id": _pick(
+            opaque_ids(world.devices, digits=12, seed=seed, space=DEVICES), attire.device
+        ),
+        "ip_address": _pick(addresses(sixth, seed=seed, space=ADDRESSES), attire.ip),
+        "card_id": _pick(opaque_ids(world.cards, digits=12, seed=seed, space=CARDS), attire.card),
+        "country": _pick(_texts([city.country for city in CITIES]), attire.city),
+        "location": _pick(
+            _texts([f"{city.latitude:.4f},{city.longitude:.4f}" for city in CITIES]),
+            attire.city,
+        ),
+        "merchant_category": _pick(_texts([kind.code for kind in CATEGORIES]), category),
+        "channel": _pick(_texts(CHANNELS), attire.channel),
+        "outcome": outcome.take(pa.array(attire.declined.astype(np.int64))),
+        "user_created_at": world.created_at[flows.user],
+    }
+    return pa.table({name: columns[name] for name in WIRE_FIELDS})
 
 
 def _texts(values: list[str] | tuple[str, ...]) -> pa.Array:

@@ -3,6 +3,7 @@
 import hashlib
 import ipaddress
 import json
+import re
 from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
@@ -15,7 +16,10 @@ import pytest
 
 from graph.errors import InvalidSetting
 from graph.transaction import DAY, HOUR
+from ingest.codec import decode
+from ingest.currencies import RateTable
 from ingest.simulator import (
+    WIRE_FIELDS,
     RingCounts,
     Simulation,
     SimulationConfig,
@@ -28,29 +32,8 @@ from ingest.simulator import (
 from ingest.simulator.population import build_world
 from ingest.simulator.rings import planted
 
-COLUMNS = [
-    "transaction_id",
-    "timestamp",
-    "type",
-    "amount",
-    "currency",
-    "user_id",
-    "counterparty_id",
-    "merchant_id",
-    "device_id",
-    "ip_address",
-    "card_id",
-    "country",
-    "location",
-    "merchant_category",
-    "channel",
-    "outcome",
-    "user_created_at",
-    "fraud",
-    "label_known_at",
-    "ring_id",
-    "ring_kind",
-]
+TRUTH = ["fraud", "label_known_at", "ring_id", "ring_kind"]
+COLUMNS = [*WIRE_FIELDS, *TRUTH]
 
 CONFIG = SimulationConfig(seed=11, days=14, users=1_500, ring_counts=RingCounts(14, 14, 9))
 
@@ -84,6 +67,18 @@ def test_columns_are_the_wires_and_the_truth_behind_them(frame: pd.DataFrame) ->
     assert set(frame.currency) == {"EUR", "GBP", "USD"}
     assert (frame.currency == "EUR").mean() > 0.6
     assert set(frame.outcome) == {"authorised", "declined"}
+
+
+def test_every_row_is_a_transaction_on_the_wire(simulation: Simulation) -> None:
+    rates = RateTable("EUR", {"USD": "0.9", "GBP": "1.15"})
+    rows = simulation.transactions.select(WIRE_FIELDS).to_pylist()
+    for row in rows[:: len(rows) // 3_000]:
+        sent = json.dumps({name: value for name, value in row.items() if value is not None})
+        read = decode(sent.encode(), rates=rates, now=None)
+        assert not read.attributes
+        assert read.timestamp == row["timestamp"]
+        assert read.ip_address == row["ip_address"]
+        assert f"{read.amount.minor / 100:.2f}" == row["amount"]
 
 
 def test_amounts_are_exact_decimal_text(frame: pd.DataFrame) -> None:
@@ -352,3 +347,12 @@ def test_demo_has_a_quiet_past_and_then_several_rings_at_once() -> None:
     # Streamed at 30 a second: within some window of two minutes half of all rings are at work.
     window = [live.ring_id.iloc[i : i + 3_600].nunique() for i in range(0, len(live), 600)]
     assert max(window) >= config.rings.total / 2
+
+
+def test_the_documented_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).parents[2] / "docs" / "simulator.md"
+    example = page.read_text(encoding="utf-8").split("```python")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, str(page), "exec"), {})  # noqa: S102  # the example is ours
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == set(re.findall(r"^\| `(\w+\.(?:parquet|json))`", page.read_text(), re.M))
