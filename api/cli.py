@@ -1,0 +1,86 @@
+"""The command line: `ringfence --help` is where to begin.
+
+Exit codes: 0 done; 2 the input, the usage or a setting is wrong; 3 a model, log or snapshot is of
+another version or damaged; 4 a part outside this process does not answer.
+"""
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Annotated, Final, NamedTuple
+
+import typer
+
+from api.commands import investigate, serve, simulate, warm
+from api.console import STDERR
+from graph.errors import RingfenceError
+
+_ABOUT: Final = """Find fraud rings in payment streams, and answer before the payment clears.
+
+Begin with `ringfence demo`: it simulates a city, trains, serves, and shows rings growing.
+
+With data of your own: describe its columns in a mapping file (docs/mapping.md), then `train`,
+`evaluate` and `replay` it, and `serve` the model.
+"""
+
+
+class Command(NamedTuple):
+    """A command, and the examples under its options."""
+
+    run: Callable[..., None]
+    examples: str
+
+
+COMMANDS: Final = (
+    Command(simulate.simulate, simulate.EXAMPLES),
+    Command(serve.serve, serve.EXAMPLES),
+    Command(investigate.investigate, investigate.EXAMPLES),
+    Command(warm.warm, warm.EXAMPLES),
+)
+
+app: Final = typer.Typer(
+    name="ringfence",
+    help=_ABOUT,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    epilog="Exit codes: 0 done, 2 wrong input or usage, 3 incompatible artefact, 4 unavailable.",
+)
+for _command in COMMANDS:
+    app.command(epilog=_command.examples, no_args_is_help=False)(_command.run)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if asked:
+        typer.echo(f"ringfence {version('ringfence')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Say which version this is."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; an error of the house becomes its message and its exit code."""
+    try:
+        app()
+    except RingfenceError as error:
+        STDERR.print(f"ringfence: {error}", markup=False, soft_wrap=True, style="red")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The terminal: figures on stdout, everything else on stderr."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+STDERR: Final = Console(stderr=True, highlight=False)
+
+Advance = Callable[[int], None]
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal."""
+    STDERR.print(text, markup=False, soft_wrap=True)
+
+
+def figures(values: Mapping[str, Any], *, as_json: bool, title: str = "") -> None:
+    """Figures on stdout: one JSON object, or a table with one row a figure."""
+    if as_json:
+        data = msgspec.json.format(msgspec.json.encode(values), indent=2)
+        sys.stdout.buffer.write(data + b"\n")
+        sys.stdout.flush()
+        return
+    table = Table("", "", title=title or None, show_header=False, box=None, title_justify="left")
+    for name, value in _flat(values):
+        table.add_row(name, _shown(value))
+    Console(highlight=False).print(table)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_shown(each) for each in value)
+    return str(value)
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Advance]:
+    """A bar on stderr while a long work goes on; silent where stderr is not a terminal."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, console=STDERR, transient=True, disable=not STDERR.is_terminal)
+    with bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def examples(*lines: str) -> str:
+    """The examples under a command's options, one a line."""
+    return "\n\n".join(["Examples:", *(f"$ {line}" for line in lines)])
+
+
+def fail(text: str, code: int) -> typer.Exit:
+    """Say what went wrong on stderr; raise what this returns."""
+    STDERR.print(f"ringfence: {text}", markup=False, soft_wrap=True, style="red")
+    return typer.Exit(code)
