@@ -114,7 +114,8 @@ def test_all_raw_fields_together_find_little(
 def test_ids_of_transactions_carry_no_information(
     frame: pd.DataFrame, fraud: npt.NDArray[np.float64]
 ) -> None:
-    digits = np.stack([frame.transaction_id.str[i].map(lambda d: int(d, 16)) for i in range(16)], 1)
+    text = np.array(frame.transaction_id.tolist(), dtype="S16").view(np.uint8).reshape(-1, 16)
+    digits = np.searchsorted(np.frombuffer(b"0123456789abcdef", dtype=np.uint8), text)
     chance = cross_val_predict(
         LogisticRegression(), digits / 15 - 0.5, fraud, cv=5, method="predict_proba"
     )[:, 1]
