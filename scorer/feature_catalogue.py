@@ -1,0 +1,321 @@
+"""The catalogue of features: name, family, unit and meaning, in the order of a feature row.
+
+`scorer.feature_kernels` computes them in this order. `docs/features.md` is printed from here.
+"""
+
+from typing import Final, NamedTuple
+
+from scorer.feature_kernels import FIELDS, GROUPS, PATTERNS
+from scorer.ports import FeatureSchema
+
+GRAPH_FAMILIES: Final = frozenset({"sharing", "flow", "evidence", "ring"})
+"""What the tabular rung of an evaluation goes without."""
+CONNECTION_FAMILIES: Final = frozenset({"counterparty", "sharing", "ring", "reputation"})
+"""What others did: a verdict calls it a connection, never a deed."""
+
+
+class Feature(NamedTuple):
+    """One column of a feature row."""
+
+    name: str
+    family: str
+    unit: str
+    meaning: str
+
+
+_WINDOWS: Final = ("1h", "24h", "7d", "30d")
+
+
+def _amount() -> list[tuple[str, str, str]]:
+    return [
+        ("value_log", "log units", "ln(1 + value) in whole units of the base currency"),
+        ("value_zeros", "digits", "trailing zeros of the amount in its own minor units, at most 6"),
+        ("value_z", "sd", "standard score of value_log in the stream so far"),
+        ("category_value_z", "sd", "the same among transactions of its merchant category"),
+        ("location_value_z", "sd", "the same among transactions of its location"),
+    ]
+
+
+def _time() -> list[tuple[str, str, str]]:
+    return [
+        (f"{what}_{way}", "-1 to 1", f"{what} (UTC) on a circle, {way}e")
+        for what in ("hour", "weekday")
+        for way in ("sin", "cos")
+    ]
+
+
+def _transaction() -> list[tuple[str, str, str]]:
+    return [
+        ("type", "code", "payment 0, transfer 1, withdrawal 2, deposit 3, refund 4"),
+        ("outcome", "code", "not known 0, authorised 1, declined 2"),
+        ("other_kind", "code", "other party: outside -1, user 0, merchant 1"),
+        ("identifiers_given", "count", "how many of device, IP and card were given"),
+        ("channel_code", "slot", "hash slot of the channel"),
+        ("country_code", "slot", "hash slot of the country"),
+        ("category_code", "slot", "hash slot of the merchant category"),
+        ("category_share", "log share", "ln of its category's share of the stream so far"),
+        ("location_share", "log share", "ln of its location's share of the stream so far"),
+    ]
+
+
+def _behaviour() -> list[tuple[str, str, str]]:
+    return [
+        ("warm", "0 or 1", "the user has earlier transactions of its own"),
+        ("user_count", "log count", "ln(1 + the user's earlier transactions)"),
+        ("user_value_z", "sd", "standard score of value_log in the user's past"),
+        ("user_value_to_mean", "ratio", "value over the user's mean"),
+        ("user_value_to_max", "ratio", "value over the user's largest"),
+        ("user_value_to_recent", "ratio", "value over the user's moving mean (step 0.3)"),
+        ("user_value_to_last", "ratio", "value over the user's last"),
+        ("user_value_spread", "log units", "standard deviation of the user's value_log"),
+        (
+            "user_hour_surprise",
+            "nats",
+            "-ln of the share of the user's past in this 3 h of the day",
+        ),
+        ("user_gap", "log s", "ln(1 + seconds since the user's last transaction)"),
+        ("user_gap_z", "sd", "standard score of user_gap in the user's past"),
+        ("user_account_age", "days", "since the user's account was opened (user_created_at)"),
+        ("user_seen", "days", "since the user was first seen, on either side"),
+        ("user_repeats", "count", "equal amounts in a row by the user before this one"),
+        ("user_country_changed", "0 or 1", "another country than the user's last"),
+        ("user_location_changed", "0 or 1", "another location than the user's last"),
+        (
+            "user_declined_share",
+            "share",
+            "declined share of the user's attempts, decaying over 1 d",
+        ),
+    ]
+
+
+def _counterparty() -> list[tuple[str, str, str]]:
+    return [
+        ("other_count", "log count", "ln(1 + earlier transactions with the other party)"),
+        ("other_value_z", "sd", "standard score of value_log in the other party's past"),
+        ("other_value_to_max", "ratio", "value over the other party's largest"),
+        ("other_value_mean", "log units", "mean value_log of the other party"),
+        ("other_gap", "log s", "ln(1 + seconds since the other party's last transaction)"),
+        ("other_repeats", "count", "equal amounts in a row at the other party before this one"),
+        ("other_seen", "days", "since the other party was first seen"),
+        ("other_declined_share", "share", "declined share of attempts there, decaying over 1 d"),
+    ]
+
+
+def _velocity() -> list[tuple[str, str, str]]:
+    rows = []
+    for who, words in (("user", "the user's side"), ("other", "the other party's side")):
+        rows += [
+            (f"{who}_count_{w}", "count", f"earlier transactions in {w}, {words} (out or in)")
+            for w in _WINDOWS
+        ]
+        rows += [
+            (f"{who}_sum_{w}", "log units", f"ln(1 + money moved in {w}), {words} (out or in)")
+            for w in _WINDOWS
+        ]
+        rows.append(
+            (f"{who}_burst", "ratio", f"24 h against the daily mean of 30 d, {words}, both + 1")
+        )
+    for what in ("device", "ip", "card"):
+        rows += [
+            (f"{what}_count_{w}", "count", f"earlier transactions with the {what} in {w}")
+            for w in _WINDOWS
+        ]
+        rows.append((f"{what}_sum_24h", "log units", f"ln(1 + money moved with the {what} in 24h)"))
+        rows.append(
+            (f"{what}_declined_share", "share", f"declined share with the {what}, over 1 d")
+        )
+    return rows
+
+
+def _novelty() -> list[tuple[str, str, str]]:
+    rows = [
+        ("other_new", "0 or 1", "the user never dealt with the other party before"),
+        ("other_pair_count", "log count", "ln(1 + the user's transactions with the other party)"),
+        ("other_pair_gap", "log s", "ln(1 + seconds since the last of them)"),
+        ("other_pair_value_ratio", "ratio", "value over the last of them"),
+    ]
+    for what in ("device", "ip", "card"):
+        rows += [
+            (f"{what}_links", "count", f"the user's uses of the {what} in 30 d"),
+            (f"{what}_link_age", "days", f"since the user first used the {what}"),
+        ]
+    rows.append(("new_together", "count", "how many of other party, device, IP, card are new"))
+    rows += [
+        (f"{field}_familiarity", "log count", f"ln(1 + the user's transactions with the {field})")
+        for field in FIELDS
+    ]
+    rows += [
+        ("base_new_users", "share", "recent share of first transactions in the whole stream"),
+        ("base_new_others", "share", "recent share of new other parties in the whole stream"),
+    ]
+    return rows
+
+
+def _sharing() -> list[tuple[str, str, str]]:
+    rows = [
+        ("user_others", "count", "distinct other parties of the user"),
+        ("user_new_others", "count", "of them new, decaying over 7 d"),
+        ("user_devices", "count", "distinct devices of the user"),
+        ("user_ips", "count", "distinct IPs of the user"),
+        ("user_cards", "count", "distinct cards of the user"),
+        ("other_users", "count", "distinct users of the other party"),
+        ("other_new_users", "count", "of them new, decaying over 7 d"),
+    ]
+    for what in ("device", "ip", "card"):
+        rows += [
+            (f"{what}_users", "count", f"distinct users of the {what}"),
+            (f"{what}_new_users", "count", "of them new, decaying over 7 d"),
+        ]
+    return rows
+
+
+def _flow() -> list[tuple[str, str, str]]:
+    return [
+        ("user_in_sum_24h", "log units", "ln(1 + money that came in to the user in 24 h)"),
+        ("user_out_to_in_24h", "ratio", "money out, with this, over money in, 24 h"),
+        ("user_since_in", "log s", "ln(1 + seconds since money last came in)"),
+        ("user_value_to_last_in", "ratio", "value over the last amount that came in"),
+        ("user_in_count", "log count", "ln(1 + transactions in)"),
+        ("user_senders", "log count", "ln(1 + distinct users who named this user other party)"),
+        ("other_out_count", "log count", "ln(1 + transactions out of the other party)"),
+        ("other_out_to_in_24h", "ratio", "the other party's money out over in, 24 h"),
+        ("other_since_out", "log s", "ln(1 + seconds since money last left the other party)"),
+        (
+            "reverse_pair_count",
+            "log count",
+            "ln(1 + transactions of the other party with the user)",
+        ),
+    ]
+
+
+def _evidence() -> list[tuple[str, str, str]]:
+    rows = [
+        (f"evidence_{pattern}", "count", f"pieces of {pattern} evidence completed now")
+        for pattern in PATTERNS
+    ]
+    rows.append(("evidence_strength", "0 to 1", "strongest of them"))
+    rows += [
+        (f"user_past_{group}", "count", f"evidence of {group} around the user, over 7 d")
+        for group in GROUPS
+    ]
+    return rows
+
+
+def _ring() -> list[tuple[str, str, str]]:
+    return [("ring_score", "0 to 1", "score of the strongest ring it touches")]
+
+
+def _memory(what: str, words: str) -> list[tuple[str, str, str]]:
+    return [
+        (f"{what}_fraud_rate", "share", f"known fraud share of {words}, towards the base rate"),
+        (f"{what}_fraud_recent", "share", "the same, decaying over 30 d of event time"),
+        (f"{what}_fraud_news", "share", "the same, decaying over 7 d since labels became known"),
+        (f"{what}_labels", "log count", f"ln(1 + labels known of {words})"),
+    ]
+
+
+def _party_memory(what: str, words: str) -> list[tuple[str, str, str]]:
+    return [
+        *_memory(what, words),
+        (f"{what}_fraud_last", "share", "the same, decaying label by label (step 0.2)"),
+        (f"{what}_since_fraud", "days", f"since the last known fraud of {words}"),
+    ]
+
+
+def _labels() -> list[tuple[str, str, str]]:
+    return [
+        ("base_fraud_rate", "share", "fraud among all labels known"),
+        ("base_fraud_recent", "share", "the same, decaying label by label (step 0.002)"),
+        ("base_labels", "log count", "ln(1 + labels known)"),
+        *_party_memory("user", "the user"),
+    ]
+
+
+def _reputation() -> list[tuple[str, str, str]]:
+    rows = _party_memory("other", "the other party")
+    for what in ("device", "ip", "card", *FIELDS):
+        rows += _memory(what, f"the {what}")
+    rows += [
+        (f"other_past_{group}", "count", f"evidence of {group} around the other party, over 7 d")
+        for group in GROUPS
+    ]
+    return rows
+
+
+FEATURES: Final = tuple(
+    Feature(name, family.__name__.lstrip("_"), unit, meaning)
+    for family in (
+        _amount,
+        _time,
+        _transaction,
+        _behaviour,
+        _counterparty,
+        _velocity,
+        _novelty,
+        _sharing,
+        _flow,
+        _evidence,
+        _ring,
+        _labels,
+        _reputation,
+    )
+    for name, unit, meaning in family()
+)
+
+SCHEMA: Final = FeatureSchema(
+    names=tuple(feature.name for feature in FEATURES),
+    families=tuple(feature.family for feature in FEATURES),
+    graph_families=GRAPH_FAMILIES,
+    connection_families=CONNECTION_FAMILIES,
+)
+
+
+def markdown() -> str:
+    """The page `docs/features.md`."""
+    lines = [
+        "# Features",
+        "",
+        (
+            "Printed from `scorer/feature_catalogue.py` (`python -m scorer.feature_catalogue`); edit it"
+            " there."
+        ),
+        "",
+        (
+            f"{len(FEATURES)} features, float32, NaN where nothing is known. They are computed by one"
+            " compiled kernel, the same online and offline, as of just before the transaction's own"
+            " effect. A late, early or duplicate transaction reads them and changes nothing."
+        ),
+        "",
+        (
+            "- Money is compared in whole units of the base currency; a ratio adds one unit to both"
+            " sides."
+        ),
+        (
+            "- Counts and sums over 1 h, 24 h, 7 d and 30 d are exact but for the oldest sixth of the"
+            " window, of which the covered share is taken: they err by at most what fell into it."
+        ),
+        "- Figures that decay over a time t give an event of age a the weight exp(-a / t).",
+        (
+            "- Rates of fraud rest on labels already known and are drawn towards the base rate: by four"
+            " labels of all time, by one label when recent."
+        ),
+        (
+            "- Channel, country, category and location are told apart by 1,024 hash slots each;"
+            " `new` and `distinct` rest on a bounded table that forgets its oldest pairs when full."
+        ),
+        "",
+        "Families " + ", ".join(f"`{f}`" for f in sorted(GRAPH_FAMILIES)) + " need the graph;"
+        " families " + ", ".join(f"`{f}`" for f in sorted(CONNECTION_FAMILIES)) + " say what others"
+        " did.",
+        "",
+        "| name | family | unit | meaning |",
+        "|---|---|---|---|",
+        *(f"| `{f.name}` | {f.family} | {f.unit} | {f.meaning} |" for f in FEATURES),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(markdown())
