@@ -188,8 +188,12 @@ class Sink(Protocol[T_contra]):
     nothing (merge by transaction, ring and alert id).
     """
 
-    def write(self, batch: Sequence[T_contra]) -> None:
-        """Write all of it; on return it is durable.
+    def write(self, batch: Sequence[T_contra], /, *, offset: int) -> object:
+        """Write all of it; on return it is durable. What it returns is not looked at.
+
+        Args:
+            batch: Rows, in the order of the log.
+            offset: Where the log goes on after them; a sink may keep it together with the rows.
 
         Raises:
             Unavailable: Does not answer now; the same batch comes again, later.

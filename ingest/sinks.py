@@ -88,9 +88,20 @@ class Follower(Generic[T]):
         consumer: Whose offset it is; two followers of one name fence each other.
         load: Records to the sink's rows.
         sink: Where the rows go.
+        start: Where the sink itself says it stands; without it, what was committed here decides.
     """
 
-    def __init__(self, log: Log, topic: Topic, consumer: str, load: Load[T], sink: Sink[T]) -> None:
+    def __init__(
+        self,
+        log: Log,
+        topic: Topic,
+        consumer: str,
+        load: Load[T],
+        sink: Sink[T],
+        *,
+        start: int | None = None,
+    ) -> None:
+        self._start = start
         self._log = log
         self._topic = topic
         self._consumer = consumer
@@ -127,7 +138,11 @@ class Follower(Generic[T]):
     def _run(self) -> None:
         try:
             writer = self._patiently(lambda: self._log.claim(self._consumer))
-            offset = self._patiently(lambda: self._log.committed(self._consumer, self._topic, 0))
+            offset = self._start
+            if offset is None:
+                offset = self._patiently(
+                    lambda: self._log.committed(self._consumer, self._topic, 0)
+                )
             while not self._stop.is_set():
                 offset = self._step(writer, offset)
         except _Stopped:
@@ -168,7 +183,8 @@ class Follower(Generic[T]):
         if not rows:
             return []
         try:
-            self._patiently(lambda: self._sink.write([row for _, row in rows]))
+            following = rows[-1][0].offset + 1
+            self._patiently(lambda: self._sink.write([r for _, r in rows], offset=following))
         except Unavailable:
             raise
         except RingfenceError as error:

@@ -1,0 +1,469 @@
+"""The engine: two ways in, one order out."""
+
+import importlib.util
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from graph.errors import Incompatible, Unavailable
+from graph.transaction import Transaction
+from ingest import codec, records
+from ingest.currencies import RateTable
+from ingest.embedded import EmbeddedLog
+from ingest.engine import Engine, EngineConfig
+from ingest.ports import HTTP_PARTITION, STREAM_PARTITION, Message, Overloaded, Topic
+from ingest.recovery import Checkpoints, recover
+from scorer.verdict import Verdict
+
+RATES = RateTable("EUR", {})
+START = 1_700_000_000_000
+
+
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+TinyDetector = _load("tiny_detector").TinyDetector
+
+
+def raw(name: str, user: str = "u", at: int = 0) -> bytes:
+    record = {
+        "transaction_id": name, "timestamp": START + at, "type": "transfer", "amount": "12.50",
+        "currency": "EUR", "user_id": user, "counterparty_id": "shop",
+    }  # fmt: skip
+    return json.dumps(record).encode()
+
+
+def decode(data: bytes) -> Transaction:
+    return codec.decode(data, rates=RATES, now=None)
+
+
+class Gate(TinyDetector):  # type: ignore[misc,valid-type]
+    """Observes when it is let, and keeps the sizes of its batches."""
+
+    def __init__(self, snapshot: bytes | None = None) -> None:
+        super().__init__(snapshot)
+        self.open = threading.Event()
+        self.entered = threading.Event()
+        self.sizes: list[int] = []
+
+    def observe_batch(self, transactions: Sequence[Transaction]) -> list[Verdict]:
+        if transactions:
+            self.sizes.append(len(transactions))
+            self.entered.set()
+            assert self.open.wait(20)
+        verdicts: list[Verdict] = super().observe_batch(transactions)
+        return verdicts
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[EmbeddedLog]:
+    log = EmbeddedLog(tmp_path / "log.db")
+    yield log
+    log.close()
+
+
+@contextmanager
+def running(
+    log: EmbeddedLog, build: Callable[..., Any] = TinyDetector, **kwargs: Any
+) -> Iterator[Engine]:
+    engine = Engine(log, build, decode, **kwargs)
+    engine.start()
+    engine.wait_ready(20)
+    try:
+        yield engine
+    finally:
+        assert engine.stop(20)
+
+
+def submit(engine: Engine, *data: bytes) -> list[Verdict]:
+    return engine.submit([decode(d) for d in data], data).result(20)
+
+
+def stream(log: EmbeddedLog, *data: bytes) -> None:
+    log.append([Message(Topic.TRANSACTIONS, STREAM_PARTITION, d) for d in data])
+
+
+def journal(log: EmbeddedLog) -> list[records.VerdictRecord]:
+    page = log.read(Topic.VERDICTS, 0, 0, 100_000)
+    return [records.decode(record.value, records.VerdictRecord) for record in page]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_submission_is_answered_after_it_is_written(log: EmbeddedLog) -> None:
+    with running(log) as engine:
+        verdicts = submit(engine, raw("a"), raw("b"))
+        assert [v.transaction_id for v in verdicts] == ["a", "b"]
+        assert [line.to_verdict() for line in journal(log)] == verdicts
+    assert [(line.partition, line.offset) for line in journal(log)] == [
+        (HTTP_PARTITION, 0),
+        (HTTP_PARTITION, 1),
+    ]
+    assert [r.value for r in log.read(Topic.TRANSACTIONS, HTTP_PARTITION, 0, 9)] == [
+        raw("a"),
+        raw("b"),
+    ]
+
+
+def test_the_stream_is_followed_and_its_offset_committed(log: EmbeddedLog) -> None:
+    stream(log, raw("a"), raw("b"))
+    with running(log):
+        until(lambda: len(journal(log)) == 2)
+        stream(log, raw("c"))
+        until(lambda: len(journal(log)) == 3)
+    assert [(line.partition, line.offset) for line in journal(log)] == [(0, 0), (0, 1), (0, 2)]
+    assert log.committed("engine", Topic.TRANSACTIONS, STREAM_PARTITION) == 3
+
+
+def test_ring_events_and_alerts_stand_beside_their_verdict(log: EmbeddedLog) -> None:
+    with running(log) as engine:
+        verdicts = submit(engine, *(raw(f"t{n}", at=n) for n in range(6)))
+    events = [
+        records.decode(r.value, records.RingEventRecord) for r in log.read(Topic.RINGS, 0, 0, 99)
+    ]
+    assert [e.transaction_id for e in events] == ["t2", "t3", "t4", "t5"]
+    assert [e.to_event() for e in events] == [e for v in verdicts for e in v.ring_events]
+    alerts = [
+        records.decode(r.value, records.AlertRecord) for r in log.read(Topic.ALERTS, 0, 0, 99)
+    ]
+    assert [(a.transaction_id, a.to_alert().alert_id) for a in alerts] == [
+        ("t2", "ring-u-3"),
+        ("t5", "ring-u-6"),
+    ]
+    assert engine.stats().alerts == 2
+    assert engine.stats().ring_events == 4
+
+
+def test_what_queues_up_is_one_batch_and_an_idle_engine_does_not_wait(log: EmbeddedLog) -> None:
+    gate = Gate()
+    with running(log, lambda _: gate) as engine:
+        first = engine.submit([decode(raw("a"))], [raw("a")])
+        assert gate.entered.wait(20)
+        rest = [engine.submit([decode(raw(f"b{n}"))], [raw(f"b{n}")]) for n in range(5)]
+        gate.open.set()
+        assert first.result(20)[0].transaction_id == "a"
+        assert [f.result(20)[0].transaction_id for f in rest] == [f"b{n}" for n in range(5)]
+    assert gate.sizes == [1, 5]
+
+
+def test_a_duplicate_gets_the_first_verdict_on_both_paths(log: EmbeddedLog) -> None:
+    with running(log) as engine:
+        (first,) = submit(engine, raw("a"))
+        again = submit(engine, raw("a", at=5), raw("b"), raw("a"), raw("b"))
+        assert again[0] == again[2] == first
+        assert again[1] == again[3]
+        stream(log, raw("a"), raw("c"))
+        until(lambda: engine.stats().observed == {"accepted": 3})
+        assert engine.stats().duplicates == 4
+    assert [line.verdict.transaction_id for line in journal(log)] == ["a", "b", "c"]
+    with running(log) as engine:  # and after a restart
+        assert submit(engine, raw("a")) == [first]
+    assert len(journal(log)) == 3
+
+
+def test_a_duplicate_of_something_with_evidence_gets_all_of_it_back(log: EmbeddedLog) -> None:
+    with running(log) as engine:
+        verdicts = submit(engine, *(raw(f"t{n}", at=n) for n in range(4)))
+        again = submit(engine, *(raw(f"t{n}", at=n) for n in range(4)))
+    assert again == verdicts
+    assert again[3].evidence[0].evidence_id == verdicts[3].evidence[0].evidence_id
+
+
+def test_poison_becomes_a_dead_letter_and_the_partition_moves_on(log: EmbeddedLog) -> None:
+    stream(log, raw("a"), b"\xff\x00not json", b"[" * 100_000, raw("b"), b"{}")
+    with running(log) as engine:
+        until(lambda: engine.stats().dead_letters == 3)
+    assert [line.verdict.transaction_id for line in journal(log)] == ["a", "b"]
+    letters = [
+        records.decode(r.value, records.DeadLetterRecord)
+        for r in log.read(Topic.DEAD_LETTERS, 0, 0, 9)
+    ]
+    assert [(x.topic, x.partition, x.offset) for x in letters] == [
+        (Topic.TRANSACTIONS, 0, n) for n in (1, 2, 4)
+    ]
+    assert letters[0].raw == b"\xff\x00not json"
+    assert letters[2].code == "invalid-transaction"
+    assert all(x.reason for x in letters)
+    assert log.committed("engine", Topic.TRANSACTIONS, 0) == 5
+
+
+def test_late_ones_are_answered_written_and_counted(log: EmbeddedLog) -> None:
+    with running(log) as engine:
+        verdicts = submit(engine, raw("a", at=10_000_000), raw("b", at=0))
+        assert [v.admission for v in verdicts] == ["accepted", "late"]
+        assert engine.stats().observed == {"accepted": 1, "late": 1}
+    assert len(journal(log)) == 2
+
+
+def test_a_full_queue_says_when_to_come_back_and_takes_nothing(log: EmbeddedLog) -> None:
+    gate = Gate()
+    with running(log, lambda _: gate, config=EngineConfig(queue=3)) as engine:
+        engine.submit([decode(raw("a"))], [raw("a")])
+        assert gate.entered.wait(20)
+        waiting = engine.submit([decode(raw("b")), decode(raw("c"))], [raw("b"), raw("c")])
+        with pytest.raises(Overloaded, match="Send it again in 1 s") as caught:
+            engine.submit([decode(raw("d")), decode(raw("e"))], [raw("d"), raw("e")])
+        assert caught.value.retry_after == 1.0
+        assert caught.value.http_status == 503
+        assert engine.stats().queued == 2
+        gate.open.set()
+        assert len(waiting.result(20)) == 2
+    assert [line.verdict.transaction_id for line in journal(log)] == ["a", "b", "c"]
+
+
+def test_submissions_do_not_starve_the_stream(log: EmbeddedLog) -> None:
+    gate = Gate()
+    config = EngineConfig(batch=4, stream_share=2)
+    with running(log, lambda _: gate, config=config) as engine:
+        engine.submit([decode(raw("a"))], [raw("a")])
+        assert gate.entered.wait(20)
+        stream(log, *(raw(f"s{n}") for n in range(4)))
+        futures = [engine.submit([decode(raw(f"h{n}"))], [raw(f"h{n}")]) for n in range(8)]
+        gate.open.set()
+        for future in futures:
+            future.result(20)
+        until(lambda: len(journal(log)) == 13)
+    names = [line.verdict.transaction_id for line in journal(log)]
+    assert names == ["a", "h0", "h1", "h2", "h3", "s0", "s1", "h4", "h5", "h6", "h7", "s2", "s3"]
+
+
+def test_a_submission_cancelled_while_it_waits_is_not_scored(log: EmbeddedLog) -> None:
+    gate = Gate()
+    with running(log, lambda _: gate) as engine:
+        engine.submit([decode(raw("a"))], [raw("a")])
+        assert gate.entered.wait(20)
+        future = engine.submit([decode(raw("b"))], [raw("b")])
+        assert future.cancel()
+        gate.open.set()
+        submit(engine, raw("c"))
+        with pytest.raises(CancelledError):
+            future.result(0)
+    assert [line.verdict.transaction_id for line in journal(log)] == ["a", "c"]
+
+
+def test_questions_are_asked_between_batches_and_are_bounded_in_time(log: EmbeddedLog) -> None:
+    gate = Gate()
+    with running(log, lambda _: gate, config=EngineConfig(questions=2)) as engine:
+        engine.submit([decode(raw("a"))], [raw("a")])
+        assert gate.entered.wait(20)
+        thread = engine.ask(lambda d: (threading.current_thread().name, dict(d.state["counts"])))
+        stale = engine.ask(lambda d: 1, timeout=0.0)
+        with pytest.raises(Overloaded):
+            engine.ask(lambda d: 2)
+        gate.open.set()
+        assert thread.result(20) == ("engine", {"u": 1})
+        with pytest.raises(Unavailable, match="busy"):
+            stale.result(20)
+        with pytest.raises(ZeroDivisionError):
+            engine.ask(lambda d: 1 / 0).result(20)
+        assert submit(engine, raw("b"))  # a bad question harms nobody
+
+
+def test_stopping_answers_what_waits_and_refuses_what_comes(log: EmbeddedLog) -> None:
+    gate = Gate()
+    engine = Engine(log, lambda _: gate, decode)
+    engine.start()
+    engine.wait_ready(20)
+    first = engine.submit([decode(raw("a"))], [raw("a")])
+    assert gate.entered.wait(20)
+    second = engine.submit([decode(raw("b"))], [raw("b")])
+    stopper = threading.Thread(target=engine.stop)
+    stopper.start()
+    until(lambda: engine.stats().state == "stopping")
+    with pytest.raises(Unavailable, match="stopping"):
+        engine.submit([decode(raw("c"))], [raw("c")])
+    gate.open.set()
+    stopper.join(20)
+    assert (first.result(0)[0].transaction_id, second.result(0)[0].transaction_id) == ("a", "b")
+    assert [line.verdict.transaction_id for line in journal(log)] == ["a", "b"]
+    with pytest.raises(Unavailable, match="stopped"):
+        engine.ask(lambda d: 1)
+
+
+def test_a_restart_goes_on_as_if_nothing_had_happened(log: EmbeddedLog, tmp_path: Path) -> None:
+    data = [raw(f"t{n}", user=f"u{n % 5}", at=n) for n in range(60)]
+    straight = TinyDetector().observe_batch([decode(d) for d in data])
+    told: list[Verdict] = []
+    for start in range(0, 60, 20):
+        with running(log) as engine:
+            told += submit(engine, *data[start : start + 20])
+            recovered = engine.stats().recovered
+            assert recovered is not None
+            assert (recovered.observed, recovered.differing, recovered.missing) == (start, 0, 0)
+    assert told == straight
+    assert [line.to_verdict() for line in journal(log)] == straight
+
+
+def test_a_checkpoint_shortens_recovery_and_changes_nothing(
+    log: EmbeddedLog, tmp_path: Path
+) -> None:
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    data = [raw(f"t{n}", user=f"u{n % 5}", at=n) for n in range(40)]
+    straight = TinyDetector().observe_batch([decode(d) for d in data])
+    with running(log, checkpoints=checkpoints) as engine:
+        submit(engine, *data[:30])
+    with running(log) as engine:  # without checkpoints: the journal alone
+        submit(engine, *data[30:35])
+    with running(log, checkpoints=checkpoints) as engine:
+        recovered = engine.stats().recovered
+        assert recovered is not None
+        assert (recovered.from_checkpoint, recovered.observed, recovered.differing) == (30, 5, 0)
+        submit(engine, *data[35:])
+    assert [line.to_verdict() for line in journal(log)] == straight
+
+
+def test_a_torn_checkpoint_falls_back_to_the_one_before_and_says_so(
+    log: EmbeddedLog, tmp_path: Path
+) -> None:
+    folder = tmp_path / "checkpoints"
+    for start in range(0, 40, 10):
+        with running(log, checkpoints=Checkpoints(folder)) as engine:
+            submit(engine, *(raw(f"t{n}", at=n) for n in range(start, start + 10)))
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["000000000000030.checkpoint", "000000000000040.checkpoint"]
+    newest = folder / names[1]
+    newest.write_bytes(newest.read_bytes()[:-3])
+    detector, recovered = recover(log, TinyDetector, decode, Checkpoints(folder))
+    assert (recovered.from_checkpoint, recovered.observed) == (30, 10)
+    assert "40.checkpoint" in recovered.refused[0]
+    (folder / names[0]).write_bytes(b"")
+    again, recovered = recover(log, TinyDetector, decode, Checkpoints(folder))
+    assert (recovered.from_checkpoint, recovered.observed, len(recovered.refused)) == (None, 40, 2)
+    assert again.snapshot() == detector.snapshot()
+
+
+def test_a_checkpoint_of_another_log_is_refused(log: EmbeddedLog, tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(99, TinyDetector().snapshot())
+    with running(log, checkpoints=checkpoints) as engine:
+        recovered = engine.stats().recovered
+    assert recovered is not None
+    assert "the journal ends at 0" in recovered.refused[0]
+
+
+def test_an_engine_writes_checkpoints_while_it_runs(log: EmbeddedLog, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    config = EngineConfig(checkpoint_every=10)
+    with running(log, checkpoints=Checkpoints(folder), config=config) as engine:
+        submit(engine, *(raw(f"t{n}") for n in range(12)))
+        until(lambda: engine.stats().checkpoint == 12)
+
+
+def test_verdicts_that_come_out_differently_now_are_counted(log: EmbeddedLog) -> None:
+    with running(log) as engine:
+        submit(engine, raw("a"), raw("b"))
+
+    def changed(snapshot: bytes | None) -> Any:
+        detector = TinyDetector(snapshot)
+        detector.state["hash"] = 7
+        return detector
+
+    _, recovered = recover(log, changed, decode, None)
+    assert recovered.differing == 2
+
+
+def test_recovery_starts_after_what_retention_took(tmp_path: Path) -> None:
+    log = EmbeddedLog(tmp_path / "log.db", retention={Topic.VERDICTS: 30, Topic.TRANSACTIONS: 20})
+    with running(log) as engine:
+        for start in range(0, 100, 10):
+            submit(engine, *(raw(f"t{n}", at=n) for n in range(start, start + 10)))
+    _, recovered = recover(log, TinyDetector, decode, None)
+    assert (recovered.observed, recovered.missing) == (20, 80)
+    log.close()
+
+
+def test_a_journal_that_names_another_input_is_refused(log: EmbeddedLog) -> None:
+    with running(log) as engine:
+        submit(engine, raw("a"))
+    stream(log, raw("x"))
+    verdict = TinyDetector().observe_batch([decode(raw("b"))])[0]
+    line = records.VerdictRecord(STREAM_PARTITION, 0, records.verdict_fields(verdict))
+    log.append([Message(Topic.VERDICTS, 0, records.encode(line), "b")])
+    with pytest.raises(Incompatible, match="the journal answers b here"):
+        recover(log, TinyDetector, decode, None)
+    engine = Engine(log, TinyDetector, decode)
+    engine.start()
+    with pytest.raises(Unavailable, match="the journal answers b here"):
+        engine.wait_ready(20)
+    with pytest.raises(Unavailable, match="failed"):
+        engine.submit([decode(raw("c"))], [raw("c")])
+
+
+def test_a_second_engine_takes_over_and_the_first_answers_nothing_more(log: EmbeddedLog) -> None:
+    first = Engine(log, TinyDetector, decode)
+    first.start()
+    first.wait_ready(20)
+    submit(first, raw("a"))
+    with running(log) as second:
+        with pytest.raises(Unavailable, match="another process writes as engine"):
+            submit(first, raw("b"))
+        assert first.stats().state == "failed"
+        submit(second, raw("b"))
+    assert [line.verdict.transaction_id for line in journal(log)] == ["a", "b"]
+
+
+@contextmanager
+def full_disk(engine: Engine, log: EmbeddedLog) -> Iterator[None]:
+    """Lets the file of the log not grow by one page, for the connection of the engine's thread."""
+    connection = engine.ask(lambda _: log._connection()).result(20)
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    yield
+    connection.execute("PRAGMA max_page_count = 1000000")
+
+
+MANY = [raw(f"m{n}", at=n) for n in range(200)]  # more than the free part of any page
+
+
+def test_a_log_that_is_full_is_waited_for_and_nothing_is_told_before(log: EmbeddedLog) -> None:
+    with running(log) as engine:
+        with full_disk(engine, log):
+            future = engine.submit([decode(d) for d in MANY], MANY)
+            until(lambda: engine.stats().commit_failures >= 2)
+            assert not future.done()
+            assert "full" in str(engine.stats().error)
+            assert journal(log) == []
+        assert len(future.result(20)) == 200
+        assert engine.stats().error is None
+    assert len(journal(log)) == 200
+
+
+def test_a_stop_while_the_log_is_full_refuses_what_was_not_written(
+    log: EmbeddedLog, tmp_path: Path
+) -> None:
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    config = EngineConfig(give_up_ms=100)
+    with running(log, checkpoints=checkpoints, config=config) as engine:
+        submit(engine, raw("a"))
+        with full_disk(engine, log):
+            future = engine.submit([decode(d) for d in MANY], MANY)
+            until(lambda: engine.stats().commit_failures >= 1)
+            assert engine.stop(20)
+        with pytest.raises(Unavailable, match="full"):
+            future.result(0)
+    # The detector had seen them, the journal had not: no checkpoint may say otherwise.
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+    with running(log) as engine:
+        straight = TinyDetector().observe_batch([decode(d) for d in (raw("a"), *MANY)])
+        assert submit(engine, raw("a"), *MANY) == straight
