@@ -39,25 +39,23 @@ DEEPEST_ATTRIBUTE: Final = 4
 
 Reader = Callable[[object], Any]
 
-READERS: Final[Mapping[str, Reader]] = MappingProxyType(
-    {
-        "transaction_id": fields.identifier,
-        "timestamp": fields.event_time,
-        "type": fields.transaction_type,
-        "user_id": fields.identifier,
-        "counterparty_id": fields.identifier,
-        "merchant_id": fields.identifier,
-        "device_id": fields.identifier,
-        "ip_address": fields.ip_address,
-        "card_id": fields.card_token,
-        "country": fields.country_code,
-        "location": fields.location,
-        "merchant_category": fields.word,
-        "channel": fields.word,
-        "outcome": fields.outcome,
-        "user_created_at": fields.opening_time,
-    }
-)
+READERS: Final[Mapping[str, Reader]] = {
+    "transaction_id": fields.identifier,
+    "timestamp": fields.event_time,
+    "type": fields.transaction_type,
+    "user_id": fields.identifier,
+    "counterparty_id": fields.identifier,
+    "merchant_id": fields.identifier,
+    "device_id": fields.identifier,
+    "ip_address": fields.ip_address,
+    "card_id": fields.card_token,
+    "country": fields.country_code,
+    "location": fields.location,
+    "merchant_category": fields.word,
+    "channel": fields.word,
+    "outcome": fields.outcome,
+    "user_created_at": fields.opening_time,
+}
 """How each field is read, but for amount and currency, which are read together."""
 FIELDS: Final = (*READERS, "amount", "currency")
 REQUIRED: Final = ("transaction_id", "timestamp", "type", "amount", "currency", "user_id")

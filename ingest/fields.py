@@ -29,9 +29,10 @@ EARLIEST_OPENING: Final = -2_208_988_800_000
 """1900-01-01: no account of a living user is older."""
 LATEST_TIME: Final = 7_258_118_400_000
 """2200-01-01: later times are mistakes whatever the clock says."""
+EPOCH_SECONDS: Final = range(10**8, 10**11)
+"""Whole numbers that are taken for epoch seconds; as milliseconds they are before 1973-03-03."""
 
 _SHOWN: Final = 80
-_SECONDS: Final = range(10**8, 10**11)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_REMEDY: Final = (
     "Send RFC 3339 with an offset, as in 2024-05-01T12:00:00Z, or epoch milliseconds."
@@ -64,7 +65,8 @@ class Flaw(Exception):
 def show(value: object) -> str:
     """A value as an error may quote it: one line, at most 80 characters, no card numbers."""
     text = value if isinstance(value, str) else _as_json(value)
-    text = mask_card_numbers(text[: 5 * _SHOWN])
+    if not isinstance(value, Decimal | float):  # a long fraction passes for a card number
+        text = mask_card_numbers(text[: 5 * _SHOWN])
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
@@ -155,7 +157,7 @@ def _time(value: object, earliest: int) -> int:
         time = _rfc_3339(value)
     elif type(value) is int:
         time = value
-        if time in _SECONDS:
+        if time in EPOCH_SECONDS:
             raise Flaw(
                 "this looks like epoch seconds; milliseconds are expected",
                 value,
@@ -169,10 +171,15 @@ def _time(value: object, earliest: int) -> int:
             )
     else:
         raise Flaw("expected a time as a string or a whole number", value, _TIME_REMEDY)
-    if not earliest <= time < LATEST_TIME:
-        first = 1970 if earliest == 0 else 1900
-        raise Flaw(f"outside the years {first} to 2199", value, _TIME_REMEDY)
-    return time
+    return within_years(time, earliest, value)
+
+
+def within_years(time: int, earliest: int, value: object) -> int:
+    """The time, if it is not before `earliest` and not in 2200 or later."""
+    if earliest <= time < LATEST_TIME:
+        return time
+    first = 1970 if earliest == 0 else 1900
+    raise Flaw(f"outside the years {first} to 2199", value, _TIME_REMEDY)
 
 
 def _rfc_3339(text: str) -> int:

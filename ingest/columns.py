@@ -1,0 +1,359 @@
+"""Columns of a data set as fields of transactions: what a mapping says, applied to distinct values.
+
+Every distinct value of a column goes through the reader of its field (`ingest.fields`) once, so a
+million rows cost a few thousand checks and obey the same rules as the wire. A value that its field
+cannot hold is reported with its column, its row and what was expected.
+"""
+
+import hashlib
+import ipaddress
+import re
+import zoneinfo
+from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from typing import Any, Final, NamedTuple, NoReturn
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from graph.transaction import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Money
+from ingest import fields
+from ingest.currencies import EXPONENTS, RateTable
+from ingest.fields import Flaw
+from ingest.mapping import Source
+from ingest.tables import InvalidDataset, SourceTable, coded, text_of
+
+Codes = npt.NDArray[np.int64]
+
+NO_TIME: Final = np.iinfo(np.int64).min
+"""Stands for a null in a column of times."""
+
+_UNITS: Final = {
+    "epoch_s": SECOND,
+    "epoch_ms": MILLISECOND,
+    "seconds": SECOND,
+    "minutes": MINUTE,
+    "hours": HOUR,
+    "days": DAY,
+}
+_NUMBER: Final = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,12})?")
+
+
+class Cells(NamedTuple):
+    """A field of every row: int64[n] codes into its distinct values, -1 where there is none."""
+
+    codes: Codes
+    values: list[Any]
+
+    def take(self, rows: Codes) -> list[Any]:
+        """The values of some rows, None where there is none."""
+        table = np.empty(len(self.values) + 1, dtype=object)
+        table[:-1] = self.values
+        found: list[Any] = table[self.codes[rows]].tolist()
+        return found
+
+
+def read_cells(
+    table: SourceTable, field: str, source: Source, read: Callable[[object], Any]
+) -> Cells:
+    """A field through its reader, after the mapping's own values, prefix and form.
+
+    Raises:
+        InvalidDataset: The mapping does not list a value, or the field cannot hold it.
+    """
+    if source.constant is not None:
+        return _constant(table, field, source, read)
+    codes, raw = coded(table.data[_column(source)])
+    prepare = _preparation(field, source)
+    present = np.unique(codes[codes >= 0])
+    values: list[Any] = [None] * len(raw)
+    for code in present.tolist():
+        try:
+            values[code] = read(prepare(raw[code]))
+        except Flaw as flaw:
+            refuse(table, field, source, flaw, int(np.argmax(codes == code)), raw[code])
+    return Cells(codes, values)
+
+
+def refuse(
+    table: SourceTable, field: str, source: Source, flaw: Flaw, index: int, found: object = None
+) -> NoReturn:
+    """Raise the error for a value of one row: which column and row, what was found and expected."""
+    column = "constant" if source.column is None else f'column "{source.column}"'
+    value = flaw.value if found is None else found
+    hidden = field == "card_id" and flaw.value is None
+    raise InvalidDataset(
+        f"{column}, {table.place(index)}: {flaw.what}",
+        field=field,
+        value="[redacted]" if hidden else None if value is None else fields.show(value),
+        remedy=flaw.remedy,
+    ) from None
+
+
+def require(table: SourceTable, field: str, source: Source, missing: npt.NDArray[np.bool_]) -> None:
+    """Refuse a required field that some row has no value for.
+
+    Raises:
+        InvalidDataset: One has none.
+    """
+    if missing.any():
+        remedy = "Fill it, or drop such rows in the mapping: [[drop]] with is_null = true."
+        flaw = Flaw("there is no value", None, remedy)
+        refuse(table, field, source, flaw, int(np.argmax(missing)))
+
+
+def read_money(
+    table: SourceTable, amount: Source, currency: Source, rates: RateTable
+) -> tuple[Cells, Cells]:
+    """Amounts and their values in the base currency, for each distinct pair of the two columns.
+
+    Returns:
+        Cells of `Money` and cells of int, with the same codes.
+
+    Raises:
+        InvalidDataset: An amount or currency is missing or wrong, or has no rate.
+    """
+    codes = read_cells(table, "currency", currency, fields.currency_code)
+    require(table, "currency", currency, codes.codes < 0)
+    digits = _exact_amounts(table, amount)
+    require(table, "amount", amount, digits.codes < 0)
+    pairs, index, inverse = np.unique(
+        codes.codes * max(len(digits.values), 1) + digits.codes,
+        return_index=True,
+        return_inverse=True,
+    )
+    money: list[Any] = []
+    values: list[Any] = []
+    for row in index.tolist():
+        code, exact = codes.values[codes.codes[row]], digits.values[digits.codes[row]]
+        try:
+            value = fields.base_value(0, code, rates)
+        except Flaw as flaw:
+            refuse(table, "currency", currency, flaw, row)
+        try:
+            if amount.round:
+                exact = _rounded(exact, code)
+            units = fields.minor_units(exact, code)
+            value = fields.base_value(units, code, rates)
+        except Flaw as flaw:
+            refuse(table, "amount", amount, flaw, row, exact)
+        money.append(Money(units, code))
+        values.append(value)
+    assert len(pairs) == len(money)  # noqa: S101 - one of each for every distinct pair
+    return Cells(inverse.astype(np.int64), money), Cells(inverse.astype(np.int64), values)
+
+
+def read_times(table: SourceTable, field: str, source: Source, earliest: int = 0) -> Codes:
+    """A column of times as int64[n] epoch milliseconds, `NO_TIME` for null.
+
+    Columns with a time type need no format, only a zone if they name none.
+
+    Raises:
+        InvalidDataset: A value is not a time in that format, or outside the years we accept.
+    """
+    column = table.data[_column(source)]
+    if pa.types.is_temporal(column.type) or pa.types.is_integer(column.type):
+        return _typed_times(table, field, source, earliest)
+    read = _time_reader(source, earliest)
+    cells = read_cells(
+        table, field, source, lambda raw: fields.within_years(read(raw), earliest, raw)
+    )
+    known = [NO_TIME if value is None else value for value in cells.values]
+    return np.array([*known, NO_TIME], dtype=np.int64)[cells.codes]
+
+
+def _column(source: Source) -> str:
+    assert source.column is not None  # noqa: S101 - the mapping gives a column or a constant
+    return source.column
+
+
+def _constant(
+    table: SourceTable, field: str, source: Source, read: Callable[[object], Any]
+) -> Cells:
+    try:
+        return Cells(np.zeros(len(table.data), dtype=np.int64), [read(source.constant)])
+    except Flaw as flaw:
+        raise InvalidDataset(
+            f"the constant of the mapping: {flaw.what}",
+            field=field,
+            value=source.constant,
+            remedy=flaw.remedy,
+        ) from None
+
+
+def _preparation(field: str, source: Source) -> Callable[[Any], object]:
+    """How a raw value becomes what the reader of the field expects."""
+    if source.values:
+        return lambda raw: _listed(raw, source.values)
+    if field in ("timestamp", "user_created_at", "label_known_at"):
+        return lambda raw: raw
+    if field == "location":
+        return _place
+    if field == "ip_address" and source.ip != "text":
+        return _integer_address if source.ip == "integer" else named_address
+    return lambda raw: f"{source.prefix}{text_of(raw)}"
+
+
+def _listed(raw: Any, values: dict[str, str]) -> str:
+    text = text_of(raw)
+    if text in values:
+        return values[text]
+    raise Flaw(
+        f"the mapping lists the values {', '.join(values)}", text, "List this one too, or drop it."
+    )
+
+
+def _place(raw: Any) -> object:
+    if isinstance(raw, str) and raw.startswith("{"):
+        try:
+            return msgspec.json.decode(raw, type=dict[str, Decimal])
+        except ValueError:
+            return raw
+    return text_of(raw)
+
+
+def _integer_address(raw: Any) -> str:
+    try:
+        return str(ipaddress.IPv4Address(int(Decimal(str(raw)))))
+    except (ValueError, ArithmeticError):
+        raise Flaw("not an IPv4 address as an integer", raw, "Set ip to the form it has.") from None
+
+
+def named_address(raw: Any) -> str:
+    """A stable address for a place that has a name and no address.
+
+    The name is hashed into the unique local addresses, fd00::/8 (RFC 4193), which never meet a
+    real address of the internet.
+
+    >>> named_address("L100") == named_address("L100") != named_address("L101")
+    True
+    """
+    digest = hashlib.blake2b(text_of(raw).encode(), digest_size=15).digest()
+    return str(ipaddress.IPv6Address(b"\xfd" + digest))
+
+
+def _exact_amounts(table: SourceTable, source: Source) -> Cells:
+    """Amounts as text, int or `Decimal`; a float stands for its shortest decimal."""
+    if source.constant is not None:
+        return Cells(np.zeros(len(table.data), dtype=np.int64), [source.constant])
+    codes, raw = coded(table.data[_column(source)])
+    return Cells(codes, [Decimal(repr(v)) if isinstance(v, float) else v for v in raw])
+
+
+def _rounded(value: object, currency: str) -> object:
+    number = str(value).strip()
+    if not _NUMBER.fullmatch(number) and not isinstance(value, Decimal | int):
+        return value
+    with localcontext(prec=60):
+        exact = Decimal(number)
+        if not exact.is_finite() or exact.adjusted() > 30:
+            return exact
+        return exact.quantize(Decimal(1).scaleb(-EXPONENTS[currency]), ROUND_HALF_EVEN)
+
+
+def _typed_times(table: SourceTable, field: str, source: Source, earliest: int) -> Codes:
+    """Times of a column of integers or of a time type, all at once; the reader judges bad ones."""
+    column = table.data[_column(source)]
+    if pa.types.is_temporal(column.type):
+        try:
+            numbers = _native_times(source, column)
+        except Flaw as flaw:
+            refuse(table, field, source, flaw, 0)
+        source = Source(column=source.column, time="epoch_ms")
+    else:
+        filled = column.cast(pa.int64()).combine_chunks().fill_null(NO_TIME)
+        numbers = np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.int64)
+    scale, origin = _UNITS.get(source.time, MILLISECOND), source.origin_ms
+    known = numbers != NO_TIME
+    first, last = (earliest - origin) // scale, (fields.LATEST_TIME - origin) // scale
+    odd = known & ((numbers < first) | (numbers >= last))
+    if source.time == "wire":
+        odd |= known & (np.abs(numbers) < fields.EPOCH_SECONDS.stop)
+    read = _time_reader(source, earliest)
+    for row in np.flatnonzero(odd).tolist():
+        number = int(numbers[row])
+        try:
+            fields.within_years(read(number), earliest, str(column[row]))
+        except Flaw as flaw:
+            refuse(table, field, source, flaw, row)
+    return np.where(known, origin + np.where(known, numbers, 0) * scale, NO_TIME)
+
+
+def _native_times(source: Source, column: Any) -> Codes:
+    unzoned = not pa.types.is_timestamp(column.type) or column.type.tz is None
+    if pa.types.is_time(column.type) or pa.types.is_duration(column.type):
+        what = f"a column of type {column.type} names no instant"
+        raise Flaw(what, None, "Map a column with date and time.")
+    times = column.cast(pa.timestamp("ms", None if unzoned else column.type.tz), safe=False)
+    if unzoned:
+        zone = _zone(source, "the column has no time zone")
+        times = pc.assume_timezone(times, zone, ambiguous="earliest", nonexistent="earliest")
+    found = times.cast(pa.int64()).combine_chunks().fill_null(NO_TIME)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _time_reader(source: Source, earliest: int) -> Callable[[Any], int]:
+    match source.time:
+        case "wire":
+            return lambda raw: _wire_time(raw, earliest)
+        case "iso":
+            return lambda raw: _civil_time(raw, source, None)
+        case "pattern":
+            return lambda raw: _civil_time(raw, source, source.pattern)
+        case unit:
+            scale, origin = _UNITS[unit], source.origin_ms
+            return lambda raw: origin + _scaled(raw, scale)
+
+
+def _wire_time(raw: Any, earliest: int) -> int:
+    """As the wire has it; in a CSV file milliseconds come as text."""
+    if isinstance(raw, str) and re.fullmatch("-?[0-9]{1,15}", raw):
+        raw = int(raw)
+    return fields.event_time(raw) if earliest == 0 else fields.opening_time(raw)
+
+
+def _scaled(raw: Any, scale: int) -> int:
+    text = text_of(raw)
+    if not _NUMBER.fullmatch(text):
+        raise Flaw("not a number", raw, "Set time to the form it has.")
+    return int((Decimal(text) * scale).to_integral_value(ROUND_HALF_EVEN))
+
+
+def _civil_time(raw: Any, source: Source, pattern: str | None) -> int:
+    try:
+        text = text_of(raw)
+        found = datetime.fromisoformat(text) if pattern is None else _strptime(text, pattern)
+    except ValueError as error:
+        expected = "ISO 8601" if pattern is None else f"the pattern {pattern}"
+        raise Flaw(f"not a time of {expected}", raw, f"Correct the mapping: {error}.") from None
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=_zone_info(source))
+    try:
+        since = found.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    except OverflowError:
+        raise Flaw("outside the years 1970 to 2199", raw, "Check the column.") from None
+    return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
+
+
+def _strptime(text: str, pattern: str) -> datetime:
+    return datetime.strptime(text, pattern)  # noqa: DTZ007 - the mapping's zone follows
+
+
+def _zone_info(source: Source) -> tzinfo:
+    return zoneinfo.ZoneInfo(_zone(source, "the time names no zone"))
+
+
+def _zone(source: Source, what: str) -> str:
+    zone = source.zone
+    remedy = 'Say which zone it means: zone = "UTC", or a name such as "Europe/Berlin".'
+    if zone is None:
+        raise Flaw(what, None, remedy)
+    try:
+        zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise Flaw("there is no such time zone", zone, remedy) from None
+    return zone

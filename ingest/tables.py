@@ -1,0 +1,275 @@
+"""The files of a data set as one table: Parquet, CSV or JSON lines, joined and filtered.
+
+Only the columns that the mapping names are read. CSV cells stay text, so amounts are read digit by
+digit and ids keep their leading zeros.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from graph.errors import InvalidInput
+from ingest import fields
+from ingest.mapping import Condition, DatasetMapping, Join, Scalar
+
+_FORMATS: Final = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_LINES: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+
+
+class InvalidDataset(InvalidInput):
+    """A data set is not what its mapping says."""
+
+    code = "invalid-dataset"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTable:
+    """The rows of a data set.
+
+    Attributes:
+        data: The columns that were asked for; those that are absent and may be are left out.
+        rows: int64[n], the number of each row across the files, from 0, before rows were dropped.
+        files: Each file with the number of its first row.
+    """
+
+    data: pa.Table
+    rows: npt.NDArray[np.int64]
+    files: tuple[tuple[str, int], ...]
+
+    def place(self, index: int) -> str:
+        """Where a row of `data` is, in words: its row (from 1, without the header) and file."""
+        if not len(self.rows):
+            return f"no row of {self.files[0][0]}"
+        row = int(self.rows[index])
+        name, first = next(found for found in reversed(self.files) if found[1] <= row)
+        return f"row {row - first + 1} of {name}"
+
+
+def read_table(
+    folder: Path, mapping: DatasetMapping, wanted: Iterable[str], optional: Iterable[str] = ()
+) -> SourceTable:
+    """Read, join and filter.
+
+    Args:
+        folder: What the file patterns of the mapping are relative to.
+        mapping: Names files, joins and dropped rows.
+        wanted: The columns to read; those of joins and drops come on their own.
+        optional: Those of `wanted` that may be absent.
+
+    Raises:
+        InvalidDataset: No file, not of its format, or a column is absent.
+    """
+    joined = {new for join in mapping.join for new in join.columns.values()}
+    needed = {*wanted, *(key for join in mapping.join for key in join.on)}
+    conditions = [condition for drop in mapping.drop for condition in drop.when]
+    needed.update(column for condition in conditions for column in condition.columns)
+    own = sorted(needed - joined)
+    tables, files, first = [], [], 0
+    for path in _files(folder, mapping):
+        table = _read_file(path, mapping, own, set(optional))
+        tables.append(table)
+        files.append((path.relative_to(folder).as_posix(), first))
+        first += len(table)
+    data = _stacked(tables)
+    for join in mapping.join:
+        data = _joined(data, folder, mapping, join)
+    source = SourceTable(data, np.arange(len(data)), tuple(files))
+    return _without_dropped(source, mapping)
+
+
+def matches(data: pa.Table, condition: Condition) -> npt.NDArray[np.bool_]:
+    """bool[n]: for which rows the condition holds; null equals nothing."""
+    column = data[condition.column]
+    if condition.is_null is not None:
+        found = pc.is_null(column, nan_is_null=True)
+        return _bools(found if condition.is_null else pc.invert(found))
+    if condition.equals_column is not None:
+        return _bools(pc.equal(_texts(column), _texts(data[condition.equals_column])))
+    assert condition.equals is not None  # noqa: S101 - the mapping gives one of the three
+    return _bools(pc.equal(_texts(column), text_of(condition.equals)))
+
+
+def text_of(value: Scalar | Decimal) -> str:
+    """A value as one compares it, whatever type its column has: 1, 1.0, "1" and true, "true"."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+        case Decimal():
+            return format(value.normalize(), "f")
+        case _:
+            return str(value)
+
+
+def coded(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[Any]]:
+    """A column as int64[n] codes (-1 for null and NaN) and the distinct values they stand for."""
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.string())
+    encoded = column.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    values = encoded.dictionary.to_pylist()
+    gaps = [code for code, value in enumerate(values) if value is None or value != value]  # noqa: PLR0124 - NaN
+    codes[np.isin(codes, gaps)] = -1
+    return codes, values
+
+
+def _texts(column: pa.ChunkedArray) -> pa.Array:
+    codes, values = coded(column)
+    known = pa.array([None if value is None else text_of(value) for value in values], pa.string())
+    return known.take(pa.array(codes, mask=codes < 0))
+
+
+def _bools(found: Any) -> npt.NDArray[np.bool_]:
+    if isinstance(found, pa.ChunkedArray):
+        found = found.combine_chunks()
+    return np.asarray(pc.fill_null(found, False).to_numpy(zero_copy_only=False), dtype=np.bool_)  # noqa: FBT003 - pyarrow's signature
+
+
+def _files(folder: Path, mapping: DatasetMapping) -> list[Path]:
+    found = sorted({path for pattern in mapping.files for path in folder.glob(pattern)})
+    if found:
+        return found
+    inside = sorted(path.name for path in folder.iterdir())[:8] if folder.is_dir() else []
+    raise InvalidDataset(
+        f"no file matches {', '.join(mapping.files)}",
+        field=f"mapping {mapping.name}.files",
+        value=", ".join(inside) or f"no folder {folder.name}",
+        remedy="Give the folder that holds the files, or correct the patterns of the mapping.",
+    )
+
+
+def _read_file(
+    path: Path, mapping: DatasetMapping, wanted: list[str], optional: set[str]
+) -> pa.Table:
+    kind = mapping.format or _FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise InvalidDataset(
+            "the suffix does not say what format this is",
+            field=path.name,
+            value=path.suffix,
+            remedy='Say it in the mapping: format = "parquet", "csv" or "jsonl".',
+        )
+    try:
+        if kind == "parquet":
+            there = _present(pq.read_schema(path).names, path, wanted, optional)
+            return pq.read_table(path, columns=there)
+        if kind == "csv":
+            parse = pa.csv.ParseOptions(delimiter=mapping.delimiter, newlines_in_values=True)
+            with pa.csv.open_csv(path, parse_options=parse) as reader:
+                names = reader.schema.names
+            there = _present(names, path, wanted, optional)
+            convert = pa.csv.ConvertOptions(
+                include_columns=there,
+                column_types=dict.fromkeys(there, pa.string()),
+                null_values=["", *mapping.null],
+                strings_can_be_null=True,
+            )
+            return pa.csv.read_csv(path, parse_options=parse, convert_options=convert)
+        return _read_lines(path, wanted, optional)
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidDataset(
+            f"cannot be read as {kind}: {fields.show(str(error))}",
+            field=path.name,
+            remedy="Check the format, the delimiter and that the file is whole.",
+        ) from None
+
+
+def _read_lines(path: Path, wanted: list[str], optional: set[str]) -> pa.Table:
+    columns: dict[str, list[str | None]] = {name: [] for name in wanted}
+    seen: set[str] = set()
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                record = _LINES.decode(line)
+            except (ValueError, ArithmeticError, RecursionError) as error:
+                raise InvalidDataset(
+                    f"not a JSON object: {error}",
+                    field=f"line {number} of {path.name}",
+                    value=fields.show(line[:400].decode(errors="replace")),
+                    remedy="Write one JSON object a line, in UTF-8.",
+                ) from None
+            seen.update(record)
+            for name, cells in columns.items():
+                cells.append(_cell(record.get(name)))
+    there = _present(sorted(seen), path, wanted, optional)
+    return pa.table({name: pa.array(columns[name], pa.string()) for name in there})
+
+
+def _cell(value: object) -> str | None:
+    """A JSON value as the text of a cell; objects and arrays as JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | Decimal):
+        return text_of(value) if isinstance(value, bool) else str(value)
+    return msgspec.json.encode(value).decode()
+
+
+def _present(names: list[str], path: Path, wanted: list[str], optional: set[str]) -> list[str]:
+    absent = [name for name in wanted if name not in names and name not in optional]
+    if absent:
+        near = get_close_matches(absent[0], names, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise InvalidDataset(
+            "the mapping names a column that is not there",
+            field=f'column "{absent[0]}" of {path.name}',
+            value=", ".join(names)[:400],
+            remedy=f"Correct the mapping.{hint}",
+        )
+    return [name for name in wanted if name in names]
+
+
+def _stacked(tables: list[pa.Table]) -> pa.Table:
+    if len(tables) == 1:
+        return tables[0]
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise InvalidDataset(
+            f"the files have columns of different types: {error}",
+            field="files",
+            remedy="Write them with one schema, or list only files of one kind.",
+        ) from None
+
+
+def _joined(data: pa.Table, folder: Path, mapping: DatasetMapping, join: Join) -> pa.Table:
+    ((ours, theirs),) = join.on.items()
+    path = folder / join.file
+    other = _read_file(path, mapping, sorted({theirs, *join.columns}), set())
+    keys = _texts(other[theirs])
+    if pc.count_distinct(keys).as_py() != len(keys):
+        raise InvalidDataset(
+            "a join needs a key that occurs once",
+            field=f'column "{theirs}" of {join.file}',
+            remedy="Join by another column, or remove the repeated rows.",
+        )
+    place = pc.index_in(_texts(data[ours]), value_set=keys)
+    for column, new in join.columns.items():
+        data = data.append_column(new, other[column].combine_chunks().take(place))
+    return data
+
+
+def _without_dropped(source: SourceTable, mapping: DatasetMapping) -> SourceTable:
+    kept = np.ones(len(source.data), dtype=np.bool_)
+    holds = partial(matches, source.data)
+    for drop in mapping.drop:
+        kept &= ~np.logical_and.reduce([holds(condition) for condition in drop.when])
+    if kept.all():
+        return source
+    return SourceTable(source.data.filter(pa.array(kept)), source.rows[kept], source.files)
