@@ -165,7 +165,7 @@ def _told(error: Exception, timeout_ms: int) -> InvalidInput | GraphUnavailable:
             value=f"{timeout_ms} ms",
             remedy="Ask for fewer hops or a shorter time, or allow more time.",
         )
-    if "max_work_units" in str(error):
+    if "max_work_units" in str(error) or "safety limit" in str(error):
         return QueryTooBroad(
             "would hold more than its memory bound",
             field="query",

@@ -4,9 +4,9 @@ Idempotency is decided here, once for every adapter: a store has one writer, so 
 transactions, revisions and alerts are there already and then write only the rest. Plain Cypher 5
 throughout: no procedures, no labels from parameters, values as rows of `UNWIND` only.
 
-A transaction is looked for among the relationships of the user whose it is, since users have few
-and merchants many. So the cost of a batch is the sum over its transactions of their user's degree
-plus, for new links, the degree again: some microseconds for a person, 2 ms at 100,000 payments.
+Transactions are looked for among the relationships of the user whose they are, since users have
+few and merchants many, and all those of one pair of accounts in one look. So the cost of a batch
+is the sum over its pairs of their user's degree, and for links the same again.
 """
 
 from collections import defaultdict
@@ -49,7 +49,7 @@ class Statement:
 class Known:
     """What the graph said it holds of a batch (see `questions`)."""
 
-    transactions: set[str] = field(default_factory=set)
+    transactions: dict[str, tuple[object, object]] = field(default_factory=dict)
     revisions: dict[str, int] = field(default_factory=dict)
     members: dict[str, set[Member]] = field(default_factory=lambda: defaultdict(set))
     alerts: set[str] = field(default_factory=set)
@@ -59,7 +59,7 @@ class Known:
         for row in answers:
             match row:
                 case {"transaction_id": str(transaction_id)}:
-                    self.transactions.add(transaction_id)
+                    self.transactions[transaction_id] = (row["decision"], row["score"])
                 case {"alert_id": str(alert_id)}:
                     self.alerts.add(alert_id)
                 case {"ring_id": str(ring_id), "revision": int(revision)}:
@@ -72,9 +72,10 @@ def questions(batch: GraphBatch) -> list[Statement]:
     """What of the batch is in the graph already; the answers go to `Known.learn`."""
     asked = [
         Statement(
-            f"UNWIND $rows AS row {_match_movement(group[0])} "
-            "RETURN DISTINCT row.transaction_id AS transaction_id",
-            [_ends(m) for m in group],
+            f"UNWIND $rows AS row {_match_pair(group[0])} "
+            "WHERE p.transaction_id IN row.transactions "
+            "RETURN p.transaction_id AS transaction_id, p.decision AS decision, p.score AS score",
+            _pairs(group),
         )
         for group in _by_shape(batch.movements)
     ]
@@ -108,7 +109,8 @@ def plan(batch: GraphBatch, known: Known) -> tuple[list[Statement], Written]:
     judged = [
         m
         for m in batch.movements
-        if m.transaction_id in known.transactions and m.decision is not None
+        if m.decision is not None
+        and known.transactions.get(m.transaction_id, (m.decision, m.score)) != (m.decision, m.score)
     ]
     rings = [r for r in batch.rings if r.revision > known.revisions.get(r.ring_id, -1)]
     alerts = [a for a in batch.alerts if a.alert_id not in known.alerts]
@@ -193,7 +195,8 @@ def _movements(new: Sequence[Movement]) -> list[Statement]:
 def _verdicts(judged: Sequence[Movement]) -> list[Statement]:
     return [
         Statement(
-            f"UNWIND $rows AS row {_match_movement(group[0])} "
+            f"UNWIND $rows AS row {_match_pair(group[0])} "
+            "WHERE p.transaction_id = row.transaction_id "
             "SET p.decision = row.decision, p.score = row.score",
             [_ends(m) | {"decision": m.decision, "score": m.score} for m in group],
         )
@@ -339,16 +342,24 @@ def _by_shape(movements: Sequence[Movement]) -> list[list[Movement]]:
     return list(groups.values())
 
 
-def _match_movement(example: Movement) -> str:
+def _match_pair(example: Movement) -> str:
     """A pattern that starts at the user: databases expand from where a pattern is anchored."""
     source = f"(s:{LABELS[example.source.kind]} {{id: row.source}})"
     target = f"(t:{LABELS[example.target.kind]} {{id: row.target}})"
-    pattern = (
-        f"{source}-[p:{example.relation}]->{target}"
-        if example.user == example.source
-        else f"{target}<-[p:{example.relation}]-{source}"
-    )
-    return f"MATCH {pattern} WHERE p.transaction_id = row.transaction_id"
+    if example.user == example.source:
+        return f"MATCH {source}-[p:{example.relation}]->{target}"
+    return f"MATCH {target}<-[p:{example.relation}]-{source}"
+
+
+def _pairs(movements: Sequence[Movement]) -> list[Row]:
+    """The transactions of each pair of accounts."""
+    transactions: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for m in movements:
+        transactions[m.source.id, m.target.id].append(m.transaction_id)
+    return [
+        {"source": source, "target": target, "transactions": ids}
+        for (source, target), ids in transactions.items()
+    ]
 
 
 def _ends(movement: Movement) -> Row:
