@@ -22,7 +22,7 @@ A parameter with `example` must be given; one with `default` need not be.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -30,6 +30,8 @@ from graph.errors import InvalidInput, InvalidSetting
 
 MAX_TEXT: Final = 512
 """Characters in a text parameter: ids are shorter, and what is longer is not an id."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LATEST: Final = 253_402_300_799_999
 """The last millisecond of the year 9999, where RFC 3339 ends."""
@@ -109,19 +111,20 @@ class Parameter:
         return value
 
     def _timestamp(self, value: object) -> int:
+        at = value
         if isinstance(value, str):
             try:
-                at = datetime.fromisoformat(value)
-                if at.tzinfo is None:
-                    raise self.refusal("needs an offset from UTC, such as Z", value)
-                value = round((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
-            except (ValueError, OverflowError) as error:
+                parsed = datetime.fromisoformat(value)
+            except ValueError as error:
                 raise self.refusal("must be a time", value) from error
-        if not isinstance(value, int) or isinstance(value, bool):
+            if parsed.tzinfo is None:
+                raise self.refusal("needs an offset from UTC, such as Z", value)
+            at = (parsed - _EPOCH) // timedelta(milliseconds=1)
+        if not isinstance(at, int) or isinstance(at, bool):
             raise self.refusal("must be a time", value)
-        if not 0 <= value <= _LATEST:
+        if not 0 <= at <= _LATEST:
             raise self.refusal("must lie in the years 1970 to 9999", value)
-        return value
+        return at
 
     def refusal(self, what: str, value: object) -> InvalidInput:
         """The error that a value of this parameter deserves."""
