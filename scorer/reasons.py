@@ -32,16 +32,17 @@ _BLOCKED_WEIGHT: Final = 100.0
 WORDS: Final = {
     "amount": "The amount is unusual",
     "time": "The time is unusual",
-    "transaction": "The kind of transaction is unusual",
+    "transaction": "Transactions of this kind are risky here",
     "behaviour": "It departs from the user's own past",
+    "counterparty": "The other party's dealings are unusual",
     "velocity": "The pace is unusual",
-    "novelty": "It uses something new to this user",
+    "novelty": "It uses what is new to this user",
     "sharing": "What it was made through is shared by many",
-    "evidence": "Patterns were seen around it",
-    "ring": "It touches a ring",
     "flow": "Money passes through in an unusual way",
-    "label": "Known fraud is close in its past",
-    "labels": "Known fraud is close in its past",
+    "evidence": "Patterns were seen at it or around its user",
+    "ring": "It touches a ring",
+    "labels": "Fraud is known in the user's past",
+    "reputation": "Fraud is known of what it was made through or with",
 }
 """One sentence a feature family; a family without one is named as it is."""
 

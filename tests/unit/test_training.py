@@ -1,0 +1,261 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from graph.errors import InvalidInput, InvalidSetting
+from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.rings import Alert, Ring, RingEvent, RingEventKind, RingState
+from graph.transaction import DAY, HOUR, MINUTE, Money, Transaction, TransactionType
+from scorer import training
+from scorer.artefact import load_model
+from scorer.decision import FIXED
+from scorer.fitting import BoosterSettings
+from scorer.history import LabelledTransaction
+from scorer.ports import FeatureSchema, Signals
+from scorer.training import cut_by_time, replay, train
+
+SMALL = BoosterSettings(rounds=60, patience=20, depth=3, min_child_weight=1.0)
+
+
+class PingPong:
+    """A small engine with real features: money that comes straight back is evidence."""
+
+    schema = FeatureSchema(
+        ("value_log", "user_count", "user_fraud_rate", "hour", "comes_back", "pair_count"),
+        ("amount", "behaviour", "labels", "time", "flow", "flow"),
+        graph_families=frozenset({"flow"}),
+    )
+
+    def __init__(self):
+        self.counts = {}
+        self.pairs = {}
+        self.pending = []
+        self.labels = {}
+        self.seen_ids = set()
+        self.learned = []
+        self.rings = {}
+
+    def observe_features(self, transaction, out):
+        tx = transaction
+        if tx.transaction_id in self.seen_ids:
+            return Signals(False, 0.0, (), ())
+        self.seen_ids.add(tx.transaction_id)
+        for label in [label for label in self.pending if label.known_at <= tx.timestamp]:
+            self.pending.remove(label)
+            frauds, known = self.labels.get(label.transaction.user_id, (0, 0))
+            self.labels[label.transaction.user_id] = (frauds + label.fraud, known + 1)
+        user, other = tx.user_id, tx.counterparty_id
+        frauds, known = self.labels.get(user, (0, 0))
+        back = self.pairs.get((other, user))
+        fresh = back is not None and tx.timestamp - back.timestamp < HOUR
+        out[:] = (
+            np.log1p(tx.value),
+            self.counts.get(user, 0),
+            frauds / known if known else np.nan,
+            tx.timestamp % DAY / HOUR,
+            float(fresh),
+            float((user, other) in self.pairs),
+        )
+        self.counts[user] = self.counts.get(user, 0) + 1
+        self.pairs[user, other] = tx
+        if not fresh:
+            return Signals(True, self.rings.get(frozenset((user, other)), 0.0), (), ())
+        hops = tuple(
+            Hop(t.transaction_id, t.user, t.other_party, t.value, t.timestamp) for t in (back, tx)
+        )
+        members = ((tx.user, Role.MEMBER), (tx.other_party, Role.MEMBER))
+        seen = Evidence(Pattern.PING_PONG, tx.timestamp, members, hops, 0.6, "It came back.")
+        return Signals(True, 0.6, (seen,), (self._event(tx, seen),))
+
+    def _event(self, tx, seen):
+        key = frozenset((tx.user_id, tx.counterparty_id))
+        kind = RingEventKind.GREW if key in self.rings else RingEventKind.BORN
+        self.rings[key] = 0.6
+        name = "-".join(sorted(key))
+        ring = Ring(
+            name,
+            1,
+            RingState.ACTIVE,
+            tx.timestamp,
+            tx.timestamp,
+            seen.members,
+            (Pattern.PING_PONG,),
+            0.6,
+            seen.money,
+            tuple(hop.transaction_id for hop in seen.hops),
+            (seen.evidence_id,),
+        )
+        alert = Alert(f"a-{name}", name, 1, tx.timestamp, "", 0.6, seen.money, 2, (), "p")
+        return RingEvent(kind, tx.timestamp, ring, alert=alert)
+
+    def learn(self, label):
+        self.learned.append(label)
+        self.pending.append(label)
+
+
+def transfer(number, at, user, other, value):
+    return Transaction(
+        f"t{number}",
+        at,
+        TransactionType.TRANSFER,
+        Money(value, "EUR"),
+        value,
+        user,
+        counterparty_id=other,
+    )
+
+
+def made(seed=0, rows=3_000, delay=HOUR, unlabelled=0.1):
+    """A history: ordinary transfers, and pairs that send money to and fro as frauds.
+
+    Amounts of fraud are drawn as all others are, so only the graph can see it; some honest
+    pairs pay back as well.
+    """
+    rng = np.random.default_rng(seed)
+    history = []
+    at = 20_000 * DAY
+    while len(history) < rows:
+        at += int(rng.integers(MINUTE, 10 * MINUTE))
+        kind = rng.random()
+        a, b = rng.choice(200, 2, replace=False)
+        if kind < 0.06:
+            names = (f"u{a}", f"u{b}")
+            fraud, ring = kind < 0.05, f"ring{len(history)}" if kind < 0.05 else None
+            for user, other in (names, names[::-1], names, names[::-1]):
+                at += int(rng.integers(1, 5 * MINUTE))
+                value = int(rng.lognormal(8, 1))
+                tx = transfer(len(history), at, user, other, value)
+                history.append(LabelledTransaction(tx, fraud, at + delay, ring))
+        else:
+            tx = transfer(len(history), at, f"u{a}", f"u{b}", int(rng.lognormal(8, 1)))
+            if rng.random() < unlabelled:
+                history.append(LabelledTransaction(tx))
+            else:
+                history.append(LabelledTransaction(tx, False, at + delay))
+    return history
+
+
+def test_the_table_holds_the_labelled_rows_as_the_engine_made_them():
+    history = made(rows=1_000)
+    engine = PingPong()
+    table = replay(history, engine)
+    labelled = [item for item in history if item.fraud is not None]
+    assert table.transactions == len(history)
+    assert len(table.fraud) == len(labelled) == len(table.rows)
+    assert table.fraud.tolist() == [item.fraud for item in labelled]
+    assert table.times.tolist() == [item.transaction.timestamp for item in labelled]
+    assert [history[place] for place in table.places] == labelled
+    again = PingPong()
+    out = np.empty(6, dtype=np.float32)
+    rows = []
+    for item in history:
+        again.observe_features(item.transaction, out)
+        if item.fraud is not None:
+            rows.append(out.copy())
+            again.learn(item.label)
+    np.testing.assert_array_equal(table.rows, np.array(rows))
+    assert [label.transaction for label in engine.learned] == [i.transaction for i in labelled]
+
+
+def test_signals_rings_and_warmth_go_with_their_row():
+    table = replay(made(rows=1_000), PingPong())
+    assert set(table.joint[table.joint > 0].round(6)) == {0.6}
+    assert (table.joint > 0).sum() == table.rows[:, 4].sum()
+    assert table.warm.tolist() == (table.rows[:, 1] > 0).tolist()
+    assert {ring for ring in table.ring_ids if ring} == set(table.true_rings)
+    assert all(len(ring.members) == 2 for ring in table.true_rings.values())
+    assert len(table.ledger.rings(since=0)) > len(table.true_rings) / 2
+
+
+def test_withheld_labels_are_never_learned_and_their_rows_stay():
+    history = made(rows=400)
+    engine = PingPong()
+    places = frozenset(range(0, len(history), 2))
+    table = replay(history, engine, withheld=places)
+    assert places & set(table.places.tolist())
+    taught = {label.transaction.transaction_id for label in engine.learned}
+    assert not taught & {history[place].transaction.transaction_id for place in places}
+
+
+def test_rows_outside_of_keep_run_and_teach_but_are_not_kept():
+    history = made(rows=400)
+    engine = PingPong()
+    table = replay(history, engine, keep=lambda item: item.fraud)
+    assert table.fraud.all()
+    assert len(engine.learned) == sum(item.fraud is not None for item in history)
+
+
+def test_what_is_not_accepted_is_counted_and_not_learned():
+    history = made(rows=300)
+    table = replay([*history, *history[:50]], PingPong())
+    assert table.rejected == 50
+    assert table.transactions == len(history) + 50
+    assert len(table.fraud) == sum(item.fraud is not None for item in history)
+
+
+def test_a_table_grows_past_its_first_size_and_says_when_it_is_full(monkeypatch):
+    history = made(rows=300)
+    whole = replay(history, PingPong())
+    monkeypatch.setattr(training, "_FIRST_ROWS", 4)
+    np.testing.assert_array_equal(replay(history, PingPong()).rows, whole.rows)
+    monkeypatch.setattr(training, "MAX_ROWS", 100)
+    with pytest.raises(InvalidInput, match="more than 100 labelled"):
+        replay(history, PingPong())
+
+
+def test_a_moment_is_never_on_both_sides_of_a_cut():
+    times = np.array([3, 1, 1, 2, 2, 2, 2, 5, 4, 4], dtype=np.int64)
+    parts = cut_by_time(times, 0.5, 0.3, 0.2)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(10))
+    spans = [set(times[part].tolist()) for part in parts]
+    assert spans == [{1}, {2, 3}, {4, 5}]
+    assert [len(part) for part in cut_by_time(np.empty(0, dtype=np.int64), 0.8, 0.2)] == [0, 0]
+
+
+def test_a_trained_model_sees_what_was_planted_and_repeats_itself(tmp_path):
+    history = made(rows=3_000)
+    stages = []
+    model = train(
+        history,
+        PingPong(),
+        policy=FIXED,
+        settings=SMALL,
+        seed=3,
+        created="2026-01-02T03:04:05Z",
+        data={"name": "planted"},
+        progress=lambda stage, done: stages.append((stage, done)),
+    )
+    assert model.metrics["later_slice"]["average_precision"] > 0.5
+    assert model.policy == FIXED
+    assert model.data["name"] == "planted"
+    assert model.data["transactions"] == len(history)
+    assert model.versions["xgboost"]
+    assert ("replay", len(history)) in stages
+    assert stages[-1] == ("learn", model.booster.tree_count)
+    back = np.array([8.0, 30.0, np.nan, 12.0, 1.0, 1.0], dtype=np.float32)
+    ordinary = np.array([8.0, 30.0, np.nan, 12.0, 0.0, 0.0], dtype=np.float32)
+    assert model.probability(back) > 5 * model.probability(ordinary)
+
+    again = train(
+        history,
+        PingPong(),
+        policy=FIXED,
+        settings=SMALL,
+        seed=3,
+        created="2026-01-02T03:04:05Z",
+        data={"name": "planted"},
+    )
+    assert again.version == model.version
+    model.save(tmp_path)
+    assert load_model(tmp_path, PingPong.schema).version == model.version
+
+
+def test_a_history_without_both_kinds_of_label_is_refused():
+    history = made(rows=200)
+    with pytest.raises(InvalidInput, match="no transaction has a label"):
+        train([dataclasses.replace(item, fraud=None) for item in history], PingPong())
+    with pytest.raises(InvalidSetting, match="all labels say the same"):
+        train([dataclasses.replace(item, fraud=False) for item in history], PingPong())
+    with pytest.raises(InvalidInput, match="0 transactions"):
+        train([], PingPong())
