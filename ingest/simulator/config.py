@@ -13,7 +13,7 @@ FRAUD_PER_UNIT: Final = 75
 SEPTEMBER_2025: Final = 1_756_684_800_000
 """Monday 1 September 2025, midnight UTC."""
 MOST_EXPECTED: Final = 50_000_000
-"""Rows held in memory at once; about 600 bytes each while the frame is built."""
+"""Rows held in memory at once; 0.6 to 1.2 KB each while the frame is built."""
 
 
 @dataclass(frozen=True, slots=True)

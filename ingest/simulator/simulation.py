@@ -88,7 +88,7 @@ class Simulation:
 
 
 def run(config: SimulationConfig) -> Simulation:
-    """Simulate: O(transactions log transactions) time, some 600 bytes of memory a transaction."""
+    """Simulate: O(transactions log transactions) time, 0.6 to 1.2 KB of memory a transaction."""
     rng = np.random.default_rng(config.seed)
     # A stream of randomness for each part: another ring changes nobody's shopping.
     settling, living, plotting, dressing, labelling = rng.spawn(5)
