@@ -117,5 +117,6 @@ class TinyDetector:
                 0.25, tx.value, 2, (Pattern.FAN_OUT,), "tiny-1",
             )  # fmt: skip
         kind = RingEventKind.BORN if count == 3 else RingEventKind.GREW
-        event = RingEvent(kind, tx.timestamp, ring, added_members=found.entities, alert=alert)
+        added = found.entities if count == 3 else ()
+        event = RingEvent(kind, tx.timestamp, ring, added_members=added, alert=alert)
         return (found,), (event,)

@@ -1,0 +1,174 @@
+"""Replay: history through the detector's own path, into files that can be compared byte by byte.
+
+The same history, detector and library versions give the same bytes, however the history was
+batched, and a replay from a snapshot in the middle gives the same rows as the rest of a straight
+one.
+
+    verdicts      one row a transaction, in order, with its label
+    features      what the models were given for it, one column a feature
+    evidence      what it completed, with members and witness
+    rings         what happened to rings because of it
+    ring_members  who joined a ring at that moment, and in what role
+    alerts        the alerts it raised
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from graph.errors import InvalidSetting
+from ingest.ports import LearningDetector
+from ingest.replay_files import SCHEMAS, ReplayFiles
+from scorer.history import LabelledTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySummary:
+    """What a replay came to. The rate is of this machine and is not in the files.
+
+    Attributes:
+        transactions: Verdicts written.
+        labelled: Of these, how many with a label.
+        admissions: Verdicts by admission.
+        decisions: Verdicts by decision.
+        evidence: Pieces of evidence.
+        rings: Distinct rings born.
+        ring_events: Ring events.
+        alerts: Alerts.
+        seconds: Wall-clock time.
+    """
+
+    transactions: int
+    labelled: int
+    admissions: dict[str, int]
+    decisions: dict[str, int]
+    evidence: int
+    rings: int
+    ring_events: int
+    alerts: int
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """Transactions a second, reading and writing included."""
+        return self.transactions / self.seconds if self.seconds else 0.0
+
+
+def replay(
+    history: Iterable[LabelledTransaction],
+    detector: LearningDetector,
+    out_dir: Path,
+    *,
+    batch: int = 512,
+    resume_from: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> ReplaySummary:
+    """Replay a history and write the six files, all or none.
+
+    Args:
+        history: In the order of arrival.
+        detector: New, or restored from a snapshot (then say where with `resume_from`).
+        out_dir: Where to; created, or replaced if it holds an earlier replay.
+        batch: Transactions given to the detector at a time; it changes nothing but the speed.
+        resume_from: Transactions at the head of the history that the detector has seen already
+            (and whose labels it was told): they are passed over, and the files begin after them.
+        progress: Called after every batch with the transactions done so far.
+
+    Raises:
+        InvalidSetting: `out_dir` holds something that is not a replay, or a number is out of
+            range.
+    """
+    for name, number, least in (("batch", batch, 1), ("resume_from", resume_from, 0)):
+        if number < least:
+            raise InvalidSetting(
+                f"must be at least {least}", field=name, value=str(number), remedy="Raise it."
+            )
+    _check_replaceable(out_dir)
+    unfinished = out_dir.with_name(f"{out_dir.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    began = time.perf_counter()
+    try:
+        with ReplayFiles(unfinished, list(detector.feature_names)) as files:
+            for position, rows in _batches(islice(history, resume_from, None), batch, resume_from):
+                verdicts = detector.observe_batch([row.transaction for row in rows])
+                files.add(position, rows, verdicts, detector.last_features)
+                for row in rows:
+                    if row.label is not None:
+                        detector.learn(row.label)
+                if progress is not None:
+                    progress(position + len(rows) - resume_from)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    _replace(unfinished, out_dir)
+    return ReplaySummary(
+        transactions=files.rows("verdicts"),
+        labelled=files.labelled,
+        admissions=dict(sorted(files.admissions.items())),
+        decisions=dict(sorted(files.decisions.items())),
+        evidence=files.rows("evidence"),
+        rings=files.rings_born,
+        ring_events=files.rows("rings"),
+        alerts=files.rows("alerts"),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _batches(
+    history: Iterator[LabelledTransaction], size: int, position: int
+) -> Iterator[tuple[int, list[LabelledTransaction]]]:
+    """Cut the history where a label must be told before the next transaction is seen.
+
+    Told one by one, each label would be told right after its transaction. A batch is the same as
+    that unless a label becomes known within it, so it ends there.
+    """
+    rows: list[LabelledTransaction] = []
+    newest: int | None = None
+    first_known: int | None = None
+    for row in history:
+        at = row.transaction.timestamp
+        newest = at if newest is None else max(newest, at)
+        known_meanwhile = first_known is not None and newest > first_known
+        if rows and (len(rows) == size or known_meanwhile):
+            yield position, rows
+            position += len(rows)
+            rows, first_known = [], None
+        rows.append(row)
+        if row.label is not None:
+            known_at = row.label.known_at
+            first_known = known_at if first_known is None else min(first_known, known_at)
+    if rows:
+        yield position, rows
+
+
+def _check_replaceable(out_dir: Path) -> None:
+    """Only ever replace what a replay wrote: the folder is named by a person."""
+    names = {f"{name}.parquet" for name in (*SCHEMAS, "features")}
+    if out_dir.is_dir():
+        foreign = sorted(path.name for path in out_dir.iterdir() if path.name not in names)
+        if not foreign:
+            return
+        found = f"a folder with {foreign[0]}"
+    elif out_dir.exists():
+        found = "a file"
+    else:
+        return
+    raise InvalidSetting(
+        "this holds something that is not a replay",
+        field=str(out_dir),
+        value=found,
+        remedy="Name an empty or new folder.",
+    )
+
+
+def _replace(unfinished: Path, out_dir: Path) -> None:
+    replaced = out_dir.with_name(f"{out_dir.name}.replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if out_dir.exists():
+        out_dir.rename(replaced)
+    unfinished.rename(out_dir)
+    shutil.rmtree(replaced, ignore_errors=True)
