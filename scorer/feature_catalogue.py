@@ -38,8 +38,8 @@ def _amount() -> list[tuple[str, str, str]]:
 
 def _time() -> list[tuple[str, str, str]]:
     return [
-        (f"{what}_{way}", "-1 to 1", f"{what} (UTC) on a circle, {way}e")
-        for what in ("hour", "weekday")
+        (f"{what}_{way}", "-1 to 1", f"{words} (UTC) on a circle")
+        for what, words in (("hour", "time of day"), ("weekday", "day of the week"))
         for way in ("sin", "cos")
     ]
 
@@ -54,7 +54,6 @@ def _transaction() -> list[tuple[str, str, str]]:
         ("country_code", "slot", "hash slot of the country"),
         ("category_code", "slot", "hash slot of the merchant category"),
         ("category_share", "log share", "ln of its category's share of the stream so far"),
-        ("location_share", "log share", "ln of its location's share of the stream so far"),
     ]
 
 
@@ -210,31 +209,35 @@ def _memory(what: str, words: str) -> list[tuple[str, str, str]]:
         (f"{what}_fraud_rate", "share", f"known fraud share of {words}, towards the base rate"),
         (f"{what}_fraud_recent", "share", "the same, decaying over 30 d of event time"),
         (f"{what}_fraud_news", "share", "the same, decaying over 7 d since labels became known"),
-        (f"{what}_labels", "log count", f"ln(1 + labels known of {words})"),
     ]
+
+
+def _known(what: str, words: str) -> tuple[str, str, str]:
+    return (f"{what}_labels", "log count", f"ln(1 + labels known of {words})")
 
 
 def _party_memory(what: str, words: str) -> list[tuple[str, str, str]]:
     return [
         *_memory(what, words),
-        (f"{what}_fraud_last", "share", "the same, decaying label by label (step 0.2)"),
+        _known(what, words),
+        (f"{what}_fraud_last", "share", "known fraud share, decaying label by label (step 0.2)"),
         (f"{what}_since_fraud", "days", f"since the last known fraud of {words}"),
     ]
 
 
 def _labels() -> list[tuple[str, str, str]]:
     return [
-        ("base_fraud_rate", "share", "fraud among all labels known"),
-        ("base_fraud_recent", "share", "the same, decaying label by label (step 0.002)"),
-        ("base_labels", "log count", "ln(1 + labels known)"),
+        ("base_fraud", "share", "fraud among all labels, decaying label by label (step 0.002)"),
         *_party_memory("user", "the user"),
     ]
 
 
 def _reputation() -> list[tuple[str, str, str]]:
     rows = _party_memory("other", "the other party")
-    for what in ("device", "ip", "card", *FIELDS):
-        rows += _memory(what, f"the {what}")
+    for what in ("device", "ip", "card"):
+        rows += [*_memory(what, f"the {what}"), _known(what, f"the {what}")]
+    for field in FIELDS:
+        rows += _memory(field, f"the {field}")
     rows += [
         (f"other_past_{group}", "count", f"evidence of {group} around the other party, over 7 d")
         for group in GROUPS
@@ -270,49 +273,41 @@ SCHEMA: Final = FeatureSchema(
 )
 
 
+_PREAMBLE: Final = """\
+# Features
+
+Printed from `scorer/feature_catalogue.py` by `python -m scorer.feature_catalogue`; edit it there.
+
+{count} features, float32, NaN where nothing is known. One compiled kernel computes them, the same
+online and offline, as of just before the transaction's own effect. A late, early or duplicate
+transaction reads them and changes nothing.
+
+- Money is compared in whole units of the base currency; a ratio adds one unit to both sides.
+- Counts and sums over 1 h, 24 h, 7 d and 30 d take the covered share of the oldest sixth of the
+  window and the rest whole: they err by at most what fell into that sixth.
+- Figures that decay over a time t give an event of age a the weight exp(-a / t).
+- Rates of fraud rest on labels already known and are drawn towards the base rate, by four labels
+  of all time, by one label where recent.
+- Channel, country, category and location are told apart by 1,024 hash slots each. "New" and
+  "distinct" rest on a bounded table that forgets its oldest pairs when full.
+- Figures that only grow with the stream are left out: a model would read the date from them.
+
+Families {graph} need the graph. Families {connection} say what others did.
+
+| name | family | unit | meaning |
+|---|---|---|---|
+"""
+
+
 def markdown() -> str:
     """The page `docs/features.md`."""
-    lines = [
-        "# Features",
-        "",
-        (
-            "Printed from `scorer/feature_catalogue.py` (`python -m scorer.feature_catalogue`); edit it"
-            " there."
-        ),
-        "",
-        (
-            f"{len(FEATURES)} features, float32, NaN where nothing is known. They are computed by one"
-            " compiled kernel, the same online and offline, as of just before the transaction's own"
-            " effect. A late, early or duplicate transaction reads them and changes nothing."
-        ),
-        "",
-        (
-            "- Money is compared in whole units of the base currency; a ratio adds one unit to both"
-            " sides."
-        ),
-        (
-            "- Counts and sums over 1 h, 24 h, 7 d and 30 d are exact but for the oldest sixth of the"
-            " window, of which the covered share is taken: they err by at most what fell into it."
-        ),
-        "- Figures that decay over a time t give an event of age a the weight exp(-a / t).",
-        (
-            "- Rates of fraud rest on labels already known and are drawn towards the base rate: by four"
-            " labels of all time, by one label when recent."
-        ),
-        (
-            "- Channel, country, category and location are told apart by 1,024 hash slots each;"
-            " `new` and `distinct` rest on a bounded table that forgets its oldest pairs when full."
-        ),
-        "",
-        "Families " + ", ".join(f"`{f}`" for f in sorted(GRAPH_FAMILIES)) + " need the graph;"
-        " families " + ", ".join(f"`{f}`" for f in sorted(CONNECTION_FAMILIES)) + " say what others"
-        " did.",
-        "",
-        "| name | family | unit | meaning |",
-        "|---|---|---|---|",
-        *(f"| `{f.name}` | {f.family} | {f.unit} | {f.meaning} |" for f in FEATURES),
-    ]
-    return "\n".join(lines) + "\n"
+    preamble = _PREAMBLE.format(
+        count=len(FEATURES),
+        graph=", ".join(f"`{family}`" for family in sorted(GRAPH_FAMILIES)),
+        connection=", ".join(f"`{family}`" for family in sorted(CONNECTION_FAMILIES)),
+    )
+    rows = [f"| `{f.name}` | {f.family} | {f.unit} | {f.meaning} |\n" for f in FEATURES]
+    return preamble + "".join(rows)
 
 
 if __name__ == "__main__":

@@ -296,14 +296,13 @@ def _pair_write(state, key, time, value):
 
 @njit(cache=True)
 def _label_read(memory, time, base, out, at):
-    """Four features: rate of all time, by event time, by label time, and log of labels known."""
+    """Three features: rate of all time, by event time and by label time."""
     out[at] = (memory[L_FRAUD] + PRIOR * base) / (memory[L_KNOWN] + PRIOR)
     d = _decay(time - memory[L_EVENT_ANCHOR], TAU_EVENT)
     out[at + 1] = (d * memory[L_EVENT_FRAUD] + base) / (d * memory[L_EVENT_KNOWN] + 1.0)
     d = _decay(time - memory[L_LABEL_ANCHOR], TAU_LABEL)
     out[at + 2] = (d * memory[L_LABEL_FRAUD] + base) / (d * memory[L_LABEL_KNOWN] + 1.0)
-    out[at + 3] = np.log1p(memory[L_KNOWN])
-    return at + 4
+    return at + 3
 
 
 @njit(cache=True)
@@ -361,7 +360,7 @@ def read_time(row, out, at):
 
 @njit(cache=True)
 def read_transaction(state, row, out, at):
-    """What kind of transaction it is, and how common its category and location are."""
+    """What kind of transaction it is, and how common its category is."""
     out[at] = row[R_TYPE]
     out[at + 1] = row[R_OUTCOME]
     out[at + 2] = row[R_OTHER_KIND]
@@ -369,12 +368,11 @@ def read_transaction(state, row, out, at):
     for f in range(3):
         if row[R_FIELD + f] >= 0:
             out[at + 4 + f] = row[R_FIELD + f]
-    for k in range(2):
-        slot = row[R_FIELD + 2 + k]
-        if slot >= 0:
-            seen = state.field_stat[(2 + k) * SLOTS + slot, C_COUNT]
-            out[at + 7 + k] = np.log((seen + 1.0) / (state.totals[G_COUNT] + 1.0))
-    return at + 9
+    slot = row[R_FIELD + 2]
+    if slot >= 0:
+        seen = state.field_stat[2 * SLOTS + slot, C_COUNT]
+        out[at + 7] = np.log((seen + 1.0) / (state.totals[G_COUNT] + 1.0))
+    return at + 8
 
 
 @njit(cache=True)
@@ -586,8 +584,9 @@ def _base_rate(state):
 
 @njit(cache=True)
 def _read_party(memory, time, base, out, at):
-    """The four of `_label_read`, the rate label by label, and days since the last known fraud."""
+    """The three of `_label_read`, log of labels known, rate by label, days since known fraud."""
     _label_read(memory, time, base, out, at)
+    out[at + 3] = np.log1p(memory[L_KNOWN])
     if memory[L_KNOWN] > 0:
         out[at + 4] = memory[L_ORDER]
     if memory[L_FRAUD] > 0:
@@ -598,13 +597,10 @@ def _read_party(memory, time, base, out, at):
 @njit(cache=True)
 def read_labels(state, row, out, at):
     """Fraud known so far: everywhere, and of the user."""
-    g = state.totals
-    base = _base_rate(state)
-    out[at] = base
-    if g[G_KNOWN] > 0:
-        out[at + 1] = g[G_ORDER]
-    out[at + 2] = np.log1p(g[G_KNOWN])
-    return _read_party(state.account_label[row[R_USER], 0], row[R_TIME], base, out, at + 3)
+    if state.totals[G_KNOWN] > 0:
+        out[at] = state.totals[G_ORDER]
+    memory = state.account_label[row[R_USER], 0]
+    return _read_party(memory, row[R_TIME], _base_rate(state), out, at + 1)
 
 
 @njit(cache=True)
@@ -619,12 +615,13 @@ def read_reputation(state, row, out, at):
         i = row[R_DEVICE + k]
         if i >= 0:
             _label_read(state.identifier_label[i], time, base, out, at)
+            out[at + 3] = np.log1p(state.identifier_label[i, L_KNOWN])
         at += 4
     for f in range(len(FIELDS)):
         slot = row[R_FIELD + f]
         if slot >= 0:
             _label_read(state.field_label[f * SLOTS + slot], time, base, out, at)
-        at += 4
+        at += 3
     return _read_past_evidence(state, other, time, out, at)
 
 

@@ -229,7 +229,7 @@ class FeatureExtractor:
             other_kind = _MERCHANT
         created = tx.user_created_at
         self._layout.pack_into(
-            self._row,
+            self._row.data,
             0,
             tx.timestamp,
             tx.value,
