@@ -1,10 +1,13 @@
+import doctest
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from graph.errors import InvalidSetting
+from ingest import card_numbers, codec, columns, currencies
 from ingest.currencies import EXPONENTS, RateTable, rates_from_toml
 
 
@@ -88,3 +91,10 @@ def test_a_broken_table_is_refused(tmp_path: Path, text: str):
     assert "base" in caught.value.remedy
     with pytest.raises(InvalidSetting):
         rates_from_toml(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("module", [card_numbers, codec, columns, currencies])
+def test_the_examples_in_docstrings_run(module: ModuleType):
+    ran = doctest.testmod(module)
+    assert ran.attempted > 0
+    assert ran.failed == 0

@@ -1,0 +1,178 @@
+import pytest
+
+from graph.transaction import DAY, HOUR, MINUTE
+from ingest.currencies import RateTable
+from ingest.mapping import (
+    DatasetMapping,
+    InvalidMapping,
+    duration,
+    instant,
+    load_mapping,
+    parse_mapping,
+    shipped_names,
+)
+
+MINIMAL = """
+files = ["a.csv"]
+[fields]
+timestamp = "t"
+type = { constant = "transfer" }
+amount = "a"
+currency = { constant = "EUR" }
+user_id = "u"
+"""
+
+
+def changed(old: str, new: str) -> DatasetMapping:
+    assert old in MINIMAL
+    return parse_mapping(MINIMAL.replace(old, new), "m")
+
+
+def refusal(text: str) -> InvalidMapping:
+    with pytest.raises(InvalidMapping) as caught:
+        parse_mapping(text, "m")
+    assert caught.value.field is not None
+    assert caught.value.field.startswith("mapping m")
+    return caught.value
+
+
+def test_a_bare_name_stands_for_a_column():
+    mapping = parse_mapping(MINIMAL, "m")
+    assert mapping.name == "m"
+    assert mapping.sources["amount"].column == "a"
+    assert mapping.sources["type"].constant == "transfer"
+
+
+def test_every_folder_of_the_public_data_has_a_mapping():
+    assert shipped_names() == (
+        "amlsim-10k",
+        "amlsim-20k",
+        "fraud-ecommerce",
+        "handbook",
+        "ringfence",
+        "s-ffsd",
+    )
+
+
+@pytest.mark.parametrize("name", shipped_names())
+def test_shipped_mappings_load_by_name_and_say_what_they_are(name: str):
+    mapping = load_mapping(name)
+    assert mapping.name == name
+    assert mapping.description
+    assert mapping.label is not None
+    assert mapping.rate_table is not None
+
+
+def test_the_split_of_the_handbook():
+    evaluation = load_mapping("handbook").evaluation
+    assert evaluation is not None
+    assert evaluation.periods is not None
+    train_from, train_until, test_from, test_until = evaluation.periods
+    assert train_from == instant("2018-07-25")
+    assert (train_until - train_from, test_from - train_until) == (7 * DAY, 7 * DAY)
+    assert test_until - test_from == 7 * DAY
+    assert evaluation.exclude_known_users
+
+
+@pytest.mark.parametrize(
+    ("extra", "place", "nearest"),
+    [
+        ("[lable]\ncolumn = 'x'\n", "mapping m", "label"),
+        ("[label]\ncolum = 'x'\n", "mapping m.label", "column"),
+        ("device_id = { colum = 'x' }\n", "mapping m.fields", "column"),
+        ("[[drop]]\nwhen = [{ column = 'x', equal = 1 }]\n", "mapping m.drop.when", "equals"),
+        ("[[join]]\nflie = 'x'\n", "mapping m.join", "file"),
+        ("[evaluation]\nprotocoll = 'x'\n", "mapping m.evaluation", "protocol"),
+        (
+            "[label]\nfraud_when = [{ column = 'x', equals = 1 }]\nknown_at = { colum = 'x' }",
+            "mapping m.label.known_at",
+            "column",
+        ),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_one(extra: str, place: str, nearest: str):
+    found = refusal(MINIMAL + extra)
+    assert found.field == place
+    assert f"Did you mean {nearest}?" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (MINIMAL.replace('files = ["a.csv"]', ""), "files"),
+        (MINIMAL.replace('["a.csv"]', "[]"), "at least one pattern"),
+        (MINIMAL.replace('["a.csv"]', '["../a.csv"]'), "inside the data folder"),
+        (MINIMAL.replace('["a.csv"]', '["/a.csv"]'), "inside the data folder"),
+        (MINIMAL.replace('["a.csv"]', '"a.csv"'), "array"),
+        (MINIMAL.replace('user_id = "u"', ""), "fields needs user_id"),
+        (MINIMAL + 'usr_id = "u"\n', "Did you mean user_id?"),
+        (MINIMAL + "merchant_id = { prefix = 'm' }\n", "either column or constant"),
+        (MINIMAL + "merchant_id = { column = 'm', constant = 'n' }\n", "either column or constant"),
+        (MINIMAL + "transaction_id = { constant = 'n' }\n", "cannot be constant"),
+        (MINIMAL.replace('"t"', '{ column = "t", time = "pattern" }'), "pattern belongs"),
+        (MINIMAL.replace('"t"', '{ column = "t", time = "days" }'), "origin belongs"),
+        (MINIMAL.replace('"t"', '{ column = "t", origin = "2020-01-01" }'), "origin belongs"),
+        (
+            MINIMAL.replace('"t"', '{ column = "t", time = "days", origin = "2020-01-01T00:00" }'),
+            "not a time",
+        ),
+        (MINIMAL.replace('"t"', '{ column = "t", time = "week" }'), "week"),
+        (MINIMAL + "[label]\ncolumn = 'x'\nfraud = [1]\n", "legitimate"),
+        (MINIMAL + "[label]\ncolumn = 'x'\nfraud = [1]\nlegitimate = [0]\n", "delay"),
+        (
+            MINIMAL + "[label]\ncolumn = 'x'\nfraud = [1]\nlegitimate = [0]\ndelay = '1w'",
+            "duration",
+        ),
+        (MINIMAL + "[label]\ndelay = '1d'\n", "either column or fraud_when"),
+        (MINIMAL + "[[drop]]\nwhen = []\n", "at least one condition"),
+        (MINIMAL + "[[drop]]\nwhen = [{ column = 'x' }]\n", "give one of equals"),
+        (MINIMAL + "[[join]]\nfile = 'x'\non = {}\ncolumns = {}\n", "on has one pair"),
+        (MINIMAL + "[evaluation]\ntrain_from = 2020-01-01\n", "all four"),
+        (MINIMAL + "[evaluation]\nshares = [0.5, 0.2, 0.2]\n", "add up to 1"),
+        ("files = [\n", "not TOML"),
+        ("delimiter = ';;'\n" + MINIMAL, "one character"),
+        (MINIMAL + "[rates]\nbase = 'EUR'\nUSD = '-1'\n", "positive decimal"),
+        (MINIMAL + "[rates]\nbase = 'XYZ'\n", "not a currency"),
+        (MINIMAL + "[rates]\nbase = 'USD'\n", "no rate to USD"),
+        (MINIMAL.replace('"EUR"', '"EURO"'), "not a currency"),
+    ],
+)
+def test_a_mapping_that_cannot_work_is_refused(text: str, what: str):
+    assert what in str(refusal(text))
+
+
+def test_training_comes_before_the_test():
+    days = (
+        "train_from = 2020-02-01\ntrain_until = 2020-01-01\n"
+        "test_from = 2020-03-01\ntest_until = 2020-04-01\n"
+    )
+    assert "before the test" in str(refusal(MINIMAL + "[evaluation]\n" + days))
+
+
+def test_an_unknown_name_lists_those_that_ship():
+    with pytest.raises(InvalidMapping, match="Did you mean handbook") as caught:
+        load_mapping("handbok")
+    assert all(name in caught.value.remedy for name in shipped_names())
+
+
+def test_durations_and_instants():
+    assert [duration(text) for text in ("0s", "15m", "12h", "7d")] == [
+        0,
+        15 * MINUTE,
+        12 * HOUR,
+        7 * DAY,
+    ]
+    assert instant("1970-01-02") == DAY
+    assert instant("1970-01-02T01:00:00+01:00") == DAY
+
+
+def test_dates_may_be_quoted_or_not():
+    quoted = changed('"t"', '{ column = "t", time = "days", origin = "2020-01-01" }')
+    bare = changed('"t"', '{ column = "t", time = "days", origin = 2020-01-01 }')
+    assert quoted == bare
+
+
+def test_one_constant_currency_needs_no_rates():
+    assert parse_mapping(MINIMAL, "m").rate_table == RateTable("EUR")
+    column = changed('{ constant = "EUR" }', '"c"')
+    assert column.rate_table is None
