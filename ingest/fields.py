@@ -38,6 +38,7 @@ _TIME_REMEDY: Final = (
     "Send RFC 3339 with an offset, as in 2024-05-01T12:00:00Z, or epoch milliseconds."
 )
 
+_PLACE_REMEDY: Final = 'Send "52.52,13.40", {"lat": 52.52, "lon": 13.40}, or the name of the place.'
 _CONTROL: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _PLAIN_ID: Final = re.compile(r"[!-~]{1,128}")
 _RFC_3339: Final = re.compile(
@@ -101,23 +102,25 @@ def identifier(value: object) -> str:
     """
     if type(value) is str and _PLAIN_ID.fullmatch(value):
         return value
-    return _line(value, LONGEST_ID, "id")
+    return _line(value, LONGEST_ID)
 
 
 def word(value: object) -> str:
     """A category or channel: 1 to 64 characters on one line, in NFC."""
     if type(value) is str and len(value) <= LONGEST_WORD and _PLAIN_ID.fullmatch(value):
         return value
-    return _line(value, LONGEST_WORD, "text")
+    return _line(value, LONGEST_WORD)
 
 
-def _line(value: object, longest: int, name: str) -> str:
+def _line(value: object, longest: int) -> str:
     remedy = f"Send a string of 1 to {longest} characters without control characters."
     if type(value) is int:
         remedy = f'Send it as a string: "{show(value)}".'
-    text = unicodedata.normalize("NFC", _text(value, remedy)[: 4 * longest])
+    text = _text(value, remedy)
+    if len(text) <= 4 * longest:  # NFC makes one character of four at most
+        text = unicodedata.normalize("NFC", text)
     if not text:
-        raise Flaw(f"an {name} cannot be empty" if name == "id" else "it is empty", value, remedy)
+        raise Flaw("it is empty", value, remedy)
     if len(text) > longest:
         raise Flaw(f"longer than {longest} characters", value, remedy)
     if not text.isprintable() and any(unicodedata.category(c) in _CONTROL for c in text):
@@ -336,19 +339,28 @@ def location(value: object) -> Location:
 
     The text of an object is "lat,lon" with the digits as they were sent.
     """
-    remedy = 'Send "52.52,13.40", {"lat": 52.52, "lon": 13.40}, or the name of the place.'
+    remedy = _PLACE_REMEDY
     if isinstance(value, Mapping):
         if value.keys() != {"lat", "lon"}:
             raise Flaw("a location has the members lat and lon", value, remedy)
         text = f"{_degrees(value['lat'], remedy)},{_degrees(value['lon'], remedy)}"
     else:
         text = _text(value, remedy)
-    shape = _COORDINATES.fullmatch(text) if len(text) <= _SHOWN else None
+    if len(text) > _SHOWN:
+        return Location(_line(text, LONGEST_LOCATION))
+    return _short_location(text)
+
+
+@lru_cache(maxsize=16_384)
+def _short_location(text: str) -> Location:
+    """Few places make most transactions, so a place is read once."""
+    shape = _COORDINATES.fullmatch(text)
     if shape is None:
-        return Location(_line(text, LONGEST_LOCATION, "location"))
+        return Location(_line(text, LONGEST_LOCATION))
     latitude, longitude = float(shape[1]), float(shape[2])
     if abs(latitude) > 90 or abs(longitude) > 180:
-        raise Flaw("latitude is -90 to 90 and longitude -180 to 180, in that order", text, remedy)
+        what = "latitude is -90 to 90 and longitude -180 to 180, in that order"
+        raise Flaw(what, text, _PLACE_REMEDY)
     return Location(text, latitude, longitude)
 
 

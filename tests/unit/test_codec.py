@@ -234,6 +234,7 @@ def test_history_has_no_clock_to_be_ahead_of():
         ("e\u0301", "\u00e9"),  # NFC
         ("two words", "two words"),
         ("😀" * 128, "😀" * 128),
+        ("\u03b1\u0313\u0300\u0345" * 128, "\u1f82" * 128),
     ],
 )
 def test_ids_are_kept_in_nfc(given: str, kept: str):
@@ -246,6 +247,7 @@ def test_ids_are_kept_in_nfc(given: str, kept: str):
         ("", "empty"),
         ("x" * 129, "longer than 128"),
         ("x" * 100_000, "longer than 128"),
+        ("\u03b1\u0313\u0300\u0345" * 129, "longer than 128"),  # four make one
         ("a\x00b", "control"),
         ("a\nb", "control"),
         ("a\u2028b", "control"),
