@@ -121,6 +121,6 @@ class Catalogue:
         self._travel.restore(data)
 
 
-def catalogue(thresholds: Thresholds = Thresholds(), lists: Lists = Lists()) -> Catalogue:  # noqa: B008  # frozen
+def catalogue(thresholds: Thresholds = Thresholds(), lists: Lists = Lists()) -> Catalogue:
     """The heuristics, ready for one window."""
     return Catalogue(thresholds, lists)

@@ -1,0 +1,302 @@
+"""The detector: window, heuristics, rings, features, booster, blend, decision.
+
+It is synchronous and deterministic, does no I/O and reads no clock: the same transactions in the
+same order give the same verdicts, one at a time or in batches of any size, straight through or from
+a snapshot in their middle.
+"""
+
+import heapq
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.errors import Incompatible, InvalidInput
+from graph.evidence import Evidence
+from graph.heuristics import Catalogue, Lists, Thresholds, catalogue
+from graph.ring_book import RingBook, RingPolicy
+from graph.rings import Ring, RingEvent
+from graph.snapshot import Snapshot, encode_state, pack, unpack
+from graph.transaction import Label, Transaction
+from graph.window import Admission, Status, TransactionWindow, WindowConfig
+from scorer.artefact import TrainedModel
+from scorer.blend import Blend
+from scorer.decision import Policy
+from scorer.features import FeatureConfig, FeatureExtractor
+from scorer.ports import FeatureSchema, Signals
+from scorer.reasons import FamilyShare, reasons
+from scorer.verdict import Decision, Verdict
+
+_VERSION: Final = 1
+
+# Verdicts kept to answer a transaction that is sent again; older ones are in the log.
+_REMEMBERED: Final = 10_000
+# Labels waiting for their time: 90 days of them at one a second.
+_MAX_LABELS: Final = 8_000_000
+
+_WITHOUT_MODEL: Final = ("rules", "graph")
+_WITH_MODEL: Final = ("rules", "graph", "model")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorConfig:
+    """Everything that shapes the state of a detector; the model can change without it."""
+
+    window: WindowConfig = WindowConfig()
+    thresholds: Thresholds = Thresholds()
+    lists: Lists = Lists()
+    rings: RingPolicy = RingPolicy()
+    features: FeatureConfig = FeatureConfig()
+
+
+class _Sight(NamedTuple):
+    """What was seen of one transaction before anything was decided about it."""
+
+    transaction: Transaction
+    admission: Admission
+    evidence: tuple[Evidence, ...]
+    rings: tuple[Ring, ...]
+    ring_events: tuple[RingEvent, ...]
+
+
+class Detector:
+    """Turns transactions into verdicts.
+
+    Args:
+        config: Shapes of the state.
+        model: The trained model; without one, rules and heuristics answer alone.
+        policy: What to do at which probability; None takes the model's own, or the default.
+
+    Attributes:
+        window: The sliding window.
+        rings: The ring book.
+        last_features: float32 [N, F], the feature rows of the last batch, in its order.
+    """
+
+    def __init__(
+        self,
+        config: DetectorConfig = DetectorConfig(),
+        model: TrainedModel | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        self.config = config
+        self.model = model
+        self.policy = policy or (model.policy if model else Policy())
+        self.window = TransactionWindow(config.window)
+        self.heuristics: Catalogue = catalogue(config.thresholds, config.lists)
+        self.rings = RingBook(config.rings)
+        self.features = FeatureExtractor(
+            self.window.accounts, self.window.identifiers, config.features
+        )
+        if model is not None and model.schema.hash != self.features.schema.hash:
+            raise Incompatible(
+                "the model was trained on other features than this engine makes",
+                field="model",
+                value=model.version,
+                remedy="Train it again with `ringfence train`.",
+            )
+        self._blend = model.blend if model else Blend()
+        self._labels: list[tuple[int, int, Label]] = []
+        self._labels_taken = 0
+        self._answered: OrderedDict[str, Verdict] = OrderedDict()
+        self._rows: NDArray[np.float32] = np.empty((0, len(self.schema.names)), np.float32)
+        self.last_features: NDArray[np.float32] = self._rows
+
+    @property
+    def schema(self) -> FeatureSchema:
+        """The columns of a feature row."""
+        return self.features.schema
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns of `last_features`."""
+        return self.features.names
+
+    def observe(self, tx: Transaction) -> Verdict:
+        """The verdict on one transaction."""
+        return self.observe_batch((tx,))[0]
+
+    def observe_batch(self, transactions: Sequence[Transaction]) -> list[Verdict]:
+        """Verdicts on transactions in order; the same as one at a time."""
+        if len(transactions) > len(self._rows):
+            self._rows = np.empty((len(transactions), len(self.schema.names)), np.float32)
+        rows = self.last_features = self._rows[: len(transactions)]
+        sights = [self._see(tx, row) for tx, row in zip(transactions, rows, strict=True)]
+        if self.model is None:
+            return [self._judge(sight, row, None) for sight, row in zip(sights, rows, strict=True)]
+        calibrate, margins = self.model.calibration.apply, self.model.booster.margins(rows)
+        return [
+            self._judge(sight, row, calibrate(margin))
+            for sight, row, margin in zip(sights, rows, margins.tolist(), strict=True)
+        ]
+
+    def observe_features(self, transaction: Transaction, out: NDArray[np.float32]) -> Signals:
+        """Take one transaction in and fill `out` with its features: training's way in."""
+        sight = self._see(transaction, out)
+        return Signals(
+            accepted=sight.admission.status is Status.ACCEPTED,
+            ring_score=_strongest(sight.rings),
+            evidence=sight.evidence,
+            ring_events=sight.ring_events,
+        )
+
+    def learn(self, label: Label) -> None:
+        """Take note of a label; it is used once event time has passed its `known_at`.
+
+        Raises:
+            InvalidInput: Too many labels wait for a time that does not come.
+        """
+        if len(self._labels) >= _MAX_LABELS:
+            raise InvalidInput(
+                f"more than {_MAX_LABELS} labels wait for their time",
+                field="known_at",
+                value=str(label.known_at),
+                remedy="Send labels once they are known, with the time they became known.",
+            )
+        heapq.heappush(self._labels, (label.known_at, self._labels_taken, label))
+        self._labels_taken += 1
+
+    def _see(self, tx: Transaction, row: NDArray[np.float32]) -> _Sight:
+        """Window, heuristics, rings, features."""
+        admission = self.window.add(tx)
+        self._learn_what_is_known()
+        evidence = self._evidence(tx, admission)
+        events = self.rings.observe(evidence, self.window.watermark)
+        rings = self.rings.touched_by(tx)
+        self.features.observe(tx, admission, evidence, _strongest(rings), row)
+        return _Sight(tx, admission, tuple(evidence), rings, tuple(events))
+
+    def _judge(self, sight: _Sight, row: NDArray[np.float32], model_score: float | None) -> Verdict:
+        """Blend, decision, reasons."""
+        tx, admission, evidence, rings, events = sight
+        if admission.status is Status.DUPLICATE and tx.transaction_id in self._answered:
+            return self._answered[tx.transaction_id]
+        ring_score = _strongest(rings)
+        score = self._blend.apply(model_score, ring_score, evidence)
+        decision, cost = self._decide(score, model_score, evidence, rings, row)
+        explain = self.model is not None and decision is not Decision.APPROVE
+        verdict = Verdict(
+            transaction_id=tx.transaction_id,
+            timestamp=tx.timestamp,
+            admission=admission.status.value,
+            decision=decision,
+            score=score,
+            model_score=model_score,
+            ring_score=ring_score,
+            expected_cost=cost,
+            reasons=reasons(tx, evidence, rings, self._shares(row) if explain else ()),
+            evidence=evidence,
+            rings=tuple(ring.ring_id for ring in rings),
+            ring_events=events,
+            tiers=_WITHOUT_MODEL if self.model is None else _WITH_MODEL,
+            degraded=self._degraded(tx, admission),
+            model_version=None if self.model is None else self.model.version,
+        )
+        if admission.status is Status.ACCEPTED:
+            self._remember(verdict)
+        return verdict
+
+    def _decide(
+        self,
+        score: float,
+        model_score: float | None,
+        evidence: tuple[Evidence, ...],
+        rings: tuple[Ring, ...],
+        row: NDArray[np.float32],
+    ) -> tuple[Decision, float]:
+        own = None
+        if rings and not evidence and self.policy.choose(score) is Decision.DECLINE:
+            # About to decline on a connection alone: what would it be without the connection?
+            own = (
+                self._blend.apply(None, 0.0, ())
+                if self.model is None or model_score is None
+                else self.model.own_probability(row)
+            )
+        return self.policy.decide(score, evidence, own)
+
+    def _evidence(self, tx: Transaction, admission: Admission) -> list[Evidence]:
+        """What the transaction completes, also in the later edges it was missing from."""
+        found = self.heuristics.detect(self.window, tx, admission)
+        if admission.disordered:
+            known = {piece.evidence_id for piece in found}
+            for position in self.window.affected(admission.position):
+                for piece in self.heuristics.at(self.window, position):
+                    if piece.evidence_id not in known and _witnessed(piece, tx):
+                        known.add(piece.evidence_id)
+                        found.append(piece)
+        return found
+
+    def _learn_what_is_known(self) -> None:
+        now = self.window.watermark
+        while self._labels and self._labels[0][0] <= now:
+            self.features.learn(heapq.heappop(self._labels)[2])
+
+    def _shares(self, row: NDArray[np.float32]) -> Sequence[FamilyShare]:
+        return () if self.model is None else self.model.shares(row)
+
+    def _degraded(self, tx: Transaction, admission: Admission) -> tuple[str, ...]:
+        missing = []
+        if self.model is None:
+            missing.append("model")
+        if admission.status is Status.ACCEPTED and (
+            admission.user < 0 or (admission.other < 0 and tx.other_party is not None)
+        ):
+            missing.append("capacity")
+        return tuple(missing)
+
+    def _remember(self, verdict: Verdict) -> None:
+        self._answered[verdict.transaction_id] = verdict
+        if len(self._answered) > _REMEMBERED:
+            self._answered.popitem(last=False)
+
+    def snapshot(self) -> bytes:
+        """The whole state, without the model; equal detectors give equal bytes."""
+        values = {
+            "window": self.window.snapshot(),
+            "heuristics": self.heuristics.snapshot(),
+            "rings": self.rings.snapshot(),
+            "features": self.features.snapshot(),
+            "config": encode_state(self.config),
+            "labels": encode_state(sorted(self._labels, key=lambda entry: entry[:2])),
+            "labels_taken": self._labels_taken,
+            "answered": encode_state(list(self._answered.values())),
+        }
+        return pack("detector", _VERSION, Snapshot(values, {}))
+
+    @classmethod
+    def restore(
+        cls, data: bytes, model: TrainedModel | None = None, policy: Policy | None = None
+    ) -> Self:
+        """A detector that goes on where the snapshot was taken, with any model of its features.
+
+        Raises:
+            Incompatible: It is torn, altered, or of another version.
+        """
+        values = unpack("detector", _VERSION, data).values
+        config = msgspec.msgpack.decode(values["config"], type=DetectorConfig)
+        detector = cls(config, model, policy)
+        detector.window = TransactionWindow.restore(values["window"])
+        detector.heuristics.restore(values["heuristics"])
+        detector.rings = RingBook.restore(values["rings"])
+        detector.features = FeatureExtractor.restore(
+            values["features"], detector.window.accounts, detector.window.identifiers
+        )
+        detector._labels = msgspec.msgpack.decode(
+            values["labels"], type=list[tuple[int, int, Label]]
+        )
+        detector._labels_taken = values["labels_taken"]
+        answered = msgspec.msgpack.decode(values["answered"], type=list[Verdict])
+        detector._answered = OrderedDict((v.transaction_id, v) for v in answered)
+        return detector
+
+
+def _strongest(rings: tuple[Ring, ...]) -> float:
+    return rings[0].score if rings else 0.0
+
+
+def _witnessed(piece: Evidence, tx: Transaction) -> bool:
+    return any(hop.transaction_id == tx.transaction_id for hop in piece.hops)
