@@ -67,7 +67,7 @@ class FollowerStats:
         error: What the sink last said; None once it has written again.
         written: Rows the sink has taken.
         dead_letters: Rows the sink refused.
-        lost: Records retention took before they were read.
+        lost: Records retention took, they or their input, before they were read.
         lag: Records not yet done with, as of the last batch.
     """
 
@@ -173,6 +173,7 @@ class Follower(Generic[T]):
                 outputs.commit(self._consumer, self._topic, 0, following)
 
         self._patiently(commit)
+        self._lost += len(page) - len(rows)
         self._written += len(rows) - len(letters)
         self._letters += len(letters)
         self._lag -= following - offset
