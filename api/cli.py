@@ -11,7 +11,7 @@ from typing import Annotated, Final, NamedTuple
 
 import typer
 
-from api.commands import investigate, serve, simulate, warm
+from api.commands import demo, evaluate, investigate, replay, serve, simulate, train, warm
 from api.console import STDERR
 from graph.errors import RingfenceError
 
@@ -32,7 +32,11 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final = (
+    Command(demo.demo, demo.EXAMPLES),
     Command(simulate.simulate, simulate.EXAMPLES),
+    Command(train.train, train.EXAMPLES),
+    Command(evaluate.evaluate, evaluate.EXAMPLES),
+    Command(replay.replay, replay.EXAMPLES),
     Command(serve.serve, serve.EXAMPLES),
     Command(investigate.investigate, investigate.EXAMPLES),
     Command(warm.warm, warm.EXAMPLES),

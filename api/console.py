@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
-import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -65,6 +65,29 @@ def _shown(value: object) -> str:
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Advance]:
     """A bar on stderr while a long work goes on; silent where stderr is not a terminal."""
+    bar = _bars()
+    with bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def stages(totals: Mapping[str, int]) -> Iterator[Callable[[str, int], None]]:
+    """Bars for a work that tells its stages: called with a stage and how much of it is done."""
+    with _bars() as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def told(stage: str, done: int) -> None:
+            if stage not in tasks:
+                for earlier in tasks.values():
+                    bars.stop_task(earlier)
+                tasks[stage] = bars.add_task(stage, total=totals.get(stage))
+            bars.update(tasks[stage], completed=done)
+
+        yield told
+
+
+def _bars() -> Progress:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -73,18 +96,9 @@ def progress(what: str, total: int | None) -> Iterator[Advance]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    bar = Progress(*columns, console=STDERR, transient=True, disable=not STDERR.is_terminal)
-    with bar:
-        task = bar.add_task(what, total=total)
-        yield lambda count: bar.advance(task, count)
+    return Progress(*columns, console=STDERR, transient=True, disable=not STDERR.is_terminal)
 
 
 def examples(*lines: str) -> str:
     """The examples under a command's options, one a line."""
     return "\n\n".join(["Examples:", *(f"$ {line}" for line in lines)])
-
-
-def fail(text: str, code: int) -> typer.Exit:
-    """Say what went wrong on stderr; raise what this returns."""
-    STDERR.print(f"ringfence: {text}", markup=False, soft_wrap=True, style="red")
-    return typer.Exit(code)

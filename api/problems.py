@@ -10,9 +10,9 @@ field, value and remedy from the error itself. The leaves below are the ones onl
     ├── BodyTooSlow         the body did not arrive in time                  408
     ├── WrongContentType    the body is not declared as JSON                 415
     ├── UnknownResource     no such route, ring or investigation             404
+    ├── MalformedRequest    the bytes are not HTTP                           400
     └── WrongMethod         the route exists, not for this method            405
     Unavailable
-    ├── NotReady            still starting, or a part has stopped            503, Retry-After
     └── TooManyStreams      as many event streams are open as are allowed    503, Retry-After
     InternalError           a fault of ours                                  500
 """
@@ -83,6 +83,13 @@ class UnknownResource(InvalidInput):
     http_status = 404
 
 
+class MalformedRequest(InvalidInput):
+    """The bytes that were sent are not HTTP."""
+
+    code = "malformed-request"
+    http_status = 400
+
+
 class WrongMethod(InvalidInput):
     """The route exists, but not for this method."""
 
@@ -94,12 +101,6 @@ class TooManyStreams(Unavailable):
     """As many event streams are open as are allowed."""
 
     code = "too-many-streams"
-
-
-class NotReady(Unavailable):
-    """The server is still starting, or a part of it has stopped."""
-
-    code = "not-ready"
 
 
 class InternalError(RingfenceError):
@@ -128,6 +129,7 @@ class ProblemKind:
 def kind_of(error: type[RingfenceError]) -> ProblemKind:
     """The row of one class of error."""
     parent = error.__mro__[1]
+    assert issubclass(parent, RingfenceError)  # noqa: S101 - the tree has one stem
     meaning = inspect.cleandoc(error.__doc__ or error.__name__)
     return ProblemKind(
         code=error.code,
@@ -135,7 +137,7 @@ def kind_of(error: type[RingfenceError]) -> ProblemKind:
         status=error.http_status,
         exit_code=error.exit_code,
         meaning=meaning.partition("\n\n")[0].replace("\n", " "),
-        parent=parent.code if issubclass(parent, RingfenceError) else None,
+        parent=None if parent is RingfenceError else parent.code,
     )
 
 
@@ -146,6 +148,8 @@ def kinds() -> list[ProblemKind]:
     """
     rows: dict[str, ProblemKind] = {}
     for error in _descend(RingfenceError):
+        if error is RingfenceError:
+            continue
         row = kind_of(error)
         rows.setdefault(row.code, row)
     return [rows[code] for code in sorted(rows)]

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.app import create_app
+from api.problems import MalformedRequest, respond
 from api.service import Service
 from graph.errors import Unavailable
 
@@ -19,6 +22,21 @@ _LEVELS: Final = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1, with a problem document for what is not HTTP at all."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer bytes that cannot be read as a request, and close."""
+        problem = respond(
+            MalformedRequest(msg, field="request", remedy="Send HTTP/1.1."),
+            headers={"Connection": "close"},
+        )
+        head = h11.Response(status_code=problem.status_code, headers=problem.raw_headers)
+        for event in (head, h11.Data(data=bytes(problem.body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -62,6 +80,7 @@ def run(service: Service, announce: Callable[[str], None]) -> None:
         create_app(service),
         host=settings.host,
         port=settings.port,
+        http=_Protocol,
         log_level=settings.log_level,
         access_log=False,  # a line a request would cost more than the request
         server_header=False,

@@ -18,8 +18,9 @@ PREFIX: Final = "RINGFENCE_"
 _MIB: Final = 1 << 20
 
 
-def cache_dir(environment: Mapping[str, str]) -> Path:
+def cache_dir(environment: Mapping[str, str] | None = None) -> Path:
     """Where this user's caches lie: XDG on Linux, the customary folders elsewhere."""
+    environment = os.environ if environment is None else environment
     if named := environment.get("XDG_CACHE_HOME"):
         return Path(named) / "ringfence"
     if sys.platform == "darwin":
@@ -46,12 +47,6 @@ def _between(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
-
-
-def _currency(text: str) -> str:
-    if len(text) != 3 or not text.isascii() or not text.isalpha():
-        raise ValueError("expected an ISO 4217 code, for example EUR")
-    return text.upper()
 
 
 def _level(text: str) -> str:
@@ -85,13 +80,9 @@ class Settings:
         default=8000,
         metadata=_about("Port to listen on; 0 takes a free one.", _between(0, 65_535)),
     )
-    base_currency: str = field(
-        default="EUR",
-        metadata=_about("Currency in which amounts are compared.", _currency),
-    )
     rates: Path | None = field(
         default=None,
-        metadata=_about("TOML file with exchange rates; without, those that ship.", _path),
+        metadata=_about("TOML file with exchange rates; without, EUR, GBP and USD.", _path),
     )
     lists: Path | None = field(
         default=None, metadata=_about("TOML file with block and allow lists.", _path)

@@ -44,7 +44,7 @@ def investigate(
     from api.wiring import open_graph
 
     settings = Settings.load(data_dir=data)
-    store = open_graph(settings, create=False)
+    store = open_graph(settings)
     try:
         rows = run(store, name, _parameters(param or []))
     finally:

@@ -18,4 +18,4 @@ def warm(
     """
     from api.warm import warm as compile_kernels
 
-    figures(compile_kernels(), as_json=as_json, title="kernels")
+    figures(compile_kernels(training=True), as_json=as_json, title="kernels")

@@ -15,6 +15,7 @@ from api.schemas import Health, ModelOut, ProblemKindOut, Readiness
 router: Final = APIRouter()
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get(
     "/healthz", tags=["operations"], summary="The process lives", responses=described(Health)
 )
@@ -23,6 +24,7 @@ async def healthz() -> Response:
     return answer({"status": "alive", "version": version("ringfence")})
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     tags=["operations"],

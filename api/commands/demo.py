@@ -1,0 +1,58 @@
+"""`ringfence demo`: the whole of it, on a simulated city."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from api.console import examples, say, stages
+
+EXAMPLES: Final = examples(
+    "ringfence demo", "ringfence demo --port 9000 --speed 100", "ringfence demo --seed 3"
+)
+
+
+def demo(
+    port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.")] = 8000,
+    speed: Annotated[
+        float, typer.Option(min=0.1, max=5_000, help="Live transactions a second.")
+    ] = 40.0,
+    seed: Annotated[int, typer.Option(help="Another seed, another city.")] = 7,
+    data: Annotated[
+        Path | None, typer.Option(help="Where to keep the city and the model; else your cache.")
+    ] = None,
+) -> None:
+    """Simulate a city, train on another one, serve, and stream live: watch rings grow.
+
+    The page is at the URL it prints. Ctrl-C ends it. The second demo starts in seconds.
+    """
+    import shutil
+
+    from api.demo import Stream, live_city, trained
+    from api.serving import run
+    from api.settings import Settings, cache_dir
+    from api.wiring import build
+
+    folder = data or cache_dir() / "demo"
+    say("simulating a city")
+    city = live_city(folder, seed)
+    with stages({}) as told:
+        model = trained(folder, seed, told)
+    live = folder / "live"
+    shutil.rmtree(live, ignore_errors=True)
+    service = build(Settings.load(data_dir=live, model_dir=model, port=port, log_level="warning"))
+    stream = Stream(
+        service.log,
+        city,
+        speed,
+        lambda count: say(f"the week is over: {count:,} transactions; Ctrl-C ends the demo"),
+    )
+
+    def announce(url: str) -> None:
+        say(f"watch the rings grow: {url}    (Ctrl-C ends it)")
+        stream.start()
+
+    try:
+        run(service, announce)
+    finally:
+        stream.stop()

@@ -1,0 +1,50 @@
+"""`ringfence train`: a model from labelled history."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from api.console import examples, figures, stages
+
+EXAMPLES: Final = examples(
+    "ringfence simulate --out city",
+    "ringfence train city --mapping ringfence --out model",
+    "ringfence train history --mapping my-mapping.toml --out model --json",
+)
+
+
+def train(
+    data: Annotated[Path, typer.Argument(help="Folder with the history.")],
+    mapping: Annotated[str, typer.Option(help="A mapping that ships, by name, or a TOML file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    seed: Annotated[int, typer.Option(help="Same history and seed, same model.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
+) -> None:
+    """Train a model: replay the history through the engine and learn from what it saw.
+
+    The figures are of the slice the model was calibrated on. `evaluate` gives honest ones.
+    """
+    from api.wiring import detector
+    from ingest.datasets import count, read
+    from ingest.mapping import load_mapping
+    from scorer.training import train as learn
+
+    found = load_mapping(mapping)
+    created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    with stages({"replay": count(data, found)}) as told:
+        model = learn(
+            read(data, found),
+            detector(),
+            seed=seed,
+            created=created,
+            data={"name": data.name, "mapping": found.name},
+            progress=told,
+        )
+    model.save(out)
+    figures(
+        {"model": str(out), "version": model.version, **model.metrics, "data": dict(model.data)},
+        as_json=as_json,
+        title="trained",
+    )

@@ -1,0 +1,179 @@
+"""Writes the reference pages that follow from the code; a test compares them with what is there.
+
+python -m api.docs          write docs/cli.md, docs/errors.md and docs/openapi.json
+python -m api.docs --check  exit 1 and name the pages that are not up to date
+"""
+
+import importlib
+import inspect
+import json
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final, get_args, get_origin, get_type_hints
+
+from typer.models import ArgumentInfo
+
+from api import cli, problems, settings
+from api.app import create_app
+
+DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
+_PACKAGES: Final = ("graph", "gnn", "scorer", "ingest", "cypher", "api")
+_WRITTEN: Final = "<!-- Written by `python -m api.docs`; a test compares it with the code. -->"
+
+_PRECEDENCE: Final = (
+    "A flag is stronger than a variable, a variable stronger than the default. "
+    "A `RINGFENCE_*` variable that is not here is refused: it would do nothing, silently."
+)
+_ABOUT_ERRORS: Final = (
+    "Over HTTP an error is a problem document (RFC 9457, `application/problem+json`) with "
+    "`type`, `title`, `status`, `detail` and `code`, and where they apply `field`, `value` "
+    "(what was found), `remedy` (what to do) and `problems` (everything that is wrong with a "
+    "transaction). On the command line it is a message and an exit code; on a stream it is a "
+    "dead letter with the same code. `GET /v1/problems/{code}` answers with a row of this table."
+)
+_WORDS: Final = {bool: "", str: "text", int: "number", float: "number", Path: "path"}
+
+
+def cli_page() -> str:
+    """Every command with its options and examples, then the settings."""
+    lines = [
+        "# The command line",
+        "",
+        _WRITTEN,
+        "",
+        *_unwrapped(cli.app.info.help or ""),
+        "",
+        "| exit code | means |",
+        "|---|---|",
+        "| 0 | done |",
+        "| 2 | the input, the usage or a setting is wrong |",
+        "| 3 | a model, log or snapshot is of another version or damaged |",
+        "| 4 | a part outside this process does not answer |",
+    ]
+    for run, examples in cli.COMMANDS:
+        lines += ["", f"## ringfence {run.__name__}", "", *_unwrapped(inspect.getdoc(run) or "")]
+        lines += ["", "| | takes | default | meaning |", "|---|---|---|---|", *_parameters(run)]
+        shown = [line.removeprefix("$ ") for line in examples.split("\n\n")[1:]]
+        lines += ["", "```sh", *shown, "```"]
+    lines += [
+        "",
+        "## Settings",
+        "",
+        _PRECEDENCE,
+        "",
+        "| variable | default | meaning |",
+        "|---|---|---|",
+        *(
+            f"| `{name}` | {f'`{default}`' if default else ''} | {meaning} |"
+            for name, default, meaning in settings.table()
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def errors_page() -> str:
+    """Every kind of error: its code, status, exit code and meaning."""
+    for name in _PACKAGES:
+        _import_all(name)
+    lines = [
+        "# Errors",
+        "",
+        _WRITTEN,
+        "",
+        _ABOUT_ERRORS,
+        "",
+        "| code | HTTP | exit | meaning | a kind of |",
+        "|---|---|---|---|---|",
+    ]
+    for kind in problems.kinds():
+        parent = f"`{kind.parent}`" if kind.parent and kind.parent != kind.code else ""
+        lines.append(
+            f"| `{kind.code}` | {kind.status} | {kind.exit_code} | {kind.meaning} | {parent} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def openapi_document() -> str:
+    """The OpenAPI document, as `/openapi.json` serves it."""
+    return json.dumps(create_app(None).openapi(), indent=2, ensure_ascii=False) + "\n"
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "cli.md": cli_page,
+    "errors.md": errors_page,
+    "openapi.json": openapi_document,
+}
+
+
+def stale() -> list[str]:
+    """Names of the pages that are not what the code says."""
+    return [
+        name
+        for name, page in PAGES.items()
+        if not (DOCS / name).is_file() or (DOCS / name).read_text(encoding="utf-8") != page()
+    ]
+
+
+def _parameters(command: Callable[..., None]) -> Iterator[str]:
+    """A row for each option and argument, from the signature."""
+    hints = get_type_hints(command, include_extras=True)
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind, about = get_args(hints[name])[:2]
+        # In Annotated, the first name stands where the default would.
+        named = [text for text in (about.default, *(about.param_decls or ())) if text is not ...]
+        flags = [text for text in named if isinstance(text, str) and text.startswith("-")]
+        if isinstance(about, ArgumentInfo):
+            shown = name.upper()
+        else:
+            shown = ", ".join(flags) or f"--{name.replace('_', '-')}"
+        default = parameter.default
+        if default is parameter.empty:
+            said = "required"
+        elif default is None or isinstance(default, bool):
+            said = ""
+        else:
+            said = f"`{default}`"
+        yield f"| `{shown}` | {_takes(kind)} | {said} | {about.help} |"
+
+
+def _takes(kind: Any) -> str:
+    """What an option takes, in a word."""
+    inner = [each for each in get_args(kind) if each is not type(None)]
+    if inner:
+        return _takes(inner[0]) + (", repeatable" if get_origin(kind) is list else "")
+    if issubclass(kind, Enum):
+        return " or ".join(f"`{each.value}`" for each in kind)
+    return _WORDS[kind]
+
+
+def _unwrapped(text: str) -> list[str]:
+    """Paragraphs, one a line."""
+    paragraphs = [" ".join(part.split()) for part in text.split("\n\n")]
+    return "\n\n".join(part for part in paragraphs if part).split("\n")
+
+
+def _import_all(package: str) -> None:
+    """Import every module of a package, so that every error of it is in the table."""
+    root = importlib.import_module(package)
+    for module in pkgutil.walk_packages(root.__path__, f"{package}."):
+        importlib.import_module(module.name)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or say which are stale."""
+    if arguments == ["--check"]:
+        found = stale()
+        for name in found:
+            sys.stderr.write(f"docs/{name} is stale: run python -m api.docs\n")
+        return 1 if found else 0
+    DOCS.mkdir(exist_ok=True)
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,61 @@
+"""Block and allow lists from a TOML file.
+
+[blocked]
+device = ["stolen-phone-17"]
+user = ["u-666"]
+
+[allowed]
+merchant = ["payroll-gmbh"]
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from graph.errors import InvalidSetting
+from graph.heuristics import Lists
+from graph.transaction import Entity, EntityKind
+
+_REMEDY: Final = 'Write [blocked] and [allowed] with lines such as device = ["id", "id"].'
+
+
+def read_lists(path: Path) -> Lists:
+    """Read the lists.
+
+    Raises:
+        InvalidSetting: The file cannot be read, or a key or value in it is wrong.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidSetting(
+            f"the lists cannot be read: {error}", field="--lists", value=str(path), remedy=_REMEDY
+        ) from None
+    blocked = _entities("blocked", content.pop("blocked", {}))
+    allowed = _entities("allowed", content.pop("allowed", {}))
+    if content:
+        raise InvalidSetting(
+            "there is no such list", field="--lists", value=", ".join(content), remedy=_REMEDY
+        )
+    return Lists(blocked=blocked, allowed=allowed)
+
+
+def _entities(name: str, section: Any) -> frozenset[Entity]:
+    kinds = [kind.value for kind in EntityKind]
+    if not isinstance(section, dict):
+        raise InvalidSetting("it is not a table", field=f"[{name}]", remedy=_REMEDY)
+    found: set[Entity] = set()
+    for kind, ids in section.items():
+        if kind not in kinds:
+            raise InvalidSetting(
+                "there is no such kind of entity",
+                field=f"[{name}]",
+                value=kind,
+                remedy=f"Use one of {', '.join(kinds)}.",
+            )
+        if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
+            raise InvalidSetting(
+                "it is not a list of ids", field=f"[{name}] {kind}", remedy=_REMEDY
+            )
+        found.update(Entity(EntityKind(kind), each) for each in ids)
+    return frozenset(found)
