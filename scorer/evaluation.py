@@ -90,7 +90,8 @@ def evaluate(
         progress: Told each stage and how far it is.
 
     Returns:
-        The report, see docs/evaluation.md.
+        The report as plain JSON values, None where a figure does not exist (average precision
+        without fraud); see docs/evaluation.md.
 
     Raises:
         InvalidInput: The history holds no labels, or too many for memory.
@@ -136,7 +137,8 @@ def evaluate(
         progress("confounders", _CONFOUNDER_ROUNDS)
     elif model is not None:
         report["model"] = _describe_model(model, table, split)
-    return report
+    plain: dict[str, Any] = _without_nan(report)
+    return plain
 
 
 # --- rungs --------------------------------------------------------------------------------------
@@ -306,6 +308,15 @@ class _Judged:
             ring for _, ring in sorted(self.table.true_rings.items()) if max(ring.times) >= begins
         ]
         return ring_figures(self.table.ledger.rings(since=begins), true)
+
+
+def _without_nan(value: Any) -> Any:
+    """The same values with None for what is not a number: JSON knows no NaN."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def headline(report: Mapping[str, Any]) -> dict[str, float]:

@@ -1,0 +1,210 @@
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.model_selection import train_test_split
+
+from graph.errors import InvalidSetting
+from graph.transaction import DAY, HOUR
+from scorer.blend import Blend
+from scorer.decision import FIXED
+from scorer.evaluation import evaluate, headline
+from scorer.splits import Dates, dated_split, shuffled_split, shuffled_test, temporal_split
+from scorer.training import replay, train
+
+# The small engine and its planted history are those of the training tests.
+_spec = importlib.util.spec_from_file_location(
+    "planted", Path(__file__).with_name("test_training.py")
+)
+planted = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(planted)
+PingPong, SMALL, made = planted.PingPong, planted.SMALL, planted.made
+
+
+@pytest.fixture(scope="module")
+def history():
+    return made(rows=3_000)
+
+
+@pytest.fixture(scope="module")
+def report(history):
+    return evaluate(history, PingPong(), settings=SMALL, seed=1, data={"name": "planted"})
+
+
+def test_the_report_has_what_the_command_promises(report):
+    for part in (report, *report["rungs"].values()):
+        assert {
+            "transactions",
+            "positives",
+            "average_precision",
+            "average_precision_ci",
+            "recall_at_precision",
+            "precision_at_budget",
+            "cost_per_transaction",
+            "calibration",
+            "warm",
+            "rings",
+        } <= set(part)
+        assert {"precision", "recall", "delay"} <= set(part["rings"])
+        low, high = part["average_precision_ci"]
+        assert low <= part["average_precision"] <= high
+        assert set(part["recall_at_precision"]) == {"0.80", "0.90", "0.95"}
+        assert set(part["cost_per_transaction"]) == {"ours", "fixed", "approve_all"}
+    assert list(report["rungs"]) == ["tabular", "graph", "blend"]
+    assert report["average_precision"] == report["rungs"]["blend"]["average_precision"]
+    assert headline(report)["graph"] == report["rungs"]["graph"]["average_precision"]
+    assert report["data"]["name"] == "planted"
+    json.dumps(report, allow_nan=False)
+
+
+def test_the_graph_sees_what_was_planted_and_the_table_does_not(report):
+    rungs = report["rungs"]
+    assert rungs["graph"]["average_precision"] > rungs["tabular"]["average_precision"] + 0.2
+    assert report["gains"]["graph_over_tabular"]["excludes_zero"]
+    assert not report["gains"]["blend_over_graph"]["ci"][0] > 0.05
+    assert max(report["families"], key=report["families"].get) == "flow"
+    assert sum(report["families"].values()) == pytest.approx(1.0)
+    costs = rungs["graph"]["cost_per_transaction"]
+    assert costs["ours"] < costs["approve_all"]
+
+
+def test_shuffled_labels_teach_nothing(report):
+    check = report["confounders"]["shuffled_labels"]
+    assert check["average_precision"] < 2 * check["base_rate"]
+
+
+def test_rings_are_found_as_the_engine_told_them(report):
+    rings = report["rings"]
+    assert rings["true"] > 10
+    assert rings["recall"] > 0.9
+    assert 0.5 < rings["precision"] < 1.0  # honest pairs pay back too
+    assert rings["member_precision"] == rings["member_recall"] == 1.0
+    assert rings["delay"]["transactions"] == 2.0
+    assert 0 < rings["delay"]["minutes"] < 10
+    assert 0 < rings["delay"]["money_gone"] < 1
+
+
+@pytest.mark.slow
+def test_the_same_history_and_seed_give_the_same_report(history, report):
+    again = evaluate(history, PingPong(), settings=SMALL, seed=1, data={"name": "planted"})
+    assert json.dumps(again) == json.dumps(report)
+
+
+def test_the_future_is_not_in_the_past(history):
+    table = replay(history, PingPong())
+    split = temporal_split(table)
+    begins = table.times[split.test].min()
+    for part in (split.early, split.later):
+        assert table.times[part].max() < begins
+        assert table.known_at[part].max() <= begins
+    assert table.times[split.early].max() < table.times[split.later].min()
+    in_test = {table.ring_ids[row] for row in split.test} - {None}
+    past = np.concatenate([split.early, split.later])
+    assert not in_test & {table.ring_ids[row] for row in past}
+    held = len(past) + len(split.test) + split.embargoed + split.spanning
+    assert held == len(table.fraud)
+    assert split.embargoed > 0
+
+
+def test_late_labels_are_embargoed_from_the_past():
+    history = made(rows=800, delay=DAY)
+    soon = temporal_split(replay(made(rows=800, delay=0), PingPong()))
+    late = temporal_split(replay(history, PingPong()))
+    assert late.embargoed > soon.embargoed == 0
+    assert len(late.test) == len(soon.test)
+
+
+def test_a_ring_across_the_cut_is_left_out_of_the_past():
+    history = made(rows=800, delay=0)
+    table = replay(history, PingPong())
+    before = temporal_split(table)
+    ring = next(table.ring_ids[row] for row in before.test if table.ring_ids[row])
+    fraud_rows = [row for row in before.early if table.fraud[row]]
+    moved = list(table.ring_ids)
+    moved[fraud_rows[0]] = ring
+    after = temporal_split(replace(table, ring_ids=tuple(moved)))
+    assert after.spanning == before.spanning + 1
+    assert fraud_rows[0] not in after.early
+
+
+@pytest.mark.slow
+def test_the_shuffled_test_is_the_published_one_and_never_learned(history):
+    places = [place for place, item in enumerate(history) if item.fraud is not None]
+    labels = [history[place].fraud for place in places]
+    _, published = train_test_split(places, test_size=0.2, stratify=labels, random_state=2)
+    drawn = shuffled_test(history)
+    assert drawn == frozenset(published)
+    engine = PingPong()
+    report = evaluate(history, engine, protocol="shuffled", settings=SMALL)
+    assert report["protocol"] == "shuffled"
+    assert report["transactions"] == len(drawn)
+    taught = {label.transaction.transaction_id for label in engine.learned}
+    assert not taught & {history[place].transaction.transaction_id for place in drawn}
+    split = shuffled_split(replay(history, PingPong(), withheld=drawn), drawn, seed=0)
+    assert len(split.early) + len(split.later) + len(split.test) == len(places)
+
+
+def test_dates_choose_what_is_learned_and_judged(history):
+    first = history[0].transaction.timestamp
+    dates = Dates(first, first + 4 * DAY, first + 5 * DAY, first + 8 * DAY)
+    report = evaluate(history, PingPong(), dates=dates, settings=SMALL)
+    assert report["protocol"] == "dates"
+    split = report["split"]
+    assert first <= split["early"]["from"] < split["later"]["until"] < first + 4 * DAY
+    assert first + 5 * DAY <= split["test"]["from"] <= split["test"]["until"] < first + 8 * DAY
+    assert split["excluded"] == 0
+
+
+def test_users_whose_fraud_was_known_can_be_left_out(history):
+    first = history[0].transaction.timestamp
+    span = (first, first + 4 * DAY, first + 5 * DAY, first + 8 * DAY)
+    table = replay(history, PingPong(), keep=Dates(*span).holds)
+    everyone = dated_split(table, Dates(*span))
+    unknown = dated_split(table, Dates(*span, known_since=first + 3 * DAY))
+    assert unknown.excluded == len(everyone.test) - len(unknown.test) > 0
+    since = [row for row in range(len(table.fraud)) if table.times[row] >= first + 3 * DAY]
+    for row in everyone.test:
+        day = table.times[row] // DAY * DAY
+        known = any(
+            table.fraud[other] and table.known_at[other] <= day
+            for other in since
+            if table.users[other] == table.users[row]
+        )
+        assert (row in unknown.test) == (not known)
+
+
+def test_a_model_that_is_given_is_judged_as_it_is(history):
+    cut = history[int(0.75 * len(history))].transaction.timestamp
+    past = [item for item in history if item.transaction.timestamp < cut - HOUR]
+    model = train(past, PingPong(), settings=SMALL, policy=FIXED)
+    report = evaluate(history, PingPong(), model=model)
+    assert list(report["rungs"]) == ["graph", "blend"]
+    assert report["model"]["version"] == model.version
+    assert not report["model"]["saw_the_test"]
+    assert report["policy"]["version"] == FIXED.version
+    assert report["average_precision"] > 0.5
+    whole = evaluate(history, PingPong(), model=train(history, PingPong(), settings=SMALL))
+    assert whole["model"]["saw_the_test"]
+    plain = evaluate(history, PingPong(), model=replace(model, blend=Blend()))
+    assert plain["rungs"]["blend"]["average_precision"] == pytest.approx(
+        plain["rungs"]["graph"]["average_precision"]
+    )
+
+
+def test_what_cannot_be_judged_is_refused(history):
+    first = history[0].transaction.timestamp
+    with pytest.raises(InvalidSetting, match="dates must be"):
+        Dates(first, first + DAY, first, first + 2 * DAY)
+    dates = Dates(first, first + DAY, first + 2 * DAY, first + 3 * DAY)
+    with pytest.raises(InvalidSetting, match="shuffled split has no dates"):
+        evaluate(history, PingPong(), protocol="shuffled", dates=dates)
+    nothing = Dates(first, first + DAY, first + 900 * DAY, first + 901 * DAY)
+    with pytest.raises(InvalidSetting, match=r"test slice.*0 frauds of 0"):
+        evaluate(history, PingPong(), dates=nothing, settings=SMALL)
+    other = train(history[:1500], PingPong(), settings=SMALL)
+    renamed = replace(other, schema=replace(other.schema, names=tuple("abcdef")))
+    with pytest.raises(InvalidSetting, match="trained on other features"):
+        evaluate(history, PingPong(), model=renamed)

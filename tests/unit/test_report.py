@@ -1,0 +1,224 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from graph.errors import InvalidSetting
+from scorer.report import (
+    calibration_chart,
+    cost_chart,
+    count,
+    duration,
+    figure,
+    findings,
+    moment,
+    precision_recall_chart,
+    render_html,
+    share,
+    write_report,
+)
+
+
+def rung(ap, *, fraud=True):
+    return {
+        "transactions": 1_200,
+        "positives": 60,
+        "average_precision": ap,
+        "average_precision_ci": [ap - 0.05, ap + 0.05],
+        "recall_at_precision": {"0.80": 0.5, "0.90": 0.4, "0.95": 0.3},
+        "precision_at_budget": {
+            "budget": 100,
+            "days": 3,
+            "alerts": 300,
+            "precision": 0.2,
+            "recall": 0.9,
+        },
+        "cost_per_transaction": {"ours": 3.25, "fixed": 4.5, "approve_all": 27.5},
+        "calibration": {
+            "brier": 0.01,
+            "brier_of_base_rate": 0.05,
+            "bins": [
+                {"rows": 600, "predicted": 0.002, "observed": 0.0},
+                {"rows": 600, "predicted": 0.1, "observed": 0.12},
+            ],
+            "top_percent": {"rows": 12, "predicted": 0.9, "observed": 0.8},
+        },
+        "warm": {
+            "transactions": 1_000,
+            "positives": 40,
+            "average_precision": 0.6,
+            "average_precision_ci": [0.5, 0.7],
+        },
+        "rings": {"true": 4, "matched": 2, "precision": 0.1, "recall": 0.5, "delay": None},
+        "curves": {
+            "precision_recall": [[0.1, 1.0], [0.5, 0.9], [1.0, 0.05]],
+            "cost": [[0.0, 27.5], [0.05, 6.0], [1.0, 95.0]],
+        },
+    }
+
+
+def made():
+    rungs = {"tabular": rung(0.5), "graph": rung(0.7), "blend": rung(0.72)}
+    span = {"transactions": 10, "positives": 2, "from": 0, "until": 86_400_000}
+    return rungs["blend"] | {
+        "base_rate": 0.05,
+        "rungs": rungs,
+        "rings": {
+            "true": 4,
+            "detected": 9,
+            "alerted": 5,
+            "matched": 3,
+            "precision": 0.6,
+            "recall": 0.75,
+            "member_precision": 1.0,
+            "member_recall": 0.9,
+            "delay": {"minutes": 30.0, "transactions": 3.0, "money_gone": 0.4},
+        },
+        "gains": {
+            "graph_over_tabular": {"difference": 0.2, "ci": [0.1, 0.3], "excludes_zero": True},
+            "blend_over_graph": {"difference": -0.0001, "ci": [-0.1, 0.1], "excludes_zero": False},
+        },
+        "protocol": "temporal",
+        "data": {
+            "name": "<script>alert(1)</script>",
+            "transactions": 9_999,
+            "labelled": 9_000,
+            "rejected": 1,
+        },
+        "split": {
+            "early": span,
+            "later": span,
+            "test": span,
+            "embargoed": 3,
+            "spanning_rings": 2,
+            "excluded": 1,
+        },
+        "seed": 1,
+        "policy": {"version": "abc"},
+        "families": {"flow": 0.7, "amount": 0.3},
+        "confounders": {"shuffled_labels": {"average_precision": 0.051, "base_rate": 0.05}},
+    }
+
+
+class Tags(HTMLParser):
+    VOID = frozenset({"meta"})
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen, self.attributes = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        self.attributes += attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed_and_asks_for_nothing():
+    page = render_html(made())
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert tags.seen.count("figure") == 4
+    assert "script" not in tags.seen
+    assert not {name for name, _ in tags.attributes} & {"src", "href", "onload", "onclick"}
+    assert "http" not in page
+    assert "@import" not in page
+    assert "url(" not in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_what_the_data_is_called_cannot_become_markup():
+    page = render_html(made())
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_the_headline_figures_are_on_the_page():
+    page = render_html(made())
+    for text in ("0.720", "0.670 to 0.770", "40.0 %", "3 of 4", "27.50", "30 min", "9\u202f999"):
+        assert text in page
+    assert "nan" not in page.lower().split("</style>")[1]
+
+
+def test_charts_stay_inside_of_their_frame():
+    report = made()
+    charts = (
+        precision_recall_chart(report["rungs"]),
+        calibration_chart(report["rungs"]),
+        cost_chart(report["rungs"]["blend"], report["cost_per_transaction"]),
+    )
+    for chart in charts:
+        assert chart.lines
+        for line in chart.lines:
+            assert line.points
+            for pair in line.points.split():
+                x, y = map(float, pair.split(","))
+                assert chart.left - 0.1 <= x <= chart.left + chart.width + 0.1
+                assert chart.top - 0.1 <= y <= chart.top + chart.height + 0.1
+
+
+def test_a_point_lies_where_its_figures_say():
+    (line, *_) = precision_recall_chart(made()["rungs"]).lines
+    chart = precision_recall_chart(made()["rungs"])
+    x, y = map(float, line.points.split()[1].split(","))
+    assert (x - chart.left) / chart.width == pytest.approx(0.5, abs=0.001)
+    assert 1 - (y - chart.top) / chart.height == pytest.approx(0.9, abs=0.001)
+
+
+def test_sentences_say_when_a_gain_is_not_beyond_doubt():
+    said = findings(made())
+    assert said[0].endswith("+0.200 (95 % 0.100 to 0.300), beyond doubt.")
+    assert said[1].endswith("+0.000 (95 % -0.100 to 0.100), not beyond doubt.")
+    assert "24.25 saved" in said[2]
+    assert "shuffled labels" in said[3]
+    assert (
+        "trained on transactions of the test"
+        in findings(made() | {"model": {"version": "v", "saw_the_test": True}})[-1]
+    )
+
+
+def test_a_report_on_a_given_model_without_rings_or_fraud_among_the_warm_is_drawn():
+    report = made()
+    del report["rungs"]["tabular"], report["families"], report["confounders"]
+    del report["gains"]["graph_over_tabular"]
+    report["model"] = {"version": "0123456789abcdef", "saw_the_test": False}
+    report["rings"] |= {"recall": None, "precision": None, "delay": None}
+    for figures in report["rungs"].values():
+        figures["warm"] |= {"average_precision": None, "average_precision_ci": [None, None]}
+        figures["curves"] = {"precision_recall": [], "cost": []}
+    page = render_html(report)
+    assert "0123456789abcdef" in page
+    assert "What the model looks at" not in page
+
+
+def test_files_are_written_and_equal_reports_make_equal_bytes(tmp_path):
+    first = write_report(made(), tmp_path / "a" / "b")
+    second = write_report(made(), tmp_path / "c")
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+    assert json.loads(first[0].read_text()) == made()
+    assert re.match(r"<!doctype html>", first[1].read_text().strip())
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidSetting, match=r"report directory.*file"):
+        write_report(made(), tmp_path / "file")
+
+
+def test_figures_read_well():
+    assert figure(None) == figure(float("nan")) == "\u2013"
+    assert figure(-0.0001) == "0.000"
+    assert share(0.0123) == "1.2 %"
+    assert count(1_234_567) == "1\u202f234\u202f567"
+    assert moment(0) == "1970-01-01 00:00"
+    assert [duration(m) for m in (59.6, 180, 4_320)] == ["60 min", "3.0 h", "3.0 days"]
