@@ -1,106 +1,26 @@
-"""From a batch to Cypher: what to ask the graph first, then what is left to write.
+"""From a batch to Cypher: what is left to write once it is known what is there.
 
 Idempotency is decided here, once for every adapter: a store has one writer, so it may look which
-transactions, revisions and alerts are there already and then write only the rest. Plain Cypher 5
-throughout: no procedures, no labels from parameters, values as rows of `UNWIND` only.
-
-Transactions are looked for among the relationships of the user whose they are, since users have
-few and merchants many, and all those of one pair of accounts in one look. So the cost of a batch
-is the sum over its pairs of their user's degree, and for links the same again.
+transactions, revisions and alerts are there already (`cypher/known.py`) and then write only the
+rest. Plain Cypher 5 throughout: no procedures, no labels from parameters, values as rows of
+`UNWIND` only.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Final
 
+from cypher.known import LABELS, Known, Row, Statement, by_shape, match_pair
 from cypher.ports import GraphBatch, Movement, Written
 from graph.rings import Alert, Ring
 from graph.transaction import Entity, EntityKind
 
-Row = dict[str, object]
-
-LABELS: Final[Mapping[EntityKind, str]] = {
-    EntityKind.USER: "User",
-    EntityKind.DEVICE: "Device",
-    EntityKind.IP: "Ip",
-    EntityKind.CARD: "Card",
-    EntityKind.MERCHANT: "Merchant",
-}
 LINKS: Final[Mapping[EntityKind, str]] = {
     EntityKind.DEVICE: "USED_DEVICE",
     EntityKind.IP: "USED_IP",
     EntityKind.CARD: "USED_CARD",
 }
-
-Member = tuple[str, str, str]  # label, id, role
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One piece of Cypher over `$rows`."""
-
-    text: str
-    rows: list[Row]
-
-
-@dataclass(slots=True)
-class Known:
-    """What the graph said it holds of a batch (see `questions`)."""
-
-    transactions: dict[str, tuple[object, object]] = field(default_factory=dict)
-    revisions: dict[str, int] = field(default_factory=dict)
-    members: dict[str, set[Member]] = field(default_factory=lambda: defaultdict(set))
-    alerts: set[str] = field(default_factory=set)
-
-    def learn(self, answers: Iterable[Mapping[str, object]]) -> None:
-        """Take in the rows that one of the questions brought back."""
-        for row in answers:
-            match row:
-                case {"transaction_id": str(transaction_id)}:
-                    self.transactions[transaction_id] = (row["decision"], row["score"])
-                case {"alert_id": str(alert_id)}:
-                    self.alerts.add(alert_id)
-                case {"ring_id": str(ring_id), "revision": int(revision)}:
-                    self.revisions[ring_id] = revision
-                case {"ring_id": str(ring_id), "kind": str(k), "id": str(i), "role": str(r)}:
-                    self.members[ring_id].add((k, i, r))
-
-
-def questions(batch: GraphBatch) -> list[Statement]:
-    """What of the batch is in the graph already; the answers go to `Known.learn`."""
-    asked = [
-        Statement(
-            f"UNWIND $rows AS row {_match_pair(group[0])} "
-            "WHERE p.transaction_id IN row.transactions "
-            "RETURN p.transaction_id AS transaction_id, p.decision AS decision, p.score AS score",
-            _pairs(group),
-        )
-        for group in _by_shape(batch.movements)
-    ]
-    if batch.rings:
-        ids: list[Row] = [{"id": ring.ring_id} for ring in batch.rings]
-        asked += [
-            Statement(
-                "UNWIND $rows AS row MATCH (r:Ring {id: row.id}) WHERE r.revision IS NOT NULL "
-                "RETURN row.id AS ring_id, r.revision AS revision",
-                ids,
-            ),
-            Statement(
-                "UNWIND $rows AS row MATCH (r:Ring {id: row.id})-[m:HAS_MEMBER]->(n) "
-                "RETURN row.id AS ring_id, labels(n)[0] AS kind, n.id AS id, m.role AS role",
-                ids,
-            ),
-        ]
-    if batch.alerts:
-        asked.append(
-            Statement(
-                "UNWIND $rows AS row MATCH (a:Alert {id: row.id}) RETURN row.id AS alert_id",
-                [{"id": alert.alert_id} for alert in batch.alerts],
-            )
-        )
-    return asked
 
 
 def plan(batch: GraphBatch, known: Known) -> tuple[list[Statement], Written]:
@@ -116,8 +36,8 @@ def plan(batch: GraphBatch, known: Known) -> tuple[list[Statement], Written]:
     alerts = [a for a in batch.alerts if a.alert_id not in known.alerts]
     statements = [
         *_nodes(new, rings, alerts),
-        *_movements(new),
-        *_verdicts(judged),
+        *_movements(new, known),
+        *_verdicts(judged, known),
         *_links(new),
         *_rings(rings, known),
         *_alerts(alerts),
@@ -164,7 +84,7 @@ _OWN_KEY: Final[Mapping[str, str]] = {
 }
 
 
-def _movements(new: Sequence[Movement]) -> list[Statement]:
+def _movements(new: Sequence[Movement], known: Known) -> list[Statement]:
     return [
         Statement(
             "UNWIND $rows AS row "
@@ -188,19 +108,19 @@ def _movements(new: Sequence[Movement]) -> list[Statement]:
                 for m in group
             ],
         )
-        for group in _by_shape(new)
+        for group in by_shape(new, known)
     ]
 
 
-def _verdicts(judged: Sequence[Movement]) -> list[Statement]:
+def _verdicts(judged: Sequence[Movement], known: Known) -> list[Statement]:
     return [
         Statement(
-            f"UNWIND $rows AS row {_match_pair(group[0])} "
+            f"UNWIND $rows AS row {match_pair(group[0], known)} "
             "WHERE p.transaction_id = row.transaction_id "
             "SET p.decision = row.decision, p.score = row.score",
             [_ends(m) | {"decision": m.decision, "score": m.score} for m in group],
         )
-        for group in _by_shape(judged)
+        for group in by_shape(judged, known)
     ]
 
 
@@ -331,34 +251,6 @@ def _alerts(alerts: Sequence[Alert]) -> list[Statement]:
                 for alert in alerts
             ],
         )
-    ]
-
-
-def _by_shape(movements: Sequence[Movement]) -> list[list[Movement]]:
-    """Groups of one relation, one pair of labels and one side for the user: one text a group."""
-    groups: dict[tuple[object, ...], list[Movement]] = defaultdict(list)
-    for m in movements:
-        groups[m.relation, m.source.kind, m.target.kind, m.user == m.source].append(m)
-    return list(groups.values())
-
-
-def _match_pair(example: Movement) -> str:
-    """A pattern that starts at the user: databases expand from where a pattern is anchored."""
-    source = f"(s:{LABELS[example.source.kind]} {{id: row.source}})"
-    target = f"(t:{LABELS[example.target.kind]} {{id: row.target}})"
-    if example.user == example.source:
-        return f"MATCH {source}-[p:{example.relation}]->{target}"
-    return f"MATCH {target}<-[p:{example.relation}]-{source}"
-
-
-def _pairs(movements: Sequence[Movement]) -> list[Row]:
-    """The transactions of each pair of accounts."""
-    transactions: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for m in movements:
-        transactions[m.source.id, m.target.id].append(m.transaction_id)
-    return [
-        {"source": source, "target": target, "transactions": ids}
-        for (source, target), ids in transactions.items()
     ]
 
 

@@ -1,0 +1,162 @@
+"""What the graph holds already of a batch: the first half of an idempotent write.
+
+A transaction is looked for between its two accounts, starting from the one with fewer
+relationships, and all those of one pair in one look. So a merchant that everyone pays costs no
+more than the customers' own payments. The cost is the sum over the batch's pairs of the smaller
+degree, plus once the degree of every account for a database that has to count it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from cypher.ports import GraphBatch, Movement
+from graph.transaction import EntityKind
+
+Row = dict[str, object]
+
+LABELS: Final[Mapping[EntityKind, str]] = {
+    EntityKind.USER: "User",
+    EntityKind.DEVICE: "Device",
+    EntityKind.IP: "Ip",
+    EntityKind.CARD: "Card",
+    EntityKind.MERCHANT: "Merchant",
+}
+
+Member = tuple[str, str, str]  # label, id, role
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One piece of Cypher over `$rows`."""
+
+    text: str
+    rows: list[Row]
+
+
+@dataclass(slots=True)
+class Known:
+    """What the graph said it holds of a batch (see `accounts` and `questions`)."""
+
+    degrees: dict[tuple[str, str], int] = field(default_factory=dict)
+    transactions: dict[str, tuple[object, object]] = field(default_factory=dict)
+    revisions: dict[str, int] = field(default_factory=dict)
+    members: dict[str, set[Member]] = field(default_factory=lambda: defaultdict(set))
+    alerts: set[str] = field(default_factory=set)
+
+    def learn(self, answers: Iterable[Mapping[str, object]]) -> None:
+        """Take in the rows that one of the questions brought back."""
+        for row in answers:
+            match row:
+                case {"account": str(key), "label": str(label), "degree": int(degree)}:
+                    self.degrees[label, key] = degree
+                case {"transaction_id": str(transaction_id)}:
+                    self.transactions[transaction_id] = (row["decision"], row["score"])
+                case {"alert_id": str(alert_id)}:
+                    self.alerts.add(alert_id)
+                case {"ring_id": str(ring_id), "revision": int(revision)}:
+                    self.revisions[ring_id] = revision
+                case {"ring_id": str(ring_id), "kind": str(k), "id": str(i), "role": str(r)}:
+                    self.members[ring_id].add((k, i, r))
+
+
+def accounts(batch: GraphBatch) -> list[Statement]:
+    """How connected each account of the batch is; the answers go to `Known.learn`."""
+    ids: dict[str, dict[str, None]] = defaultdict(dict)
+    for m in batch.movements:
+        for entity in (m.source, m.target):
+            ids[LABELS[entity.kind]][entity.id] = None
+    return [
+        Statement(
+            f"UNWIND $rows AS row MATCH (n:{label} {{id: row.id}}) "
+            f"RETURN row.id AS account, '{label}' AS label, COUNT {{ (n)--() }} AS degree",
+            [{"id": key} for key in keys],
+        )
+        for label, keys in ids.items()
+    ]
+
+
+def questions(batch: GraphBatch, known: Known) -> list[Statement]:
+    """What of the batch is in the graph already; the answers go to `Known.learn`.
+
+    Args:
+        batch: What is to be written.
+        known: With the answers to `accounts`.
+    """
+    # Between accounts of which one is new there can be nothing yet.
+    old = [m for m in batch.movements if min(_degrees(m, known)) > 0]
+    asked = [
+        Statement(
+            f"UNWIND $rows AS row {match_pair(group[0], known)} "
+            "WHERE p.transaction_id IN row.transactions "
+            "RETURN p.transaction_id AS transaction_id, p.decision AS decision, p.score AS score",
+            _pairs(group),
+        )
+        for group in by_shape(old, known)
+    ]
+    if batch.rings:
+        ids: list[Row] = [{"id": ring.ring_id} for ring in batch.rings]
+        asked += [
+            Statement(
+                "UNWIND $rows AS row MATCH (r:Ring {id: row.id}) WHERE r.revision IS NOT NULL "
+                "RETURN row.id AS ring_id, r.revision AS revision",
+                ids,
+            ),
+            Statement(
+                "UNWIND $rows AS row MATCH (r:Ring {id: row.id})-[m:HAS_MEMBER]->(n) "
+                "RETURN row.id AS ring_id, labels(n)[0] AS kind, n.id AS id, m.role AS role",
+                ids,
+            ),
+        ]
+    if batch.alerts:
+        asked.append(
+            Statement(
+                "UNWIND $rows AS row MATCH (a:Alert {id: row.id}) RETURN row.id AS alert_id",
+                [{"id": alert.alert_id} for alert in batch.alerts],
+            )
+        )
+    return asked
+
+
+def _degrees(movement: Movement, known: Known) -> tuple[int, int]:
+    """Of source and target; 0 where the account is new to the graph."""
+    source, target = movement.source, movement.target
+    return (
+        known.degrees.get((LABELS[source.kind], source.id), 0),
+        known.degrees.get((LABELS[target.kind], target.id), 0),
+    )
+
+
+def _from_source(movement: Movement, known: Known) -> bool:
+    """Whether the source is the cheaper end to start looking from."""
+    source, target = _degrees(movement, known)
+    return source <= target
+
+
+def by_shape(movements: Sequence[Movement], known: Known) -> list[list[Movement]]:
+    """Groups of one relation, one pair of labels and one end to start from: one text a group."""
+    groups: dict[tuple[object, ...], list[Movement]] = defaultdict(list)
+    for m in movements:
+        groups[m.relation, m.source.kind, m.target.kind, _from_source(m, known)].append(m)
+    return list(groups.values())
+
+
+def match_pair(example: Movement, known: Known) -> str:
+    """A pattern written from its cheaper end: databases expand from where it is anchored."""
+    source = f"(s:{LABELS[example.source.kind]} {{id: row.source}})"
+    target = f"(t:{LABELS[example.target.kind]} {{id: row.target}})"
+    if _from_source(example, known):
+        return f"MATCH {source}-[p:{example.relation}]->{target}"
+    return f"MATCH {target}<-[p:{example.relation}]-{source}"
+
+
+def _pairs(movements: Sequence[Movement]) -> list[Row]:
+    """The transactions of each pair of accounts."""
+    transactions: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for m in movements:
+        transactions[m.source.id, m.target.id].append(m.transaction_id)
+    return [
+        {"source": source, "target": target, "transactions": ids}
+        for (source, target), ids in transactions.items()
+    ]
