@@ -12,7 +12,7 @@ The state of the detector is never written in part: it can always be had again f
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 
 from graph.errors import Unavailable
 from graph.transaction import Transaction
+from ingest.arrivals import Arrivals, Submission
 from ingest.journal import (
     CONSUMER,
     Entry,
@@ -30,7 +31,7 @@ from ingest.journal import (
     read_stream,
     write,
 )
-from ingest.ports import STREAM_PARTITION, Detector, Fenced, Log, Overloaded, Topic, Writer
+from ingest.ports import STREAM_PARTITION, Detector, Fenced, Log, Topic, Writer
 from ingest.recovery import Build, Checkpoints, Decode, Recovered, recover
 from scorer.verdict import Verdict
 
@@ -108,19 +109,6 @@ class EngineStats:
     recovered: Recovered | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Submission:
-    inputs: tuple[Input, ...]
-    future: "Future[list[Verdict]]"
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    ask: Callable[[Any], Any]
-    future: "Future[Any]"
-    deadline: float  # monotonic seconds
-
-
 class Engine:
     """Answers transactions in one order, and writes that order down before it answers.
 
@@ -148,11 +136,9 @@ class Engine:
         self._checkpoints = checkpoints
         self._config = config or EngineConfig()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
-        self._wake = threading.Condition()
-        # Everything from here to `_error` is guarded by `_wake`.
-        self._submissions: deque[_Submission] = deque()
-        self._questions: deque[_Question] = deque()
-        self._queued = 0
+        self._arrivals = Arrivals(transactions=self._config.queue, questions=self._config.questions)
+        self._arrivals.shut(self._unavailable)
+        self._turn = threading.Condition()  # guards the state and the error
         self._state = "recovering"
         self._error: str | None = None
         # The rest is written by the engine's thread alone; `stats` reads it as it is.
@@ -162,7 +148,7 @@ class Engine:
         self._stream_offset = 0
         self._next_verdict = 0
         self._checkpoint: int | None = None
-        self._taken: list[_Submission] = []
+        self._taken: list[Submission] = []
         self._recovered: Recovered | None = None
 
     # -- from any thread -----------------------------------------------------------------------
@@ -177,8 +163,8 @@ class Engine:
         Raises:
             Unavailable: It failed, or is not done in `timeout` seconds.
         """
-        with self._wake:
-            done = self._wake.wait_for(lambda: self._state != "recovering", timeout)
+        with self._turn:
+            done = self._turn.wait_for(lambda: self._state != "recovering", timeout)
             if not done or self._state == "failed":
                 raise self._unavailable()
 
@@ -195,27 +181,14 @@ class Engine:
 
         Raises:
             Overloaded: Too many are waiting; nothing was taken.
+            InvalidInput: More than may ever wait.
             Unavailable: The engine is recovering, stopping or has failed; nothing was taken. The
                 future raises it where the engine stopped before the verdicts were written.
         """
         inputs = tuple(
             Input(transaction, data) for transaction, data in zip(transactions, raw, strict=True)
         )
-        future: Future[list[Verdict]] = Future()
-        if not inputs:
-            future.set_result([])
-            return future
-        with self._wake:
-            if self._state != "running":
-                raise self._unavailable()
-            if self._queued + len(inputs) > self._config.queue:
-                raise Overloaded(
-                    "too many transactions are waiting", value=str(self._queued), retry_after=1.0
-                )
-            self._queued += len(inputs)
-            self._submissions.append(_Submission(inputs, future))
-            self._wake.notify_all()
-        return future
+        return self._arrivals.submit(inputs)
 
     def ask(self, question: Callable[[Any], T], *, timeout: float = 2.0) -> "Future[T]":
         """Read the detector between two batches: `question(detector)` on the engine's thread.
@@ -231,19 +204,7 @@ class Engine:
             Overloaded: Too many questions are waiting.
             Unavailable: The engine is recovering, stopping or has failed.
         """
-        future: Future[T] = Future()
-        with self._wake:
-            if self._state != "running":
-                raise self._unavailable()
-            if len(self._questions) >= self._config.questions:
-                raise Overloaded(
-                    "too many questions are waiting",
-                    value=str(len(self._questions)),
-                    retry_after=1.0,
-                )
-            self._questions.append(_Question(question, future, time.monotonic() + timeout))
-            self._wake.notify_all()
-        return future
+        return self._arrivals.ask(question, timeout)
 
     def stats(self) -> EngineStats:
         """Figures since the start."""
@@ -254,8 +215,8 @@ class Engine:
             lag = None
         else:
             lag = max(0, end - self._stream_offset)
-        with self._wake:
-            state, error, queued = self._state, self._error, self._queued
+        with self._turn:
+            state, error = self._state, self._error
         return EngineStats(
             state=state,
             error=error,
@@ -268,7 +229,7 @@ class Engine:
             alerts=counts["alerts"],
             batches=counts["batches"],
             commit_failures=counts["commit_failures"],
-            queued=queued,
+            queued=self._arrivals.queued,
             stream_lag=lag,
             checkpoint_failures=counts["checkpoint_failures"],
             checkpoint=self._checkpoint,
@@ -282,10 +243,12 @@ class Engine:
             Whether it ended within `timeout` seconds; whatever it had not committed is as if it
             had never been taken.
         """
-        with self._wake:
+        with self._turn:
             if self._state in ("recovering", "running"):
+                # Shut first: whoever sees "stopping" has seen the last arrival.
+                self._arrivals.shut(self._unavailable)
                 self._state = "stopping"
-            self._wake.notify_all()
+            self._turn.notify_all()
         if self._thread.ident is not None:
             self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -303,10 +266,11 @@ class Engine:
             self._stream_offset = self._log.committed(
                 CONSUMER, Topic.TRANSACTIONS, STREAM_PARTITION
             )
-            with self._wake:
+            with self._turn:
                 if self._state == "recovering":  # unless it was stopped meanwhile
                     self._state = "running"
-                self._wake.notify_all()
+                    self._arrivals.open()
+                self._turn.notify_all()
             self._work(detector, writer)
         except BaseException as error:
             # The edge of the thread: whatever it was, every caller must hear of it.
@@ -320,8 +284,10 @@ class Engine:
     def _work(self, detector: Detector, writer: Writer) -> None:
         every = self._config.checkpoint_every
         while True:
-            stopping = self._answer(detector)
-            self._taken = self._take()
+            stopping = self._state != "running"
+            for question in self._arrivals.take_questions():
+                question.answer(detector)
+            self._taken = self._arrivals.take(self._config.batch)
             page = None if stopping else self._read(sum(len(s.inputs) for s in self._taken))
             if self._taken or page:
                 self._process(detector, writer, page)
@@ -331,46 +297,7 @@ class Engine:
                 return
             else:
                 self._save(detector, due=every)
-                with self._wake:
-                    if not self._submissions and not self._questions and self._state == "running":
-                        self._wake.wait(self._config.poll_ms / 1000)
-
-    def _answer(self, detector: Detector) -> bool:
-        """Answer the questions that wait; whether the engine is to stop."""
-        with self._wake:
-            questions, stopping = list(self._questions), self._state != "running"
-            self._questions.clear()
-        for question in questions:
-            if not question.future.set_running_or_notify_cancel():
-                continue
-            if time.monotonic() > question.deadline:
-                question.future.set_exception(
-                    Unavailable("the engine was too busy to look", remedy="Ask again in a moment.")
-                )
-                continue
-            try:
-                answer = question.ask(detector)
-            except Exception as error:  # noqa: BLE001 - it is the asker's, and goes back to him
-                question.future.set_exception(error)
-            else:
-                question.future.set_result(answer)
-        return stopping
-
-    def _take(self) -> list[_Submission]:
-        """The submissions that wait, whole ones, up to a batch; one larger than that goes alone."""
-        taken: list[_Submission] = []
-        room = self._config.batch
-        with self._wake:
-            while self._submissions:
-                size = len(self._submissions[0].inputs)
-                if taken and size > room:
-                    break
-                submission = self._submissions.popleft()
-                self._queued -= size
-                if submission.future.set_running_or_notify_cancel():
-                    taken.append(submission)
-                    room -= size
-        return taken
+                self._arrivals.wait(self._config.poll_ms / 1000)
 
     def _read(self, taken: int) -> StreamPage | None:
         """The next of the stream: what room the submissions leave, and always some."""
@@ -391,7 +318,8 @@ class Engine:
             key = item.transaction.transaction_id
             if key not in verdicts:
                 fresh.setdefault(key, item)
-        observed = detector.observe_batch([item.transaction for item in fresh.values()])
+        unseen = [item.transaction for item in fresh.values()]
+        observed = detector.observe_batch(unseen) if unseen else []
         entries = [entry(item, said) for item, said in zip(fresh.values(), observed, strict=True)]
         following = self._insist(lambda: _commit(writer, entries, page))
         verdicts.update(zip(fresh, observed, strict=True))
@@ -421,12 +349,12 @@ class Engine:
             except Unavailable as error:
                 self._counts["commit_failures"] += 1
                 self._note(error)
-                with self._wake:
+                with self._turn:
                     if self._state != "running" and given_up is None:
                         given_up = time.monotonic() + self._config.give_up_ms / 1000
                     if given_up is not None and time.monotonic() > given_up:
                         raise
-                    self._wake.wait(pause)
+                    self._turn.wait(pause)
                 pause = min(2 * pause, self._config.retry_ms / 1000)
             else:
                 self._note(None)
@@ -462,27 +390,20 @@ class Engine:
     def _note(self, error: Unavailable | None) -> None:
         if error is not None:
             _log.warning("%s", error)
-        with self._wake:
+        with self._turn:
             self._error = None if error is None else str(error)
 
     def _end(self, state: str, error: str | None) -> None:
         """Refuse whatever is left: nothing of it was committed, all of it may be sent again."""
-        with self._wake:
+        with self._turn:
             self._state = state
             self._error = error or self._error
-            left = [s.future for s in self._taken]
-            waiting: list[Future[Any]] = [s.future for s in self._submissions]
-            waiting.extend(q.future for q in self._questions)
-            self._submissions.clear()
-            self._questions.clear()
-            self._queued = 0
-            self._wake.notify_all()
+            self._arrivals.shut(self._unavailable)
+            self._turn.notify_all()
         refusal = self._unavailable()
-        for future in left:
-            future.set_exception(refusal)
-        for future in waiting:
-            if future.set_running_or_notify_cancel():
-                future.set_exception(refusal)
+        for submission in self._taken:
+            submission.future.set_exception(refusal)
+        self._arrivals.send_away(refusal)
 
     def _unavailable(self) -> Unavailable:
         return Unavailable(

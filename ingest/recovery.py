@@ -125,7 +125,7 @@ def recover(
         ]
         missing += len(page) - len(there)
         transactions = [_decoded(inputs[h.partition, h.offset], h, decode) for h, _ in there]
-        verdicts = detector.observe_batch(transactions)
+        verdicts = detector.observe_batch(transactions) if transactions else []
         for verdict, (header, record) in zip(verdicts, there, strict=True):
             if verdict.transaction_id != header.verdict.transaction_id:
                 raise Incompatible(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from graph.errors import Incompatible, Unavailable
+from graph.errors import Incompatible, InvalidInput, Unavailable
 from graph.transaction import Transaction
 from ingest import codec, records
 from ingest.currencies import RateTable
@@ -216,6 +216,12 @@ def test_late_ones_are_answered_written_and_counted(log: EmbeddedLog) -> None:
     assert len(journal(log)) == 2
 
 
+def test_nothing_submitted_is_nothing_answered(log: EmbeddedLog) -> None:
+    with running(log) as engine:
+        assert submit(engine) == []
+    assert journal(log) == []
+
+
 def test_a_full_queue_says_when_to_come_back_and_takes_nothing(log: EmbeddedLog) -> None:
     gate = Gate()
     with running(log, lambda _: gate, config=EngineConfig(queue=3)) as engine:
@@ -227,6 +233,8 @@ def test_a_full_queue_says_when_to_come_back_and_takes_nothing(log: EmbeddedLog)
         assert caught.value.retry_after == 1.0
         assert caught.value.http_status == 503
         assert engine.stats().queued == 2
+        with pytest.raises(InvalidInput, match="at most 3"):
+            engine.submit([decode(raw(f"x{n}")) for n in range(4)], [raw("x")] * 4)
         gate.open.set()
         assert len(waiting.result(20)) == 2
     assert [line.verdict.transaction_id for line in journal(log)] == ["a", "b", "c"]
