@@ -171,6 +171,15 @@ def _decay(age, tau):
 
 
 @njit(cache=True)
+def _decaying(stat, at, age, tau, x):
+    """Adds x to the decaying figure at `at`, which stands `age` before the event of x."""
+    if age >= 0:
+        stat[at] = stat[at] * np.exp(-age / tau) + x
+    else:
+        stat[at] += x * np.exp(age / tau)
+
+
+@njit(cache=True)
 def _log_seconds(age):
     return np.log1p(max(age, 0) / 1000.0)
 
@@ -318,13 +327,9 @@ def _label_write(memory, event, known_at, fraud):
         (L_LABEL_KNOWN, known_at, TAU_LABEL),
     ):
         age = time - memory[known + 2]
-        if age > 0:
-            memory[known] *= np.exp(-age / tau)
-            memory[known + 1] *= np.exp(-age / tau)
-            memory[known + 2] = time
-        weight = _decay(-age, tau)
-        memory[known] += weight
-        memory[known + 1] += weight * fraud
+        _decaying(memory, known, age, tau, 1.0)
+        _decaying(memory, known + 1, age, tau, fraud)
+        memory[known + 2] = max(memory[known + 2], time)
     memory[L_ORDER] += LABEL_STEP * (fraud - memory[L_ORDER])
     if fraud > 0 and (memory[L_FRAUD] == 1.0 or event > memory[L_LAST_FRAUD]):
         memory[L_LAST_FRAUD] = event
@@ -702,10 +707,9 @@ def _write_user(state, row, new_other):
     last = t[T_ACTED] if s[U_COUNT] > 0 else time
     if s[U_COUNT] > 0:
         _welford(s, U_GAPS, _log_seconds(time - last))
-    d = _decay(time - last, TAU_DECLINED)
-    s[U_TRIED] = s[U_TRIED] * d + 1.0
-    s[U_DECLINED] = s[U_DECLINED] * d + declined
-    s[U_NEW_OTHERS] = s[U_NEW_OTHERS] * _decay(time - last, TAU_NEW) + new_other
+    _decaying(s, U_TRIED, time - last, TAU_DECLINED, 1.0)
+    _decaying(s, U_DECLINED, time - last, TAU_DECLINED, declined)
+    _decaying(s, U_NEW_OTHERS, time - last, TAU_NEW, new_other)
     s[U_OTHERS] += new_other
     s[U_COUNT] += 1.0
     s[U_HOURS + (time % DAY) // (3 * HOUR)] += 1.0
@@ -731,10 +735,9 @@ def _write_other(state, row, new_user):
     declined = row[R_OUTCOME] == DECLINED
     s, t = state.account_stat[other], state.account_time[other]
     last = t[T_OTHER] if s[O_COUNT] > 0 else time
-    d = _decay(time - last, TAU_DECLINED)
-    s[O_TRIED] = s[O_TRIED] * d + 1.0
-    s[O_DECLINED] = s[O_DECLINED] * d + declined
-    s[O_NEW_USERS] = s[O_NEW_USERS] * _decay(time - last, TAU_NEW) + new_user
+    _decaying(s, O_TRIED, time - last, TAU_DECLINED, 1.0)
+    _decaying(s, O_DECLINED, time - last, TAU_DECLINED, declined)
+    _decaying(s, O_NEW_USERS, time - last, TAU_NEW, new_user)
     s[O_USERS] += new_user
     s[O_COUNT] += 1.0
     t[T_OTHER] = max(last, time)
@@ -753,10 +756,9 @@ def _write_identifier(state, row, k, new_user):
     s = state.identifier_stat[i]
     last = state.identifier_time[i] if s[I_COUNT] > 0 else time
     ring_write(state.identifier_activity[i], last, time, 0 if declined else row[R_VALUE])
-    d = _decay(time - last, TAU_DECLINED)
-    s[I_TRIED] = s[I_TRIED] * d + 1.0
-    s[I_DECLINED] = s[I_DECLINED] * d + declined
-    s[I_NEW_USERS] = s[I_NEW_USERS] * _decay(time - last, TAU_NEW) + new_user
+    _decaying(s, I_TRIED, time - last, TAU_DECLINED, 1.0)
+    _decaying(s, I_DECLINED, time - last, TAU_DECLINED, declined)
+    _decaying(s, I_NEW_USERS, time - last, TAU_NEW, new_user)
     s[I_USERS] += new_user
     s[I_COUNT] += 1.0
     state.identifier_time[i] = max(last, time)
@@ -773,11 +775,13 @@ def _write_evidence(state, row):
         a = row[R_USER + k]
         if 0 <= a < len(state.account_given):
             s, t = state.account_stat[a], state.account_time[a]
-            d = _decay(row[R_TIME] - t[T_EVIDENCE], TAU_EVIDENCE)
+            if s[E_RECENT : E_RECENT + len(GROUPS)].sum() == 0.0:
+                t[T_EVIDENCE] = row[R_TIME]
+            age = row[R_TIME] - t[T_EVIDENCE]
             for f in range(len(GROUPS)):
-                s[E_RECENT + f] *= d
+                _decaying(s, E_RECENT + f, max(age, 0), TAU_EVIDENCE, 0.0)
             for p in range(KINDS):
-                s[E_RECENT + _group(p)] += row[R_EVIDENCE + p]
+                _decaying(s, E_RECENT + _group(p), min(age, 0), TAU_EVIDENCE, row[R_EVIDENCE + p])
             t[T_EVIDENCE] = max(row[R_TIME], t[T_EVIDENCE])
 
 
