@@ -8,100 +8,27 @@ several, they merge and the oldest keeps its id. Matching is by weighted overlap
 
 which, for two sets of members, is never below the Jaccard index that the design asks for.
 
-Cost: O(members of the evidence + members of the rings that share one); nothing at all for a
-transaction without evidence, except one look at the ring that has been still the longest.
+Cost: O(members of the evidence + members of a ring that changed); nothing at all for a transaction
+without evidence, except one look at the ring that has been still the longest.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Self
 
 import msgspec
 import xxhash
 
-from graph.alerting import AlertMemory, alert_on
-from graph.evidence import Evidence, Pattern, Role
+from graph.alerting import alert_on
+from graph.evidence import Evidence
+from graph.live_ring import LiveRing, SavedRing, weight
+from graph.ring_policy import RingPolicy
 from graph.rings import Ring, RingEvent, RingEventKind, RingState
 from graph.snapshot import Snapshot, encode_state, pack, unpack
-from graph.transaction import HOUR, Entity, EntityKind, Transaction
+from graph.transaction import Entity, EntityKind, Transaction
 
 _VERSION: Final = 1
-
-# How much sharing a member in this role says about two sets being one ring.
-ROLE_WEIGHTS: Final = {
-    Role.CONTROLLER: 1.0,
-    Role.MULE: 1.0,
-    Role.CASH_OUT: 1.0,
-    Role.MEMBER: 1.0,
-    Role.SHARED: 1.0,
-    Role.SENDER: 0.5,
-    Role.RECEIVER: 0.5,
-    Role.VICTIM: 0.25,
-}
-# An entity that plays several parts is shown in the one that says most about it.
-_ROLE_RANK: Final = {
-    role: rank
-    for rank, role in enumerate(
-        (
-            Role.CONTROLLER,
-            Role.MULE,
-            Role.CASH_OUT,
-            Role.MEMBER,
-            Role.SHARED,
-            Role.SENDER,
-            Role.RECEIVER,
-            Role.VICTIM,
-        )
-    )
-}
-
-
-@dataclass(frozen=True, slots=True)
-class RingPolicy:
-    """When a ring is told, falls quiet and ends, and how large it may get.
-
-    Attributes:
-        overlap: Evidence that overlaps a ring this much belongs to it (design: Jaccard 0.3).
-        quiet_after: A working day's pause; bursts of published mule cases last hours.
-        expire_after: The longest time span of a cycle (72 h): nothing older can still close.
-        alert_score: Below this a ring is shown but nobody is woken.
-        alert_money: Money must have grown by this factor since the last alert to be news.
-        max_members, max_transactions, max_evidence: What one ring holds; beyond, `truncated`.
-        max_rings: Live rings; beyond, the one still the longest expires early.
-        max_closed: Ended rings that can still be looked up.
-        max_events: Events remembered a ring.
-    """
-
-    overlap: float = 0.3
-    quiet_after: int = 6 * HOUR
-    expire_after: int = 72 * HOUR
-    alert_score: float = 0.5
-    alert_money: float = 1.5
-    max_members: int = 500
-    max_transactions: int = 2_000
-    max_evidence: int = 200
-    max_rings: int = 20_000
-    max_closed: int = 5_000
-    max_events: int = 100
-
-    @property
-    def version(self) -> str:
-        """Short hash of the values: part of every alert's id."""
-        return xxhash.xxh32_hexdigest(msgspec.json.encode(self))
-
-
-@dataclass(slots=True)
-class _LiveRing:
-    """A ring while it changes. `ring` is its newest frozen state."""
-
-    ring: Ring
-    members: dict[Entity, Role]
-    transactions: dict[str, tuple[int, int]]  # id -> (time, value)
-    evidence: dict[str, Evidence]  # "pattern centre" -> the newest of it
-    events: deque[RingEvent]
-    told: AlertMemory
-    truncated: bool = False
 
 
 class RingBook:
@@ -110,9 +37,9 @@ class RingBook:
     def __init__(self, policy: RingPolicy = RingPolicy()) -> None:
         self.policy = policy
         self.pressed = 0
-        self._active: OrderedDict[str, _LiveRing] = OrderedDict()  # the stillest first
-        self._quiet: OrderedDict[str, _LiveRing] = OrderedDict()  # the stillest first
-        self._closed: OrderedDict[str, _LiveRing] = OrderedDict()
+        self._active: OrderedDict[str, LiveRing] = OrderedDict()  # the stillest first
+        self._quiet: OrderedDict[str, LiveRing] = OrderedDict()  # the stillest first
+        self._closed: OrderedDict[str, LiveRing] = OrderedDict()
         self._aliases: dict[str, str] = {}
         self._by_member: dict[EntityKind, dict[str, set[str]]] = {kind: {} for kind in EntityKind}
 
@@ -162,40 +89,44 @@ class RingBook:
             events.extend(self._take(piece))
         return events
 
-    def _find(self, ring_id: str) -> _LiveRing | None:
+    def _find(self, ring_id: str) -> LiveRing | None:
         ring_id = self._aliases.get(ring_id, ring_id)
         return self._active.get(ring_id) or self._quiet.get(ring_id) or self._closed.get(ring_id)
 
-    def _live(self, ring_id: str) -> _LiveRing:
+    def _live(self, ring_id: str) -> LiveRing:
         return self._active.get(ring_id) or self._quiet[ring_id]
 
     def _take(self, piece: Evidence) -> list[RingEvent]:
         matched = self._matching(piece)
+        if piece.strength < self.policy.birth:
+            users = [entity for entity, _ in piece.members if entity.kind is EntityKind.USER]
+            around = (live for live in matched if all(user in live.members for user in users))
+            grown = (self._grow(live, piece) for live in sorted(around, key=_age))
+            return [event for event in grown if event]
         if not matched:
-            return self._bear(piece)
-        keeper, *others = sorted(matched, key=lambda live: (live.ring.born_at, live.ring.ring_id))
+            return self._bear(piece) if len(piece.members) > 1 else []
+        keeper, *others = sorted(matched, key=_age)
         events = [self._merge(keeper, other, piece.seen_at) for other in others]
         grew = self._grow(keeper, piece)
         return [*events, grew] if grew else events
 
-    def _matching(self, piece: Evidence) -> list[_LiveRing]:
+    def _matching(self, piece: Evidence) -> list[LiveRing]:
         """Live rings that the evidence belongs to."""
         candidates: set[str] = set()
         for entity, _ in piece.members:
             if entity.kind is not EntityKind.IP:
                 candidates |= self._by_member[entity.kind].get(entity.id, set())
-        ours = {entity: _weight(entity, role) for entity, role in piece.members}
+        ours = {entity: weight(entity, role) for entity, role in piece.members}
         total = sum(ours.values())
         matched = []
         for ring_id in candidates:
             live = self._live(ring_id)
-            theirs = sum(_weight(entity, role) for entity, role in live.members.items())
             shared = sum(
-                min(weight, _weight(entity, live.members[entity]))
-                for entity, weight in ours.items()
+                min(own, weight(entity, live.members[entity]))
+                for entity, own in ours.items()
                 if entity in live.members
             )
-            if shared and shared >= self.policy.overlap * min(total, theirs):
+            if shared and shared >= self.policy.overlap * min(total, live.weight):
                 matched.append(live)
         return matched
 
@@ -223,7 +154,7 @@ class RingBook:
             transactions=(),
             evidence=(),
         )
-        live = _LiveRing(ring, {}, {}, {}, deque(maxlen=self.policy.max_events), AlertMemory())
+        live = LiveRing(ring, self.policy)
         self._active[ring_id] = live
         added, _ = self._absorb(live, piece)
         ring = self._freeze(live, piece.seen_at)
@@ -238,7 +169,7 @@ class RingBook:
         events.append(self._tell(live, born))
         return events
 
-    def _grow(self, live: _LiveRing, piece: Evidence) -> RingEvent | None:
+    def _grow(self, live: LiveRing, piece: Evidence) -> RingEvent | None:
         if piece.evidence_id in live.ring.evidence:
             return None
         before = live.ring
@@ -256,7 +187,7 @@ class RingBook:
         )
         return self._tell(live, event)
 
-    def _merge(self, keeper: _LiveRing, other: _LiveRing, at: int) -> RingEvent:
+    def _merge(self, keeper: LiveRing, other: LiveRing, at: int) -> RingEvent:
         before = keeper.ring
         added: list[Entity] = []
         for piece in other.evidence.values():
@@ -281,73 +212,22 @@ class RingBook:
         )
         return self._tell(keeper, event)
 
-    def _absorb(self, live: _LiveRing, piece: Evidence) -> tuple[tuple[Entity, ...], bool]:
-        """Take evidence in; returns (members added, whether anything changed)."""
-        policy = self.policy
-        changed = False
-        added = []
-        for entity, role in piece.members:
-            known = live.members.get(entity)
-            if known is None:
-                if len(live.members) >= policy.max_members:
-                    live.truncated = True
-                    continue
-                live.members[entity] = role
-                ring_ids = self._by_member[entity.kind].setdefault(entity.id, set())
-                ring_ids.add(live.ring.ring_id)
-                added.append(entity)
-            elif _ROLE_RANK[role] < _ROLE_RANK[known]:
-                live.members[entity] = role
-                changed = True
-        for hop in piece.hops:
-            if hop.transaction_id not in live.transactions:
-                if len(live.transactions) >= policy.max_transactions:
-                    live.truncated = True
-                    continue
-                live.transactions[hop.transaction_id] = (hop.timestamp, hop.value)
-                changed = True
-        live.truncated |= piece.truncated
-        # A fan seen again with one more payer replaces the smaller fan: it contains it.
-        key = _evidence_key(piece)
-        if key not in live.evidence and len(live.evidence) >= policy.max_evidence:
-            live.truncated = True
-            return tuple(added), changed or bool(added)
-        known_piece = live.evidence.get(key)
-        if known_piece is None or known_piece.evidence_id != piece.evidence_id:
-            live.evidence[key] = piece
-            changed = True
-        return tuple(added), changed or bool(added)
+    def _absorb(self, live: LiveRing, piece: Evidence) -> tuple[tuple[Entity, ...], bool]:
+        """Take evidence in and enter the members it added."""
+        added, changed = live.absorb(piece)
+        for entity in added:
+            ring_ids = self._by_member[entity.kind].setdefault(entity.id, set())
+            ring_ids.add(live.ring.ring_id)
+        return added, changed
 
-    def _freeze(self, live: _LiveRing, at: int) -> Ring:
+    def _freeze(self, live: LiveRing, at: int) -> Ring:
         """The ring's next revision; it moves to the end of the line of still rings."""
-        strongest: dict[Pattern, float] = {}
-        for piece in live.evidence.values():
-            strongest[piece.pattern] = max(strongest.get(piece.pattern, 0.0), piece.strength)
-        doubt = 1.0
-        for pattern in sorted(strongest):
-            doubt *= 1.0 - strongest[pattern]
-        by_time = sorted((time, id_) for id_, (time, _) in live.transactions.items())
-        ring_id = live.ring.ring_id
-        live.ring = Ring(
-            ring_id=ring_id,
-            revision=live.ring.revision + 1,
-            state=RingState.ACTIVE,
-            born_at=live.ring.born_at,
-            changed_at=max(at, live.ring.changed_at),
-            members=tuple(sorted(live.members.items())),
-            patterns=tuple(sorted(strongest)),
-            score=1.0 - doubt,
-            money=sum(value for _, value in live.transactions.values()),
-            transactions=tuple(id_ for _, id_ in by_time),
-            evidence=tuple(piece.evidence_id for piece in live.evidence.values()),
-            aliases=live.ring.aliases,
-            truncated=live.truncated,
-        )
-        self._active[ring_id] = self._quiet.pop(ring_id, live)
-        self._active.move_to_end(ring_id)
-        return live.ring
+        ring = live.freeze(at)
+        self._active[ring.ring_id] = self._quiet.pop(ring.ring_id, live)
+        self._active.move_to_end(ring.ring_id)
+        return ring
 
-    def _tell(self, live: _LiveRing, event: RingEvent) -> RingEvent:
+    def _tell(self, live: LiveRing, event: RingEvent) -> RingEvent:
         """Attach an alert if the change is material, and remember the event."""
         alert = alert_on(
             event.ring,
@@ -380,13 +260,13 @@ class RingBook:
             events.append(self._expire(live, at))
         return events
 
-    def _expire(self, live: _LiveRing, at: int) -> RingEvent:
+    def _expire(self, live: LiveRing, at: int) -> RingEvent:
         self._close(live, RingState.EXPIRED, at)
         event = RingEvent(RingEventKind.EXPIRED, at, live.ring)
         live.events.append(event)
         return event
 
-    def _close(self, live: _LiveRing, state: RingState, at: int) -> None:
+    def _close(self, live: LiveRing, state: RingState, at: int) -> None:
         ring_id = live.ring.ring_id
         live.ring = replace(live.ring, revision=live.ring.revision + 1, state=state, changed_at=at)
         for line in (self._active, self._quiet):
@@ -406,9 +286,9 @@ class RingBook:
         state = _Saved(
             policy=self.policy,
             pressed=self.pressed,
-            active=[_save(live) for live in self._active.values()],
-            quiet=[_save(live) for live in self._quiet.values()],
-            closed=[_save(live) for live in self._closed.values()],
+            active=[live.save() for live in self._active.values()],
+            quiet=[live.save() for live in self._quiet.values()],
+            closed=[live.save() for live in self._closed.values()],
             aliases=sorted(self._aliases.items()),
         )
         return pack("rings", _VERSION, Snapshot({"state": encode_state(state)}, {}))
@@ -431,7 +311,7 @@ class RingBook:
             (book._closed, state.closed),
         ):
             for one in saved:
-                line[one.ring.ring_id] = _load(one, state.policy.max_events)
+                line[one.ring.ring_id] = LiveRing.load(one, state.policy)
         for line in (book._active, book._quiet):
             for ring_id, live in line.items():
                 for entity in live.members:
@@ -439,55 +319,15 @@ class RingBook:
         return book
 
 
-class _SavedRing(msgspec.Struct):
-    ring: Ring
-    members: list[tuple[Entity, Role]]
-    transactions: dict[str, tuple[int, int]]
-    evidence: list[Evidence]
-    events: list[RingEvent]
-    told: AlertMemory
-    truncated: bool
+def _age(live: LiveRing) -> tuple[int, str]:
+    """Order of seniority: the oldest first."""
+    return live.ring.born_at, live.ring.ring_id
 
 
 class _Saved(msgspec.Struct):
     policy: RingPolicy
     pressed: int
-    active: list[_SavedRing]
-    quiet: list[_SavedRing]
-    closed: list[_SavedRing]
+    active: list[SavedRing]
+    quiet: list[SavedRing]
+    closed: list[SavedRing]
     aliases: list[tuple[str, str]]
-
-
-def _save(live: _LiveRing) -> _SavedRing:
-    return _SavedRing(
-        ring=live.ring,
-        members=list(live.members.items()),
-        transactions=live.transactions,
-        evidence=list(live.evidence.values()),
-        events=list(live.events),
-        told=live.told,
-        truncated=live.truncated,
-    )
-
-
-def _load(saved: _SavedRing, max_events: int) -> _LiveRing:
-    return _LiveRing(
-        ring=saved.ring,
-        members=dict(saved.members),
-        transactions=saved.transactions,
-        evidence={_evidence_key(piece): piece for piece in saved.evidence},
-        events=deque(saved.events, maxlen=max_events),
-        told=saved.told,
-        truncated=saved.truncated,
-    )
-
-
-def _evidence_key(piece: Evidence) -> str:
-    """What newer evidence replaces: the fan or mule of one centre; each cycle stands for itself."""
-    if piece.pattern in (Pattern.CYCLE, Pattern.PING_PONG):
-        return piece.evidence_id
-    return f"{piece.pattern} {piece.members[0][0]}"
-
-
-def _weight(entity: Entity, role: Role) -> float:
-    return 0.0 if entity.kind is EntityKind.IP else ROLE_WEIGHTS[role]

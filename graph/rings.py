@@ -5,8 +5,10 @@ so that a replay gives it the same id. It grows, merges into an older ring, goes
 each of these is an event, appended and never rewritten.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from graph.evidence import Pattern, Role
 from graph.transaction import Entity
@@ -31,7 +33,7 @@ class RingEventKind(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ring:
     """A ring as it stands at one revision.
 
@@ -41,7 +43,7 @@ class Ring:
         state: Active, quiet, expired, or merged into another ring.
         born_at: Event time of its first evidence.
         changed_at: Event time of its newest event.
-        members: Entities with their roles, in a stable order.
+        members: Entities with their roles, in the order in which they joined.
         patterns: What was seen, in a stable order.
         score: How strongly the whole speaks for fraud, 0 to 1.
         money: Sum of its distinct witness transactions, minor units of the base currency.
@@ -64,6 +66,11 @@ class Ring:
     evidence: tuple[str, ...]
     aliases: tuple[str, ...] = ()
     truncated: bool = False
+
+    @cached_property
+    def roles(self) -> Mapping[Entity, Role]:
+        """The members by entity, for asking who belongs to it."""
+        return dict(self.members)
 
 
 @dataclass(frozen=True, slots=True)

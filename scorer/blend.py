@@ -16,8 +16,12 @@ from scorer.odds import log_odds, sigmoid
 
 FLOOR: Final = 0.001
 """Fraud rate assumed without a model and without evidence: the lower end of card fraud, 0.1 %."""
-RING_SHARE: Final = 0.5
-"""What a ring's score counts without a model: being connected is half of doing."""
+RING_SHARE: Final = 0.03
+"""What a ring's score counts without a model: with the default costs, a connection alone is just
+not worth a step-up."""
+EVIDENCE_SHARE: Final = 0.5
+"""What a strength counts without a model: one pattern asks for a step-up, two independent strong
+ones decline. Strengths rank evidence; only a trained blend makes them probabilities."""
 _CEILING: Final = 0.999
 
 
@@ -33,9 +37,11 @@ def joint_strength(evidence: Sequence[Evidence]) -> float:
     return min(1.0 - innocent, _CEILING)
 
 
-def without_model(ring_score: float, joint: float) -> float:
+def without_model(ring_score: float, evidence: Sequence[Evidence]) -> float:
     """Probability from rules and heuristics alone, from `FLOOR` up to 0.999."""
-    innocent = (1.0 - FLOOR) * (1.0 - RING_SHARE * ring_score) * (1.0 - joint)
+    innocent = (1.0 - FLOOR) * (1.0 - RING_SHARE * ring_score)
+    for piece in evidence:
+        innocent *= 1.0 - EVIDENCE_SHARE * piece.strength
     return min(1.0 - innocent, _CEILING)
 
 
@@ -68,9 +74,9 @@ class Blend:
             ring_score: Of the strongest ring touched; 0 where there is none.
             evidence: What the transaction completed.
         """
-        joint = joint_strength(evidence) if evidence else 0.0
         if model_probability is None:
-            return without_model(ring_score, joint)
+            return without_model(ring_score, evidence)
+        joint = joint_strength(evidence) if evidence else 0.0
         return self.combine(log_odds(model_probability), ring_score, joint)
 
     def combine(self, model_log_odds: float, ring_score: float, joint: float) -> float:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from graph.errors import Incompatible, InvalidInput
 from graph.evidence import Evidence
 from graph.heuristics import Catalogue, Lists, Thresholds, catalogue
-from graph.ring_book import RingBook, RingPolicy
+from graph.ring_book import RingBook
+from graph.ring_policy import RingPolicy
 from graph.rings import Ring, RingEvent
 from graph.snapshot import Snapshot, encode_state, pack, unpack
 from graph.transaction import Label, Transaction

@@ -100,7 +100,7 @@ def reasons(
     """
     if not (evidence or rings or shares):
         return ()
-    ring_of = {piece: ring.ring_id for ring in rings for piece in ring.evidence}
+    ring_of = {piece: ring.ring_id for ring in rings for piece in ring.evidence} if evidence else {}
     found = [_of_evidence(transaction, piece, ring_of.get(piece.evidence_id)) for piece in evidence]
     explained = {reason.ring_id for reason in found if reason.standing is Standing.DID}
     found += [_of_ring(transaction, ring) for ring in rings if ring.ring_id not in explained]
@@ -128,8 +128,7 @@ def _of_evidence(transaction: Transaction, piece: Evidence, ring_id: str | None)
 
 def _of_ring(transaction: Transaction, ring: Ring) -> Reason:
     took_part = transaction.transaction_id in ring.transactions
-    members = {entity for entity, _ in ring.members}
-    shared = [str(entity) for entity in transaction.entities if entity in members]
+    shared = [str(entity) for entity in transaction.entities if entity in ring.roles]
     patterns = ", ".join(pattern.value.replace("_", " ") for pattern in ring.patterns)
     through = f" through {', '.join(shared)}" if shared else ""
     verb = "is part of" if took_part else "is connected to"

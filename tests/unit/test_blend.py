@@ -6,9 +6,18 @@ from hypothesis import strategies as st
 from graph.errors import Incompatible
 from graph.evidence import Evidence, Pattern, Role
 from graph.transaction import Entity, EntityKind
-from scorer.blend import FLOOR, Blend, joint_strength, read_blend, without_model
+from scorer.blend import (
+    EVIDENCE_SHARE,
+    FLOOR,
+    Blend,
+    joint_strength,
+    read_blend,
+    without_model,
+)
+from scorer.decision import Policy
 from scorer.fitting import fit_blend
 from scorer.odds import log_odds, sigmoid
+from scorer.verdict import Decision
 
 USER = Entity(EntityKind.USER, "u1")
 shares = st.floats(0.0, 1.0)
@@ -28,10 +37,10 @@ def test_strengths_join_by_noisy_or():
 @given(st.lists(shares, max_size=6), shares)
 def test_without_a_model_rules_and_heuristics_still_answer(strengths, ring):
     answer = Blend().apply(None, ring, [piece(s) for s in strengths])
-    assert max([FLOOR, *(min(s, 0.999) for s in strengths)]) - 1e-9 <= answer < 1
+    assert max([FLOOR, *(EVIDENCE_SHARE * s for s in strengths)]) - 1e-9 <= answer < 1
     if not strengths:
-        assert answer <= 0.5 + FLOOR  # connection alone is half of doing
-    assert answer <= without_model(1.0, joint_strength([piece(s) for s in strengths])) + 1e-12
+        assert Policy().choose(answer) is Decision.APPROVE  # a connection alone asks for nothing
+    assert answer <= without_model(1.0, [piece(s) for s in strengths]) + 1e-12
 
 
 def test_nothing_seen_and_no_model_is_the_floor():

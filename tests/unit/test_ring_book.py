@@ -7,7 +7,8 @@ import pytest
 
 from graph.alerting import headline
 from graph.evidence import Evidence, Hop, Pattern, Role
-from graph.ring_book import RingBook, RingPolicy
+from graph.ring_book import RingBook
+from graph.ring_policy import RingPolicy
 from graph.rings import RingEventKind, RingState
 from graph.transaction import HOUR, Entity, EntityKind, Money, Transaction, TransactionType
 
@@ -138,8 +139,23 @@ def test_alerts_tell_material_changes_only() -> None:
     assert len({born.alert.alert_id, richer.alert.alert_id, bigger.alert.alert_id}) == 3
 
 
-def test_a_weak_ring_is_kept_but_nobody_is_woken() -> None:
-    (born,) = RingBook().observe([cycle(1, "ab", strength=0.2)], 0)
+def test_weak_evidence_bears_no_ring_and_brings_nobody_in() -> None:
+    book = RingBook()
+    assert book.observe([cycle(1, "ab", strength=0.3)], 0) == []
+    book.observe([cycle(4, "abc", at=1)], 1)
+    assert book.observe([cycle(7, "cd", strength=0.3, at=2)], 2) == []
+    (grew,) = book.observe([cycle(10, "bc", strength=0.3, at=3)], 3)
+    assert grew.added_members == ()
+    assert grew.added_money == 2_000
+
+
+def test_what_one_entity_did_alone_is_no_ring() -> None:
+    alone = Evidence(Pattern.VELOCITY, 0, ((user("a"), Role.MEMBER),), (), 0.9, "too fast")
+    assert RingBook().observe([alone], 0) == []
+
+
+def test_a_ring_below_the_alert_score_is_kept_but_nobody_is_woken() -> None:
+    (born,) = RingBook(RingPolicy(alert_score=0.8)).observe([cycle(1, "abc")], 0)
     assert born.alert is None
 
 

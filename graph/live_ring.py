@@ -1,0 +1,188 @@
+"""A ring while it changes: evidence goes in, frozen revisions come out.
+
+What a new revision costs does not grow with what was absorbed before, except for copying it.
+"""
+
+from bisect import insort
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from graph.alerting import AlertMemory
+from graph.evidence import Evidence, Pattern, Role
+from graph.ring_policy import RingPolicy
+from graph.rings import Ring, RingEvent, RingState
+from graph.transaction import Entity, EntityKind
+
+# How much sharing a member in this role says about two sets being one ring.
+ROLE_WEIGHTS: Final = {
+    Role.CONTROLLER: 1.0,
+    Role.MULE: 1.0,
+    Role.CASH_OUT: 1.0,
+    Role.MEMBER: 1.0,
+    Role.SHARED: 1.0,
+    Role.SENDER: 0.5,
+    Role.RECEIVER: 0.5,
+    Role.VICTIM: 0.25,
+}
+# An entity that plays several parts is shown in the one that says most about it.
+ROLE_RANK: Final = {
+    role: rank
+    for rank, role in enumerate(
+        (
+            Role.CONTROLLER,
+            Role.MULE,
+            Role.CASH_OUT,
+            Role.MEMBER,
+            Role.SHARED,
+            Role.SENDER,
+            Role.RECEIVER,
+            Role.VICTIM,
+        )
+    )
+}
+
+
+class SavedRing(msgspec.Struct):
+    """A live ring as plain values."""
+
+    ring: Ring
+    members: list[tuple[Entity, Role]]
+    transactions: list[tuple[int, str]]
+    evidence: list[Evidence]
+    events: list[RingEvent]
+    told: AlertMemory
+    truncated: bool
+
+
+class LiveRing:
+    """One ring's members, witness and evidence.
+
+    Attributes:
+        ring: Its newest frozen revision.
+        members: Entities with their roles, in the order in which they joined.
+        weight: Sum of the members' weights.
+        money: Sum of its distinct witness transactions.
+        evidence: The newest evidence of each pattern and centre.
+        events: What happened to it, the newest `max_events`.
+        told: What its last alert said.
+    """
+
+    def __init__(self, ring: Ring, policy: RingPolicy) -> None:
+        self.ring = ring
+        self.members: dict[Entity, Role] = {}
+        self.weight = 0.0
+        self.money = 0
+        self.evidence: dict[str, Evidence] = {}
+        self.events: deque[RingEvent] = deque(maxlen=policy.max_events)
+        self.told = AlertMemory()
+        self._policy = policy
+        self._transactions: set[str] = set()
+        self._by_time: list[tuple[int, str]] = []
+        self._truncated = False
+
+    def absorb(self, piece: Evidence) -> tuple[tuple[Entity, ...], bool]:
+        """Take evidence in; returns (members added, whether anything changed)."""
+        changed = self._note_transactions(piece)
+        added = []
+        for entity, role in piece.members:
+            known = self.members.get(entity)
+            if known is None:
+                if len(self.members) >= self._policy.max_members:
+                    self._truncated = True
+                    continue
+                self.members[entity] = role
+                self.weight += weight(entity, role)
+                added.append(entity)
+            elif ROLE_RANK[role] < ROLE_RANK[known]:
+                self.members[entity] = role
+                self.weight += weight(entity, role) - weight(entity, known)
+                changed = True
+        self._truncated |= piece.truncated
+        # A fan seen again with one more payer replaces the smaller fan: it contains it.
+        key = _evidence_key(piece)
+        if key not in self.evidence and len(self.evidence) >= self._policy.max_evidence:
+            self._truncated = True
+        elif key not in self.evidence or self.evidence[key].evidence_id != piece.evidence_id:
+            self.evidence[key] = piece
+            changed = True
+        return tuple(added), changed or bool(added)
+
+    def freeze(self, at: int) -> Ring:
+        """The next revision; its score is the noisy-or of each pattern's strongest evidence."""
+        strongest: dict[Pattern, float] = {}
+        for piece in self.evidence.values():
+            strongest[piece.pattern] = max(strongest.get(piece.pattern, 0.0), piece.strength)
+        doubt = 1.0
+        for pattern in sorted(strongest):
+            doubt *= 1.0 - strongest[pattern]
+        before = self.ring
+        self.ring = Ring(
+            ring_id=before.ring_id,
+            revision=before.revision + 1,
+            state=RingState.ACTIVE,
+            born_at=before.born_at,
+            changed_at=max(at, before.changed_at),
+            members=tuple(self.members.items()),
+            patterns=tuple(sorted(strongest)),
+            score=1.0 - doubt,
+            money=self.money,
+            transactions=tuple(id_ for _, id_ in self._by_time),
+            evidence=tuple(piece.evidence_id for piece in self.evidence.values()),
+            aliases=before.aliases,
+            truncated=self._truncated,
+        )
+        return self.ring
+
+    def save(self) -> SavedRing:
+        """Everything needed to go on."""
+        return SavedRing(
+            ring=self.ring,
+            members=list(self.members.items()),
+            transactions=self._by_time,
+            evidence=list(self.evidence.values()),
+            events=list(self.events),
+            told=self.told,
+            truncated=self._truncated,
+        )
+
+    @classmethod
+    def load(cls, saved: SavedRing, policy: RingPolicy) -> "LiveRing":
+        """The ring that was saved."""
+        live = cls(saved.ring, policy)
+        live.members = dict(saved.members)
+        live.weight = sum(weight(entity, role) for entity, role in saved.members)
+        live.money = saved.ring.money
+        live.evidence = {_evidence_key(piece): piece for piece in saved.evidence}
+        live.events.extend(saved.events)
+        live.told = saved.told
+        live._by_time = saved.transactions
+        live._transactions = {id_ for _, id_ in saved.transactions}
+        live._truncated = saved.truncated
+        return live
+
+    def _note_transactions(self, piece: Evidence) -> bool:
+        before = len(self._transactions)
+        for hop in piece.hops:
+            if hop.transaction_id in self._transactions:
+                continue
+            if len(self._transactions) >= self._policy.max_transactions:
+                self._truncated = True
+                break
+            self._transactions.add(hop.transaction_id)
+            insort(self._by_time, (hop.timestamp, hop.transaction_id))
+            self.money += hop.value
+        return len(self._transactions) > before
+
+
+def weight(entity: Entity, role: Role) -> float:
+    """How much sharing this member says about two sets being one ring."""
+    return 0.0 if entity.kind is EntityKind.IP else ROLE_WEIGHTS[role]
+
+
+def _evidence_key(piece: Evidence) -> str:
+    """What newer evidence replaces: the fan or mule of one centre; each cycle stands for itself."""
+    if piece.pattern in (Pattern.CYCLE, Pattern.PING_PONG):
+        return piece.evidence_id
+    return f"{piece.pattern} {piece.members[0][0]}"

@@ -1,0 +1,46 @@
+"""When a ring is born, told, falls quiet and ends, and how large it may get."""
+
+from dataclasses import dataclass
+
+import msgspec
+import xxhash
+
+from graph.transaction import HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class RingPolicy:
+    """When a ring is born, told, falls quiet and ends, and how large it may get.
+
+    Attributes:
+        birth: Strength that evidence needs to bear a ring or to bring in members. Weaker evidence
+            (friends who pay each other back, a family's tablet) only speaks about rings that hold
+            all of its users already; else it would chain strangers together.
+        overlap: Evidence that overlaps a ring this much belongs to it (design: Jaccard 0.3).
+        quiet_after: A working day's pause; bursts of published mule cases last hours.
+        expire_after: The longest time span of a cycle (72 h): nothing older can still close.
+        alert_score: Below this a ring is shown but nobody is woken.
+        alert_money: Money must have grown by this factor since the last alert to be news.
+        max_members, max_transactions, max_evidence: What one ring holds; beyond, `truncated`.
+        max_rings: Live rings; beyond, the one still the longest expires early.
+        max_closed: Ended rings that can still be looked up.
+        max_events: Events remembered a ring.
+    """
+
+    birth: float = 0.5
+    overlap: float = 0.3
+    quiet_after: int = 6 * HOUR
+    expire_after: int = 72 * HOUR
+    alert_score: float = 0.5
+    alert_money: float = 1.5
+    max_members: int = 500
+    max_transactions: int = 2_000
+    max_evidence: int = 200
+    max_rings: int = 20_000
+    max_closed: int = 5_000
+    max_events: int = 100
+
+    @property
+    def version(self) -> str:
+        """Short hash of the values: part of every alert's id."""
+        return xxhash.xxh32_hexdigest(msgspec.json.encode(self))
