@@ -16,7 +16,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from graph.errors import InvalidSetting
@@ -93,7 +92,7 @@ def replay(
     began = time.perf_counter()
     try:
         with ReplayFiles(unfinished, list(detector.feature_names)) as files:
-            for position, rows in _batches(islice(history, resume_from, None), batch, resume_from):
+            for position, rows in _batches(history, batch, resume_from):
                 verdicts = detector.observe_batch([row.transaction for row in rows])
                 files.add(position, rows, verdicts, detector.last_features)
                 for row in rows:
@@ -119,30 +118,32 @@ def replay(
 
 
 def _batches(
-    history: Iterator[LabelledTransaction], size: int, position: int
+    history: Iterable[LabelledTransaction], size: int, skipped: int
 ) -> Iterator[tuple[int, list[LabelledTransaction]]]:
     """Cut the history where a label must be told before the next transaction is seen.
 
     Told one by one, each label would be told right after its transaction. A batch is the same as
-    that unless a label becomes known within it, so it ends there.
+    that unless a label's time comes within it, so it ends there. Event time never runs ahead of
+    the newest timestamp, which is why that is what labels are compared with.
     """
     rows: list[LabelledTransaction] = []
+    begin = skipped
     newest: int | None = None
     first_known: int | None = None
-    for row in history:
+    for position, row in enumerate(history):
         at = row.transaction.timestamp
         newest = at if newest is None else max(newest, at)
-        known_meanwhile = first_known is not None and newest > first_known
-        if rows and (len(rows) == size or known_meanwhile):
-            yield position, rows
-            position += len(rows)
-            rows, first_known = [], None
+        if position < skipped:
+            continue
+        if rows and (len(rows) == size or (first_known is not None and newest >= first_known)):
+            yield begin, rows
+            begin, rows, first_known = position, [], None
         rows.append(row)
         if row.label is not None:
             known_at = row.label.known_at
             first_known = known_at if first_known is None else min(first_known, known_at)
     if rows:
-        yield position, rows
+        yield begin, rows
 
 
 def _check_replaceable(out_dir: Path) -> None:

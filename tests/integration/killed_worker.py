@@ -1,4 +1,4 @@
-"""The worker process that `test_kill.py` kills: python killed_worker.py FOLDER HTTP_COUNT.
+"""The worker that `test_kill.py` kills: python killed_worker.py FOLDER HTTP_COUNT tiny|real.
 
 It follows the stream, and submits its own share of transactions as an HTTP client would, one by
 one and every one again after a restart, since a client that got no answer sends again. It prints a
@@ -20,24 +20,16 @@ from ingest.currencies import RateTable
 from ingest.embedded import EmbeddedLog
 from ingest.engine import Engine, EngineConfig
 from ingest.ports import STREAM_PARTITION, Topic
-from ingest.recovery import Checkpoints
+from ingest.recovery import Build, Checkpoints
 
 RATES = RateTable("EUR", {})
 
 
-def main(folder: Path, http_count: int) -> None:
-    spec = importlib.util.spec_from_file_location(
-        "tiny_detector", Path(__file__).parents[1] / "tiny_detector.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    tiny = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tiny)
-
+def main(folder: Path, http_count: int, detector: str) -> None:
     log = EmbeddedLog(folder / "log.db")
     engine = Engine(
         log,
-        tiny.TinyDetector,
+        tiny() if detector == "tiny" else real(),
         lambda data: codec.decode(data, rates=RATES, now=None),
         checkpoints=Checkpoints(folder / "checkpoints"),
         config=EngineConfig(batch=8, stream_share=4, checkpoint_every=25),
@@ -55,6 +47,24 @@ def main(folder: Path, http_count: int) -> None:
     while log.committed("engine", Topic.TRANSACTIONS, STREAM_PARTITION) < end:
         time.sleep(0.002)
     assert engine.stop(30)
+
+
+def tiny() -> Build:
+    spec = importlib.util.spec_from_file_location(
+        "tiny_detector", Path(__file__).parents[1] / "tiny_detector.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    build: Build = module.TinyDetector
+    return build
+
+
+def real() -> Build:
+    from scorer.detector import Detector  # noqa: PLC0415 - its kernels take a second to load
+
+    return lambda snapshot: Detector() if snapshot is None else Detector.restore(snapshot)
 
 
 def die_at(step: int) -> None:
@@ -76,4 +86,4 @@ def die_at(step: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

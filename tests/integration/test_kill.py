@@ -39,7 +39,7 @@ def raw(name: str, user: str, at: int) -> bytes:
     return json.dumps(record).encode()
 
 
-def prepare(folder: Path, stream: int = STREAM, http: int = HTTP) -> None:
+def prepare(folder: Path) -> None:
     """A stream with poison and duplicates in it, and requests of users of their own.
 
     Users of one way do not meet those of the other, so rings and alerts do not depend on how the
@@ -48,17 +48,19 @@ def prepare(folder: Path, stream: int = STREAM, http: int = HTTP) -> None:
     folder.mkdir()
     (folder / "http").mkdir()
     log = EmbeddedLog(folder / "log.db")
-    data = [raw(f"s{n if n % 10 else n // 2}", f"su{n % 7}", n) for n in range(stream)]
+    data = [raw(f"s{n if n % 10 else n // 2}", f"su{n % 7}", n) for n in range(STREAM)]
     data[5] = data[50] = b"\x00poison"
     log.append([Message(Topic.TRANSACTIONS, STREAM_PARTITION, d) for d in data])
     log.close()
-    for n in range(http):
+    for n in range(HTTP):
         (folder / "http" / f"{n}.json").write_bytes(raw(f"h{n}", f"hu{n % 3}", n))
 
 
-def start(folder: Path, http: int = HTTP, **environment: str) -> "subprocess.Popen[str]":
+def start(
+    folder: Path, http: int = HTTP, detector: str = "tiny", **environment: str
+) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, str(WORKER), str(folder), str(http)],
+        [sys.executable, str(WORKER), str(folder), str(http), detector],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -66,8 +68,8 @@ def start(folder: Path, http: int = HTTP, **environment: str) -> "subprocess.Pop
     )
 
 
-def finish(folder: Path, http: int = HTTP) -> dict[str, str]:
-    with start(folder, http) as worker:
+def finish(folder: Path, http: int = HTTP, detector: str = "tiny") -> dict[str, str]:
+    with start(folder, http, detector) as worker:
         out, complaint = worker.communicate(timeout=60)
     assert worker.returncode == 0, complaint
     return told(out)
@@ -198,3 +200,41 @@ def freeze(worker: "subprocess.Popen[str]", folder: Path) -> None:
         finally:
             connection.close()
     raise AssertionError("it held the lock a hundred times")
+
+
+def money(n: int) -> bytes:
+    """Transfers that run in circles of four, on devices shared by two, late and doubled ones."""
+    at = 60_000 * n - (86_400_000 if n % 23 == 22 else 0)
+    hop, circle = n % 4, n // 4 % 5
+    record = {
+        "transaction_id": f"m{n if n % 19 else n // 2}", "timestamp": 1_700_000_000_000 + at,
+        "type": "transfer", "amount": str(1_000 - hop), "currency": "EUR",
+        "user_id": f"c{circle}-{hop}", "counterparty_id": f"c{circle}-{(hop + 1) % 4}",
+        "device_id": f"d{circle}-{hop // 2}",
+    }  # fmt: skip
+    return json.dumps(record).encode()
+
+
+@pytest.mark.slow
+def test_the_real_detector_says_the_same_bytes_in_the_same_order(tmp_path: Path) -> None:
+    """One way in, so the order is given: every output topic must be equal to the last byte."""
+    said: list[dict[Topic, list[bytes]]] = []
+    random_ = random.Random(13)
+    for name, kills in (("straight", 0), ("killed", 3)):
+        folder = tmp_path / name
+        folder.mkdir()
+        log = EmbeddedLog(folder / "log.db")
+        log.append([Message(Topic.TRANSACTIONS, STREAM_PARTITION, money(n)) for n in range(STREAM)])
+        for _ in range(kills):
+            step = str(random_.randrange(60, 250))
+            with start(folder, 0, "real", RINGFENCE_TEST_DIE=step) as worker:
+                worker.communicate(timeout=60)
+            assert worker.returncode == -signal.SIGKILL
+        finish(folder, 0, "real")
+        outputs = (Topic.VERDICTS, Topic.RINGS, Topic.ALERTS, Topic.DEAD_LETTERS)
+        said.append({topic: [r.value for r in log.read(topic, 0, 0, 9999)] for topic in outputs})
+        log.close()
+    straight, killed = said
+    assert straight[Topic.RINGS]
+    assert straight[Topic.ALERTS]
+    assert killed == straight
