@@ -54,7 +54,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from graph.evidence import Evidence, Pattern, Role
+from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.heuristics.witness import reach, span_in_words
 from graph.kernels import KIND_USER, slot
 from graph.thresholds import MOST_HOPS, Thresholds
@@ -103,11 +103,11 @@ class Cycles:
         count, _, truncated = self._search(window, position)
         if not count:
             return ()
+        cycles = [self._found[i, : self._hops[i]].tolist() for i in range(count)]
+        hops = {p: window.hop(p) for cycle in cycles for p in cycle}
         return [
-            self._evidence(
-                window, self._found[i, : self._hops[i]].tolist(), truncated=bool(truncated)
-            )
-            for i in range(count)
+            self._evidence(tuple(hops[p] for p in cycle), truncated=bool(truncated))
+            for cycle in cycles
         ]
 
     def search(self, window: TransactionWindow, position: int) -> CycleSearch:
@@ -137,10 +137,7 @@ class Cycles:
         )
         return result
 
-    def _evidence(
-        self, window: TransactionWindow, positions: list[int], *, truncated: bool
-    ) -> Evidence:
-        hops = tuple(window.hop(position) for position in positions)
+    def _evidence(self, hops: tuple[Hop, ...], *, truncated: bool) -> Evidence:
         first, last = hops[0], hops[-1]
         span = last.timestamp - first.timestamp
         kept = last.value / first.value

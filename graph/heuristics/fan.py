@@ -56,7 +56,7 @@ from numpy.typing import NDArray
 
 from graph.evidence import Evidence, Pattern, Role
 from graph.heuristics.acquaintance import acquainted
-from graph.heuristics.witness import reach, span_in_words, witness
+from graph.heuristics.witness import reach, rows_of, span_in_words, witness
 from graph.kernels import KIND_USER, slot
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Transaction
@@ -103,21 +103,21 @@ class Fans:
         found: list[Evidence] = []
         for side, count, cut in ((0, int(ins), bool(cut_in)), (1, int(outs), bool(cut_out))):
             if count in self._told:
-                crowd = self._found[side, :count].tolist()
+                crowd = self._found[side, :count]
                 found += self._judge(window, crowd, incoming=side == 0, truncated=cut)
         return found
 
     def _judge(
         self,
         window: TransactionWindow,
-        crowd: list[int],
+        crowd: NDArray[np.int64],
         *,
         incoming: bool,
         truncated: bool,
     ) -> Sequence[Evidence]:
         """Evidence if enough of the counterparties are strangers; `crowd` is newest first."""
         limits, edges = self.thresholds, window.edges
-        rows = [int(slot(edges.pages, p)) for p in crowd]
+        rows = rows_of(edges, crowd)
         side = edges.source if incoming else edges.target
         centre = int((edges.target if incoming else edges.source)[rows[0]])
         now, first = int(edges.time[rows[0]]), int(edges.time[rows[-1]])
@@ -128,7 +128,7 @@ class Fans:
         fresh = len(crowd) - int(known.sum())
         if fresh < limits.fan_fresh_share * len(crowd):
             return ()
-        hops = witness(window, crowd[: limits.witness])
+        hops = witness(window, crowd[: limits.witness].tolist())
         hub = window.accounts.entity(centre)
         role, other = (Role.RECEIVER, Role.SENDER) if incoming else (Role.SENDER, Role.RECEIVER)
         ends = (hop.source if incoming else hop.target for hop in hops)

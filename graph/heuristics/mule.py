@@ -17,7 +17,8 @@ Definition
       half of the money did);
     - at least `mule_senders` distinct users sent money who are strangers: u paid them nothing in
       the span, and the link log knows of no dealing with them before it;
-    - e itself forwards matched money. So a mule is told once per forwarding, not per repeat.
+    - e itself forwards matched money. So a mule is told once per forwarding, up to `told_singly`
+      forwardings in the span, and then each time they grew by a quarter (`told_counts`).
 
 Method and cost
     Walks `back_pred`/`back_in` and `back_out`, then one merge of the two: O(n + m) for n edges in
@@ -51,7 +52,7 @@ Source
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numba import njit
@@ -59,20 +60,11 @@ from numpy.typing import NDArray
 
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.heuristics.acquaintance import acquainted
-from graph.heuristics.witness import reach, span_in_words, witness
+from graph.heuristics.witness import reach, rows_of, span_in_words, witness
 from graph.kernels import KIND_MERCHANT, KIND_USER, slot
-from graph.thresholds import Thresholds
+from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Entity, EntityKind, Transaction
 from graph.window import Admission, Status, TransactionWindow
-
-
-class Flow(NamedTuple):
-    """One amount that came in with one edge and went on with another (positions)."""
-
-    came: int
-    went: int
-    value: int
-    dwell: int
 
 
 class Mules:
@@ -86,6 +78,7 @@ class Mules:
     def __init__(self, thresholds: Thresholds) -> None:
         self.thresholds: Final = thresholds
         n = thresholds.mule_scan
+        self._told = told_counts(1, thresholds.told_singly, n)
         self._ins: NDArray[np.int64] = np.zeros((2, n), np.int64)
         self._outs: NDArray[np.int64] = np.zeros(n + 1, np.int64)
         self._senders: NDArray[np.int64] = np.zeros(thresholds.mule_senders, np.int64)
@@ -101,7 +94,7 @@ class Mules:
     def at(self, window: TransactionWindow, position: int) -> Sequence[Evidence]:
         """Whether the edge at a live position makes its payer a mule."""
         limits = self.thresholds
-        came, went, flows, received, forwarded, truncated = _flows_at(
+        came, went, flows, forwardings, received, forwarded, truncated = _flows_at(
             window.edges,
             window.tail,
             window.cutoff,
@@ -114,14 +107,13 @@ class Mules:
             self._senders,
             self._flows,
         )
-        if not flows:
+        if forwardings not in self._told:
             return ()
         return self._judge(
             window,
-            position,
-            self._ins[0, :came].tolist(),
-            self._outs[:went].tolist(),
-            [Flow(*row) for row in self._flows[:flows].tolist()],
+            self._ins[0, :came],
+            self._outs[:went],
+            self._flows[:flows],
             int(received),
             int(forwarded),
             truncated=bool(truncated),
@@ -130,55 +122,39 @@ class Mules:
     def _judge(
         self,
         window: TransactionWindow,
-        position: int,
-        came: list[int],
-        went: list[int],
-        flows: list[Flow],
+        ins: NDArray[np.int64],
+        outs: NDArray[np.int64],
+        flows: NDArray[np.int64],
         received: int,
         forwarded: int,
         *,
         truncated: bool,
     ) -> Sequence[Evidence]:
-        """Evidence if enough of the senders are strangers."""
+        """Evidence if enough of the senders are strangers; arrays as `_flows_at` fills them."""
         limits, edges = self.thresholds, window.edges
-        row = {p: int(slot(edges.pages, p)) for p in {*came, *went}}
-        centre = int(edges.source[row[position]])
-        now = int(edges.time[row[position]])
-        paid = {int(edges.target[row[p]]) for p in went}
-        senders = sorted(
-            sender
-            for sender in {int(edges.source[row[p]]) for p in came} - paid - {-1}
-            if edges.account_kind[sender] == KIND_USER
-        )
-        known, cut = acquainted(
-            window,
-            centre,
-            np.array(senders, np.int64),
-            max(now - reach(window, limits.mule_within), window.cutoff),
-            limits.acquaintance_scan,
-        )
-        strangers = {s for s, knows in zip(senders, known.tolist(), strict=True) if not knows}
+        came, went = rows_of(edges, ins), rows_of(edges, outs)
+        centre, now = int(edges.source[went[0]]), int(edges.time[went[0]])
+        senders = np.setdiff1d(edges.source[came], edges.target[went]).astype(np.int64)
+        senders = senders[senders >= 0]
+        senders = senders[edges.account_kind[senders] == KIND_USER]
+        since = max(now - reach(window, limits.mule_within), window.cutoff)
+        known, cut = acquainted(window, centre, senders, since, limits.acquaintance_scan)
+        strangers = set(senders[~known].tolist())
         if len(strangers) < limits.mule_senders:
             return ()
         dwell = _median_dwell(flows)
-        shown = _shown(flows, position, limits.witness)
+        shown = _shown(flows, int(outs[0]), limits.witness)
         hops = witness(window, shown)
         mule = window.accounts.entity(centre)
-        truncated |= cut or len(shown) < len({p for f in flows for p in (f.came, f.went)})
+        named = strangers.intersection(edges.source[rows_of(edges, np.array(list(shown)))].tolist())
         share = forwarded / received
         return [
             Evidence(
                 pattern=Pattern.MULE,
                 seen_at=now,
-                members=self._members(window, mule, strangers, hops),
+                members=_members(mule, {window.accounts.entity(s) for s in named}, hops),
                 hops=hops,
-                strength=min(
-                    0.4
-                    + 0.2 * min((len(strangers) - limits.mule_senders) / 5, 1)
-                    + 0.2 * (1 - dwell / limits.mule_dwell)
-                    + 0.2 * (share - limits.mule_passes_on) / max(1 - limits.mule_passes_on, 0.01),
-                    0.95,
-                ),
+                strength=self._strength(len(strangers), dwell, share),
                 reason=(
                     f"{mule} passed on {100 * share:.0f} % of what {len(strangers)} strangers sent "
                     f"within the day, half of it within {span_in_words(dwell)}."
@@ -191,46 +167,50 @@ class Mules:
                     "median_dwell_minutes": dwell / 60_000,
                 },
                 retained=share,
-                truncated=truncated,
+                truncated=truncated or cut or len(shown) < len(np.unique(flows[:, :2])),
             )
         ]
 
-    def _members(
-        self, window: TransactionWindow, mule: Entity, strangers: set[int], hops: tuple[Hop, ...]
-    ) -> tuple[tuple[Entity, Role], ...]:
-        """The mule, the strangers whose money is in the witness, then who got it."""
-        names = {window.accounts.entity(s) for s in strangers}
-        members: dict[Entity, Role] = {mule: Role.MULE}
-        for hop in hops:
-            if hop.source in names:
-                members.setdefault(hop.source, Role.SENDER)
-        for hop in hops:
-            if hop.source == mule and hop.target and hop.target.kind is EntityKind.USER:
-                members.setdefault(hop.target, Role.RECEIVER)
-        return tuple(members.items())
+    def _strength(self, strangers: int, dwell: int, share: float) -> float:
+        limits = self.thresholds
+        crowd = min((strangers - limits.mule_senders) / 5, 1)
+        haste = 1 - dwell / limits.mule_dwell
+        beyond = (share - limits.mule_passes_on) / max(1 - limits.mule_passes_on, 0.01)
+        return min(0.4 + 0.2 * crowd + 0.2 * haste + 0.2 * beyond, 0.95)
 
 
-def _median_dwell(flows: list[Flow]) -> int:
+def _members(
+    mule: Entity, strangers: set[Entity], hops: tuple[Hop, ...]
+) -> tuple[tuple[Entity, Role], ...]:
+    """The mule, the strangers whose money is in the witness, then who got it."""
+    members: dict[Entity, Role] = {mule: Role.MULE}
+    for hop in hops:
+        if hop.source in strangers:
+            members.setdefault(hop.source, Role.SENDER)
+    for hop in hops:
+        if hop.source == mule and hop.target is not None and hop.target.kind is EntityKind.USER:
+            members.setdefault(hop.target, Role.RECEIVER)
+    return tuple(members.items())
+
+
+def _median_dwell(flows: NDArray[np.int64]) -> int:
     """How long the median unit of money stayed, ms (the lower median).
 
-    >>> _median_dwell([Flow(0, 9, 60, 5), Flow(1, 9, 50, 90)])
+    >>> _median_dwell(np.array([[0, 9, 60, 5], [1, 9, 50, 90]]))
     5
     """
-    half, passed = sum(flow.value for flow in flows) / 2, 0
-    for flow in sorted(flows, key=lambda f: f.dwell):
-        passed += flow.value
-        if passed >= half:
-            return flow.dwell
-    return 0
+    by_dwell = flows[np.argsort(flows[:, 3], kind="stable")]
+    passed = np.cumsum(by_dwell[:, 2])
+    return int(by_dwell[np.searchsorted(2 * passed, passed[-1]), 3])
 
 
-def _shown(flows: list[Flow], position: int, most: int) -> set[int]:
+def _shown(flows: NDArray[np.int64], position: int, most: int) -> set[int]:
     """Positions of the witness: the forwarding at hand, then the newest flows that fit."""
     shown = {position}
-    for flow in reversed(flows):
-        if len(shown | {flow.came, flow.went}) > most:
+    for came, went in flows[: -most - 1 : -1, :2].tolist():
+        if len(shown | {came, went}) > most:
             break
-        shown |= {flow.came, flow.went}
+        shown |= {came, went}
     return shown
 
 
@@ -246,10 +226,11 @@ def _flows_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915  
     Mutates these four only.
 
     Returns:
-        (ins, outs, flows, value received, value forwarded, whether a bound was hit); all 0 where
-        fewer than k users sent, too little was forwarded, too slowly, or nothing by this edge.
+        (ins, outs, flows, outs that forwarded, value received, value forwarded, whether a bound
+        was hit); all 0 where fewer than k users sent, too little was forwarded, too slowly, or
+        nothing by this edge.
     """
-    none = (0, 0, 0, np.int64(0), np.int64(0), False)
+    none = (0, 0, 0, 0, np.int64(0), np.int64(0), False)
     e = slot(edges.pages, position)
     u, v = edges.source[e], edges.target[e]
     now = edges.time[e]
@@ -314,11 +295,13 @@ def _flows_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915  
 
     forwarded = quick = by_this = np.int64(0)
     n = 0
+    forwardings = 0
     head = came - 1
     for j in range(went - 1, -1, -1):
         o = slot(edges.pages, outs[j])
         need = edges.value[o]
         target = edges.target[o]
+        before = n
         onward = target < 0 or edges.account_kind[target] == KIND_USER
         while need > 0 and head >= 0:
             i = slot(edges.pages, ins[0, head])
@@ -341,6 +324,7 @@ def _flows_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915  
                     by_this += part
             if ins[1, head] == 0:
                 head -= 1
+        forwardings += n > before
     if by_this == 0 or forwarded < passes_on * received or 2 * quick < forwarded:
         return none
-    return came, went, n, received, forwarded, truncated
+    return came, went, n, forwardings, received, forwarded, truncated

@@ -31,6 +31,7 @@ WIDE = Thresholds(
     fan_counterparties=3,
     fan_fresh_share=0.01,
     witness=4_096,
+    told_singly=4_096,
     acquaintance_scan=100_000,
 )
 RATIO = {"least": WIDE.cycle_ratio_least, "most": WIDE.cycle_ratio_most}
@@ -82,6 +83,22 @@ def test_cycles_are_those_of_networkx(stream: list[Transaction]) -> None:
     assert set(seen) == expected
 
 
+def test_long_cycles_are_those_of_networkx_too() -> None:
+    """Hypothesis rarely builds five or six hops: dense seeded streams do."""
+    lengths = set()
+    for seed in range(12):
+        rng = random.Random(seed)
+        ends = [rng.sample(range(7), 2) for _ in range(36)]
+        stream = [
+            streams.transaction(i, 5 * i, f"u{a}", f"u{b}", rng.randrange(95, 100))
+            for i, (a, b) in enumerate(ends)
+        ]
+        seen = cycles_seen(stream, catalogue(WIDE))
+        assert seen == money.temporal_cycles(stream, within=streams.REACH, **RATIO)
+        lengths |= {len(cycle) for cycle in seen}
+    assert lengths == {2, 3, 4, 5, 6}
+
+
 @given(streams.money_streams(longest_gap=8), seeds)
 @settings(max_examples=200, deadline=None)
 def test_cycles_do_not_depend_on_the_order_of_arrival(stream: list[Transaction], seed: int) -> None:
@@ -112,7 +129,7 @@ def test_duplicates_complete_nothing(stream: list[Transaction], seed: int) -> No
             assert book_again.detect(again, tx, repeated) == []
 
 
-@given(streams.money_streams(longest_gap=6, values=(5, 10, 20, 30)), seeds)
+@given(streams.money_streams(accounts=4, longest_gap=6, values=(5, 10, 20, 30)), seeds)
 @settings(max_examples=150, deadline=None)
 def test_every_money_pattern_is_a_function_of_the_window_alone(
     stream: list[Transaction], seed: int
@@ -143,7 +160,7 @@ def test_later_edges_change_nothing(stream: list[Transaction]) -> None:
 
 
 @given(streams.money_streams(accounts=6, most=60, longest_gap=20))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_fans_count_what_sets_count(stream: list[Transaction]) -> None:
     window, fans = streams.small_window(), Fans(WIDE)
     within = streams.REACH
@@ -170,8 +187,8 @@ def test_fans_count_what_sets_count(stream: list[Transaction]) -> None:
                 assert not evidence.truncated
 
 
-@given(streams.money_streams(accounts=6, most=50, longest_gap=15, values=(1, 2, 5, 9, 10, 11)))
-@settings(max_examples=300, deadline=None)
+@given(streams.money_streams(accounts=4, most=36, longest_gap=8, values=(1, 2, 3, 9, 30)))
+@settings(max_examples=150, deadline=None)
 def test_mules_forward_what_a_queue_of_single_units_forwards(stream: list[Transaction]) -> None:
     limits = replace(WIDE, mule_senders=2, mule_passes_on=0.5)
     window, mules = streams.small_window(), Mules(limits)
