@@ -49,7 +49,7 @@ def live_city(folder: Path, seed: int) -> City:
 def trained(folder: Path, seed: int, progress: Progress) -> Path:
     """A model learned from another city; trained once, and again where the engine has changed."""
     config = SimulationConfig(
-        seed=seed + _OTHER_CITY, days=20, users=2_000, fraud_share=0.004, label_delay_days=1.0
+        seed=seed + _OTHER_CITY, days=10, users=1_500, fraud_share=0.006, label_delay_days=1.0
     )
     city = _made(folder, config)
     fresh = detector()

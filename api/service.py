@@ -2,9 +2,11 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
+
+import msgspec
 
 from api.board import RingBoard
 from api.settings import Settings
@@ -15,10 +17,23 @@ from graph.errors import RingfenceError
 from ingest.currencies import RateTable
 from ingest.engine import Engine, EngineStats
 from ingest.ports import Log
+from ingest.sinks import Follower
 from ingest.worker import Worker
 
 MOST_BEHIND: Final = 4_096  # records of the stream not yet read: about half a second of work
 _LOG = logging.getLogger("ringfence.api")
+
+
+class Producer(Protocol):
+    """A thread that puts transactions into the log."""
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def stop(self) -> None:
+        """Put nothing more in."""
+        ...
 
 
 @dataclass(slots=True)
@@ -30,7 +45,8 @@ class Service:
         rates: What each currency is worth; the codec needs it.
         log: Where everything is written.
         engine: The one writer: transactions in, verdicts out.
-        worker: Runs the engine and the sinks that follow the log.
+        worker: Runs the engine and the followers of the sinks.
+        sinks: What follows the log into the graph database.
         board: Rings, read off the log.
         alerts: The alert stream.
         rings: The stream of ring events.
@@ -38,6 +54,7 @@ class Service:
         views: How values are shown.
         model: What `/v1/model` says.
         warm: Compiles the kernels, or loads them compiled.
+        producers: What puts transactions into the log from within (the demo's stream).
     """
 
     settings: Settings
@@ -45,6 +62,7 @@ class Service:
     log: Log
     engine: Engine
     worker: Worker
+    sinks: Sequence[Follower[Any]]
     board: RingBoard
     alerts: Feed
     rings: Feed
@@ -52,6 +70,7 @@ class Service:
     views: Views
     model: dict[str, Any]
     warm: Callable[[], object]
+    producers: list[Producer] = field(default_factory=list)
     _warmed: threading.Event = field(default_factory=threading.Event)
     _failed: str | None = None
 
@@ -61,6 +80,8 @@ class Service:
 
     def stop(self) -> None:
         """End what is open, answer what waits, write a checkpoint, let go of the files."""
+        for producer in self.producers:
+            producer.stop()
         self.close_streams()
         if not self.worker.stop():
             _LOG.warning("not everything ended in time; it goes on from what was committed")
@@ -92,12 +113,14 @@ class Service:
             found.append("rings: being read from the log")
         return found
 
-    def streams(self) -> dict[str, Any]:
-        """Figures of the event streams."""
-        return {
+    def figures(self, stats: EngineStats) -> dict[str, Any]:
+        """Figures of the engine, of the sinks that follow it, and of the event streams."""
+        streams = {
             feed.name: {"clients": feed.clients, "dropped": feed.dropped}
             for feed in (self.alerts, self.rings)
         }
+        sinks = {each.consumer: msgspec.to_builtins(each.stats()) for each in self.sinks}
+        return {**msgspec.to_builtins(stats), "sinks": sinks, "streams": streams}
 
     def _start(self) -> None:
         try:
@@ -105,6 +128,8 @@ class Service:
             self._warmed.set()
             self.board.start()
             self.worker.start()
+            for producer in self.producers:
+                producer.start()
         except RingfenceError as error:
             _LOG.error("the server cannot start: %s", error)
             self._failed = str(error)

@@ -119,6 +119,7 @@ def assemble(
         log=log,
         engine=engine,
         worker=Worker(engine, [to_graph]),
+        sinks=[to_graph],
         board=RingBoard(log, views),
         alerts=feed("alert", topic=Topic.ALERTS, render=partial(_alert, views)),
         rings=feed("ring", topic=Topic.RINGS, render=partial(_ring_event, views)),

@@ -48,11 +48,5 @@ def demo(
         lambda count: say(f"the week is over: {count:,} transactions; Ctrl-C ends the demo"),
     )
 
-    def announce(url: str) -> None:
-        say(f"watch the rings grow: {url}    (Ctrl-C ends it)")
-        stream.start()
-
-    try:
-        run(service, announce)
-    finally:
-        stream.stop()
+    service.producers.append(stream)
+    run(service, lambda url: say(f"watch the rings grow: {url}    (Ctrl-C ends it)"))

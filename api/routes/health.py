@@ -4,7 +4,6 @@ import asyncio
 from importlib.metadata import version
 from typing import Annotated, Final
 
-import msgspec
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
@@ -40,7 +39,7 @@ async def readyz(request: Request) -> Response:
         "ready": not missing,
         "missing": missing,
         "warnings": service.model["degraded"],
-        "stats": {**msgspec.to_builtins(stats), "streams": service.streams()},
+        "stats": service.figures(stats),
     }
     return answer(view, 200 if not missing else 503)
 
