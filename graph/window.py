@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from graph import kernels
 from graph.columns import GrowingTable, PagedColumns
+from graph.compiled import bind
 from graph.entities import EntitySpace
 from graph.evidence import Hop
 from graph.kernels import NONE, PAGE_MASK, PAGE_SHIFT, EdgeLog, LinkLog
@@ -183,6 +184,13 @@ class TransactionWindow:
         self._entities = np.full(4, NONE, np.int64)
         self._seen = np.zeros((4, 3), np.int64)
         self._later = np.zeros(_LATER_MOST, np.int64)
+        tables = (self._edge_table.table, self._link_table.table)
+        self._find_kernel = bind(kernels.find_edge, self.edges, tables[0], 0, 0, 0, 0)
+        flag = False
+        self._admit_kernel = bind(
+            kernels.admit, self.edges, tables[0], self.links, tables[1], self._spans,
+            0, 0, 0, 0, 0, flag, 0, 0, 0, 0, self._entities, 0, 0, 0, flag, self._seen,
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return self.end - self.tail
@@ -284,7 +292,7 @@ class TransactionWindow:
         skip = 0
         while True:
             position = int(
-                kernels.find_edge(
+                self._find_kernel(
                     self.edges, self._edge_table.table, id_hash, self.tail, self.end, skip
                 )
             )
@@ -352,7 +360,7 @@ class TransactionWindow:
         self._link_table.make_room(_EXPIRE_MOST + 4)
         spans = self._spans
         spans[0], spans[1], spans[2], spans[3] = self.tail, self.end, self.link_tail, self.link_end
-        outcome: int = kernels.admit(
+        outcome: int = self._admit_kernel(
             self.edges,
             self._edge_table.table,
             self.links,

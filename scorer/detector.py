@@ -8,7 +8,7 @@ a snapshot in their middle.
 import heapq
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Self
 
 import msgspec
@@ -175,7 +175,9 @@ class Detector:
         """Blend, decision, reasons."""
         tx, admission, evidence, rings, events = sight
         if admission.status is Status.DUPLICATE and tx.transaction_id in self._answered:
-            return self._answered[tx.transaction_id]
+            # What it completed and did to rings was told the first time.
+            first = self._answered[tx.transaction_id]
+            return replace(first, admission=admission.status.value, evidence=(), ring_events=())
         ring_score = _strongest(rings)
         score = self._blend.apply(model_score, ring_score, evidence)
         decision, cost = self._decide(score, model_score, evidence, rings, row)
