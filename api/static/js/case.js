@@ -1,0 +1,87 @@
+// A ring as the page works with it: its entities and transfers, read once from `RingDetail`.
+
+import { keyOf } from "./text.js";
+
+export const ACCOUNTS = new Set(["user", "merchant"]);
+const OUTSIDE = { in: "outside:in", out: "outside:out" };
+
+/**
+ * Read a `RingDetail`.
+ *
+ * `entities` maps keys to {key, kind, id, role, member, received, sent}; `transfers` maps
+ * transaction ids to {id, source, target, minor, currency, at, witness}, source and target being
+ * keys, in order of time; `links` are {user, identifier}. Money that came from or went outside the
+ * graph has an entity of its own at that end.
+ */
+export function readCase(detail) {
+  const entities = new Map();
+  const meet = (key, kind, id, role, member) => {
+    if (!entities.has(key)) {
+      entities.set(key, { key, kind, id, role, member, received: 0, sent: 0 });
+    }
+    return key;
+  };
+  for (const { entity, role } of detail.members) {
+    meet(keyOf(entity), entity.kind, entity.id, role, true);
+  }
+  for (const node of detail.subgraph.nodes) {
+    meet(node.id, node.kind, node.label, node.role, node.member);
+  }
+
+  const transfers = new Map();
+  const end = (entity, outside) =>
+    entity === null
+      ? meet(OUTSIDE[outside], "outside", outside === "in" ? "from outside" : "cash / outside", null, true)
+      : meet(keyOf(entity), entity.kind, entity.id, null, true);
+  for (const hop of detail.evidence.flatMap((piece) => piece.hops)) {
+    if (transfers.has(hop.transaction_id)) continue;
+    transfers.set(hop.transaction_id, {
+      id: hop.transaction_id,
+      source: end(hop.source, "in"),
+      target: end(hop.target, "out"),
+      minor: hop.money.minor,
+      currency: hop.money.currency,
+      at: Date.parse(hop.timestamp),
+      witness: true,
+    });
+  }
+  const links = [];
+  for (const edge of detail.subgraph.edges) {
+    if (edge.kind === "shared") links.push({ user: edge.source, identifier: edge.target });
+    else if (!transfers.has(edge.id)) {
+      transfers.set(edge.id, {
+        id: edge.id,
+        source: edge.source,
+        target: edge.target,
+        minor: edge.money.minor,
+        currency: edge.money.currency,
+        at: Date.parse(edge.timestamp),
+        witness: edge.witness,
+      });
+    }
+  }
+  const ordered = [...transfers.values()].sort((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1));
+  for (const transfer of ordered) {
+    if (!transfer.witness) continue;
+    entities.get(transfer.source).sent += transfer.minor;
+    entities.get(transfer.target).received += transfer.minor;
+  }
+  return {
+    detail,
+    entities,
+    transfers: new Map(ordered.map((transfer) => [transfer.id, transfer])),
+    links,
+    currency: detail.money.currency,
+  };
+}
+
+/** Identifiers that at least two of these accounts use, with who uses them. */
+export function sharedAmong(links, accounts) {
+  const users = new Map();
+  for (const { user, identifier } of links) {
+    if (!accounts.has(user)) continue;
+    if (!users.has(identifier)) users.set(identifier, new Set());
+    users.get(identifier).add(user);
+  }
+  return new Map([...users].filter(([, of]) => of.size >= 2));
+}

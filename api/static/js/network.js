@@ -1,0 +1,117 @@
+// The network drawing: the ring and what is around it, by who is tied to whom.
+//
+// A spring model settles what is new; places that were given are pinned. It starts from the same
+// places and uses no chance, so the same ring always looks the same.
+
+import { joined, MOST_NODES } from "./flow.js";
+
+const LENGTH = 150; // of an edge at rest
+const ROUNDS = 240;
+const FIRST_STEP = 60;
+const GOLDEN = Math.PI * (3 - Math.sqrt(5));
+
+/** Draw the network of a case; see `drawFlow`. Stacks hold, by kind, what does not fit. */
+export function drawNetwork(found, plan) {
+  const transfers = [...found.transfers.values()];
+  const stands = new Map();
+  const nodes = chosen(found, plan);
+  for (const node of nodes) for (const key of node.keys) stands.set(key, node.key);
+  const edges = joined(transfers, found.links, stands);
+  settleAll(nodes, edges, plan.places);
+  return { nodes: nodes.map((node) => ({ ...node, place: plan.places.get(node.key) })), edges, beside: 0 };
+}
+
+function chosen(found, plan) {
+  const degree = new Map();
+  const count = (key) => degree.set(key, (degree.get(key) ?? 0) + 1);
+  for (const { source, target } of found.transfers.values()) (count(source), count(target));
+  for (const { user, identifier } of found.links) (count(user), count(identifier));
+  const ranked = [...found.entities.values()].sort(
+    (a, b) =>
+      plan.places.has(b.key) - plan.places.has(a.key) || b.member - a.member ||
+      (degree.get(b.key) ?? 0) - (degree.get(a.key) ?? 0) || (a.key < b.key ? -1 : 1),
+  );
+  const single = (entity) => ({ ...entity, keys: [entity.key] });
+  if (ranked.length <= MOST_NODES) return ranked.map(single);
+  const kinds = new Set(ranked.map((entity) => entity.kind));
+  const shown = ranked.slice(0, MOST_NODES - kinds.size);
+  const rest = Map.groupBy
+    ? Map.groupBy(ranked.slice(shown.length), (entity) => entity.kind)
+    : byKind(ranked.slice(shown.length));
+  return [
+    ...shown.map(single),
+    ...[...rest].map(([kind, of]) => ({
+      key: `stack:${kind}`, kind, id: "", role: null, member: false, stack: true,
+      keys: of.map((entity) => entity.key),
+    })),
+  ];
+}
+
+function byKind(entities) {
+  const kinds = new Map();
+  for (const entity of entities) {
+    kinds.set(entity.kind, [...(kinds.get(entity.kind) ?? []), entity]);
+  }
+  return kinds;
+}
+
+function settleAll(nodes, edges, places) {
+  const pinned = new Set(nodes.filter((node) => places.has(node.key)).map((node) => node.key));
+  nodes.forEach((node, i) => {
+    if (pinned.has(node.key)) return;
+    const near = edges
+      .filter((edge) => edge.source === node.key || edge.target === node.key)
+      .map((edge) => places.get(edge.source === node.key ? edge.target : edge.source))
+      .find((at) => at !== undefined) ?? { x: 0, y: 0 };
+    const away = pinned.size ? LENGTH * 0.8 : LENGTH * 0.6 * Math.sqrt(i);
+    places.set(node.key, { x: near.x + away * Math.cos(i * GOLDEN), y: near.y + away * Math.sin(i * GOLDEN) });
+  });
+  if (pinned.size === nodes.length) return;
+  for (let round = 0; round < ROUNDS; round++) {
+    const push = new Map(nodes.map((node) => [node.key, { x: 0, y: 0 }]));
+    repel(nodes, places, push);
+    attract(edges, places, push);
+    const step = FIRST_STEP * (1 - round / ROUNDS);
+    for (const { key } of nodes) {
+      if (pinned.has(key)) continue;
+      const force = push.get(key);
+      const size = Math.hypot(force.x, force.y) || 1;
+      const at = places.get(key);
+      // The page is wider than high: the drawing is, too.
+      at.x += (force.x / size) * Math.min(size, step) * 1.25;
+      at.y += (force.y / size) * Math.min(size, step) * 0.8;
+    }
+  }
+}
+
+function repel(nodes, places, push) {
+  for (let i = 0; i < nodes.length; i++) {
+    for (let j = i + 1; j < nodes.length; j++) {
+      const [a, b] = [places.get(nodes[i].key), places.get(nodes[j].key)];
+      const [dx, dy] = [a.x - b.x, (a.y - b.y) * 1.3];
+      const distance = Math.max(Math.hypot(dx, dy), 1);
+      const force = LENGTH ** 2 / distance ** 2;
+      shift(push.get(nodes[i].key), dx * force, dy * force);
+      shift(push.get(nodes[j].key), -dx * force, -dy * force);
+    }
+  }
+  for (const { key } of nodes) {
+    const at = places.get(key);
+    shift(push.get(key), -at.x * 0.05, -at.y * 0.05); // what is tied to nothing stays in sight
+  }
+}
+
+function attract(edges, places, push) {
+  for (const { source, target } of edges) {
+    const [a, b] = [places.get(source), places.get(target)];
+    const [dx, dy] = [b.x - a.x, b.y - a.y];
+    const force = Math.hypot(dx, dy) / LENGTH / 2;
+    shift(push.get(source), dx * force, dy * force);
+    shift(push.get(target), -dx * force, -dy * force);
+  }
+}
+
+function shift(force, x, y) {
+  force.x += x;
+  force.y += y;
+}

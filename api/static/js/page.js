@@ -1,0 +1,252 @@
+// The page: what is read, what is followed, what is chosen. All wiring is here.
+
+import { fetchModel, fetchReadiness, fetchRing, fetchRings, Problem } from "./client.js";
+import { element, say } from "./element.js";
+import { listen } from "./keys.js";
+import { Live, LIVE, STALE } from "./live.js";
+import { Queue } from "./queue.js";
+import { RingView } from "./ring.js";
+import { Rings } from "./rings.js";
+import { dayAndTime, time, visible, words } from "./text.js";
+
+const TICK_MS = 5_000;
+const READY_MS = 15_000;
+const STARTING_MS = 2_000;
+const SETTLE_MS = 250; // a burst of events is one reading of the ring
+const BEHIND = { tries: 8, wait_ms: 150 }; // the drawing may trail the stream for a moment
+const RETRY_MS = 5_000;
+
+const $ = (id) => document.getElementById(id);
+const rings = new Rings();
+const view = new RingView($("ring"));
+const queue = new Queue({ rows: $("rows"), note: $("queue-note"), held: $("held"), count: $("queue-count") }, (id) => open(id));
+const filter = { text: "", pattern: "", state: "live" };
+let chosen = null; // id of the ring that is open
+let loaded = false;
+let alerts = 0; // raised while nobody looked
+let painting = 0;
+
+// The queue.
+
+function paint() {
+  painting = 0;
+  const found = rings.list(filter);
+  queue.show(found, rings.now(), { total: rings.list({ state: filter.state }).length, known: rings.size });
+  queue.mark(chosen);
+  paintPatterns();
+  say($("clock"), rings.newest ? `${rings.replayed ? "replayed " : ""}events to ${dayAndTime(rings.newest)} UTC` : "");
+}
+
+function repaint() {
+  if (loaded && painting === 0) painting = requestAnimationFrame(paint);
+}
+
+function paintPatterns() {
+  const select = $("filter-pattern");
+  const counts = [...rings.patterns(filter.state)].sort();
+  if (filter.pattern !== "" && !counts.some(([name]) => name === filter.pattern)) counts.push([filter.pattern, 0]);
+  const wanted = [["", "All patterns"], ...counts.map(([name, count]) => [name, `${words(name)} (${count})`])];
+  wanted.forEach(([value, text], i) => {
+    const option = select.options[i] ?? select.appendChild(element("option"));
+    if (option.value !== value || i === 0) option.value = value;
+    say(option, text);
+  });
+  while (select.options.length > wanted.length) select.options[select.options.length - 1].remove();
+  if (select.value !== filter.pattern) select.value = filter.pattern;
+}
+
+async function readRings() {
+  try {
+    const page = await fetchRings();
+    rings.load(page.rings);
+    loaded = true;
+    paint();
+    if (chosen === null && queue.order.length) open(queue.order[0], { quietly: true });
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (!loaded) queue.fail(problem, readRings);
+    setTimeout(readRings, RETRY_MS);
+  }
+}
+
+// The ring that is open.
+
+let reading = null; // {id, again}: a reading is at work, and whether another must follow
+let settling = 0;
+
+/** Open a ring. Quietly: the page chose it, so the address does not change. */
+function open(id, { quietly = false, reveal = false } = {}) {
+  if (chosen !== id) view.loading();
+  chosen = id;
+  queue.mark(id, { reveal });
+  if (!quietly) history.replaceState(null, "", `#ring=${encodeURIComponent(id)}`);
+  read();
+}
+
+async function read() {
+  const id = chosen;
+  if (reading?.id === id) {
+    reading.again = true;
+    return;
+  }
+  const mine = (reading = { id, again: false });
+  try {
+    let detail = await fetchRing(id);
+    for (let i = 0; i < BEHIND.tries && detail.revision < (rings.get(id)?.revision ?? 0); i++) {
+      await new Promise((go) => setTimeout(go, BEHIND.wait_ms));
+      detail = await fetchRing(id);
+    }
+    if (chosen !== id) return;
+    if (detail.ring_id !== id) followed(id, detail.ring_id);
+    view.show(detail);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (chosen === id && (problem.status === 404 || view.shown === null)) view.fail(problem, () => open(id));
+  } finally {
+    if (reading === mine) reading = null;
+    if (mine.again && chosen === id) read();
+  }
+}
+
+/** The ring merged into another one: go with it, and say so. */
+function followed(gone, survivor) {
+  chosen = survivor;
+  queue.mark(survivor);
+  if (location.hash) history.replaceState(null, "", `#ring=${encodeURIComponent(survivor)}`);
+  announce(`Ring ${gone} merged into ring ${survivor}, which is shown.`);
+}
+
+function step(by) {
+  const at = queue.order.indexOf(chosen);
+  const next = queue.order[at < 0 ? 0 : Math.min(Math.max(at + by, 0), queue.order.length - 1)];
+  if (next !== undefined && next !== chosen) open(next, { reveal: true });
+}
+
+function fromAddress() {
+  const id = new URLSearchParams(location.hash.slice(1)).get("ring");
+  if (id && id !== chosen) open(id, { quietly: true, reveal: true });
+}
+
+// What is followed.
+
+function announce(text) {
+  say($("announcer"), visible(text));
+}
+
+function takeRing(event) {
+  const news = rings.apply(event);
+  repaint();
+  if (news) requestAnimationFrame(() => queue.flash(event.ring.ring_id, news));
+  const merged = event.merged_ring_id !== null && event.merged_ring_id === chosen;
+  if (event.ring.ring_id === chosen || merged) {
+    clearTimeout(settling);
+    settling = setTimeout(read, SETTLE_MS);
+  } else if (chosen === null && loaded) {
+    requestAnimationFrame(() => chosen === null && queue.order.length && open(queue.order[0], { quietly: true }));
+  }
+}
+
+function takeAlert(alert) {
+  announce(`Alert: ${alert.headline}, ${alert.money.text}`);
+  requestAnimationFrame(() => queue.alerted(alert.ring_id));
+  if (document.hidden) {
+    alerts += 1;
+    document.title = `(${alerts}) Ringfence`;
+  }
+}
+
+const WORDS = { [LIVE]: "live", reconnecting: "reconnecting", [STALE]: "stale" };
+
+function stand(standing) {
+  $("standing").dataset.standing = standing;
+  const since = standing === STALE && rings.newest ? `: nothing new since ${time(rings.newest)}` : "";
+  say($("standing-text"), WORDS[standing] + since);
+  document.body.classList.toggle("stale", standing === STALE);
+}
+
+const ringStream = new Live("v1/rings/stream", "ring", { take: takeRing, stand, missed: readRings });
+const alertStream = new Live("v1/alerts/stream", "alert", { take: takeAlert });
+
+async function ready() {
+  let wait = READY_MS;
+  try {
+    const { ready: fine, missing, warnings } = await fetchReadiness();
+    const lines = fine ? [] : ["Not ready yet", ...missing];
+    notice(lines);
+    if (!fine) wait = STARTING_MS;
+    void warnings;
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    notice([problem.title, problem.remedy]);
+    wait = STARTING_MS;
+  }
+  setTimeout(ready, wait);
+}
+
+function notice(lines) {
+  $("notice").hidden = lines.length === 0;
+  say($("notice"), lines.length ? visible(`${lines[0]}. ${lines.slice(1).join(" · ")}`) : "");
+}
+
+async function tellModel() {
+  try {
+    const model = await fetchModel();
+    const measured = Object.values(model.metrics).map((of) => of?.average_precision).find(Number.isFinite);
+    const text = model.loaded ? `model ${visible(model.version ?? "")}` : "no model: rules and graph answer";
+    say($("model"), text);
+    $("model").title = measured === undefined ? text : `Average precision when trained: ${measured.toFixed(2)}`;
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+  }
+}
+
+// What the investigator does.
+
+$("filters").addEventListener("submit", (event) => event.preventDefault());
+$("filters").addEventListener("input", () => {
+  Object.assign(filter, { text: $("filter-text").value, pattern: $("filter-pattern").value, state: $("filter-state").value });
+  queue.release();
+  paint();
+});
+$("help-open").addEventListener("click", () => $("help").showModal());
+
+function escape() {
+  if (document.activeElement?.matches("input, select")) document.activeElement.blur();
+  if (view.clear()) return;
+  if ($("filter-text").value || $("filter-pattern").value) {
+    $("filter-text").value = $("filter-pattern").value = filter.text = filter.pattern = "";
+    paint();
+  }
+}
+
+listen({
+  j: () => step(1),
+  k: () => step(-1),
+  "/": () => $("filter-text").focus(),
+  "?": () => $("help").showModal(),
+  v: () => view.turn(),
+  f: () => view.fit(),
+  Escape: escape,
+});
+
+window.addEventListener("hashchange", fromAddress);
+document.addEventListener("visibilitychange", () => {
+  // A browser opens six connections to one server: a page that nobody sees keeps only its alerts.
+  if (document.hidden) ringStream.close();
+  else {
+    ringStream.open();
+    alerts = 0;
+    document.title = "Ringfence";
+  }
+});
+
+fromAddress();
+ringStream.open();
+alertStream.open();
+readRings();
+ready();
+tellModel();
+setInterval(() => queue.tick(rings.now()), TICK_MS);
+
+// For tests, and for a look from the console; the page itself never reads it.
+window.ringfence = { rings, view, queue };

@@ -1,0 +1,251 @@
+// One ring in full: its story, its drawing, and below what proves it.
+
+import { readCase } from "./case.js";
+import { Drawing } from "./drawing.js";
+import { badge, element, say } from "./element.js";
+import { evidenceCards, focusOf, memberRows, timeline, told, touching } from "./evidence.js";
+import { drawFlow, emptyPlan } from "./flow.js";
+import { drawNetwork } from "./network.js";
+import { chips } from "./queue.js";
+import { story } from "./story.js";
+import { counted, dayAndTime, sentence, span, visible, words } from "./text.js";
+
+const PLANS = 50; // rings whose drawings are remembered
+const VIEWS = { flow: drawFlow, network: drawNetwork };
+
+/** The right side of the page. */
+export class RingView {
+  #detail = null;
+  #found = null;
+  #view = "flow";
+  #plans = new Map();
+  #focus = null;
+  #parts = null;
+
+  constructor(root) {
+    this.root = root;
+    this.root.replaceChildren(hollow("Choose a ring", "Its money flow, its evidence and its life are shown here."));
+  }
+
+  /** The ring that is shown, or null. */
+  get shown() {
+    return this.#detail;
+  }
+
+  /** A ring is being read. */
+  loading() {
+    this.#detail = null;
+    this.root.setAttribute("aria-busy", "true");
+    if (this.#parts === null) {
+      this.root.replaceChildren(element("div", { class: "ring-skeleton", "aria-hidden": "true" }, ...["a", "b", "c", "d"].map(() => element("span"))));
+    } else this.root.classList.add("waiting");
+  }
+
+  /** It could not be read. */
+  fail(problem, again) {
+    this.#detail = null;
+    this.#parts = null;
+    this.root.removeAttribute("aria-busy");
+    this.root.classList.remove("waiting");
+    const lines = [problem.detail, problem.remedy].filter(Boolean).join(" ");
+    const box = hollow(visible(problem.title), visible(lines));
+    box.append(element("button", { type: "button", class: "plain", onclick: again }, "Try again"));
+    this.root.replaceChildren(box);
+  }
+
+  /** Show a `RingDetail`; the same ring again is brought up to date in place. */
+  show(detail) {
+    const same = this.#detail?.ring_id === detail.ring_id;
+    this.#detail = detail;
+    this.#found = readCase(detail);
+    this.root.removeAttribute("aria-busy");
+    this.root.classList.remove("waiting");
+    if (this.#parts === null) this.#build();
+    if (!same) {
+      this.#focus = null;
+      this.root.scrollTop = 0;
+    }
+    this.#head();
+    this.#draw();
+    this.#below();
+    this.#bring(this.#focus);
+  }
+
+  /** Switch between the money flow and the network. */
+  turn(view = this.#view === "flow" ? "network" : "flow") {
+    this.#view = view;
+    if (this.#detail === null) return;
+    this.#draw();
+  }
+
+  /** Fit the drawing. */
+  fit() {
+    this.#parts?.drawing.whole();
+  }
+
+  /** Let nothing be highlighted; whether something was. */
+  clear() {
+    const was = this.#focus !== null;
+    this.#bring(null);
+    return was;
+  }
+
+  /** Where the nodes are and what they stand for: for tests, and for a look from the console. */
+  get drawing() {
+    return this.#parts?.drawing.cy ?? null;
+  }
+
+  #build() {
+    const part = (name, about = {}) => element(name, about);
+    const parts = (this.#parts = {
+      title: part("h2", { class: "ring-title" }),
+      chips: part("span", { class: "chips" }),
+      id: part("span", { class: "ring-id" }),
+      figures: part("dl", { class: "figures" }),
+      story: part("p", { class: "story" }),
+      canvas: part("div", { class: "canvas", role: "img", "aria-label": "Drawing of the ring; the members table below says the same" }),
+      legend: part("ul", { class: "legend", "aria-label": "Legend" }),
+      beside: part("p", { class: "beside" }),
+      flow: this.#tab("flow", "Money flow"),
+      network: this.#tab("network", "Network"),
+      cards: part("ol", { class: "cards" }),
+      cardsTitle: part("h3"),
+      events: part("ol", { class: "events" }),
+      eventsTitle: part("h3"),
+      members: part("tbody"),
+      membersTitle: part("h3"),
+    });
+    const tool = (label, text, act) => element("button", { type: "button", class: "tool", "aria-label": label, title: label, onclick: act }, text);
+    const tools = element("div", { class: "tools" },
+      tool("Smaller", "−", () => parts.drawing.zoom(1 / 1.25)), tool("Larger", "+", () => parts.drawing.zoom(1.25)), tool("Fit the drawing (F)", "Fit", () => this.fit()));
+    const heads = ["Entity", "Kind", "Role", "Received", "Sent"];
+    this.root.replaceChildren(
+      element("header", { class: "ring-head" },
+        element("div", { class: "ring-words" }, parts.title, element("div", { class: "ring-tags" }, parts.chips, parts.id), parts.story), parts.figures),
+      element("section", { class: "panel drawing", "aria-label": "Drawing" },
+        element("div", { class: "panel-head" }, element("div", { class: "tabs", role: "group", "aria-label": "View" }, parts.flow, parts.network), parts.beside, tools),
+        parts.canvas, parts.legend),
+      element("div", { class: "below" },
+        element("section", { class: "panel proof" }, parts.cardsTitle, parts.cards),
+        element("div", { class: "side" },
+          element("section", { class: "panel life" }, parts.eventsTitle, parts.events),
+          element("section", { class: "panel people" }, parts.membersTitle,
+            element("div", { class: "scrolling" }, element("table", { class: "members" },
+              element("thead", {}, element("tr", {}, ...heads.map((name, i) => element("th", { scope: "col", class: i > 2 ? "number" : null }, name)))), parts.members))))),
+    );
+    parts.drawing = new Drawing(parts.canvas, {
+      entity: (key) => this.#bring(focusOf({ entities: [key], transactions: touching(this.#found, key) })),
+      edge: (ids) => this.#bring(focusOf({ transactions: ids })),
+      stack: (name) => this.#open(name),
+      moved: (key, at) => this.#plan().places.set(key, at),
+      nothing: () => this.#bring(null),
+    });
+  }
+
+  #tab(view, text) {
+    return element("button", { type: "button", class: "tab", "data-view": view, onclick: () => this.turn(view) }, text);
+  }
+
+  #head() {
+    const { title, chips: tags, id, figures, story: words_, } = this.#parts;
+    const ring = this.#detail;
+    say(title, visible(ring.headline));
+    tags.replaceChildren(...chips(ring.patterns));
+    say(id, `Ring ${ring.ring_id} · revision ${ring.revision}${ring.aliases.length ? ` · took in ${ring.aliases.join(", ")}` : ""}`);
+    const life = Date.parse(ring.changed_at) - Date.parse(ring.born_at);
+    figures.replaceChildren(
+      figure("Money at risk", ring.money.text),
+      figure("Score", ring.score.toFixed(2)),
+      figure("Members", String(ring.member_count)),
+      figure("State", sentence(words(ring.state))),
+      figure("Lived", life > 0 ? span(life) : "just born", `Born ${dayAndTime(Date.parse(ring.born_at))} UTC`),
+    );
+    const sentences = story(this.#found).map((parts) => [...told(parts, (focus) => this.#bring(focus)), " "]);
+    words_.replaceChildren(...sentences.flat());
+  }
+
+  #plan() {
+    const name = `${this.#view} ${this.#detail.ring_id}`;
+    const plan = this.#plans.get(name) ?? emptyPlan();
+    this.#plans.delete(name);
+    this.#plans.set(name, plan); // the one used last is forgotten last
+    if (this.#plans.size > 2 * PLANS) this.#plans.delete(this.#plans.keys().next().value);
+    return plan;
+  }
+
+  #draw() {
+    const { drawing, legend, beside, flow, network, canvas } = this.#parts;
+    for (const tab of [flow, network]) tab.setAttribute("aria-pressed", String(tab.dataset.view === this.#view));
+    const drawn = VIEWS[this.#view](this.#found, this.#plan());
+    drawing.show(`${this.#view} ${this.#detail.ring_id}`, drawn);
+    drawing.highlight(this.#focus);
+    Object.assign(canvas.dataset, { nodes: drawn.nodes.length, edges: drawn.edges.length, view: this.#view, ring: this.#detail.ring_id, revision: this.#detail.revision });
+    const more = this.#detail.subgraph.truncated ? "more than " : "";
+    say(beside, drawn.beside > 0 ? `${more}${counted(drawn.beside, "neighbour")} outside the ring: see Network` : "");
+    legend.replaceChildren(...legendOf(drawn));
+  }
+
+  #open(name) {
+    this.#plan().opened.add(name);
+    this.#draw();
+  }
+
+  #below() {
+    const { cards, cardsTitle, events, eventsTitle, members, membersTitle } = this.#parts;
+    const ring = this.#detail;
+    const show = (focus) => this.#bring(focus, { reveal: true });
+    const unfolded = new Map([...cards.querySelectorAll("[data-evidence]")].map((li) => [li.dataset.evidence, li.querySelector("details")?.open]));
+    const fresh = evidenceCards(ring, show);
+    for (const li of fresh) {
+      const fold = li.querySelector("details");
+      if (fold && unfolded.get(li.dataset.evidence) !== undefined) fold.open = unfolded.get(li.dataset.evidence);
+    }
+    cards.replaceChildren(...fresh);
+    say(cardsTitle, `Evidence · ${counted(ring.evidence.length, "piece")}`);
+    events.replaceChildren(...timeline(ring));
+    say(eventsTitle, `What happened · ${counted(ring.timeline.length, "event")}`);
+    const rows = memberRows(this.#found, show);
+    members.replaceChildren(...rows);
+    say(membersTitle, `Members · ${rows.length}`);
+  }
+
+  /** Bring something out, in the drawing and in the tables. */
+  #bring(focus, { reveal = false } = {}) {
+    this.#focus = focus;
+    if (this.#parts === null || this.#detail === null) return;
+    this.#parts.drawing.highlight(focus);
+    this.root.classList.toggle("focused", focus !== null);
+    for (const row of this.root.querySelectorAll("[data-transaction]")) {
+      row.classList.toggle("lit", focus?.transactions.has(row.dataset.transaction) ?? false);
+    }
+    for (const row of this.root.querySelectorAll("[data-entity]")) {
+      row.classList.toggle("lit", focus?.entities.has(row.dataset.entity) ?? false);
+    }
+    if (focus !== null && reveal) this.#parts.canvas.scrollIntoView({ block: "nearest" });
+  }
+}
+
+function figure(name, value, title = null) {
+  return element("div", { title }, element("dt", {}, name), element("dd", {}, value));
+}
+
+function hollow(title, text) {
+  return element("div", { class: "hollow" }, element("h2", {}, title), element("p", {}, text));
+}
+
+function legendOf({ nodes, edges }) {
+  const singles = nodes.filter((node) => node.kind !== "outside");
+  const seen = new Map();
+  for (const { kind, role } of singles) {
+    const shared = kind === "device" || kind === "card" || kind === "ip";
+    const text = shared ? { ip: "IP address" }[kind] ?? kind : `${kind}${role === null ? "" : `: ${words(role)}`}`;
+    seen.set(text, [kind, shared ? "shared" : role]);
+  }
+  const items = [...seen].sort().map(([text, [kind, role]]) => element("li", {}, badge(kind, role), text));
+  const kinds = new Set(edges.map((edge) => edge.kind));
+  const line = (kind, text) => kinds.has(kind) && items.push(element("li", {}, element("span", { class: `line line-${kind}`, "aria-hidden": "true" }), text));
+  line("witness", "money, part of the evidence");
+  line("money", "other money");
+  line("shared", "uses");
+  return items;
+}

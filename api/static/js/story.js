@@ -1,0 +1,118 @@
+// A ring in sentences. The same ring always tells the same story; every figure leads to what it
+// counts. A sentence is a list of parts: text, or {text, show: {entities, transactions}}.
+
+import { ACCOUNTS, sharedAmong } from "./case.js";
+import { counted, dayAndTime, day, keyOf, listed, money, sentence, span, time, visible, words } from "./text.js";
+
+const ALIKE = { sender: "sender", victim: "victim", mule: "mule", controller: "controller", cash_out: "cash-out account", receiver: "receiver", member: "member" };
+const MOST_NAMED = 3;
+
+/** The story of a case (see `readCase`), as a list of sentences. */
+export function story(found) {
+  return [opening(found), passage(found), sharing(found), standing(found)].filter((s) => s.length);
+}
+
+function opening(found) {
+  const { detail } = found;
+  const users = [...found.entities.values()].filter((e) => e.member && e.kind === "user");
+  const witness = [...found.transfers.values()].filter((t) => t.witness);
+  const seen = sentence(listed(detail.patterns.map((p) => `${/^[aeiou]/.test(p) ? "an" : "a"} ${noun(p)}`)));
+  const parts = [`${seen} among `, link(counted(users.length, "user"), { entities: users.map((u) => u.key) })];
+  if (!witness.length) return [...parts, "; no money has moved between them yet."];
+  const [first, last] = [witness[0].at, witness.at(-1).at];
+  const ids = witness.map((t) => t.id);
+  parts.push(". ", link(detail.money.text, { transactions: ids }), " moved in ");
+  parts.push(link(counted(witness.length, "transaction"), { transactions: ids }));
+  if (first === last) return [...parts, ` at ${dayAndTime(first)}.`];
+  const until = day(first) === day(last) ? time(last) : dayAndTime(last);
+  return [...parts, `, within ${span(last - first)}: ${dayAndTime(first)} to ${until} UTC.`];
+}
+
+const noun = (pattern) =>
+  ({ mule: "pass-through mule", blocked: "blocked entity", velocity: "burst of attempts", impossible_travel: "impossible journey" })[pattern] ?? words(pattern);
+
+/** How the money went: the strongest piece of evidence that has a witness. */
+function passage(found) {
+  const pieces = found.detail.evidence.filter((piece) => piece.hops.length);
+  if (!pieces.length) return [];
+  const main = pieces.reduce((best, piece) => (piece.strength > best.strength ? piece : best));
+  const all = { transactions: main.hops.map((hop) => hop.transaction_id) };
+  const centre = main.members[0].entity;
+  const through = main.members.length - 1;
+  const kept = main.retained === null ? "" : `; ${Math.round(main.retained * 100)} % of it was kept on the way`;
+  const told = {
+    cycle: () => ["Money left ", name(centre), ", passed through ", link(counted(through, "account"), all), ` and came home${kept}.`],
+    ping_pong: () => ["Money went from ", name(centre), " and ", link("straight back", all), `${kept}.`],
+    mule: () => throughMule(found, main, centre),
+    fan_in: () => [link(counted(payers(main).size, "account"), all), " paid ", name(centre), " ", link(total(main), all), "."],
+    fan_out: () => [name(centre), " paid ", link(total(main), all), " to ", link(counted(payees(main).size, "account"), all), "."],
+  }[main.pattern];
+  return told ? told() : [];
+}
+
+function throughMule(found, piece, centre) {
+  const key = keyOf(centre);
+  const ins = piece.hops.filter((hop) => hop.target !== null && keyOf(hop.target) === key);
+  const outs = piece.hops.filter((hop) => hop.source !== null && keyOf(hop.source) === key);
+  const sum = (hops) => money(hops.reduce((all, hop) => all + hop.money.minor, 0), found.currency);
+  const ids = (hops) => ({ transactions: hops.map((hop) => hop.transaction_id) });
+  const to = [...new Map(outs.filter((hop) => hop.target !== null).map((hop) => [keyOf(hop.target), hop.target])).values()];
+  const parts = [name(centre), " took ", link(sum(ins), ids(ins)), " from ", link(counted(payers({ hops: ins }).size, "account"), ids(ins))];
+  parts.push(" and passed on ", link(sum(outs), ids(outs)));
+  if (!to.length) return [...parts, " in cash or to the outside."];
+  if (to.length > MOST_NAMED) return [...parts, " to ", link(counted(to.length, "account"), ids(outs)), "."];
+  return [...parts, " to ", ...to.flatMap((entity, i) => [i === 0 ? "" : i === to.length - 1 ? " and " : ", ", name(entity)]), "."];
+}
+
+const payers = (piece) => new Set(piece.hops.filter((hop) => hop.source !== null).map((hop) => keyOf(hop.source)));
+const payees = (piece) => new Set(piece.hops.filter((hop) => hop.target !== null).map((hop) => keyOf(hop.target)));
+const total = (piece) =>
+  money(piece.hops.reduce((all, hop) => all + hop.money.minor, 0), piece.hops[0].money.currency);
+
+function sharing(found) {
+  const accounts = new Set([...found.entities.values()].filter((e) => e.member && ACCOUNTS.has(e.kind)).map((e) => e.key));
+  const shared = [...sharedAmong(found.links, accounts)].sort((a, b) => b[1].size - a[1].size || (a[0] < b[0] ? -1 : 1));
+  if (!shared.length) return ["They share no device, card or address that we know of."];
+  const [key, users] = shared[0];
+  const { kind, id } = found.entities.get(key);
+  const parts = [link(`${users.size} of them`, { entities: [...users, key] }), ` use one ${kind === "ip" ? "IP address" : kind}, `, name({ kind, id })];
+  const rest = shared.slice(1);
+  if (!rest.length) return [...parts, "."];
+  const others = { entities: rest.flatMap(([k, of]) => [k, ...of]) };
+  return [...parts, ", and share ", link(counted(rest.length, "more identifier"), others), "."];
+}
+
+function standing(found) {
+  const { detail } = found;
+  const strongest = detail.evidence.reduce((best, piece) => (!best || piece.strength > best.strength ? piece : best), null);
+  const parts = [`The ring scores ${detail.score.toFixed(2)}`];
+  if (strongest) {
+    parts.push(`; the strongest evidence is the ${noun(strongest.pattern)} (${strongest.strength.toFixed(2)})`);
+    if (detail.evidence.length > 1) parts.push(`, of ${counted(detail.evidence.length, "piece")}`);
+  }
+  parts.push(".");
+  if (detail.truncated || detail.subgraph.truncated) {
+    parts.push(" A search bound was hit: there may be more than is shown.");
+  }
+  return [parts.join("")];
+}
+
+const link = (text, show) => ({ text, show });
+const name = ({ kind, id }) => ({ text: visible(id), show: { entities: [`${kind}:${id}`] }, name: true });
+
+/** Split a sentence of the server where it names entities, so that each name leads to its entity. */
+export function named(text, entities) {
+  const names = entities.map((entity) => ({ ...entity, key: keyOf(entity) })).sort((a, b) => b.key.length - a.key.length);
+  const parts = [];
+  let rest = text;
+  for (let bound = 0; rest !== "" && bound < 64; bound++) {
+    const hits = names.map((entity) => ({ entity, at: rest.indexOf(entity.key) })).filter((hit) => hit.at >= 0);
+    if (!hits.length) break;
+    const { entity, at } = hits.reduce((a, b) => (b.at < a.at ? b : a));
+    if (at > 0) parts.push(visible(rest.slice(0, at)));
+    parts.push(name(entity));
+    rest = rest.slice(at + entity.key.length);
+  }
+  if (rest !== "") parts.push(visible(rest));
+  return parts;
+}
