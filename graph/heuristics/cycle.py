@@ -47,13 +47,14 @@ Source
 ['t0', 't1', 't2']
 """
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from graph.compiled import bind
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.heuristics.witness import reach, span_in_words
 from graph.kernels import KIND_USER, slot
@@ -90,6 +91,8 @@ class Cycles:
         self._found: NDArray[np.int64] = np.zeros((thresholds.cycle_most, MOST_HOPS), np.int64)
         self._hops: NDArray[np.int64] = np.zeros(thresholds.cycle_most, np.int64)
         self._path: NDArray[np.int64] = np.zeros((2, MOST_HOPS), np.int64)
+        # Bound at the first call: the arrays of every window have the same types.
+        self._kernel: Callable[..., Any] | None = None
 
     def detect(
         self, window: TransactionWindow, tx: Transaction, admission: Admission
@@ -121,7 +124,7 @@ class Cycles:
 
     def _search(self, window: TransactionWindow, position: int) -> tuple[int, int, bool]:
         limits = self.thresholds
-        result: tuple[int, int, bool] = _cycles_at(
+        arguments = (
             window.edges,
             window.tail,
             window.cutoff,
@@ -135,6 +138,8 @@ class Cycles:
             self._hops,
             self._path,
         )
+        self._kernel = self._kernel or bind(_cycles_at, *arguments)
+        result: tuple[int, int, bool] = self._kernel(*arguments)
         return result
 
     def _evidence(self, hops: tuple[Hop, ...], *, truncated: bool) -> Evidence:

@@ -46,14 +46,15 @@ Source
 '8 accounts paid user:collector within 7 min; 8 of them had not dealt with it before.'
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import log2
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from graph.compiled import bind
 from graph.evidence import Evidence, Pattern, Role
 from graph.heuristics.acquaintance import acquainted
 from graph.heuristics.witness import reach, rows_of, span_in_words, witness
@@ -77,6 +78,8 @@ class Fans:
         self._found: NDArray[np.int64] = np.zeros((2, n + 1), np.int64)
         table = 1 << (2 * (n + 1) - 1).bit_length()
         self._seen: NDArray[np.int32] = np.zeros(table, np.int32)
+        # Bound at the first call: the arrays of every window have the same types.
+        self._kernel: Callable[..., Any] | None = None
 
     def detect(
         self, window: TransactionWindow, tx: Transaction, admission: Admission
@@ -88,7 +91,7 @@ class Fans:
     def at(self, window: TransactionWindow, position: int) -> Sequence[Evidence]:
         """Fans that the edge at a live position starts or widens, fan-in first."""
         limits = self.thresholds
-        ins, cut_in, outs, cut_out = _crowds_at(
+        arguments = (
             window.edges,
             window.tail,
             window.cutoff,
@@ -98,6 +101,8 @@ class Fans:
             self._found,
             self._seen,
         )
+        self._kernel = self._kernel or bind(_crowds_at, *arguments)
+        ins, cut_in, outs, cut_out = self._kernel(*arguments)
         if not ins and not outs:
             return ()
         found: list[Evidence] = []

@@ -53,14 +53,15 @@ Source
 0.8
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import log
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from graph.compiled import bind
 from graph.evidence import Evidence, Pattern, Role
 from graph.heuristics.witness import span_in_words
 from graph.kernels import KIND_CARD, KIND_DEVICE, slot
@@ -79,6 +80,9 @@ class SharedIdentity:
     def __init__(self, thresholds: Thresholds) -> None:
         self.thresholds: Final = thresholds
         self._rows: NDArray[np.int64] = np.zeros(thresholds.sharing_scan, np.int64)
+        # Bound at the first call: the arrays of every window have the same types.
+        self._links_kernel: Callable[..., Any] | None = None
+        self._companions_kernel: Callable[..., Any] | None = None
         self._told = {
             pattern: told_counts(least, thresholds.told_singly, thresholds.sharing_scan)
             for pattern, least in (
@@ -113,7 +117,9 @@ class SharedIdentity:
     def _users(self, window: TransactionWindow, identifier: int) -> tuple[NDArray[np.int64], bool]:
         """Rows of the identifier's live links, one a user, and whether the bound cut them."""
         oldest = window.watermark - window.config.retention
-        count, cut = _links_of(window.links, window.link_tail, identifier, oldest, self._rows)
+        arguments = (window.links, window.link_tail, identifier, oldest, self._rows)
+        self._links_kernel = self._links_kernel or bind(_links_of, *arguments)
+        count, cut = self._links_kernel(*arguments)
         return self._rows[:count].copy(), bool(cut)
 
     def _shared(
@@ -129,9 +135,10 @@ class SharedIdentity:
     ) -> Sequence[Evidence]:
         """Users of the IP who also share a device or card with the user."""
         oldest = window.watermark - window.config.retention
-        found, cut_companions = _companions_of(
-            window.links, window.identifiers.kind, window.link_tail, user, oldest, self._rows
-        )
+        kinds = window.identifiers.kind
+        arguments = (window.links, kinds, window.link_tail, user, oldest, self._rows)
+        self._companions_kernel = self._companions_kernel or bind(_companions_of, *arguments)
+        found, cut_companions = self._companions_kernel(*arguments)
         companions = {int(u) for u in window.links.user[self._rows[:found]]}
         if len(companions) + 1 < self.thresholds.ip_users:
             return ()

@@ -51,13 +51,14 @@ Source
 'user:mule passed on 90 % of what 3 strangers sent within the day, half of it within 2 min.'
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from graph.compiled import bind
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.heuristics.acquaintance import acquainted
 from graph.heuristics.witness import reach, rows_of, span_in_words, witness
@@ -83,6 +84,8 @@ class Mules:
         self._outs: NDArray[np.int64] = np.zeros(n + 1, np.int64)
         self._senders: NDArray[np.int64] = np.zeros(thresholds.mule_senders, np.int64)
         self._flows: NDArray[np.int64] = np.zeros((2 * n + 1, 4), np.int64)
+        # Bound at the first call: the arrays of every window have the same types.
+        self._kernel: Callable[..., Any] | None = None
 
     def detect(
         self, window: TransactionWindow, tx: Transaction, admission: Admission
@@ -94,7 +97,7 @@ class Mules:
     def at(self, window: TransactionWindow, position: int) -> Sequence[Evidence]:
         """Whether the edge at a live position makes its payer a mule."""
         limits = self.thresholds
-        came, went, flows, forwardings, received, forwarded, truncated = _flows_at(
+        arguments = (
             window.edges,
             window.tail,
             window.cutoff,
@@ -107,6 +110,8 @@ class Mules:
             self._senders,
             self._flows,
         )
+        self._kernel = self._kernel or bind(_flows_at, *arguments)
+        came, went, flows, forwardings, received, forwarded, truncated = self._kernel(*arguments)
         if forwardings not in self._told:
             return ()
         return self._judge(

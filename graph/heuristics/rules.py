@@ -10,7 +10,7 @@
 'device:stolen is on the block list.'
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import asin, cos, radians, sin, sqrt
 from typing import Any, Final
@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from graph.compiled import bind
 from graph.errors import InvalidSetting
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.heuristics.witness import span_in_words, witness
@@ -269,6 +270,8 @@ class Velocity:
         self._attempts: NDArray[np.int64] = np.zeros(
             max(_VELOCITY_SCAN, thresholds.velocity_attempts), np.int64
         )
+        # Bound at the first call: the arrays of every window have the same types.
+        self._kernel: Callable[..., Any] | None = None
 
     def detect(
         self, window: TransactionWindow, tx: Transaction, admission: Admission
@@ -279,7 +282,7 @@ class Velocity:
         if tx.type in (TransactionType.DEPOSIT, TransactionType.REFUND):
             return ()
         limits = self.thresholds
-        attempts, declined, truncated = _attempts_of(
+        arguments = (
             window.edges,
             window.tail,
             admission.user,
@@ -287,6 +290,8 @@ class Velocity:
             tx.timestamp,
             self._attempts,
         )
+        self._kernel = self._kernel or bind(_attempts_of, *arguments)
+        attempts, declined, truncated = self._kernel(*arguments)
         if attempts < limits.velocity_attempts:
             return ()
         attempts, declined = int(attempts), int(declined)

@@ -173,6 +173,13 @@ def test_a_mule_forwards_within_the_hour() -> None:
     assert [hop.transaction_id for hop in second_out.hops] == [f"t000{i}" for i in range(5)]
 
 
+def test_money_cannot_leave_at_the_moment_it_comes() -> None:
+    stream = flows(*VICTIMS, (4, "m", "boss", 250), (10, "m", "boss", 50))
+    (evidence,) = told(stream)
+    assert evidence.seen_at == stream[-1].timestamp
+    assert evidence.facts["forwarded"] == 250
+
+
 @pytest.mark.parametrize(
     "stream",
     [
