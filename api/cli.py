@@ -11,7 +11,7 @@ from typing import Annotated, Final, NamedTuple
 
 import typer
 
-from api.commands import demo, evaluate, investigate, replay, serve, simulate, train, warm
+from api.commands import bench, demo, evaluate, investigate, replay, serve, simulate, train, warm
 from api.console import STDERR
 from graph.errors import RingfenceError
 
@@ -39,6 +39,7 @@ COMMANDS: Final = (
     Command(replay.replay, replay.EXAMPLES),
     Command(serve.serve, serve.EXAMPLES),
     Command(investigate.investigate, investigate.EXAMPLES),
+    Command(bench.bench, bench.EXAMPLES),
     Command(warm.warm, warm.EXAMPLES),
 )
 
