@@ -33,11 +33,22 @@ def wall_clock() -> int:
 
 def described(model: type[BaseModel], *problems: int) -> dict[int | str, dict[str, Any]]:
     """`responses` of a route: its answer, and the statuses that answer with a problem."""
+    return {200: {"model": model}, **_problems(*problems)}
+
+
+def streamed(model: type[BaseModel], name: str) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a stream of server-sent events of that name."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    events = {
+        "description": f"Server-sent events: `{name}` with a {model.__name__}, its id the offset "
+        "in the log; `open` and `gap` say where the stream starts, `dropped` why it ended.",
+        "content": {"text/event-stream": {"schema": schema}},
+    }
+    return {200: events, **_problems(422, 503)}
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        200: {"model": model},
-        **{
-            status: {"description": "A problem (RFC 9457).", "content": content}
-            for status in problems
-        },
+        status: {"description": "A problem (RFC 9457).", "content": content} for status in statuses
     }

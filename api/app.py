@@ -17,7 +17,7 @@ from api import problems
 from api.guard import Guard
 from api.reference import reference_page, reference_style
 from api.routes import alerts, health, investigations, rings, scoring
-from api.schemas import Problem
+from api.schemas import AlertOut, Problem, RingEventOut
 from api.service import Service
 from api.transaction_schema import SCHEMA
 
@@ -86,9 +86,11 @@ class _App(FastAPI):
                 routes=self.routes,
             )
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(problem.pop("$defs", {}))
-            schemas.update(Transaction=SCHEMA, Problem=problem)
+            for model in (Problem, AlertOut, RingEventOut):
+                schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas.update(schema.pop("$defs", {}))
+                schemas[model.__name__] = schema
+            schemas["Transaction"] = SCHEMA
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
             self.openapi_schema = document

@@ -62,20 +62,14 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def run(service: Service, announce: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; then answer what is at work and end.
+def server_of(service: Service, announce: Callable[[str], None]) -> uvicorn.Server:
+    """A server over these parts, not yet running.
 
     Args:
         service: The parts; they are started and stopped with the server.
         announce: Called with the URL once the port is open.
-
-    Raises:
-        Unavailable: The port cannot be opened.
     """
     settings = service.settings
-    logging.basicConfig(
-        level=_LEVELS[settings.log_level], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
     config = uvicorn.Config(
         create_app(service),
         host=settings.host,
@@ -89,9 +83,21 @@ def run(service: Service, announce: Callable[[str], None]) -> None:
         h11_max_incomplete_event_size=64 * 1024,
         backlog=2_048,
     )
-    server = _Server(config, service, announce)
+    return _Server(config, service, announce)
+
+
+def run(service: Service, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; then answer what is at work and end.
+
+    Raises:
+        Unavailable: The port cannot be opened.
+    """
+    settings = service.settings
+    logging.basicConfig(
+        level=_LEVELS[settings.log_level], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     try:
-        server.run()
+        server_of(service, announce).run()
     except SystemExit:
         # How uvicorn says that it could not start; what went wrong is in its log.
         raise Unavailable(

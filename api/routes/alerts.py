@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
-from api.answers import answer, described, service_of
+from api.answers import answer, described, service_of, streamed
 from api.routes.resume import start_after
 from api.schemas import AlertOut, AlertPage
 from api.streams import EventStream
@@ -40,12 +40,7 @@ async def alerts(
     "/stream",
     summary="Alerts as they happen",
     response_class=Response,
-    responses={
-        200: {
-            "description": "Server-sent events: `alert` with an AlertOut; ids are log offsets.",
-            "content": {"text/event-stream": {"schema": AlertOut.model_json_schema()}},
-        },
-    },
+    responses=streamed(AlertOut, "alert"),
 )
 async def stream(
     request: Request,

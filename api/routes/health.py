@@ -56,7 +56,7 @@ async def model(request: Request) -> Response:
     "/v1/problems/{code}",
     tags=["operations"],
     summary="What a problem means",
-    responses=described(ProblemKindOut, 404),
+    responses=described(ProblemKindOut, 404, 422),
 )
 async def problem(
     code: Annotated[str, Path(max_length=64, examples=["invalid-transaction"])],

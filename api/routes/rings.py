@@ -8,7 +8,7 @@ import msgspec
 from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
-from api.answers import answer, described, service_of
+from api.answers import answer, described, service_of, streamed
 from api.board import Entry
 from api.problems import InvalidParameter, UnknownResource, shorten
 from api.routes.resume import start_after
@@ -62,12 +62,7 @@ async def rings(
     "/stream",
     summary="What happens to rings, as it happens",
     response_class=Response,
-    responses={
-        200: {
-            "description": "Server-sent events: `ring` with a RingEventOut; ids are log offsets.",
-            "content": {"text/event-stream": {"schema": RingEventOut.model_json_schema()}},
-        },
-    },
+    responses=streamed(RingEventOut, "ring"),
 )
 async def stream(
     request: Request,
@@ -81,7 +76,9 @@ async def stream(
     return EventStream(feed, await start_after(feed, last_event_id, after))
 
 
-@router.get("/{ring_id}", summary="One ring in full", responses=described(RingDetail, 404, 503))
+@router.get(
+    "/{ring_id}", summary="One ring in full", responses=described(RingDetail, 404, 422, 503)
+)
 async def ring(
     request: Request, ring_id: Annotated[str, Path(max_length=128, examples=["3f9c0d2ab8e51f77"])]
 ) -> Response:
