@@ -79,8 +79,9 @@ def evaluate(
         history: In arrival order.
         replayer: A fresh one.
         protocol: `temporal` cuts 60/20/20 by time. `shuffled` draws a stratified 20 % of the
-            labelled rows (random_state 2) whose labels the engine never learns; the history is
-            then held in memory. Shuffled figures flatter: neighbours in time are on both sides.
+            labelled rows (random_state 2) whose labels the engine never learns; all others it
+            learns at once, since the protocol knows no time. The history is held in memory.
+            Shuffled figures flatter: neighbours in time are on both sides.
         dates: An explicit split by time instead of 60/20/20.
         model: Judge this model instead of learning one; only the test rows of the split are used.
         policy: What costs are counted by; the model's, or the default costs, if left out.
@@ -107,7 +108,7 @@ def evaluate(
             )
         held = list(history)
         withheld = shuffled_test(held)
-        table = replay(held, replayer, withheld=withheld, progress=progress)
+        table = replay(held, replayer, withheld=withheld, at_once=True, progress=progress)
         require_labels(table)
         split = shuffled_split(table, withheld, seed)
     else:
@@ -166,7 +167,7 @@ def _rungs_of_model(table: Table, split: Split, model: TrainedModel) -> dict[str
             remedy="Train the model again: `ringfence train`.",
         )
     every = np.arange(len(table.schema.names), dtype=np.intp)
-    given = Learned(every, model.booster, model.calibration, model.blend)
+    given = Learned(every, model.booster, model.calibration, model.blend, np.empty(0))
     return {
         "graph": given.probabilities(table, split.test),
         "blend": given.blended(table, split.test),

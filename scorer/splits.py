@@ -63,8 +63,8 @@ class Split:
     """Rows of a table by what they are used for.
 
     Attributes:
-        early: Trees grow on them.
-        later: Stopping, calibration and blend are learned on them.
+        early: Trees grow on them first.
+        later: Stopping, calibration and blend are learned on them; then trees grow on both.
         test: Judged, once.
         embargoed: Left out because their label was not yet known when the test began.
         spanning: Left out because their ring reaches into the test.

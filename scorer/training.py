@@ -5,7 +5,7 @@ computed from what was known at that moment, and from labels only once they were
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +19,7 @@ from scorer.blend import Blend, joint_strength
 from scorer.booster import Booster
 from scorer.calibration import Calibration
 from scorer.decision import Policy
-from scorer.fitting import BoosterSettings, fit_blend, fit_booster, fit_calibration
+from scorer.fitting import BoosterSettings, fit_blend, fit_booster, fit_calibration, regrow_booster
 from scorer.history import LabelledTransaction
 from scorer.metrics import average_precision, calibration_figures
 from scorer.ports import FeatureSchema, Replayer
@@ -84,6 +84,7 @@ def replay(
     *,
     keep: Callable[[LabelledTransaction], bool] = lambda _: True,
     withheld: frozenset[int] = frozenset(),
+    at_once: bool = False,
     progress: Progress = silent,
 ) -> Table:
     """Run a history through the engine and keep the labelled rows.
@@ -93,6 +94,7 @@ def replay(
         replayer: A fresh one.
         keep: Which labelled transactions become rows; the others still run and are learned from.
         withheld: Places in the history whose labels the engine never learns.
+        at_once: Labels are known as soon as their transaction has passed, whatever their delay.
         progress: Told "replay" and the number of transactions done.
 
     Raises:
@@ -125,8 +127,9 @@ def replay(
         seen.add(transaction.user_id)
         if item.ring_id is not None and item.fraud:
             true_rings.setdefault(item.ring_id, TrueRing(item.ring_id)).add(transaction)
-        if item.label is not None and place not in withheld:
-            replayer.learn(item.label)
+        label = item.label
+        if label is not None and place not in withheld:
+            replayer.learn(replace(label, known_at=transaction.timestamp) if at_once else label)
         if not kept:
             continue
         if used == MAX_ROWS:
@@ -197,12 +200,14 @@ class Learned:
         booster: The trees.
         calibration: From margin to probability.
         blend: From probability, ring and evidence to probability.
+        later_scores: Probabilities of the later rows by the trees that had not seen them.
     """
 
     columns: Rows
     booster: Booster
     calibration: Calibration
     blend: Blend
+    later_scores: NDArray[np.float64]
 
     def margins(self, table: Table, rows: Rows) -> NDArray[np.float32]:
         """Margins of some rows, float32."""
@@ -227,27 +232,38 @@ def learn_from(
     settings: BoosterSettings,
     seed: int,
 ) -> Learned:
-    """Grow trees on the early rows; stop, calibrate and blend on the later ones.
+    """Learn on the early rows what to ask the later ones, then grow the trees on both.
+
+    Trees grown on the early rows are stopped, calibrated and blended on the later ones, which
+    they have not seen. Then as many trees are grown on both: what is newest is most like what is
+    to come. Calibration and blend are kept; the regrown trees know the later rows by heart.
 
     Raises:
         InvalidSetting: One of the slices lacks fraud or legitimate transactions.
     """
     names = tuple(table.schema.names[index] for index in columns)
-    later_fraud = table.fraud[later]
-    booster = fit_booster(
+    later_rows, later_fraud = _part(table, later, columns), table.fraud[later]
+    first = fit_booster(
         _part(table, early, columns),
         table.fraud[early],
-        _part(table, later, columns),
+        later_rows,
         later_fraud,
         names,
         settings,
         seed,
     )
-    margins = booster.margins(_part(table, later, columns))
+    margins = first.margins(later_rows)
     calibration = fit_calibration(margins, later_fraud)
     log_odds = np.array([calibration.log_odds(float(margin)) for margin in margins])
-    blend = fit_blend(log_odds, table.ring_score[later], table.joint[later], later_fraud)
-    return Learned(columns, booster, calibration, blend)
+    ring_score, joint = table.ring_score[later], table.joint[later]
+    blend = fit_blend(log_odds, ring_score, joint, later_fraud)
+    parts = zip(log_odds, ring_score, joint, strict=True)
+    scores = np.array([blend.combine(float(m), float(r), float(j)) for m, r, j in parts])
+    both = np.sort(np.concatenate([early, later]))
+    booster = regrow_booster(
+        _part(table, both, columns), table.fraud[both], names, settings, seed, first.tree_count
+    )
+    return Learned(columns, booster, calibration, blend, scores)
 
 
 def _part(table: Table, rows: Rows, columns: Rows) -> NDArray[np.float32]:
@@ -266,7 +282,7 @@ def train(
     data: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> TrainedModel:
-    """Learn a model from a whole history: trees on its first 80 %, the rest on its last 20 %.
+    """Learn a model from a whole history; its last 20 % says when to stop and what margins mean.
 
     Args:
         history: In arrival order.
@@ -294,7 +310,7 @@ def train(
         settings or BoosterSettings(),
         seed,
     )
-    scores = learned.blended(table, later)
+    scores = learned.later_scores
     figures = calibration_figures(scores, table.fraud[later])
     progress("learn", learned.booster.tree_count)
     return TrainedModel(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from graph.errors import Incompatible, InvalidSetting
 from scorer.booster import Booster
-from scorer.fitting import BoosterSettings, fit_booster
+from scorer.fitting import BoosterSettings, fit_booster, regrow_booster
 
 EXTREMES = np.array(
     [np.nan, 0.0, -0.0, np.inf, -np.inf, 3.4e38, -3.4e38, 1e-45, 1.1754944e-38], dtype=np.float32
@@ -127,6 +127,14 @@ def test_fit_keeps_the_trees_up_to_the_best_round_only():
     chosen = BoosterSettings(rounds=200, patience=5)
     ours = fit_booster(x, y, x[:500], noise, names_of(9), chosen, seed=4)
     assert ours.tree_count < 50  # the later slice is noise: there is nothing to gain
+
+
+def test_trees_are_regrown_in_the_number_asked_for():
+    x, y = table(1)
+    chosen = BoosterSettings(depth=3)
+    first = regrow_booster(x, y, names_of(9), chosen, seed=4, trees=7)
+    assert first.tree_count == 7
+    assert first.saved == regrow_booster(x, y, names_of(9), chosen, seed=4, trees=7).saved
 
 
 def test_a_slice_of_one_class_is_refused():

@@ -87,7 +87,6 @@ def test_rings_are_found_as_the_engine_told_them(report):
     assert 0 < rings["delay"]["money_gone"] < 1
 
 
-@pytest.mark.slow
 def test_the_same_history_and_seed_give_the_same_report(history, report):
     again = evaluate(history, PingPong(), settings=SMALL, seed=1, data={"name": "planted"})
     assert json.dumps(again) == json.dumps(report)
@@ -130,7 +129,6 @@ def test_a_ring_across_the_cut_is_left_out_of_the_past():
     assert fraud_rows[0] not in after.early
 
 
-@pytest.mark.slow
 def test_the_shuffled_test_is_the_published_one_and_never_learned(history):
     places = [place for place, item in enumerate(history) if item.fraud is not None]
     labels = [history[place].fraud for place in places]

@@ -178,6 +178,14 @@ def test_withheld_labels_are_never_learned_and_their_rows_stay():
     assert not taught & {history[place].transaction.transaction_id for place in places}
 
 
+def test_labels_can_be_known_at_once():
+    history = made(rows=300, delay=DAY)
+    engine = PingPong()
+    replay(history, engine, at_once=True)
+    assert all(label.known_at == label.transaction.timestamp for label in engine.learned)
+    assert len(engine.learned) == sum(item.fraud is not None for item in history)
+
+
 def test_rows_outside_of_keep_run_and_teach_but_are_not_kept():
     history = made(rows=400)
     engine = PingPong()
