@@ -4,8 +4,9 @@ import cytoscape from "../vendor/cytoscape.esm.min.mjs";
 import { briefMoney, shortened, words } from "./text.js";
 
 const SHAPES = { user: "ellipse", merchant: "round-rectangle", device: "round-hexagon", card: "cut-rectangle", ip: "round-diamond", outside: "round-octagon" };
-const MARGIN = 28;
+const MARGIN = 20;
 const LARGEST = 1.15; // a small ring is not blown up
+const MOST_AMOUNTS = 24;
 const FRESH_MS = 2_400;
 
 /** A drawing in an element. `on.entity`, `on.edge` and `on.stack` are told what was clicked. */
@@ -131,7 +132,8 @@ function numbered(edge, order) {
 function nodeOf(node) {
   const role = node.role === null || node.role === "shared" ? "" : words(node.role);
   const plural = { ip: "addresses" }[node.kind] ?? `${node.kind}s`;
-  const name = node.stack ? `+${node.keys.length} more ${plural}` : shortened(node.id);
+  const stacked = node.whole ? `${node.keys.length} ${plural}` : `+${node.keys.length} more ${plural}`;
+  const name = node.stack ? stacked : shortened(node.id);
   return {
     group: "nodes",
     data: {
@@ -143,7 +145,7 @@ function nodeOf(node) {
       member: node.member ? 1 : 0,
       stack: node.stack ? 1 : 0,
       keys: node.keys,
-      text: role && !node.stack ? `${name}\n${role}` : name,
+      text: role && (!node.stack || node.whole) ? `${name}\n${role}` : name,
     },
     position: { ...node.place },
   };
@@ -151,6 +153,9 @@ function nodeOf(node) {
 
 function edgesOf(edges, nodes) {
   const at = new Map(nodes.map((node) => [node.key, node.place]));
+  const there = new Set(edges.map((edge) => `${edge.source} ${edge.target}`));
+  // Among many amounts none can be read: the largest are written, the others when brought out.
+  const written = new Set([...edges].sort((a, b) => b.minor - a.minor || (a.key < b.key ? -1 : 1)).slice(0, MOST_AMOUNTS));
   const largest = Math.max(1, ...edges.map((edge) => edge.minor));
   return edges.map((edge) => {
     const amount = edge.transfers.length === 0 ? "" : briefMoney(edge.minor, edge.currency);
@@ -166,8 +171,9 @@ function edgesOf(edges, nodes) {
         minor: edge.minor,
         amount: text,
         text,
+        written: written.has(edge) ? 1 : 0,
         width: edge.kind === "witness" ? 1.75 + 2.25 * Math.sqrt(edge.minor / largest) : 1.25,
-        bend: bend(at.get(edge.source), at.get(edge.target)),
+        bend: edge.flows ? bend(at.get(edge.source), at.get(edge.target)) : there.has(`${edge.target} ${edge.source}`) ? 16 : 0,
       },
     };
   });
@@ -176,9 +182,8 @@ function edgesOf(edges, nodes) {
 /** How far an edge bows out: hardly to the next column, over the top where money comes home. */
 function bend(from, to) {
   const [dx, dy] = [to.x - from.x, to.y - from.y];
-  if (dx <= 0) return -(52 + Math.abs(dx) * 0.13);
-  if (dx > 250 && Math.abs(dy) < 40) return 44 + dx * 0.05;
-  return 0;
+  if (dx <= 0) return 44 + Math.abs(dx) * 0.12; // over the top, seen from right to left
+  return dx > 250 && Math.abs(dy) < 40 ? 44 + dx * 0.05 : 0; // below what stands in between
 }
 
 function styles() {
@@ -190,14 +195,14 @@ function styles() {
     {
       selector: "node",
       style: {
-        shape: "data(shape)", width: 40, height: 40,
+        shape: "data(shape)", width: 38, height: 38,
         "background-color": colour("role-none"),
         "background-image": "data(icon)", "background-width": 18, "background-height": 18,
         "background-clip": "none", "background-image-containment": "over",
         "border-width": 3, "border-color": colour("panel"), "border-opacity": 1,
-        label: "data(text)", "text-wrap": "wrap", "text-max-width": 140, "line-height": 1.25,
-        "text-valign": "bottom", "text-margin-y": 6, color: colour("text"),
-        "font-family": font, "font-size": 12, "font-weight": 500, "min-zoomed-font-size": 5,
+        label: "data(text)", "text-wrap": "wrap", "text-max-width": 140, "line-height": 1.2,
+        "text-valign": "bottom", "text-margin-y": 4, color: colour("text"),
+        "font-family": font, "font-size": 13, "font-weight": 500, "min-zoomed-font-size": 5,
         "text-background-color": colour("canvas"), "text-background-opacity": 0.85,
         "text-background-padding": 2, "text-background-shape": "roundrectangle",
         "overlay-opacity": 0, "transition-property": "opacity, border-color", "transition-duration": 150,
@@ -206,7 +211,7 @@ function styles() {
     ...roles.map((role) => ({ selector: `node[role = "${role}"]`, style: { "background-color": colour(`role-${role}`) } })),
     { selector: 'node[kind = "device"], node[kind = "card"], node[kind = "ip"]', style: { width: 36, height: 34, "background-color": colour("role-shared") } },
     { selector: 'node[kind = "outside"]', style: { "background-color": colour("role-none") } },
-    { selector: "node[!member]", style: { width: 30, height: 30, "background-width": 14, "background-height": 14, "background-opacity": 0.75, color: colour("quiet-text"), "font-weight": 400 } },
+    { selector: "node[!member]", style: { width: 30, height: 30, "background-width": 14, "background-height": 14, "background-opacity": 0.75, color: colour("quiet-text"), "font-weight": 400, "min-zoomed-font-size": 9 } },
     { selector: "node[?stack]", style: { "border-style": "double", "border-width": 6, "border-color": colour("line-strong"), "font-weight": 600 } },
     {
       selector: "edge",
@@ -215,13 +220,14 @@ function styles() {
         "control-point-distances": "data(bend)", "control-point-weights": 0.5,
         "line-color": colour("edge"), "target-arrow-color": colour("edge"),
         "target-arrow-shape": "triangle", "arrow-scale": 1.05, "target-distance-from-node": 2,
-        "font-family": font, "font-size": 12, color: colour("text"), "min-zoomed-font-size": 5,
+        "font-family": font, "font-size": 13, color: colour("text"), "min-zoomed-font-size": 5,
         "text-background-color": colour("canvas"), "text-background-opacity": 1,
         "text-background-padding": 3, "text-background-shape": "roundrectangle",
         "overlay-opacity": 0, "transition-property": "opacity", "transition-duration": 150,
       },
     },
-    { selector: 'edge[kind = "witness"]', style: { "line-color": colour("witness"), "target-arrow-color": colour("witness"), label: "data(text)", "font-weight": 600, "z-index": 3 } },
+    { selector: 'edge[kind = "witness"]', style: { "line-color": colour("witness"), "target-arrow-color": colour("witness"), "font-weight": 600, "z-index": 3 } },
+    { selector: 'edge[kind = "witness"][?written]', style: { label: "data(text)" } },
     { selector: 'edge[kind = "money"]', style: { "line-opacity": 0.6, "arrow-scale": 0.8 } },
     { selector: 'edge[kind = "shared"]', style: { "curve-style": "straight", width: 1.25, "line-style": "dashed", "line-dash-pattern": [4, 4], "line-color": colour("shared-line"), "target-arrow-shape": "none" } },
     { selector: ".dim", style: { opacity: 0.22 } },

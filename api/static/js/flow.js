@@ -11,8 +11,8 @@ const MOST_IN_COLUMN = 6; // more, and amounts can no longer be read at the size
 const MOST_IDENTIFIERS = 8;
 const MOST_COLUMNS = 12;
 const LOOSE_IN_ROW = 6;
-const COLUMN = 216;
-const ROW = 92;
+const COLUMN = 212;
+const ROW = 82;
 const SWEEPS = 4;
 const TRIES = 120;
 
@@ -39,7 +39,7 @@ export function drawFlow(found, plan) {
   }
   const within = transfers.filter((t) => ring.has(t.source) && ring.has(t.target));
   const witness = within.filter((t) => t.witness);
-  columnsOf(found, witness, plan.columns);
+  columnsOf(witness, plan.columns);
 
   const identifiers = identifiersOf(found, ring);
   const loose = [...ring].filter((key) => !plan.columns.has(key));
@@ -51,7 +51,7 @@ export function drawFlow(found, plan) {
   for (const node of shown) for (const key of node.keys) stands.set(key, node.key);
   return {
     nodes: shown.map((node) => ({ ...node, place: plan.places.get(node.key) })),
-    edges: joined(within, found.links, stands),
+    edges: joined(within, found.links, stands).map((edge) => ({ ...edge, flows: true })),
     beside: found.entities.size - ring.size - identifiers.size,
   };
 }
@@ -84,7 +84,7 @@ export function joined(transfers, links, stands) {
 }
 
 /** Give a column to every account that witness money touches and that has none yet. */
-function columnsOf(found, witness, columns) {
+function columnsOf(witness, columns) {
   const after = new Map();
   const before = new Map();
   const add = (map, key, value) => map.set(key, (map.get(key) ?? new Set()).add(value));
@@ -116,7 +116,6 @@ function columnsOf(found, witness, columns) {
   if (first && columns.has("outside:out")) {
     columns.set("outside:out", Math.max(...columns.values()));
   }
-  void found;
 }
 
 function reaches(after, from, to) {
@@ -132,13 +131,14 @@ function reaches(after, from, to) {
   return false;
 }
 
-/** Devices, cards and addresses: members of the ring, and those that its accounts share. */
+/** Members of the ring, and devices and cards that its accounts share. Addresses that are no
+ * evidence tie strangers together (a carrier's NAT): only the network shows them. */
 function identifiersOf(found, ring) {
   const shared = sharedAmong(found.links, ring);
   const kept = new Map();
   for (const entity of found.entities.values()) {
     if (ACCOUNTS.has(entity.kind) || entity.kind === "outside") continue;
-    if (entity.member || shared.has(entity.key)) {
+    if (entity.member || (entity.kind !== "ip" && shared.has(entity.key))) {
       kept.set(entity.key, shared.get(entity.key) ?? new Set());
     }
   }
@@ -170,10 +170,15 @@ function grouped(found, accounts, plan) {
 /** The nodes to show: as many of each group as fit into MOST_NODES, the rest as "+n more". */
 function capped(found, groups, loose, identifiers, plan) {
   const named = [...identifiers.keys()].sort(priority(found, plan));
-  const most = { open: MOST_NODES, closed: loose.length ? 2 * LOOSE_IN_ROW : MOST_IN_COLUMN, named: MOST_IDENTIFIERS };
+  const alone = loose.length === groups.reduce((sum, group) => sum + group.keys.length, 0);
+  // Beside a flow, many who moved no money are told as numbers; on their own they are the drawing.
+  const most = { open: MOST_NODES, closed: MOST_IN_COLUMN, named: MOST_IDENTIFIERS };
+  const looseMost = alone ? 3 * LOOSE_IN_ROW : loose.length > LOOSE_IN_ROW ? 1 : LOOSE_IN_ROW;
+  const limit = ({ name, column }) =>
+    plan.opened.has(name) ? most.open : column === undefined ? looseMost : most.closed;
   for (;;) {
     const nodes = [
-      ...groups.flatMap((g) => cut(found, g, plan.opened.has(g.name) ? most.open : g.column === undefined ? Math.max(most.closed, MOST_IN_COLUMN) : Math.min(most.closed, MOST_IN_COLUMN))),
+      ...groups.flatMap((group) => cut(found, group, limit(group))),
       ...cut(found, { name: "stack:identifiers", role: "shared", keys: named }, most.named),
     ];
     if (nodes.length <= MOST_NODES || (most.open <= 1 && most.closed <= 1 && most.named <= 1)) {
@@ -193,7 +198,7 @@ function cut(found, { name, column, role, keys }, most) {
   if (single.length < keys.length) {
     const rest = keys.slice(single.length);
     const { kind } = found.entities.get(rest[0]);
-    nodes.push({ key: name, kind, id: "", role, member: true, keys: rest, column, stack: true });
+    nodes.push({ key: name, kind, id: "", role, member: true, keys: rest, column, stack: true, whole: single.length === 0 });
   }
   return nodes;
 }
@@ -209,11 +214,12 @@ function place(found, shown, witness, identifiers, plan) {
   else for (const node of money) settle(node.key, node.column * COLUMN, beside(node, witness, places), -ROW, places);
 
   const floor = (plan.floor ??= bottom(places) + (places.size ? ROW * 1.15 : 0));
+  const centre = middle(places);
   loose.forEach((node, i) => {
     const x = ((i % LOOSE_IN_ROW) - (Math.min(loose.length, LOOSE_IN_ROW) - 1) / 2) * COLUMN * 0.75;
-    settle(node.key, middle(places) + x, floor + Math.floor(i / LOOSE_IN_ROW) * ROW, 0, places);
+    settle(node.key, centre + x, floor + Math.floor(i / LOOSE_IN_ROW) * ROW, 0, places);
   });
-  if (plan.cellar === undefined && named.length) plan.cellar = bottom(places) + ROW * 1.2;
+  if (plan.cellar === undefined && named.length) plan.cellar = bottom(places) + ROW * 1.1;
   for (const node of named) {
     const users = node.keys.flatMap((key) => [...(identifiers.get(key) ?? [])]);
     const xs = users.filter((key) => places.has(key)).map((key) => places.get(key).x);

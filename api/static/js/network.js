@@ -3,30 +3,46 @@
 // A spring model settles what is new; places that were given are pinned. It starts from the same
 // places and uses no chance, so the same ring always looks the same.
 
+import { ACCOUNTS } from "./case.js";
 import { joined, MOST_NODES } from "./flow.js";
 
-const LENGTH = 150; // of an edge at rest
+const LENGTH = 76; // of an edge at rest
 const ROUNDS = 240;
 const FIRST_STEP = 60;
 const GOLDEN = Math.PI * (3 - Math.sqrt(5));
 
-/** Draw the network of a case; see `drawFlow`. Stacks hold, by kind, what does not fit. */
+/**
+ * Draw the network of a case; see `drawFlow`. Stacks hold, by kind, what does not fit; `alone` is
+ * how many identifiers are left out since only one account uses them.
+ */
 export function drawNetwork(found, plan) {
   const transfers = [...found.transfers.values()];
   const stands = new Map();
-  const nodes = chosen(found, plan);
+  const { kept, alone } = worthShowing(found);
+  const nodes = chosen(found, kept, plan);
   for (const node of nodes) for (const key of node.keys) stands.set(key, node.key);
   const edges = joined(transfers, found.links, stands);
   settleAll(nodes, edges, plan.places);
-  return { nodes: nodes.map((node) => ({ ...node, place: plan.places.get(node.key) })), edges, beside: 0 };
+  return { nodes: nodes.map((node) => ({ ...node, place: plan.places.get(node.key) })), edges, alone };
 }
 
-function chosen(found, plan) {
+/** All but identifiers that only one account uses: they tie nobody to anybody. */
+function worthShowing(found) {
+  const uses = new Map();
+  for (const { identifier } of found.links) uses.set(identifier, (uses.get(identifier) ?? 0) + 1);
+  const all = [...found.entities.values()];
+  const kept = all.filter(
+    ({ key, kind, member }) => member || ACCOUNTS.has(kind) || (uses.get(key) ?? 0) > 1,
+  );
+  return { kept, alone: all.length - kept.length };
+}
+
+function chosen(found, kept, plan) {
   const degree = new Map();
   const count = (key) => degree.set(key, (degree.get(key) ?? 0) + 1);
   for (const { source, target } of found.transfers.values()) (count(source), count(target));
   for (const { user, identifier } of found.links) (count(user), count(identifier));
-  const ranked = [...found.entities.values()].sort(
+  const ranked = kept.sort(
     (a, b) =>
       plan.places.has(b.key) - plan.places.has(a.key) || b.member - a.member ||
       (degree.get(b.key) ?? 0) - (degree.get(a.key) ?? 0) || (a.key < b.key ? -1 : 1),
@@ -77,9 +93,8 @@ function settleAll(nodes, edges, places) {
       const force = push.get(key);
       const size = Math.hypot(force.x, force.y) || 1;
       const at = places.get(key);
-      // The page is wider than high: the drawing is, too.
-      at.x += (force.x / size) * Math.min(size, step) * 1.25;
-      at.y += (force.y / size) * Math.min(size, step) * 0.8;
+      at.x += (force.x / size) * Math.min(size, step);
+      at.y += (force.y / size) * Math.min(size, step);
     }
   }
 }
@@ -88,7 +103,7 @@ function repel(nodes, places, push) {
   for (let i = 0; i < nodes.length; i++) {
     for (let j = i + 1; j < nodes.length; j++) {
       const [a, b] = [places.get(nodes[i].key), places.get(nodes[j].key)];
-      const [dx, dy] = [a.x - b.x, (a.y - b.y) * 1.3];
+      const [dx, dy] = [a.x - b.x, a.y - b.y];
       const distance = Math.max(Math.hypot(dx, dy), 1);
       const force = LENGTH ** 2 / distance ** 2;
       shift(push.get(nodes[i].key), dx * force, dy * force);
@@ -97,7 +112,8 @@ function repel(nodes, places, push) {
   }
   for (const { key } of nodes) {
     const at = places.get(key);
-    shift(push.get(key), -at.x * 0.05, -at.y * 0.05); // what is tied to nothing stays in sight
+    // What is tied to nothing stays in sight; the page is wider than high, so the drawing is, too.
+    shift(push.get(key), -at.x * 0.06, -at.y * 0.3);
   }
 }
 
@@ -105,7 +121,7 @@ function attract(edges, places, push) {
   for (const { source, target } of edges) {
     const [a, b] = [places.get(source), places.get(target)];
     const [dx, dy] = [b.x - a.x, b.y - a.y];
-    const force = Math.hypot(dx, dy) / LENGTH / 2;
+    const force = Math.hypot(dx, dy) / LENGTH;
     shift(push.get(source), dx * force, dy * force);
     shift(push.get(target), -dx * force, -dy * force);
   }

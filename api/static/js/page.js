@@ -12,8 +12,9 @@ import { dayAndTime, time, visible, words } from "./text.js";
 const TICK_MS = 5_000;
 const READY_MS = 15_000;
 const STARTING_MS = 2_000;
-const SETTLE_MS = 250; // a burst of events is one reading of the ring
-const BEHIND = { tries: 8, wait_ms: 150 }; // the drawing may trail the stream for a moment
+const PAINT_MS = 150; // a busy stream repaints the queue this often, and no more
+const SETTLE_MS = 400; // a ring's detail trails the stream for a moment, and bursts are one reading
+const BEHIND_TRIES = 5;
 const RETRY_MS = 5_000;
 
 const $ = (id) => document.getElementById(id);
@@ -25,6 +26,7 @@ let chosen = null; // id of the ring that is open
 let loaded = false;
 let alerts = 0; // raised while nobody looked
 let painting = 0;
+const flashes = new Map(); // ring id -> "new" or "grown", until the queue is painted
 
 // The queue.
 
@@ -33,12 +35,14 @@ function paint() {
   const found = rings.list(filter);
   queue.show(found, rings.now(), { total: rings.list({ state: filter.state }).length, known: rings.size });
   queue.mark(chosen);
+  for (const [id, news] of flashes) queue.flash(id, news);
+  flashes.clear();
   paintPatterns();
   say($("clock"), rings.newest ? `${rings.replayed ? "replayed " : ""}events to ${dayAndTime(rings.newest)} UTC` : "");
 }
 
 function repaint() {
-  if (loaded && painting === 0) painting = requestAnimationFrame(paint);
+  if (loaded && painting === 0) painting = setTimeout(paint, PAINT_MS);
 }
 
 function paintPatterns() {
@@ -72,7 +76,6 @@ async function readRings() {
 // The ring that is open.
 
 let reading = null; // {id, again}: a reading is at work, and whether another must follow
-let settling = 0;
 
 /** Open a ring. Quietly: the page chose it, so the address does not change. */
 function open(id, { quietly = false, reveal = false } = {}) {
@@ -91,9 +94,10 @@ async function read() {
   }
   const mine = (reading = { id, again: false });
   try {
+    await pause(SETTLE_MS - rings.quietFor(id));
     let detail = await fetchRing(id);
-    for (let i = 0; i < BEHIND.tries && detail.revision < (rings.get(id)?.revision ?? 0); i++) {
-      await new Promise((go) => setTimeout(go, BEHIND.wait_ms));
+    for (let i = 0; i < BEHIND_TRIES && detail.revision < (rings.get(id)?.revision ?? 0); i++) {
+      await pause(SETTLE_MS);
       detail = await fetchRing(id);
     }
     if (chosen !== id) return;
@@ -107,6 +111,8 @@ async function read() {
     if (mine.again && chosen === id) read();
   }
 }
+
+const pause = (ms) => (ms > 0 ? new Promise((go) => setTimeout(go, ms)) : null);
 
 /** The ring merged into another one: go with it, and say so. */
 function followed(gone, survivor) {
@@ -136,14 +142,10 @@ function announce(text) {
 function takeRing(event) {
   const news = rings.apply(event);
   repaint();
-  if (news) requestAnimationFrame(() => queue.flash(event.ring.ring_id, news));
+  if (news && flashes.get(event.ring.ring_id) !== "new") flashes.set(event.ring.ring_id, news);
   const merged = event.merged_ring_id !== null && event.merged_ring_id === chosen;
-  if (event.ring.ring_id === chosen || merged) {
-    clearTimeout(settling);
-    settling = setTimeout(read, SETTLE_MS);
-  } else if (chosen === null && loaded) {
-    requestAnimationFrame(() => chosen === null && queue.order.length && open(queue.order[0], { quietly: true }));
-  }
+  if (event.ring.ring_id === chosen || merged) read();
+  else if (chosen === null && loaded) open(event.ring.ring_id, { quietly: true });
 }
 
 function takeAlert(alert) {
@@ -249,4 +251,4 @@ tellModel();
 setInterval(() => queue.tick(rings.now()), TICK_MS);
 
 // For tests, and for a look from the console; the page itself never reads it.
-window.ringfence = { rings, view, queue };
+window.ringfence = { rings, view, queue, streams: { rings: ringStream, alerts: alertStream } };

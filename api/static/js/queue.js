@@ -4,6 +4,7 @@ import { element, say } from "./element.js";
 import { age, counted, dayAndTime, words, visible } from "./text.js";
 
 export const MOST_ROWS = 200; // rows drawn; beyond, the filter is the way
+const MOST_CHIPS = 3; // a row keeps its height
 const FLASH_MS = 1_800;
 const SKELETONS = 6;
 
@@ -103,11 +104,11 @@ export class Queue {
     const rest = found - MOST_ROWS;
     const words =
       known === 0
-        ? ["No rings yet", "Waiting for transactions. A ring appears here the moment one is seen."]
+        ? ["No rings yet", "Waiting for transactions: a ring appears here the moment one is seen."]
         : found === 0
           ? ["No ring matches", "Press Esc to clear the filter."]
           : rest > 0
-            ? [`${counted(rest, "less urgent ring")} not listed`, "Narrow the filter to see them."]
+            ? [`${counted(rest, "less urgent ring")} not listed`, "Narrow the filter."]
             : null;
     this.note.hidden = words === null;
     if (words && this.note.dataset.said !== words[0]) {
@@ -146,7 +147,9 @@ export class Queue {
       say(parts.members, counted(ring.member_count, "member"));
       say(parts.state, ring.state);
       row.li.dataset.state = ring.state;
-      parts.chips.replaceChildren(...chips(ring.patterns));
+      parts.chips.replaceChildren(...chips(ring.patterns.slice(0, MOST_CHIPS)));
+      const more = ring.patterns.length - MOST_CHIPS;
+      if (more > 0) parts.chips.append(element("span", { class: "chip-more" }, `+${more}`));
       parts.age.dateTime = ring.changed_at;
       parts.age.title = `Last change ${dayAndTime(Date.parse(ring.changed_at))} UTC`;
     }

@@ -151,10 +151,10 @@ export class RingView {
     const ring = this.#detail;
     say(title, visible(ring.headline));
     tags.replaceChildren(...chips(ring.patterns));
-    say(id, `Ring ${ring.ring_id} · revision ${ring.revision}${ring.aliases.length ? ` · took in ${ring.aliases.join(", ")}` : ""}`);
+    say(id, `Ring ${ring.ring_id} · revision ${ring.revision}${ring.aliases.length ? ` · took in ${counted(new Set(ring.aliases).size, "ring")}` : ""}`);
     const life = Date.parse(ring.changed_at) - Date.parse(ring.born_at);
     figures.replaceChildren(
-      figure("Money at risk", ring.money.text),
+      figure("Money at risk", ring.money.minor ? ring.money.text : "none yet"),
       figure("Score", ring.score.toFixed(2)),
       figure("Members", String(ring.member_count)),
       figure("State", sentence(words(ring.state))),
@@ -181,7 +181,8 @@ export class RingView {
     drawing.highlight(this.#focus);
     Object.assign(canvas.dataset, { nodes: drawn.nodes.length, edges: drawn.edges.length, view: this.#view, ring: this.#detail.ring_id, revision: this.#detail.revision });
     const more = this.#detail.subgraph.truncated ? "more than " : "";
-    say(beside, drawn.beside > 0 ? `${more}${counted(drawn.beside, "neighbour")} outside the ring: see Network` : "");
+    const note = drawn.beside ? `${more}${counted(drawn.beside, "neighbour")} outside the ring: see Network` : drawn.alone ? `${counted(drawn.alone, "identifier")} that only one account uses left out` : "";
+    say(beside, note);
     legend.replaceChildren(...legendOf(drawn));
   }
 

@@ -24,6 +24,7 @@ function byUrgency(a, b) {
 /** Rings by id, from the list and from the stream; whatever comes twice or late changes nothing. */
 export class Rings {
   #rings = new Map();
+  #heard = new Map(); // ring id -> when the stream last told of it, on the page's own clock
   #skew = 0;
   newest = 0; // event time of the newest change, ms
 
@@ -46,12 +47,20 @@ export class Rings {
   apply(event) {
     const before = this.#rings.get(event.ring.ring_id);
     if (!this.#put(event.ring)) return null;
+    this.#heard.delete(event.ring.ring_id);
+    this.#heard.set(event.ring.ring_id, performance.now());
+    if (this.#heard.size > KEPT) this.#heard.delete(this.#heard.keys().next().value);
     if (event.merged_ring_id !== null) this.#rings.delete(event.merged_ring_id);
     const skew = Date.parse(event.at) - Date.now();
     this.#skew = Math.abs(skew) > LATE_MS ? skew : 0;
     this.#bound();
     if (before === undefined) return "new";
     return event.kind === "grew" || event.kind === "merged" ? "grown" : null;
+  }
+
+  /** How long ago the stream told of a ring, ms; Infinity where it never did. */
+  quietFor(id) {
+    return performance.now() - (this.#heard.get(id) ?? -Infinity);
   }
 
   /** Now in event time: the wall clock, or the clock of the history that is being replayed. */

@@ -4,7 +4,6 @@
 import { ACCOUNTS, sharedAmong } from "./case.js";
 import { counted, dayAndTime, day, keyOf, listed, money, sentence, span, time, visible, words } from "./text.js";
 
-const ALIKE = { sender: "sender", victim: "victim", mule: "mule", controller: "controller", cash_out: "cash-out account", receiver: "receiver", member: "member" };
 const MOST_NAMED = 3;
 
 /** The story of a case (see `readCase`), as a list of sentences. */
@@ -14,15 +13,17 @@ export function story(found) {
 
 function opening(found) {
   const { detail } = found;
-  const users = [...found.entities.values()].filter((e) => e.member && e.kind === "user");
+  const users = detail.members.filter(({ entity }) => entity.kind === "user").map(({ entity }) => keyOf(entity));
   const witness = [...found.transfers.values()].filter((t) => t.witness);
   const seen = sentence(listed(detail.patterns.map((p) => `${/^[aeiou]/.test(p) ? "an" : "a"} ${noun(p)}`)));
-  const parts = [`${seen} among `, link(counted(users.length, "user"), { entities: users.map((u) => u.key) })];
+  const parts = [`${seen} among `, link(counted(users.length, "user"), { entities: users })];
   if (!witness.length) return [...parts, "; no money has moved between them yet."];
   const [first, last] = [witness[0].at, witness.at(-1).at];
   const ids = witness.map((t) => t.id);
-  parts.push(". ", link(detail.money.text, { transactions: ids }), " moved in ");
-  parts.push(link(counted(witness.length, "transaction"), { transactions: ids }));
+  parts.push(". ", link(detail.money.text, { transactions: ids }), " moved");
+  // Newer evidence of a fan replaces the older: then not every transaction of the ring is in it.
+  const whole = witness.reduce((sum, t) => sum + t.minor, 0) === detail.money.minor;
+  parts.push(whole ? " in " : "; the evidence below holds ", link(counted(witness.length, "transaction"), { transactions: ids }));
   if (first === last) return [...parts, ` at ${dayAndTime(first)}.`];
   const until = day(first) === day(last) ? time(last) : dayAndTime(last);
   return [...parts, `, within ${span(last - first)}: ${dayAndTime(first)} to ${until} UTC.`];
@@ -60,8 +61,9 @@ function throughMule(found, piece, centre) {
   const parts = [name(centre), " took ", link(sum(ins), ids(ins)), " from ", link(counted(payers({ hops: ins }).size, "account"), ids(ins))];
   parts.push(" and passed on ", link(sum(outs), ids(outs)));
   if (!to.length) return [...parts, " in cash or to the outside."];
-  if (to.length > MOST_NAMED) return [...parts, " to ", link(counted(to.length, "account"), ids(outs)), "."];
-  return [...parts, " to ", ...to.flatMap((entity, i) => [i === 0 ? "" : i === to.length - 1 ? " and " : ", ", name(entity)]), "."];
+  const outside = outs.some((hop) => hop.target === null) ? ", some of it to the outside" : "";
+  if (to.length > MOST_NAMED) return [...parts, " to ", link(counted(to.length, "account"), ids(outs)), `${outside}.`];
+  return [...parts, " to ", ...to.flatMap((entity, i) => [i === 0 ? "" : i === to.length - 1 ? " and " : ", ", name(entity)]), `${outside}.`];
 }
 
 const payers = (piece) => new Set(piece.hops.filter((hop) => hop.source !== null).map((hop) => keyOf(hop.source)));
@@ -71,7 +73,7 @@ const total = (piece) =>
 
 function sharing(found) {
   const accounts = new Set([...found.entities.values()].filter((e) => e.member && ACCOUNTS.has(e.kind)).map((e) => e.key));
-  const shared = [...sharedAmong(found.links, accounts)].sort((a, b) => b[1].size - a[1].size || (a[0] < b[0] ? -1 : 1));
+  const shared = [...sharedAmong(found.links, accounts)].sort((a, b) => weak(a[0]) - weak(b[0]) || b[1].size - a[1].size || (a[0] < b[0] ? -1 : 1));
   if (!shared.length) return ["They share no device, card or address that we know of."];
   const [key, users] = shared[0];
   const { kind, id } = found.entities.get(key);
@@ -81,6 +83,8 @@ function sharing(found) {
   const others = { entities: rest.flatMap(([k, of]) => [k, ...of]) };
   return [...parts, ", and share ", link(counted(rest.length, "more identifier"), others), "."];
 }
+
+const weak = (key) => key.startsWith("ip:"); // a carrier's NAT puts strangers behind one address
 
 function standing(found) {
   const { detail } = found;

@@ -54,9 +54,11 @@ export function listed(parts) {
   return parts.length < 2 ? parts.join("") : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
 }
 
+const WRITTEN = { ping_pong: "ping-pong", fan_in: "fan-in", fan_out: "fan-out", shared_ip: "shared IP", cash_out: "cash-out" };
+
 /** A name of the API as words: "shared_device" is "shared device". */
 export function words(name) {
-  return name === "ping_pong" ? "ping-pong" : name.replaceAll("_", " ");
+  return WRITTEN[name] ?? name.replaceAll("_", " ");
 }
 
 /** First letter large. */
@@ -91,13 +93,15 @@ export function span(milliseconds) {
   return `${Math.round(seconds / 86400)} days`;
 }
 
-/** How long ago, for a list: "now", "4 min", "3 h", "2 d". */
+const DATE = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+
+/** How long ago, for a list: "now", "4 min", "3 h", "2 d"; after a week the date says more. */
 export function age(at, now) {
   const seconds = Math.max(0, (now - at) / 1000);
   if (seconds < 60) return "now";
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h`;
-  return `${Math.floor(seconds / 86400)} d`;
+  return seconds < 7 * 86400 ? `${Math.floor(seconds / 86400)} d` : DATE.format(at);
 }
 
 /** The key of an entity everywhere on the page: what the drawing calls its nodes. */

@@ -1,0 +1,325 @@
+"""The ring page in a real browser, against the real server: a ring is born, seen, opened, grows."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+MARKUP = '<img src=x onerror="window.hacked=1">'
+TURNED = "mallory\u202etxt.exe"  # the override makes what follows read from right to left
+LISTENING = re.compile(r"http://[\w.\[\]:]+:\d+")
+START_S = 240  # compiles kernels where no cache is warm
+
+
+class Server(NamedTuple):
+    url: str
+
+    def score(self, *transactions: dict[str, object]) -> list[dict[str, Any]]:
+        return [self._post(each) for each in transactions]
+
+    def _post(self, transaction: dict[str, object]) -> dict[str, Any]:
+        answer = httpx.post(f"{self.url}/v1/score", json=transaction, timeout=30)
+        verdict: dict[str, Any] = answer.raise_for_status().json()
+        assert verdict["admission"] == "accepted", verdict
+        return verdict
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    found = found or shutil.which("google-chrome")
+    if found is None:
+        reason = "there is no Chromium on PATH to drive the ring page with"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """`ringfence serve` on a free port, without a model, ready to answer."""
+    command = [sys.executable, "-m", "api.cli", "serve", "--port", "0", "--data", str(tmp_path)]
+    said: list[str] = []
+    listening = threading.Event()
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        stderr = process.stderr
+
+        def listen() -> None:
+            for line in stderr:
+                said.append(line)
+                if LISTENING.search(line):
+                    listening.set()
+
+        reader = threading.Thread(target=listen, daemon=True)
+        reader.start()
+        try:
+            assert listening.wait(START_S), "".join(said)
+            found = LISTENING.search("".join(said))
+            assert found is not None
+            server = Server(found.group())
+            wait_ready(server)
+            yield server
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+            reader.join(5)
+
+
+def wait_ready(server: Server) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if httpx.get(f"{server.url}/readyz", timeout=15).status_code == 200:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"not ready within {START_S} s")
+
+
+class Watched(NamedTuple):
+    """A page, and everything it must not do."""
+
+    page: Page
+    complaints: list[str]
+    strangers: list[str]  # requests to anywhere else
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def watched(context: BrowserContext, server: Server) -> Watched:
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    watched = Watched(page, [], [])
+    page.on(
+        "console",
+        lambda said: watched.complaints.append(said.text) if said.type != "log" else None,
+    )
+    page.on("pageerror", lambda error: watched.complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda request: (
+            watched.strangers.append(request.url)
+            if not request.url.startswith((server.url, "data:"))
+            else None
+        ),
+    )
+    return watched
+
+
+def transfer(
+    n: int, at: int, payer: str, payee: str, amount: str, device: str | None = None
+) -> dict[str, object]:
+    return {
+        "transaction_id": f"tx-{n}", "timestamp": at, "type": "transfer", "amount": amount,
+        "currency": "EUR", "user_id": payer, "counterparty_id": payee,
+        "device_id": device or f"phone-{payer[:4]}-{n}",
+    }  # fmt: skip
+
+
+def cycle(at: int) -> list[dict[str, object]]:
+    """Four hops that come home within the hour, each a little less; ids that mean harm."""
+    minute = 60_000
+    return [
+        transfer(1, at, "carol", "mule-1", "5210.00"),
+        transfer(2, at + 9 * minute, "mule-1", MARKUP, "5000.00"),
+        transfer(3, at + 21 * minute, MARKUP, TURNED, "4800.50"),
+        transfer(4, at + 40 * minute, TURNED, "carol", "4600.00"),
+    ]
+
+
+def now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+DRAWN = """() => {
+  const cy = window.ringfence.view.drawing;
+  return {
+    nodes: cy.nodes().map((n) => ({id: n.id(), text: n.data('text'), role: n.data('role'),
+      x: n.position('x'), y: n.position('y')})),
+    edges: cy.edges('[kind = "witness"]').map((e) => ({source: e.source().id(),
+      target: e.target().id(), text: e.data('amount'), bright: e.hasClass('bright')})),
+  };
+}"""
+
+
+def test_a_ring_appears_is_opened_and_grows_without_a_reload(
+    watched: Watched, server: Server
+) -> None:
+    page = watched.page
+    page.goto(server.url)
+    expect(page.locator("#standing-text")).to_have_text("live")
+    expect(page.locator("#queue-note")).to_contain_text("No rings yet")
+    page.evaluate("window.untouched = true")
+
+    born = now() - 60 * 60_000
+    *_, closing = server.score(*cycle(born))
+    assert [piece["pattern"] for piece in closing["evidence"]] == ["cycle"]
+    (ring_id,) = closing["rings"]
+    row = page.locator(f'#rows [data-ring="{ring_id}"]')
+    expect(row).to_be_visible()
+    expect(row.locator(".row-money")).to_have_text("€19,610.50")
+    expect(row.locator(".row-members")).to_have_text("4 members")
+    expect(row.locator(".chip")).to_have_text("cycle")
+    expect(row.locator(".row-state")).to_have_text("active")
+
+    row.click()
+    expect(page.locator(".ring-title")).to_contain_text("Cycle among 4 users, 4 transactions")
+    expect(page).to_have_url(f"{server.url}/#ring={ring_id}")
+    drawn = page.evaluate(DRAWN)
+    users = ["carol", "mule-1", MARKUP, TURNED]
+    assert {node["id"] for node in drawn["nodes"]} == {f"user:{user}" for user in users}
+    assert {(e["source"], e["target"], e["text"]) for e in drawn["edges"]} == {
+        ("user:carol", "user:mule-1", "€5,210"),
+        ("user:mule-1", f"user:{MARKUP}", "€5,000"),
+        (f"user:{MARKUP}", f"user:{TURNED}", "€4,800.50"),
+        (f"user:{TURNED}", "user:carol", "€4,600"),
+    }
+    place = {node["id"]: node for node in drawn["nodes"]}
+    steps = [place[f"user:{user}"]["x"] for user in users]
+    assert steps == sorted(set(steps)), "money flows from left to right"
+    roles = {node["id"]: node["role"] for node in drawn["nodes"]}
+    assert roles["user:carol"] == "controller"
+
+    card = page.locator(".card").first
+    expect(card.locator(".card-reason")).to_contain_text(
+        "Money left carol and came back after 4 hops in 40 min; 88 % of it was kept on the way."
+    )
+    amounts = card.locator(".amount")
+    expect(amounts).to_have_text(["€5,210.00", "€5,000.00", "€4,800.50", "€4,600.00"])
+    card.locator('[data-transaction="tx-3"] button').click()
+    assert [e["text"] for e in page.evaluate(DRAWN)["edges"] if e["bright"]] == ["€4,800.50"]
+    expect(page.locator(".event[data-kind=born]")).to_contain_text("Born. Cycle among 4 users")
+    expect(page.locator(".people tbody tr")).to_have_count(4)
+
+    server.score(
+        transfer(5, born + 44 * 60_000, "carol", "mule-1", "4500.00"),
+        transfer(6, born + 46 * 60_000, "mule-1", "new-mule", "4400.00"),
+        transfer(7, born + 50 * 60_000, "new-mule", "carol", "4300.00"),
+    )
+    expect(page.locator(".ring-title")).to_contain_text("5 users, 7 transactions, €32,810.50")
+    expect(row.locator(".row-members")).to_have_text("5 members")
+    joined = page.locator(".event[data-kind=grew]", has_text="1 member joined")
+    expect(joined).to_have_count(1)
+    grown = {node["id"]: node for node in page.evaluate(DRAWN)["nodes"]}
+    assert grown.keys() == place.keys() | {"user:new-mule"}
+    for name, before in place.items():
+        assert (grown[name]["x"], grown[name]["y"]) == (before["x"], before["y"]), "nothing jumps"
+    assert page.evaluate("window.untouched"), "it all happened without a reload"
+    assert watched.complaints == []
+    assert watched.strangers == []
+
+
+def test_hostile_ids_are_text_and_nothing_else(watched: Watched, server: Server) -> None:
+    server.score(*cycle(now() - 60 * 60_000))
+    page = watched.page
+    answer = page.goto(server.url)
+    assert answer is not None
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+
+    expect(page.locator(".people tbody tr")).to_have_count(4)
+    names = page.locator(".people tbody bdi").all_text_contents()
+    assert any(name.startswith("<img src=x") for name in names)
+    assert "mallory\u2039U+202E\u203atxt.exe" in names
+    labels = [node["text"].split("\n")[0] for node in page.evaluate(DRAWN)["nodes"]]
+    assert any(label.startswith("<img src=x") for label in labels)
+    assert not any("\u202e" in text for text in [page.inner_text("body"), *labels])
+    assert page.locator(".ring img[src=x]").count() == 0
+    assert page.evaluate("window.hacked === undefined")
+    assert watched.complaints == []
+    assert watched.strangers == []
+
+
+def test_the_keyboard_alone_goes_everywhere(watched: Watched, server: Server) -> None:
+    start = now() - 60 * 60_000
+    server.score(*cycle(start))
+    server.score(
+        transfer(11, start + 41 * 60_000, "anna", "ben", "90.00"),
+        transfer(12, start + 42 * 60_000, "ben", "cleo", "85.00"),
+        transfer(13, start + 43 * 60_000, "cleo", "anna", "80.00"),
+    )
+    page = watched.page
+    page.goto(server.url)
+    expect(page.locator("#rows li[data-ring]")).to_have_count(2)
+    expect(page.locator("[aria-current] .row-money")).to_have_text("€19,610.50")
+    page.keyboard.press("j")
+    expect(page.locator(".ring-title")).to_contain_text("€255.00")
+    page.keyboard.press("k")
+    expect(page.locator(".ring-title")).to_contain_text("€19,610.50")
+    page.keyboard.press("v")
+    expect(page.locator(".canvas")).to_have_attribute("data-view", "network")
+    page.keyboard.press("v")
+    expect(page.locator(".canvas")).to_have_attribute("data-view", "flow")
+
+    page.keyboard.press("/")
+    expect(page.locator("#filter-text")).to_be_focused()
+    page.keyboard.type("255")
+    expect(page.locator("#rows li[data-ring]")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator("#rows li[data-ring]")).to_have_count(2)
+    page.keyboard.press("?")
+    expect(page.locator("#help")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()
+    assert watched.complaints == []
+
+
+def test_a_permalink_opens_its_ring_and_a_wrong_one_says_so(
+    watched: Watched, server: Server
+) -> None:
+    start = now() - 60 * 60_000
+    server.score(*cycle(start))
+    *_, closing = server.score(
+        transfer(11, start + 41 * 60_000, "anna", "ben", "90.00"),
+        transfer(12, start + 42 * 60_000, "ben", "cleo", "85.00"),
+        transfer(13, start + 43 * 60_000, "cleo", "anna", "80.00"),
+    )
+    (lesser,) = closing["rings"]
+    page = watched.page
+    page.goto(f"{server.url}/#ring={lesser}")
+    expect(page.locator(".ring-title")).to_contain_text("€255.00")
+    page.evaluate("location.hash = 'ring=nobody'")
+    expect(page.locator("#ring")).to_contain_text("there is no such ring")
+    expect(page.locator("#ring")).to_contain_text("Try again")
+
+
+def test_a_lost_server_is_told_and_found_again(
+    watched: Watched, server: Server, context: BrowserContext
+) -> None:
+    page = watched.page
+    page.goto(server.url)
+    expect(page.locator("#standing-text")).to_have_text("live")
+    page.evaluate("window.ringfence.streams.rings.close()")
+    context.set_offline(True)
+    page.evaluate("window.ringfence.streams.rings.open()")
+    expect(page.locator("#standing")).to_have_attribute("data-standing", "reconnecting")
+    server.score(*cycle(now() - 60 * 60_000))
+    context.set_offline(False)
+    expect(page.locator("#standing-text")).to_have_text("live")
+    expect(page.locator("#rows .row-money")).to_have_text("€19,610.50")
