@@ -40,8 +40,9 @@ class Thresholds:
     cycle_ratio_most: float = 1.05
     # Edges looked at, not edges that match: a hub has thousands of edges that match nothing.
     cycle_scan: int = 2_000
-    # Parallel transfers multiply cycles; sixteen witnesses convince anyone.
-    cycle_most: int = 16
+    # Parallel transfers multiply cycles. The newest come first, so a ring's own lap is among them;
+    # each costs some 30 us to tell, and eight witnesses convince anyone.
+    cycle_most: int = 8
 
     # Mule: recruited accounts forward within the hour and keep a commission of 5 to 20 %
     # (Europol EMMA campaigns); three senders who do not know the account are not a household.

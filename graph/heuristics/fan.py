@@ -56,7 +56,7 @@ from numpy.typing import NDArray
 
 from graph.compiled import bind
 from graph.evidence import Evidence, Pattern, Role
-from graph.heuristics.acquaintance import acquainted
+from graph.heuristics.acquaintance import acquainted, load_acquaintance
 from graph.heuristics.witness import reach, rows_of, span_in_words, witness
 from graph.kernels import KIND_USER, slot
 from graph.thresholds import Thresholds, told_counts
@@ -101,7 +101,9 @@ class Fans:
             self._found,
             self._seen,
         )
-        self._kernel = self._kernel or bind(_crowds_at, *arguments)
+        if self._kernel is None:
+            self._kernel = bind(_crowds_at, *arguments)
+            load_acquaintance(window)
         ins, cut_in, outs, cut_out = self._kernel(*arguments)
         if not ins and not outs:
             return ()

@@ -60,7 +60,7 @@ from numpy.typing import NDArray
 
 from graph.compiled import bind
 from graph.evidence import Evidence, Hop, Pattern, Role
-from graph.heuristics.acquaintance import acquainted
+from graph.heuristics.acquaintance import acquainted, load_acquaintance
 from graph.heuristics.witness import reach, rows_of, span_in_words, witness
 from graph.kernels import KIND_MERCHANT, KIND_USER, slot
 from graph.thresholds import Thresholds, told_counts
@@ -110,7 +110,9 @@ class Mules:
             self._senders,
             self._flows,
         )
-        self._kernel = self._kernel or bind(_flows_at, *arguments)
+        if self._kernel is None:
+            self._kernel = bind(_flows_at, *arguments)
+            load_acquaintance(window)
         came, went, flows, forwardings, received, forwarded, truncated = self._kernel(*arguments)
         if forwardings not in self._told:
             return ()
