@@ -3,7 +3,7 @@
 What a new revision costs does not grow with what was absorbed before, except for copying it.
 """
 
-from bisect import insort
+from bisect import bisect
 from collections import deque
 from typing import Final
 
@@ -75,11 +75,15 @@ class LiveRing:
         self.weight = 0.0
         self.money = 0
         self.evidence: dict[str, Evidence] = {}
+        self._evidence_ids: dict[str, str] = {}
+        self._strengths: dict[Pattern, dict[str, float]] = {}
         self.events: deque[RingEvent] = deque(maxlen=policy.max_events)
         self.told = AlertMemory()
         self._policy = policy
-        self._transactions: set[str] = set()
-        self._by_time: list[tuple[int, str]] = []
+        # In order of (time, id); the ids apart, so that a revision copies them in one go.
+        self._known: set[str] = set()
+        self._order: list[tuple[int, str]] = []
+        self._ids: list[str] = []
         self._truncated = False
 
     def absorb(self, piece: Evidence) -> tuple[tuple[Entity, ...], bool]:
@@ -105,18 +109,15 @@ class LiveRing:
         if key not in self.evidence and len(self.evidence) >= self._policy.max_evidence:
             self._truncated = True
         elif key not in self.evidence or self.evidence[key].evidence_id != piece.evidence_id:
-            self.evidence[key] = piece
+            self._hold(key, piece)
             changed = True
         return tuple(added), changed or bool(added)
 
     def freeze(self, at: int) -> Ring:
         """The next revision; its score is the noisy-or of each pattern's strongest evidence."""
-        strongest: dict[Pattern, float] = {}
-        for piece in self.evidence.values():
-            strongest[piece.pattern] = max(strongest.get(piece.pattern, 0.0), piece.strength)
         doubt = 1.0
-        for pattern in sorted(strongest):
-            doubt *= 1.0 - strongest[pattern]
+        for pattern in sorted(self._strengths):
+            doubt *= 1.0 - max(self._strengths[pattern].values())
         before = self.ring
         self.ring = Ring(
             ring_id=before.ring_id,
@@ -125,11 +126,11 @@ class LiveRing:
             born_at=before.born_at,
             changed_at=max(at, before.changed_at),
             members=tuple(self.members.items()),
-            patterns=tuple(sorted(strongest)),
+            patterns=tuple(sorted(self._strengths)),
             score=1.0 - doubt,
             money=self.money,
-            transactions=tuple(id_ for _, id_ in self._by_time),
-            evidence=tuple(piece.evidence_id for piece in self.evidence.values()),
+            transactions=tuple(self._ids),
+            evidence=tuple(self._evidence_ids.values()),
             aliases=before.aliases,
             truncated=self._truncated,
         )
@@ -140,7 +141,7 @@ class LiveRing:
         return SavedRing(
             ring=self.ring,
             members=list(self.members.items()),
-            transactions=self._by_time,
+            transactions=self._order,
             evidence=list(self.evidence.values()),
             events=list(self.events),
             told=self.told,
@@ -154,26 +155,36 @@ class LiveRing:
         live.members = dict(saved.members)
         live.weight = sum(weight(entity, role) for entity, role in saved.members)
         live.money = saved.ring.money
-        live.evidence = {_evidence_key(piece): piece for piece in saved.evidence}
+        for piece in saved.evidence:
+            live._hold(_evidence_key(piece), piece)
         live.events.extend(saved.events)
         live.told = saved.told
-        live._by_time = saved.transactions
-        live._transactions = {id_ for _, id_ in saved.transactions}
+        live._order = saved.transactions
+        live._ids = [id_ for _, id_ in saved.transactions]
+        live._known = set(live._ids)
         live._truncated = saved.truncated
         return live
 
+    def _hold(self, key: str, piece: Evidence) -> None:
+        self.evidence[key] = piece
+        self._evidence_ids[key] = piece.evidence_id
+        self._strengths.setdefault(piece.pattern, {})[key] = piece.strength
+
     def _note_transactions(self, piece: Evidence) -> bool:
-        before = len(self._transactions)
+        before = len(self._known)
         for hop in piece.hops:
-            if hop.transaction_id in self._transactions:
+            if hop.transaction_id in self._known:
                 continue
-            if len(self._transactions) >= self._policy.max_transactions:
+            if len(self._known) >= self._policy.max_transactions:
                 self._truncated = True
                 break
-            self._transactions.add(hop.transaction_id)
-            insort(self._by_time, (hop.timestamp, hop.transaction_id))
+            self._known.add(hop.transaction_id)
+            entry = (hop.timestamp, hop.transaction_id)
+            place = bisect(self._order, entry)
+            self._order.insert(place, entry)
+            self._ids.insert(place, hop.transaction_id)
             self.money += hop.value
-        return len(self._transactions) > before
+        return len(self._known) > before
 
 
 def weight(entity: Entity, role: Role) -> float:
