@@ -64,6 +64,7 @@ class EntitySpace:
         self.size = 0
         self.refused = 0
         self._keys: list[str | None] = []
+        self._entities: dict[int, Entity] = {}
         self._free: list[int] = []
         self._hand = 0
         self._shards: dict[EntityKind, list[dict[str, int]]] = {
@@ -86,10 +87,13 @@ class EntitySpace:
         Raises:
             KeyError: The id is not in use.
         """
-        key = self._keys[id_] if 0 <= id_ < self.size else None
-        if key is None:
-            raise KeyError(id_)
-        return Entity(_KINDS[int(self.kind[id_])], key)
+        known = self._entities.get(id_)
+        if known is None:
+            key = self._keys[id_] if 0 <= id_ < self.size else None
+            if key is None:
+                raise KeyError(id_)
+            known = self._entities[id_] = Entity(_KINDS[int(self.kind[id_])], key)
+        return known
 
     def intern(self, kind: EntityKind, key: str, now: int, watermark: int) -> int:
         """Id of an entity, given out if it is new; -1 if the space is full of entities in use."""
@@ -130,6 +134,7 @@ class EntitySpace:
             if key is not None and self.last_seen[i] < oldest:
                 del self._shards[_KINDS[int(self.kind[i])]][hash(key) % _SHARDS][key]
                 self._keys[i] = None
+                self._entities.pop(i, None)
                 self._free.append(i)
 
     @property

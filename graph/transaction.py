@@ -55,6 +55,10 @@ class Entity:
     def __str__(self) -> str:
         return f"{self.kind.value}:{self.id}"
 
+    def __hash__(self) -> int:
+        # An enum's hash is a call into Python; ids alone tell entities apart well enough.
+        return hash(self.id)
+
 
 @dataclass(frozen=True, slots=True)
 class Money:

@@ -25,22 +25,18 @@ class Watermark:
     Args:
         lateness: How far behind the watermark a transaction may still come, ms.
         ahead: How far in front of it a transaction may be taken in, ms.
+
+    Attributes:
+        time: The watermark, ms; 0 before the first transaction.
+        newest: The newest timestamp seen, however absurd; 0 before the first.
     """
 
     def __init__(self, lateness: int, ahead: int) -> None:
         self.lateness = lateness
         self.ahead = ahead
+        self.time = 0
+        self.newest = 0
         self._newest: list[tuple[int, int]] = []
-
-    @property
-    def time(self) -> int:
-        """The watermark, ms; 0 before the first transaction."""
-        return self._newest[0][0] if self._newest else 0
-
-    @property
-    def newest(self) -> int:
-        """The newest timestamp seen, however absurd; 0 before the first."""
-        return self._newest[-1][0] if self._newest else 0
 
     def judge(self, timestamp: int) -> Punctuality:
         """How a timestamp stands to the watermark as it is."""
@@ -72,6 +68,7 @@ class Watermark:
             elif witness > newest[0]:
                 newest[0] = witness
                 newest.sort()
+            self.time, self.newest = newest[0][0], newest[-1][0]
         return self.judge(timestamp)
 
     def snapshot(self) -> list[tuple[int, int]]:
@@ -81,3 +78,5 @@ class Watermark:
     def restore(self, newest: list[tuple[int, int]]) -> None:
         """Take over a snapshot."""
         self._newest = [(timestamp, key) for timestamp, key in newest]
+        if newest:
+            self.time, self.newest = newest[0][0], newest[-1][0]

@@ -236,9 +236,7 @@ class TransactionWindow:
             self._texts.pop(page, None)
         self._link_columns.release(self.link_tail)
         self.counts[Status.ACCEPTED] += 1
-        return Admission(
-            Status.ACCEPTED, position, *ids, links=self._relations(), disordered=outcome == 1
-        )
+        return Admission(Status.ACCEPTED, position, *ids, self._relations(), outcome == 1)
 
     def transaction_id(self, position: int) -> str:
         """Id of a live transaction."""
@@ -394,7 +392,8 @@ class TransactionWindow:
 
     def _relations(self) -> tuple[Link, Link, Link, Link]:
         device, ip, card, other = self._seen.tolist()
-        return Link(*device), Link(*ip), Link(*card), Link(*other)
+        make = Link._make
+        return make(device), make(ip), make(card), make(other)
 
     def _give_up_the_oldest(self) -> None:
         """Make room in a full window; everything as old as what goes is no longer part of it."""

@@ -242,14 +242,12 @@ class Detector:
         return () if self.model is None else self.model.shares(row)
 
     def _degraded(self, tx: Transaction, admission: Admission) -> tuple[str, ...]:
-        missing = []
-        if self.model is None:
-            missing.append("model")
+        missing = () if self.model is not None else ("model",)
         if admission.status is Status.ACCEPTED and (
             admission.user < 0 or (admission.other < 0 and tx.other_party is not None)
         ):
-            missing.append("capacity")
-        return tuple(missing)
+            return (*missing, "capacity")
+        return missing
 
     def _remember(self, verdict: Verdict) -> None:
         self._answered[verdict.transaction_id] = verdict

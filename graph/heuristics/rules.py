@@ -116,7 +116,7 @@ class ImpossibleTravel:
     Strength: 0.4 at the speed limit, rising with the excess to 0.8 (1 - limit / speed).
 
     State: the newest located transaction of each account, by account id, bounded by the window's
-    account capacity (28 bytes each, taken from the system when first written). It belongs to the
+    account capacity (36 bytes each, taken from the system when first written). It belongs to the
     window: `snapshot` and `restore` it together with the window. O(1).
 
     Misses places given in words, and travel that is merely unlikely. False positives: VPNs, and
@@ -135,13 +135,15 @@ class ImpossibleTravel:
 
     def __init__(self, thresholds: Thresholds) -> None:
         self.thresholds: Final = thresholds
+        self._before: NDArray[np.int64] = np.zeros(2, np.int64)
         self._allocate(0)
+        self._kernel = bind(_moved, *self._columns(), 0, 0, 0, 0, 0.0, 0.0, self._before)
 
     def _allocate(self, capacity: int) -> None:
         self._generation: NDArray[np.int32] = np.zeros(capacity, np.int32)
         self._time: NDArray[np.int64] = np.zeros(capacity, np.int64)
         self._position: NDArray[np.int64] = np.zeros(capacity, np.int64)
-        self._place: NDArray[np.float32] = np.zeros((capacity, 2), np.float32)
+        self._place: NDArray[np.float64] = np.zeros((capacity, 2), np.float64)
 
     def detect(
         self, window: TransactionWindow, tx: Transaction, admission: Admission
@@ -152,26 +154,27 @@ class ImpossibleTravel:
             return ()
         if admission.status is not Status.ACCEPTED or admission.user < 0:
             return ()
-        user, now = admission.user, tx.timestamp
+        user = admission.user
         if user >= len(self._time):
             self._grow(window.accounts.capacity)
-        generation = window.accounts.generation[user]
-        known = bool(self._generation[user] == generation)
-        before = int(self._time[user])
-        found: Sequence[Evidence] = ()
-        if known:
-            there = self._place[user]
-            km = _great_circle_km(float(there[0]), float(there[1]), place.latitude, place.longitude)
-            # Two places at the very same moment are judged as one millisecond apart.
-            kmh = km * HOUR / max(abs(now - before), 1)
-            if km > self.thresholds.travel_km and kmh > self.thresholds.travel_kmh:
-                found = [self._evidence(window, tx, int(self._position[user]), before, km, kmh)]
-        if not known or now >= before:
-            self._generation[user] = generation
-            self._time[user] = now
-            self._position[user] = admission.position
-            self._place[user] = place.latitude, place.longitude
-        return found
+        km = self._kernel(
+            *self._columns(),
+            user,
+            int(window.accounts.generation[user]),
+            tx.timestamp,
+            admission.position,
+            float(place.latitude),
+            float(place.longitude),
+            self._before,
+        )
+        if km <= self.thresholds.travel_km:
+            return ()
+        then, before = self._before.tolist()
+        # Two places at the very same moment are judged as one millisecond apart.
+        kmh = km * HOUR / max(abs(tx.timestamp - then), 1)
+        if kmh <= self.thresholds.travel_kmh:
+            return ()
+        return [self._evidence(window, tx, before, then, km, kmh)]
 
     def _grow(self, capacity: int) -> None:
         old = self._columns()
@@ -320,15 +323,41 @@ def _as_hop(tx: Transaction) -> Hop:
     return Hop(tx.transaction_id, tx.payer, tx.payee, tx.value, tx.timestamp)
 
 
-def _great_circle_km(latitude: float, longitude: float, to_lat: float, to_lon: float) -> float:
+@njit(cache=True)
+def great_circle_km(latitude, longitude, to_lat, to_lon):  # type: ignore[no-untyped-def]
     """Distance on the sphere (haversine), km.
 
-    >>> round(_great_circle_km(0, 0, 0, 180))
+    >>> round(great_circle_km(0.0, 0.0, 0.0, 180.0))
     20015
     """
     a, b = radians(latitude), radians(to_lat)
     h = sin((b - a) / 2) ** 2 + cos(a) * cos(b) * sin(radians(to_lon - longitude) / 2) ** 2
     return 2 * _EARTH_KM * asin(sqrt(min(h, 1.0)))
+
+
+@njit(cache=True)
+def _moved(  # type: ignore[no-untyped-def]
+    generations, times, positions, places, user, generation, time, position, latitude, longitude,
+    before,
+):  # fmt: skip
+    """Km from where an account was last seen, 0 if that is not known; then it was seen here.
+
+    Takes and mutates the columns of `ImpossibleTravel`; an older transaction does not replace a
+    newer one. Fills `before` (int64[2]: time and position of the sighting compared with).
+    """
+    km = 0.0
+    known = generations[user] == generation
+    before[0], before[1] = times[user], positions[user]
+    if known:
+        lat, lon = places[user, 0], places[user, 1]
+        if lat != latitude or lon != longitude:
+            km = great_circle_km(lat, lon, latitude, longitude)
+    if not known or time >= times[user]:
+        generations[user] = generation
+        times[user] = time
+        positions[user] = position
+        places[user, 0], places[user, 1] = latitude, longitude
+    return km
 
 
 @njit(cache=True)
