@@ -180,7 +180,7 @@ class Detector:
             return replace(first, admission=admission.status.value, evidence=(), ring_events=())
         ring_score = _strongest(rings)
         score = self._blend.apply(model_score, ring_score, evidence)
-        decision, cost = self._decide(score, model_score, evidence, rings, row)
+        decision, cost = self._decide(score, model_score, evidence, row)
         explain = self.model is not None and decision is not Decision.APPROVE
         verdict = Verdict(
             transaction_id=tx.transaction_id,
@@ -208,12 +208,11 @@ class Detector:
         score: float,
         model_score: float | None,
         evidence: tuple[Evidence, ...],
-        rings: tuple[Ring, ...],
         row: NDArray[np.float32],
     ) -> tuple[Decision, float]:
         own = None
-        if rings and not evidence and self.policy.choose(score) is Decision.DECLINE:
-            # About to decline on a connection alone: what would it be without the connection?
+        if not evidence and self.policy.choose(score) is Decision.DECLINE:
+            # About to decline on figures alone: would it be declined without those about others?
             own = (
                 self._blend.apply(None, 0.0, ())
                 if self.model is None or model_score is None
