@@ -174,8 +174,8 @@ class Evaluation(Section, frozen=True, kw_only=True):
         train_until: First day after training.
         test_from: First day of the test; between training and it labels become known.
         test_until: First day after the test.
-        exclude_known_users: Leave transactions of users out of the test once a fraud of theirs
-            is known.
+        known_since: Leave transactions of users out of the test once a fraud of theirs that
+            happened on this day or later is known.
     """
 
     protocol: Literal["temporal", "shuffled"] = "temporal"
@@ -184,7 +184,7 @@ class Evaluation(Section, frozen=True, kw_only=True):
     train_until: str | None = None
     test_from: str | None = None
     test_until: str | None = None
-    exclude_known_users: bool = False
+    known_since: str | None = None
 
     def __post_init__(self) -> None:
         days = [self.train_from, self.train_until, self.test_from, self.test_until]
@@ -193,6 +193,10 @@ class Evaluation(Section, frozen=True, kw_only=True):
         instants = [instant(day) for day in days if day is not None]
         if instants != sorted(instants):
             raise ValueError("training comes before the test")
+        if self.known_since is not None:
+            if not all(days):
+                raise ValueError("known_since belongs to train_from, ..., test_until")
+            instant(self.known_since)
         if self.shares is not None and abs(sum(self.shares) - 1) > 1e-9:
             raise ValueError("shares add up to 1")
 
@@ -204,6 +208,11 @@ class Evaluation(Section, frozen=True, kw_only=True):
             a, b, c, d = (instant(day) for day in days)
             return a, b, c, d
         return None
+
+    @property
+    def known_since_ms(self) -> int | None:
+        """`known_since` in epoch milliseconds."""
+        return None if self.known_since is None else instant(self.known_since)
 
 
 class DatasetMapping(Section, frozen=True, kw_only=True):

@@ -112,8 +112,13 @@ def evaluate(
         require_labels(table)
         split = shuffled_split(table, withheld, seed)
     else:
-        keep = (lambda _: True) if dates is None else dates.holds
-        table = replay(history, replayer, keep=keep, progress=progress)
+        if dates is None:
+            table = replay(history, replayer, progress=progress)
+        else:
+            # What comes after the test changes nothing that is judged.
+            until = dates.test_until
+            past = (item for item in history if item.transaction.timestamp < until)
+            table = replay(past, replayer, keep=dates.holds, progress=progress)
         require_labels(table)
         split = temporal_split(table) if dates is None else dated_split(table, dates)
     chosen = settings or BoosterSettings()

@@ -53,9 +53,13 @@ class Dates:
             )
 
     def holds(self, item: LabelledTransaction) -> bool:
-        """Whether a transaction lies in one of the two spans."""
+        """Whether a transaction lies in one of the two spans, or is a fraud that gives users away."""
         at = item.transaction.timestamp
-        return self.train_from <= at < self.train_until or self.test_from <= at < self.test_until
+        if self.train_from <= at < self.train_until or self.test_from <= at < self.test_until:
+            return True
+        # Frauds between the spans teach nothing, but by the test their users may be known.
+        since = self.known_since
+        return bool(item.fraud) and since is not None and since <= at < self.test_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +154,10 @@ def dated_split(table: Table, dates: Dates) -> Split:
     Raises:
         InvalidSetting: The test lacks fraud or legitimate transactions.
     """
-    past = np.flatnonzero(table.times < dates.train_until)
+    times = table.times
+    past = np.flatnonzero((times >= dates.train_from) & (times < dates.train_until))
     early, later = (past[part] for part in cut_by_time(table.times[past], 0.8, _LATER_SHARE))
-    in_span = np.flatnonzero(table.times >= dates.test_from)
+    in_span = np.flatnonzero((times >= dates.test_from) & (times < dates.test_until))
     test = in_span
     if dates.known_since is not None:
         test = _of_unknown_users(table, in_span, dates.known_since)

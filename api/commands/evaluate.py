@@ -80,6 +80,4 @@ def _dates(mapping: "DatasetMapping") -> "Dates | None":
     hints = mapping.evaluation
     if hints is None or hints.periods is None:
         return None
-    return Dates(
-        *hints.periods, known_since=hints.periods[0] if hints.exclude_known_users else None
-    )
+    return Dates(*hints.periods, known_since=hints.known_since_ms)

@@ -68,10 +68,10 @@ def test_the_split_of_the_handbook():
     assert evaluation is not None
     assert evaluation.periods is not None
     train_from, train_until, test_from, test_until = evaluation.periods
-    assert train_from == instant("2018-07-25")
-    assert (train_until - train_from, test_from - train_until) == (7 * DAY, 7 * DAY)
-    assert test_until - test_from == 7 * DAY
-    assert evaluation.exclude_known_users
+    assert train_from == instant("2018-05-01")
+    assert train_until == instant("2018-08-01")
+    assert (test_from - train_until, test_until - test_from) == (7 * DAY, 7 * DAY)
+    assert evaluation.known_since_ms == instant("2018-07-25")
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,7 @@ def test_an_unknown_key_names_the_nearest_one(extra: str, place: str, nearest: s
         (MINIMAL + "[[drop]]\nwhen = [{ column = 'x' }]\n", "give one of equals"),
         (MINIMAL + "[[join]]\nfile = 'x'\non = {}\ncolumns = {}\n", "on has one pair"),
         (MINIMAL + "[evaluation]\ntrain_from = 2020-01-01\n", "all four"),
+        (MINIMAL + "[evaluation]\nknown_since = 2020-01-01\n", "belongs to"),
         (MINIMAL + "[evaluation]\nshares = [0.5, 0.2, 0.2]\n", "add up to 1"),
         ("files = [\n", "not TOML"),
         ("delimiter = ';;'\n" + MINIMAL, "one character"),
