@@ -15,6 +15,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from graph.compiled import bind
 from graph.entities import EntitySpace
 from graph.errors import Incompatible, InvalidSetting
 from graph.evidence import Evidence
@@ -120,6 +121,9 @@ class FeatureExtractor:
         self._row = np.zeros(kernels.ROW, np.int64)
         self._layout = struct.Struct(f"={kernels.ROW}q")
         self._slots: dict[str, int] = {}
+        take, row = False, np.zeros(len(self.names), np.float32)
+        self._observe = bind(kernels.observe, self._state, self._row, row, take)
+        self._learn = bind(kernels.learn, self._state, self._row, 0, 0.0)
 
     def observe(
         self,
@@ -148,7 +152,7 @@ class FeatureExtractor:
             _counts(evidence) if evidence else _NO_EVIDENCE,
             int(ring_score * _MILLIONTHS),
         )
-        kernels.observe(self._state, self._row, out, admission.status is Status.ACCEPTED)
+        self._observe(self._state, self._row, out, admission.status is Status.ACCEPTED)
 
     def learn(self, label: Label) -> None:
         """Add a label whose time has come to what its transaction touched.
@@ -166,7 +170,7 @@ class FeatureExtractor:
             -1 if tx.card_id is None else find(EntityKind.CARD, tx.card_id),
         )
         self._fill(tx, ids, (0,) * 6, _NO_EVIDENCE, 0)
-        kernels.learn(self._state, self._row, label.known_at, float(label.fraud))
+        self._learn(self._state, self._row, label.known_at, float(label.fraud))
 
     def snapshot(self) -> bytes:
         """The whole state; equal states give equal bytes."""
