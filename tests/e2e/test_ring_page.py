@@ -167,6 +167,15 @@ DRAWN = """() => {
 }"""
 
 
+CROWD = """() => {
+  const cy = window.ringfence.view.drawing;
+  const stack = cy.nodes('[?stack]').max((n) => n.data('keys').length).ele;
+  const minors = cy.edges('[kind = "witness"]').map((e) => e.data('minor'));
+  return {nodes: cy.nodes().length, stacked: stack.data('keys').length,
+    minor: minors.reduce((a, b) => a + b), ...stack.renderedPosition()};
+}"""
+
+
 def test_a_ring_appears_is_opened_and_grows_without_a_reload(
     watched: Watched, server: Server
 ) -> None:
@@ -232,6 +241,38 @@ def test_a_ring_appears_is_opened_and_grows_without_a_reload(
     assert page.evaluate("window.untouched"), "it all happened without a reload"
     assert watched.complaints == []
     assert watched.strangers == []
+
+
+def test_a_crowd_is_stacked_opened_and_still_counted_to_the_cent(
+    watched: Watched, server: Server
+) -> None:
+    start = now() - 60 * 60_000
+    verdicts = server.score(
+        *(
+            transfer(100 + n, start + n * 20_000, f"payer-{n}", "hub", f"{10 + n}.37")
+            for n in range(60)
+        )
+    )
+    told = [each for verdict in verdicts for each in verdict["evidence"]]
+    piece = [each for each in told if each["pattern"] == "fan_in"][-1]
+    assert len(piece["hops"]) > 30
+    page = watched.page
+    page.goto(f"{server.url}/#ring={verdicts[-1]['rings'][0]}")
+    expect(page.locator(".canvas")).to_have_attribute("data-view", "flow")
+    few = page.evaluate(CROWD)
+    assert few["nodes"] <= 12
+    assert few["stacked"] > 20
+    assert few["minor"] == sum(hop["money"]["minor"] for hop in piece["hops"])
+
+    box = page.locator(".canvas").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + few["x"], box["y"] + few["y"])
+    page.wait_for_function(f"document.querySelector('.canvas').dataset.nodes > {few['nodes']}")
+    many = page.evaluate(CROWD)
+    assert 30 < many["nodes"] <= 40
+    assert many["minor"] == few["minor"]
+    expect(page.locator(".legend")).to_contain_text("user: sender")
+    assert watched.complaints == []
 
 
 def test_hostile_ids_are_text_and_nothing_else(watched: Watched, server: Server) -> None:

@@ -8,16 +8,17 @@ const OUTSIDE = { in: "outside:in", out: "outside:out" };
 /**
  * Read a `RingDetail`.
  *
- * `entities` maps keys to {key, kind, id, role, member, received, sent}; `transfers` maps
- * transaction ids to {id, source, target, minor, currency, at, witness}, source and target being
- * keys, in order of time; `links` are {user, identifier}. Money that came from or went outside the
+ * `entities` maps keys to {key, kind, id, role, member, paid, received, sent}: `paid` is whether
+ * witness money touches it, as it may somebody who is no member (a mule's acquaintance), and
+ * `received` and `sent` are that money. `transfers` maps transaction ids to {id, source, target,
+ * minor, currency, at, witness}, source and target being keys, in order of time; `links` are {user, identifier}. Money that came from or went outside the
  * graph has an entity of its own at that end.
  */
 export function readCase(detail) {
   const entities = new Map();
   const meet = (key, kind, id, role, member) => {
     if (!entities.has(key)) {
-      entities.set(key, { key, kind, id, role, member, received: 0, sent: 0 });
+      entities.set(key, { key, kind, id, role, member, paid: false, received: 0, sent: 0 });
     }
     return key;
   };
@@ -29,10 +30,13 @@ export function readCase(detail) {
   }
 
   const transfers = new Map();
-  const end = (entity, outside) =>
-    entity === null
-      ? meet(OUTSIDE[outside], "outside", outside === "in" ? "from outside" : "cash / outside", null, true)
-      : meet(keyOf(entity), entity.kind, entity.id, null, true);
+  const end = (entity, outside) => {
+    if (entity === null) {
+      const name = outside === "in" ? "from outside" : "cash / outside";
+      return meet(OUTSIDE[outside], "outside", name, null, true);
+    }
+    return meet(keyOf(entity), entity.kind, entity.id, null, false);
+  };
   for (const hop of detail.evidence.flatMap((piece) => piece.hops)) {
     if (transfers.has(hop.transaction_id)) continue;
     transfers.set(hop.transaction_id, {
@@ -59,6 +63,9 @@ export function readCase(detail) {
         witness: edge.witness,
       });
     }
+  }
+  for (const { source, target, witness } of transfers.values()) {
+    if (witness) entities.get(source).paid = entities.get(target).paid = true;
   }
   const ordered = [...transfers.values()].sort((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1));
   for (const transfer of ordered) {

@@ -43,6 +43,13 @@ async function good(path) {
   });
 }
 
+/** What a problem says beside its title, as sentences. */
+export const explained = ({ detail, remedy }) =>
+  [detail, remedy]
+    .filter(Boolean)
+    .map((text) => (/[.!?]$/.test(text) ? text : `${text}.`))
+    .join(" ");
+
 /** The newest changes first, at most 500; `next` is set where there is more. */
 export const fetchRings = () => good("v1/rings?limit=500");
 /** `RingDetail` of a ring, or of the ring it merged into. */

@@ -3,7 +3,14 @@
 import cytoscape from "../vendor/cytoscape.esm.min.mjs";
 import { briefMoney, shortened, words } from "./text.js";
 
-const SHAPES = { user: "ellipse", merchant: "round-rectangle", device: "round-hexagon", card: "cut-rectangle", ip: "round-diamond", outside: "round-octagon" };
+const SHAPES = {
+  user: "ellipse",
+  merchant: "round-rectangle",
+  device: "round-hexagon",
+  card: "cut-rectangle",
+  ip: "round-diamond",
+  outside: "round-octagon",
+};
 const MARGIN = 20;
 const LARGEST = 1.15; // a small ring is not blown up
 const MOST_AMOUNTS = 24;
@@ -37,7 +44,9 @@ export class Drawing {
     this.cy.on("dragpan", () => (this.#moved = true));
     this.cy.on("mouseover", "node, edge", () => container.classList.add("over"));
     this.cy.on("mouseout", "node, edge", () => container.classList.remove("over"));
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.cy.style(styles()));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
+      this.cy.style(styles()),
+    );
     new ResizeObserver(() => {
       this.cy.resize();
       if (!this.#moved) this.fit();
@@ -47,7 +56,9 @@ export class Drawing {
   /** Show nodes and edges. `name` says of what: with the same name, what is there stays there. */
   show(name, { nodes, edges }) {
     const same = name === this.#drawn;
-    const wanted = new Map([...nodes.map(nodeOf), ...edgesOf(edges, nodes)].map((e) => [e.data.id, e]));
+    const wanted = new Map(
+      [...nodes.map(nodeOf), ...edgesOf(edges, nodes)].map((e) => [e.data.id, e]),
+    );
     const fresh = [];
     this.cy.batch(() => {
       if (!same) this.cy.elements().remove();
@@ -78,10 +89,17 @@ export class Drawing {
       this.cy.elements().removeClass("dim bright");
       this.cy.edges().forEach((edge) => edge.data("text", edge.data("amount")));
       if (focus === null) return;
-      const edges = this.cy.edges().filter((edge) => edge.data("transfers").some((id) => focus.transactions.has(id)));
-      const between = this.cy.edges('[kind = "shared"]').filter(
-        (edge) => [...focus.entities].length > 1 && meets(edge.source(), focus) && meets(edge.target(), focus),
-      );
+      const edges = this.cy
+        .edges()
+        .filter((edge) => edge.data("transfers").some((id) => focus.transactions.has(id)));
+      const between = this.cy
+        .edges('[kind = "shared"]')
+        .filter(
+          (edge) =>
+            [...focus.entities].length > 1 &&
+            meets(edge.source(), focus) &&
+            meets(edge.target(), focus),
+        );
       const nodes = this.cy.nodes().filter((node) => meets(node, focus));
       const bright = edges.union(between).union(nodes).union(edges.connectedNodes());
       if (bright.empty()) return;
@@ -123,7 +141,10 @@ export class Drawing {
 const meets = (node, focus) => node.data("keys").some((key) => focus.entities.has(key));
 
 function numbered(edge, order) {
-  const ranks = edge.data("transfers").map((id) => order.indexOf(id) + 1).filter((n) => n > 0);
+  const ranks = edge
+    .data("transfers")
+    .map((id) => order.indexOf(id) + 1)
+    .filter((n) => n > 0);
   if (!ranks.length) return edge.data("amount");
   const shown = ranks.length > 3 ? `${ranks[0]}…${ranks.at(-1)}` : ranks.join(",");
   return `${shown} · ${edge.data("amount")}`;
@@ -132,7 +153,9 @@ function numbered(edge, order) {
 function nodeOf(node) {
   const role = node.role === null || node.role === "shared" ? "" : words(node.role);
   const plural = { ip: "addresses" }[node.kind] ?? `${node.kind}s`;
-  const stacked = node.whole ? `${node.keys.length} ${plural}` : `+${node.keys.length} more ${plural}`;
+  const stacked = node.whole
+    ? `${node.keys.length} ${plural}`
+    : `+${node.keys.length} more ${plural}`;
   const name = node.stack ? stacked : shortened(node.id);
   return {
     group: "nodes",
@@ -143,6 +166,7 @@ function nodeOf(node) {
       shape: SHAPES[node.kind],
       icon: `icons/${node.kind}.svg`,
       member: node.member ? 1 : 0,
+      paid: node.paid ? 1 : 0,
       stack: node.stack ? 1 : 0,
       keys: node.keys,
       text: role && (!node.stack || node.whole) ? `${name}\n${role}` : name,
@@ -155,7 +179,9 @@ function edgesOf(edges, nodes) {
   const at = new Map(nodes.map((node) => [node.key, node.place]));
   const there = new Set(edges.map((edge) => `${edge.source} ${edge.target}`));
   // Among many amounts none can be read: the largest are written, the others when brought out.
-  const written = new Set([...edges].sort((a, b) => b.minor - a.minor || (a.key < b.key ? -1 : 1)).slice(0, MOST_AMOUNTS));
+  const written = new Set(
+    [...edges].sort((a, b) => b.minor - a.minor || (a.key < b.key ? -1 : 1)).slice(0, MOST_AMOUNTS),
+  );
   const largest = Math.max(1, ...edges.map((edge) => edge.minor));
   return edges.map((edge) => {
     const amount = edge.transfers.length === 0 ? "" : briefMoney(edge.minor, edge.currency);
@@ -173,7 +199,11 @@ function edgesOf(edges, nodes) {
         text,
         written: written.has(edge) ? 1 : 0,
         width: edge.kind === "witness" ? 1.75 + 2.25 * Math.sqrt(edge.minor / largest) : 1.25,
-        bend: edge.flows ? bend(at.get(edge.source), at.get(edge.target)) : there.has(`${edge.target} ${edge.source}`) ? 16 : 0,
+        bend: edge.flows
+          ? bend(at.get(edge.source), at.get(edge.target))
+          : there.has(`${edge.target} ${edge.source}`)
+            ? 16
+            : 0,
       },
     };
   });
@@ -183,57 +213,145 @@ function edgesOf(edges, nodes) {
 function bend(from, to) {
   const [dx, dy] = [to.x - from.x, to.y - from.y];
   if (dx <= 0) return 44 + Math.abs(dx) * 0.12; // over the top, seen from right to left
-  return dx > 250 && Math.abs(dy) < 40 ? 44 + dx * 0.05 : 0; // below what stands in between
+  return dx > 300 && Math.abs(dy) < 40 ? 44 + dx * 0.05 : 0; // below what stands in between
 }
 
 function styles() {
   const look = getComputedStyle(document.documentElement);
   const colour = (name) => look.getPropertyValue(`--${name}`).trim();
   const font = look.getPropertyValue("--font").trim();
-  const roles = ["victim", "sender", "mule", "controller", "cash_out", "receiver", "member", "shared", "none"];
+  const roles = [
+    "victim",
+    "sender",
+    "mule",
+    "controller",
+    "cash_out",
+    "receiver",
+    "member",
+    "shared",
+    "none",
+  ];
   return [
     {
       selector: "node",
       style: {
-        shape: "data(shape)", width: 38, height: 38,
+        shape: "data(shape)",
+        width: 38,
+        height: 38,
         "background-color": colour("role-none"),
-        "background-image": "data(icon)", "background-width": 18, "background-height": 18,
-        "background-clip": "none", "background-image-containment": "over",
-        "border-width": 3, "border-color": colour("panel"), "border-opacity": 1,
-        label: "data(text)", "text-wrap": "wrap", "text-max-width": 140, "line-height": 1.2,
-        "text-valign": "bottom", "text-margin-y": 4, color: colour("text"),
-        "font-family": font, "font-size": 13, "font-weight": 500, "min-zoomed-font-size": 5,
-        "text-background-color": colour("canvas"), "text-background-opacity": 0.85,
-        "text-background-padding": 2, "text-background-shape": "roundrectangle",
-        "overlay-opacity": 0, "transition-property": "opacity, border-color", "transition-duration": 150,
+        "background-image": "data(icon)",
+        "background-width": 18,
+        "background-height": 18,
+        "background-clip": "none",
+        "background-image-containment": "over",
+        "border-width": 3,
+        "border-color": colour("panel"),
+        "border-opacity": 1,
+        label: "data(text)",
+        "text-wrap": "wrap",
+        "text-max-width": 140,
+        "line-height": 1.2,
+        "text-valign": "bottom",
+        "text-margin-y": 4,
+        color: colour("text"),
+        "font-family": font,
+        "font-size": 13,
+        "font-weight": 500,
+        "min-zoomed-font-size": 5,
+        "text-background-color": colour("canvas"),
+        "text-background-opacity": 0.85,
+        "text-background-padding": 2,
+        "text-background-shape": "roundrectangle",
+        "overlay-opacity": 0,
+        "transition-property": "opacity, border-color",
+        "transition-duration": 150,
       },
     },
-    ...roles.map((role) => ({ selector: `node[role = "${role}"]`, style: { "background-color": colour(`role-${role}`) } })),
-    { selector: 'node[kind = "device"], node[kind = "card"], node[kind = "ip"]', style: { width: 36, height: 34, "background-color": colour("role-shared") } },
+    ...roles.map((role) => ({
+      selector: `node[role = "${role}"]`,
+      style: { "background-color": colour(`role-${role}`) },
+    })),
+    {
+      selector: 'node[kind = "device"], node[kind = "card"], node[kind = "ip"]',
+      style: { width: 36, height: 34, "background-color": colour("role-shared") },
+    },
     { selector: 'node[kind = "outside"]', style: { "background-color": colour("role-none") } },
-    { selector: "node[!member]", style: { width: 30, height: 30, "background-width": 14, "background-height": 14, "background-opacity": 0.75, color: colour("quiet-text"), "font-weight": 400, "min-zoomed-font-size": 9 } },
-    { selector: "node[?stack]", style: { "border-style": "double", "border-width": 6, "border-color": colour("line-strong"), "font-weight": 600 } },
+    {
+      selector: "node[!member][!paid]",
+      style: {
+        width: 30,
+        height: 30,
+        "background-width": 14,
+        "background-height": 14,
+        "background-opacity": 0.75,
+        color: colour("quiet-text"),
+        "font-weight": 400,
+        "min-zoomed-font-size": 9,
+      },
+    },
+    {
+      selector: "node[?stack]",
+      style: {
+        "border-style": "double",
+        "border-width": 6,
+        "border-color": colour("line-strong"),
+        "font-weight": 600,
+      },
+    },
     {
       selector: "edge",
       style: {
-        width: "data(width)", "curve-style": "unbundled-bezier",
-        "control-point-distances": "data(bend)", "control-point-weights": 0.5,
-        "line-color": colour("edge"), "target-arrow-color": colour("edge"),
-        "target-arrow-shape": "triangle", "arrow-scale": 1.05, "target-distance-from-node": 2,
-        "font-family": font, "font-size": 13, color: colour("text"), "min-zoomed-font-size": 5,
-        "text-background-color": colour("canvas"), "text-background-opacity": 1,
-        "text-background-padding": 3, "text-background-shape": "roundrectangle",
-        "overlay-opacity": 0, "transition-property": "opacity", "transition-duration": 150,
+        width: "data(width)",
+        "curve-style": "unbundled-bezier",
+        "control-point-distances": "data(bend)",
+        "control-point-weights": 0.5,
+        "line-color": colour("edge"),
+        "target-arrow-color": colour("edge"),
+        "target-arrow-shape": "triangle",
+        "arrow-scale": 1.05,
+        "target-distance-from-node": 2,
+        "font-family": font,
+        "font-size": 13,
+        color: colour("text"),
+        "min-zoomed-font-size": 5,
+        "text-background-color": colour("canvas"),
+        "text-background-opacity": 1,
+        "text-background-padding": 3,
+        "text-background-shape": "roundrectangle",
+        "overlay-opacity": 0,
+        "transition-property": "opacity",
+        "transition-duration": 150,
       },
     },
-    { selector: 'edge[kind = "witness"]', style: { "line-color": colour("witness"), "target-arrow-color": colour("witness"), "font-weight": 600, "z-index": 3 } },
+    {
+      selector: 'edge[kind = "witness"]',
+      style: {
+        "line-color": colour("witness"),
+        "target-arrow-color": colour("witness"),
+        "font-weight": 600,
+        "z-index": 3,
+      },
+    },
     { selector: 'edge[kind = "witness"][?written]', style: { label: "data(text)" } },
     { selector: 'edge[kind = "money"]', style: { "line-opacity": 0.6, "arrow-scale": 0.8 } },
-    { selector: 'edge[kind = "shared"]', style: { "curve-style": "straight", width: 1.25, "line-style": "dashed", "line-dash-pattern": [4, 4], "line-color": colour("shared-line"), "target-arrow-shape": "none" } },
+    {
+      selector: 'edge[kind = "shared"]',
+      style: {
+        "curve-style": "straight",
+        width: 1.25,
+        "line-style": "dashed",
+        "line-dash-pattern": [4, 4],
+        "line-color": colour("shared-line"),
+        "target-arrow-shape": "none",
+      },
+    },
     { selector: ".dim", style: { opacity: 0.22 } },
     { selector: "node.bright", style: { "border-color": colour("accent") } },
     { selector: "edge.bright", style: { label: "data(text)", "z-index": 9 } },
     { selector: "node.fresh", style: { "border-color": colour("fresh") } },
-    { selector: "edge.fresh", style: { "line-color": colour("fresh"), "target-arrow-color": colour("fresh") } },
+    {
+      selector: "edge.fresh",
+      style: { "line-color": colour("fresh"), "target-arrow-color": colour("fresh") },
+    },
   ];
 }

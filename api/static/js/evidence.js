@@ -14,7 +14,11 @@ export function told(parts, show) {
       ? part
       : element(
           "button",
-          { type: "button", class: part.name ? "ref ref-name" : "ref", onclick: () => show(focusOf(part.show)) },
+          {
+            type: "button",
+            class: part.name ? "ref ref-name" : "ref",
+            onclick: () => show(focusOf(part.show)),
+          },
           part.name ? element("bdi", {}, shortened(part.text, 28)) : part.text,
         ),
   );
@@ -41,14 +45,37 @@ function card(piece, show, open) {
     "div",
     { class: "card-head" },
     ...chips([piece.pattern]),
-    element("span", { class: "card-strength", title: "How strongly it speaks for fraud" }, `strength ${piece.strength.toFixed(2)}`),
-    piece.retained === null ? null : element("span", {}, `${Math.round(piece.retained * 100)} % kept`),
+    element(
+      "span",
+      { class: "card-strength", title: "How strongly it speaks for fraud" },
+      `strength ${piece.strength.toFixed(2)}`,
+    ),
+    piece.retained === null
+      ? null
+      : element("span", {}, `${Math.round(piece.retained * 100)} % kept`),
     element("span", { class: "card-time" }, `${dayAndTime(Date.parse(piece.seen_at))}`),
   );
-  const shows = element("button", { type: "button", class: "plain small", onclick: () => show(all) }, "Show in drawing");
+  const shows = element(
+    "button",
+    { type: "button", class: "plain small", onclick: () => show(all) },
+    "Show in drawing",
+  );
   const said = element("p", { class: "card-reason" }, ...told(named(piece.reason, entities), show));
-  const foot = element("div", { class: "card-foot" }, shows, piece.truncated ? element("span", { class: "bound" }, "A search bound was hit: there may be more.") : null);
-  const made = element("li", { class: "card", "data-evidence": piece.evidence_id }, about, said, foot);
+  const foot = element(
+    "div",
+    { class: "card-foot" },
+    shows,
+    piece.truncated
+      ? element("span", { class: "bound" }, "A search bound was hit: there may be more.")
+      : null,
+  );
+  const made = element(
+    "li",
+    { class: "card", "data-evidence": piece.evidence_id },
+    about,
+    said,
+    foot,
+  );
   if (piece.hops.length) {
     const label = counted(piece.hops.length, "transaction");
     const fold = element("details", { open, class: "fold" }, element("summary", {}, label));
@@ -66,61 +93,141 @@ function hopTable(piece, show) {
   const row = (hop, i) =>
     element(
       "tr",
-      { "data-transaction": hop.transaction_id, onclick: () => show(focusOf({ transactions: [hop.transaction_id] })) },
+      {
+        "data-transaction": hop.transaction_id,
+        onclick: () => show(focusOf({ transactions: [hop.transaction_id] })),
+      },
       element("td", { class: "number" }, `${i + 1}`),
       element("td", { class: "when" }, when(Date.parse(hop.timestamp))),
       element("td", {}, party(hop.source, "from outside")),
       element("td", {}, party(hop.target, "cash / outside")),
       element("td", { class: "number amount" }, hop.money.text),
-      element("td", {}, element("button", { type: "button", class: "ref ref-name", title: visible(hop.transaction_id) }, element("bdi", {}, shortened(hop.transaction_id, 20)))),
+      element(
+        "td",
+        {},
+        element(
+          "button",
+          { type: "button", class: "ref ref-name", title: visible(hop.transaction_id) },
+          element("bdi", {}, shortened(hop.transaction_id, 20)),
+        ),
+      ),
     );
   const body = element("tbody", {}, ...piece.hops.slice(0, MOST_HOPS).map(row));
-  const head = ["#", days.size > 1 ? "When (UTC)" : `${[...days][0]}, UTC`, "From", "To", "Amount", "Transaction"];
+  const head = [
+    "#",
+    days.size > 1 ? "When (UTC)" : `${[...days][0]}, UTC`,
+    "From",
+    "To",
+    "Amount",
+    "Transaction",
+  ];
   const table = element(
     "table",
     { class: "hops" },
-    element("thead", {}, element("tr", {}, ...head.map((name, i) => element("th", { scope: "col", class: i === 0 || i === 4 ? "number" : null }, name)))),
+    element(
+      "thead",
+      {},
+      element(
+        "tr",
+        {},
+        ...head.map((name, i) =>
+          element("th", { scope: "col", class: i === 0 || i === 4 ? "number" : null }, name),
+        ),
+      ),
+    ),
     body,
   );
   const rest = piece.hops.slice(MOST_HOPS);
   const more = rest.length
-    ? element("button", { type: "button", class: "plain small", onclick: (event) => {
-        body.append(...rest.map((hop, i) => row(hop, i + MOST_HOPS)));
-        event.currentTarget.remove();
-      } }, `Show ${rest.length} more`)
+    ? element(
+        "button",
+        {
+          type: "button",
+          class: "plain small",
+          onclick: (event) => {
+            body.append(...rest.map((hop, i) => row(hop, i + MOST_HOPS)));
+            event.currentTarget.remove();
+          },
+        },
+        `Show ${rest.length} more`,
+      )
     : null;
   return element("div", { class: "scrolling" }, table, more);
 }
 
 function party(entity, otherwise) {
   if (entity === null) return element("span", { class: "faint" }, otherwise);
-  return element("bdi", { title: visible(`${entity.kind} ${entity.id}`) }, shortened(entity.id, 20));
+  return element(
+    "bdi",
+    { title: visible(`${entity.kind} ${entity.id}`) },
+    shortened(entity.id, 20),
+  );
 }
 
 /** What happened to the ring, the newest first. */
 export function timeline(detail) {
-  return [...detail.timeline].reverse().map((entry) =>
-    element(
-      "li",
-      { class: `event event-${entry.kind}`, "data-kind": entry.kind },
-      element("time", { datetime: entry.at }, dayAndTime(Date.parse(entry.at))),
-      element("span", { class: "event-text" }, visible(entry.text)),
-      element("span", { class: "event-money", title: "Money of the ring, right after" }, entry.money.text),
-    ),
-  );
+  return [...detail.timeline]
+    .reverse()
+    .map((entry) =>
+      element(
+        "li",
+        { class: `event event-${entry.kind}`, "data-kind": entry.kind },
+        element("time", { datetime: entry.at }, dayAndTime(Date.parse(entry.at))),
+        element("span", { class: "event-text" }, visible(entry.text)),
+        element(
+          "span",
+          { class: "event-money", title: "Money of the ring, right after" },
+          entry.money.text,
+        ),
+      ),
+    );
 }
 
 /** Everyone in the ring: the drawing as a table, for the keyboard and for screen readers. */
 export function memberRows(found, show) {
-  const rank = ["victim", "sender", "mule", "controller", "cash_out", "receiver", "member", "shared", null];
-  const members = [...found.entities.values()].filter((entity) => entity.member && entity.kind !== "outside");
-  members.sort((a, b) => rank.indexOf(a.role) - rank.indexOf(b.role) || b.received + b.sent - a.received - a.sent || (a.key < b.key ? -1 : 1));
+  const rank = [
+    "victim",
+    "sender",
+    "mule",
+    "controller",
+    "cash_out",
+    "receiver",
+    "member",
+    "shared",
+    null,
+  ];
+  const members = [...found.entities.values()].filter(
+    (entity) => entity.member && entity.kind !== "outside",
+  );
+  members.sort(
+    (a, b) =>
+      rank.indexOf(a.role) - rank.indexOf(b.role) ||
+      b.received + b.sent - a.received - a.sent ||
+      (a.key < b.key ? -1 : 1),
+  );
   const sum = (minor) => (minor ? money(minor, found.currency) : "–");
   return members.map((entity) =>
     element(
       "tr",
-      { "data-entity": entity.key, onclick: () => show(focusOf({ entities: [entity.key], transactions: touching(found, entity.key) })) },
-      element("td", {}, element("span", { class: "who" }, badge(entity.kind, entity.role), element("button", { type: "button", class: "ref ref-name", title: visible(entity.id) }, element("bdi", {}, shortened(entity.id, 22))))),
+      {
+        "data-entity": entity.key,
+        onclick: () =>
+          show(focusOf({ entities: [entity.key], transactions: touching(found, entity.key) })),
+      },
+      element(
+        "td",
+        {},
+        element(
+          "span",
+          { class: "who" },
+          badge(entity.kind, entity.role),
+          element(
+            "button",
+            { type: "button", class: "ref ref-name", title: visible(entity.id) },
+            element("bdi", {}, shortened(entity.id, 22)),
+          ),
+        ),
+      ),
       element("td", {}, entity.kind === "ip" ? "IP" : entity.kind),
       element("td", {}, entity.role === null ? "–" : words(entity.role)),
       element("td", { class: "number" }, sum(entity.received)),

@@ -11,16 +11,24 @@ const MOST_IN_COLUMN = 6; // more, and amounts can no longer be read at the size
 const MOST_IDENTIFIERS = 8;
 const MOST_COLUMNS = 12;
 const LOOSE_IN_ROW = 6;
+const NARROW = 3; // columns beside which there is room for more
 const COLUMN = 212;
-const ROW = 82;
+const WIDE = 272; // between columns, where there are few
+const ROW = 80;
 const SWEEPS = 4;
 const TRIES = 120;
 
 const RANK = ["controller", "mule", "cash_out", "member", "shared", "sender", "receiver", "victim"];
 const rankOf = (role) => (RANK.indexOf(role) + RANK.length + 1) % (RANK.length + 1);
 
-/** What a drawing remembers: where its nodes are, their columns, and which stacks were opened. */
-export const emptyPlan = () => ({ places: new Map(), columns: new Map(), opened: new Set() });
+/** What a drawing remembers: whether it has a wide place, where its nodes are, their columns, and
+ * which stacks were opened. */
+export const emptyPlan = (wide) => ({
+  wide,
+  places: new Map(),
+  columns: new Map(),
+  opened: new Set(),
+});
 
 /**
  * Draw the flow of a case.
@@ -35,7 +43,8 @@ export function drawFlow(found, plan) {
   const transfers = [...found.transfers.values()];
   const ring = new Set();
   for (const entity of found.entities.values()) {
-    if (entity.member && (ACCOUNTS.has(entity.kind) || entity.kind === "outside")) ring.add(entity.key);
+    const holdsMoney = ACCOUNTS.has(entity.kind) || entity.kind === "outside";
+    if (holdsMoney && (entity.member || entity.paid)) ring.add(entity.key);
   }
   const within = transfers.filter((t) => ring.has(t.source) && ring.has(t.target));
   const witness = within.filter((t) => t.witness);
@@ -110,7 +119,9 @@ function columnsOf(witness, columns) {
   for (const key of fresh) {
     // Who only sends stands right before whom it pays, and not far off at the left edge.
     if ((before.get(key)?.size ?? 0) > 0) continue;
-    const ahead = [...(after.get(key) ?? [])].filter((k) => columns.has(k)).map((k) => columns.get(k));
+    const ahead = [...(after.get(key) ?? [])]
+      .filter((k) => columns.has(k))
+      .map((k) => columns.get(k));
     columns.set(key, ahead.length ? Math.min(...ahead) - 1 : 0);
   }
   if (first && columns.has("outside:out")) {
@@ -148,8 +159,10 @@ function identifiersOf(found, ring) {
 const priority = (found, plan) => (a, b) => {
   const [x, y] = [found.entities.get(a), found.entities.get(b)];
   return (
-    plan.places.has(b) - plan.places.has(a) || rankOf(x.role) - rankOf(y.role) ||
-    y.sent + y.received - (x.sent + x.received) || (a < b ? -1 : 1)
+    plan.places.has(b) - plan.places.has(a) ||
+    rankOf(x.role) - rankOf(y.role) ||
+    y.sent + y.received - (x.sent + x.received) ||
+    (a < b ? -1 : 1)
   );
 };
 
@@ -170,13 +183,16 @@ function grouped(found, accounts, plan) {
 /** The nodes to show: as many of each group as fit into MOST_NODES, the rest as "+n more". */
 function capped(found, groups, loose, identifiers, plan) {
   const named = [...identifiers.keys()].sort(priority(found, plan));
+  const columns = Map.groupBy ? Map.groupBy(groups, (group) => group.column) : byColumn(groups);
   const alone = loose.length === groups.reduce((sum, group) => sum + group.keys.length, 0);
   // Beside a flow, many who moved no money are told as numbers; on their own they are the drawing.
   const most = { open: MOST_NODES, closed: MOST_IN_COLUMN, named: MOST_IDENTIFIERS };
   const looseMost = alone ? 3 * LOOSE_IN_ROW : loose.length > LOOSE_IN_ROW ? 1 : LOOSE_IN_ROW;
-  const limit = ({ name, column }) =>
-    plan.opened.has(name) ? most.open : column === undefined ? looseMost : most.closed;
   for (;;) {
+    const limits = new Map();
+    for (const [column, of] of columns)
+      shareOut(of, column === undefined ? looseMost : most.closed, limits);
+    const limit = (group) => (plan.opened.has(group.name) ? most.open : limits.get(group));
     const nodes = [
       ...groups.flatMap((group) => cut(found, group, limit(group))),
       ...cut(found, { name: "stack:identifiers", role: "shared", keys: named }, most.named),
@@ -192,13 +208,43 @@ function capped(found, groups, loose, identifiers, plan) {
   }
 }
 
+/** The rooms of one column: one for each of its groups, the others by turns, roles of weight first. */
+function shareOut(groups, rooms, limits) {
+  const ordered = [...groups].sort((a, b) => rankOf(a.role) - rankOf(b.role));
+  for (const group of ordered) limits.set(group, 1);
+  let left = rooms - groups.length;
+  while (left > 0) {
+    const crowded = ordered.filter((group) => group.keys.length > limits.get(group));
+    if (!crowded.length) return;
+    for (const group of crowded.slice(0, left)) limits.set(group, limits.get(group) + 1);
+    left -= crowded.length;
+  }
+}
+
+function byColumn(groups) {
+  const columns = new Map();
+  for (const group of groups)
+    columns.set(group.column, [...(columns.get(group.column) ?? []), group]);
+  return columns;
+}
+
 function cut(found, { name, column, role, keys }, most) {
   const single = keys.length <= most ? keys : keys.slice(0, most - 1);
   const nodes = single.map((key) => ({ ...found.entities.get(key), keys: [key], column }));
   if (single.length < keys.length) {
     const rest = keys.slice(single.length);
     const { kind } = found.entities.get(rest[0]);
-    nodes.push({ key: name, kind, id: "", role, member: true, keys: rest, column, stack: true, whole: single.length === 0 });
+    nodes.push({
+      key: name,
+      kind,
+      id: "",
+      role,
+      member: true,
+      keys: rest,
+      column,
+      stack: true,
+      whole: single.length === 0,
+    });
   }
   return nodes;
 }
@@ -208,17 +254,16 @@ function place(found, shown, witness, identifiers, plan) {
   const { places } = plan;
   const fresh = shown.filter((node) => !places.has(node.key));
   const money = fresh.filter((node) => node.column !== undefined);
-  const loose = fresh.filter((node) => node.column === undefined && (node.member && ACCOUNTS.has(node.kind)));
+  const loose = fresh.filter((node) => node.column === undefined && ACCOUNTS.has(node.kind));
   const named = fresh.filter((node) => !money.includes(node) && !loose.includes(node));
-  if (places.size === 0) arrange(money, witness, places);
-  else for (const node of money) settle(node.key, node.column * COLUMN, beside(node, witness, places), -ROW, places);
+  plan.gap ??=
+    plan.wide && new Set(money.map((node) => node.column)).size <= NARROW + 1 ? WIDE : COLUMN;
+  if (places.size === 0) arrange(money, witness, places, plan.gap);
+  else
+    for (const node of money)
+      settle(node.key, node.column * plan.gap, beside(node, witness, places), -ROW, places);
 
-  const floor = (plan.floor ??= bottom(places) + (places.size ? ROW * 1.15 : 0));
-  const centre = middle(places);
-  loose.forEach((node, i) => {
-    const x = ((i % LOOSE_IN_ROW) - (Math.min(loose.length, LOOSE_IN_ROW) - 1) / 2) * COLUMN * 0.75;
-    settle(node.key, centre + x, floor + Math.floor(i / LOOSE_IN_ROW) * ROW, 0, places);
-  });
+  if (loose.length) placeLoose(loose, plan);
   if (plan.cellar === undefined && named.length) plan.cellar = bottom(places) + ROW * 1.1;
   for (const node of named) {
     const users = node.keys.flatMap((key) => [...(identifiers.get(key) ?? [])]);
@@ -228,8 +273,30 @@ function place(found, shown, witness, identifiers, plan) {
   }
 }
 
+/** Who moved no money stands apart: beside a narrow flow, below a wide one, in rows if alone. */
+function placeLoose(loose, plan) {
+  const { places } = plan;
+  plan.apart ??= {
+    right: places.size ? Math.max(...[...places.values()].map(({ x }) => x)) + COLUMN * 1.1 : null,
+    beside:
+      plan.wide &&
+      places.size > 0 &&
+      new Set([...places.values()].map(({ x }) => x)).size <= NARROW,
+    below: bottom(places) + (places.size ? ROW * 1.15 : 0),
+    centre: middle(places),
+  };
+  const { right, beside: narrow, below, centre } = plan.apart;
+  const across = Math.min(loose.length, LOOSE_IN_ROW) - 1;
+  loose.forEach((node, i) => {
+    const [row, at] = [Math.floor(i / LOOSE_IN_ROW), i % LOOSE_IN_ROW];
+    if (narrow)
+      settle(node.key, right + row * COLUMN * 0.75, (at - across / 2) * ROW, -ROW, places);
+    else settle(node.key, centre + (at - across / 2) * COLUMN * 0.75, below + row * ROW, 0, places);
+  });
+}
+
 /** First drawing: columns in the order that crosses least, each centred. */
-function arrange(nodes, witness, places) {
+function arrange(nodes, witness, places, gap) {
   const columns = new Map();
   for (const node of nodes) {
     if (!columns.has(node.column)) columns.set(node.column, []);
@@ -250,12 +317,20 @@ function arrange(nodes, witness, places) {
   for (const column of columns.values()) spread(column);
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
     for (const column of columns.values()) {
-      const wish = new Map(column.map(({ key }) => [key, mean(partners.get(key).map((k) => y.get(k)), y.get(key))]));
+      const wish = new Map(
+        column.map(({ key }) => [
+          key,
+          mean(
+            partners.get(key).map((k) => y.get(k)),
+            y.get(key),
+          ),
+        ]),
+      );
       column.sort((a, b) => wish.get(a.key) - wish.get(b.key));
       spread(column);
     }
   }
-  for (const node of nodes) places.set(node.key, { x: node.column * COLUMN, y: y.get(node.key) });
+  for (const node of nodes) places.set(node.key, { x: node.column * gap, y: y.get(node.key) });
 }
 
 const mean = (values, otherwise) =>
@@ -274,7 +349,9 @@ function beside(node, witness, places) {
 /** The first free place from (x, y): upwards where `step` is given, else to both sides. */
 export function settle(key, x, y, step, places) {
   const free = (px, py) =>
-    [...places.values()].every((at) => Math.abs(at.x - px) >= COLUMN * 0.6 || Math.abs(at.y - py) >= ROW * 0.8);
+    [...places.values()].every(
+      (at) => Math.abs(at.x - px) >= COLUMN * 0.6 || Math.abs(at.y - py) >= ROW * 0.8,
+    );
   for (let i = 0; i < TRIES; i++) {
     const side = (i % 2 ? -1 : 1) * Math.ceil(i / 2) * COLUMN * 0.65;
     const at = step ? { x, y: y + i * step } : { x: x + side, y };

@@ -4,7 +4,8 @@
 export function listen(acts) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    const typing = event.target instanceof Element && event.target.matches("input, textarea, select");
+    const typing =
+      event.target instanceof Element && event.target.matches("input, textarea, select");
     if (typing && event.key !== "Escape") return;
     const act = acts[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (act === undefined || document.querySelector("dialog[open]")) return;

@@ -23,7 +23,11 @@ export function drawNetwork(found, plan) {
   for (const node of nodes) for (const key of node.keys) stands.set(key, node.key);
   const edges = joined(transfers, found.links, stands);
   settleAll(nodes, edges, plan.places);
-  return { nodes: nodes.map((node) => ({ ...node, place: plan.places.get(node.key) })), edges, alone };
+  return {
+    nodes: nodes.map((node) => ({ ...node, place: plan.places.get(node.key) })),
+    edges,
+    alone,
+  };
 }
 
 /** All but identifiers that only one account uses: they tie nobody to anybody. */
@@ -44,8 +48,10 @@ function chosen(found, kept, plan) {
   for (const { user, identifier } of found.links) (count(user), count(identifier));
   const ranked = kept.sort(
     (a, b) =>
-      plan.places.has(b.key) - plan.places.has(a.key) || b.member - a.member ||
-      (degree.get(b.key) ?? 0) - (degree.get(a.key) ?? 0) || (a.key < b.key ? -1 : 1),
+      plan.places.has(b.key) - plan.places.has(a.key) ||
+      b.member - a.member ||
+      (degree.get(b.key) ?? 0) - (degree.get(a.key) ?? 0) ||
+      (a.key < b.key ? -1 : 1),
   );
   const single = (entity) => ({ ...entity, keys: [entity.key] });
   if (ranked.length <= MOST_NODES) return ranked.map(single);
@@ -57,7 +63,12 @@ function chosen(found, kept, plan) {
   return [
     ...shown.map(single),
     ...[...rest].map(([kind, of]) => ({
-      key: `stack:${kind}`, kind, id: "", role: null, member: false, stack: true,
+      key: `stack:${kind}`,
+      kind,
+      id: "",
+      role: null,
+      member: false,
+      stack: true,
       keys: of.map((entity) => entity.key),
     })),
   ];
@@ -80,7 +91,10 @@ function settleAll(nodes, edges, places) {
       .map((edge) => places.get(edge.source === node.key ? edge.target : edge.source))
       .find((at) => at !== undefined) ?? { x: 0, y: 0 };
     const away = pinned.size ? LENGTH * 0.8 : LENGTH * 0.6 * Math.sqrt(i);
-    places.set(node.key, { x: near.x + away * Math.cos(i * GOLDEN), y: near.y + away * Math.sin(i * GOLDEN) });
+    places.set(node.key, {
+      x: near.x + away * Math.cos(i * GOLDEN),
+      y: near.y + away * Math.sin(i * GOLDEN),
+    });
   });
   if (pinned.size === nodes.length) return;
   for (let round = 0; round < ROUNDS; round++) {

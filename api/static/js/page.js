@@ -20,10 +20,14 @@ const RETRY_MS = 5_000;
 const $ = (id) => document.getElementById(id);
 const rings = new Rings();
 const view = new RingView($("ring"));
-const queue = new Queue({ rows: $("rows"), note: $("queue-note"), held: $("held"), count: $("queue-count") }, (id) => open(id));
+const queue = new Queue(
+  { rows: $("rows"), note: $("queue-note"), held: $("held"), count: $("queue-count") },
+  (id) => open(id),
+);
 const filter = { text: "", pattern: "", state: "live" };
 let chosen = null; // id of the ring that is open
 let loaded = false;
+let again = 0; // the timer of the next attempt to read the rings
 let alerts = 0; // raised while nobody looked
 let painting = 0;
 const flashes = new Map(); // ring id -> "new" or "grown", until the queue is painted
@@ -33,12 +37,20 @@ const flashes = new Map(); // ring id -> "new" or "grown", until the queue is pa
 function paint() {
   painting = 0;
   const found = rings.list(filter);
-  queue.show(found, rings.now(), { total: rings.list({ state: filter.state }).length, known: rings.size });
+  queue.show(found, rings.now(), {
+    total: rings.list({ state: filter.state }).length,
+    known: rings.size,
+  });
   queue.mark(chosen);
   for (const [id, news] of flashes) queue.flash(id, news);
   flashes.clear();
   paintPatterns();
-  say($("clock"), rings.newest ? `${rings.replayed ? "replayed " : ""}events to ${dayAndTime(rings.newest)} UTC` : "");
+  say(
+    $("clock"),
+    rings.newest
+      ? `${rings.replayed ? "replayed " : ""}events to ${dayAndTime(rings.newest)} UTC`
+      : "",
+  );
 }
 
 function repaint() {
@@ -48,8 +60,12 @@ function repaint() {
 function paintPatterns() {
   const select = $("filter-pattern");
   const counts = [...rings.patterns(filter.state)].sort();
-  if (filter.pattern !== "" && !counts.some(([name]) => name === filter.pattern)) counts.push([filter.pattern, 0]);
-  const wanted = [["", "All patterns"], ...counts.map(([name, count]) => [name, `${words(name)} (${count})`])];
+  if (filter.pattern !== "" && !counts.some(([name]) => name === filter.pattern))
+    counts.push([filter.pattern, 0]);
+  const wanted = [
+    ["", "All patterns"],
+    ...counts.map(([name, count]) => [name, `${words(name)} (${count})`]),
+  ];
   wanted.forEach(([value, text], i) => {
     const option = select.options[i] ?? select.appendChild(element("option"));
     if (option.value !== value || i === 0) option.value = value;
@@ -69,7 +85,8 @@ async function readRings() {
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     if (!loaded) queue.fail(problem, readRings);
-    setTimeout(readRings, RETRY_MS);
+    clearTimeout(again);
+    again = setTimeout(readRings, RETRY_MS);
   }
 }
 
@@ -105,7 +122,8 @@ async function read() {
     view.show(detail);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
-    if (chosen === id && (problem.status === 404 || view.shown === null)) view.fail(problem, () => open(id));
+    if (chosen === id && (problem.status === 404 || view.shown === null))
+      view.fail(problem, () => open(id));
   } finally {
     if (reading === mine) reading = null;
     if (mine.again && chosen === id) read();
@@ -161,22 +179,25 @@ const WORDS = { [LIVE]: "live", reconnecting: "reconnecting", [STALE]: "stale" }
 
 function stand(standing) {
   $("standing").dataset.standing = standing;
-  const since = standing === STALE && rings.newest ? `: nothing new since ${time(rings.newest)}` : "";
+  const since =
+    standing === STALE && rings.newest ? `: nothing new since ${time(rings.newest)}` : "";
   say($("standing-text"), WORDS[standing] + since);
   document.body.classList.toggle("stale", standing === STALE);
 }
 
-const ringStream = new Live("v1/rings/stream", "ring", { take: takeRing, stand, missed: readRings });
+const ringStream = new Live("v1/rings/stream", "ring", {
+  take: takeRing,
+  stand,
+  missed: readRings,
+});
 const alertStream = new Live("v1/alerts/stream", "alert", { take: takeAlert });
 
 async function ready() {
   let wait = READY_MS;
   try {
-    const { ready: fine, missing, warnings } = await fetchReadiness();
-    const lines = fine ? [] : ["Not ready yet", ...missing];
-    notice(lines);
+    const { ready: fine, missing } = await fetchReadiness();
+    notice(fine ? [] : ["Not ready yet", ...missing]);
     if (!fine) wait = STARTING_MS;
-    void warnings;
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     notice([problem.title, problem.remedy]);
@@ -187,16 +208,21 @@ async function ready() {
 
 function notice(lines) {
   $("notice").hidden = lines.length === 0;
-  say($("notice"), lines.length ? visible(`${lines[0]}. ${lines.slice(1).join(" · ")}`) : "");
+  say($("notice"), lines.length ? visible(`${lines[0]} · ${lines.slice(1).join(" · ")}`) : "");
 }
 
 async function tellModel() {
   try {
     const model = await fetchModel();
-    const measured = Object.values(model.metrics).map((of) => of?.average_precision).find(Number.isFinite);
-    const text = model.loaded ? `model ${visible(model.version ?? "")}` : "no model: rules and graph answer";
+    const measured = Object.values(model.metrics)
+      .map((of) => of?.average_precision)
+      .find(Number.isFinite);
+    const text = model.loaded
+      ? `model ${visible(model.version ?? "")}`
+      : "no model: rules and graph answer";
     say($("model"), text);
-    $("model").title = measured === undefined ? text : `Average precision when trained: ${measured.toFixed(2)}`;
+    $("model").title =
+      measured === undefined ? text : `Average precision when trained: ${measured.toFixed(2)}`;
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
   }
@@ -206,7 +232,11 @@ async function tellModel() {
 
 $("filters").addEventListener("submit", (event) => event.preventDefault());
 $("filters").addEventListener("input", () => {
-  Object.assign(filter, { text: $("filter-text").value, pattern: $("filter-pattern").value, state: $("filter-state").value });
+  Object.assign(filter, {
+    text: $("filter-text").value,
+    pattern: $("filter-pattern").value,
+    state: $("filter-state").value,
+  });
   queue.release();
   paint();
 });

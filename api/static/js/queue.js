@@ -1,5 +1,6 @@
 // The queue: one row a ring, the most urgent first, and no row that moves under the pointer.
 
+import { explained } from "./client.js";
 import { element, say } from "./element.js";
 import { age, counted, dayAndTime, words, visible } from "./text.js";
 
@@ -22,7 +23,15 @@ export class Queue {
     rows.addEventListener("pointerleave", () => this.release());
     held.addEventListener("click", () => this.release());
     for (let i = 0; i < SKELETONS; i++) {
-      rows.append(element("li", { class: "skeleton", "aria-hidden": "true" }, element("span"), element("span"), element("span")));
+      rows.append(
+        element(
+          "li",
+          { class: "skeleton", "aria-hidden": "true" },
+          element("span"),
+          element("span"),
+          element("span"),
+        ),
+      );
     }
   }
 
@@ -38,12 +47,16 @@ export class Queue {
     const order = shown.map((ring) => ring.ring_id);
     say(this.count, rings.length === total ? `${total}` : `${rings.length} of ${total}`);
     this.#tell(rings.length, known);
-    const moved = order.length !== this.#order.length || order.some((id, i) => id !== this.#order[i]);
+    const moved =
+      order.length !== this.#order.length || order.some((id, i) => id !== this.#order[i]);
     if (this.#over && this.#order.length && moved) {
       this.#waiting = order;
       const arrived = order.filter((id) => !this.#order.includes(id)).length;
       this.held.hidden = false;
-      say(this.held, arrived ? `${counted(arrived, "new ring")} · show` : "Order has changed · show");
+      say(
+        this.held,
+        arrived ? `${counted(arrived, "new ring")} · show` : "Order has changed · show",
+      );
       return;
     }
     this.#arrange(order);
@@ -57,7 +70,8 @@ export class Queue {
 
   /** Ages go on without news. */
   tick(now) {
-    for (const { ring, parts } of this.#rows.values()) say(parts.age, age(Date.parse(ring.changed_at), now));
+    for (const { ring, parts } of this.#rows.values())
+      say(parts.age, age(Date.parse(ring.changed_at), now));
   }
 
   /** A ring has news: its row lights up for a moment. */
@@ -94,7 +108,7 @@ export class Queue {
     this.note.hidden = false;
     this.note.replaceChildren(
       element("strong", {}, visible(problem.title)),
-      element("p", {}, visible([problem.detail, problem.remedy].filter(Boolean).join(" "))),
+      element("p", {}, visible(explained(problem))),
       element("button", { class: "plain", type: "button", onclick: again }, "Try again"),
     );
   }
@@ -159,20 +173,41 @@ export class Queue {
   #build(id) {
     const part = (name, kind) => element(name, { class: kind });
     const parts = {
-      money: part("span", "row-money"), score: part("span", "row-score"), gauge: part("span", "gauge"),
-      headline: part("span", "row-headline"), chips: part("span", "chips"),
-      members: part("span", "row-members"), state: part("span", "row-state"), age: part("time", "row-age"),
+      money: part("span", "row-money"),
+      score: part("span", "row-score"),
+      gauge: part("span", "gauge"),
+      headline: part("span", "row-headline"),
+      chips: part("span", "chips"),
+      members: part("span", "row-members"),
+      state: part("span", "row-state"),
+      age: part("time", "row-age"),
     };
     parts.gauge.setAttribute("aria-hidden", "true");
     const button = element(
       "button",
-      { type: "button", class: "row", "aria-current": this.#chosen === id ? "true" : null, onclick: () => this.choose(id) },
-      element("span", { class: "row-top" }, parts.money, element("span", { class: "row-strength", title: "Score" }, parts.gauge, parts.score)),
+      {
+        type: "button",
+        class: "row",
+        "aria-current": this.#chosen === id ? "true" : null,
+        onclick: () => this.choose(id),
+      },
+      element(
+        "span",
+        { class: "row-top" },
+        parts.money,
+        element("span", { class: "row-strength", title: "Score" }, parts.gauge, parts.score),
+      ),
       parts.headline,
       parts.chips,
       element("span", { class: "row-meta" }, parts.members, parts.state, parts.age),
     );
-    const row = { li: element("li", { "data-ring": id }, button), button, parts, ring: null, timer: 0 };
+    const row = {
+      li: element("li", { "data-ring": id }, button),
+      button,
+      parts,
+      ring: null,
+      timer: 0,
+    };
     this.#rows.set(id, row);
     return row;
   }
@@ -181,6 +216,10 @@ export class Queue {
 /** Patterns as chips; money patterns and shared identities look apart, their names say what. */
 export function chips(patterns) {
   return patterns.map((pattern) =>
-    element("span", { class: `chip ${pattern.startsWith("shared") ? "chip-shared" : "chip-money"}` }, words(pattern)),
+    element(
+      "span",
+      { class: `chip ${pattern.startsWith("shared") ? "chip-shared" : "chip-money"}` },
+      words(pattern),
+    ),
   );
 }

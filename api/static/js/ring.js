@@ -1,6 +1,7 @@
 // One ring in full: its story, its drawing, and below what proves it.
 
 import { readCase } from "./case.js";
+import { explained } from "./client.js";
 import { Drawing } from "./drawing.js";
 import { badge, element, say } from "./element.js";
 import { evidenceCards, focusOf, memberRows, timeline, told, touching } from "./evidence.js";
@@ -10,6 +11,7 @@ import { chips } from "./queue.js";
 import { story } from "./story.js";
 import { counted, dayAndTime, sentence, span, visible, words } from "./text.js";
 
+const WIDE = 720; // px from which a drawing may spread
 const PLANS = 50; // rings whose drawings are remembered
 const VIEWS = { flow: drawFlow, network: drawNetwork };
 
@@ -24,7 +26,9 @@ export class RingView {
 
   constructor(root) {
     this.root = root;
-    this.root.replaceChildren(hollow("Choose a ring", "Its money flow, its evidence and its life are shown here."));
+    this.root.replaceChildren(
+      hollow("Choose a ring", "Its money flow, its evidence and its life are shown here."),
+    );
   }
 
   /** The ring that is shown, or null. */
@@ -37,7 +41,13 @@ export class RingView {
     this.#detail = null;
     this.root.setAttribute("aria-busy", "true");
     if (this.#parts === null) {
-      this.root.replaceChildren(element("div", { class: "ring-skeleton", "aria-hidden": "true" }, ...["a", "b", "c", "d"].map(() => element("span"))));
+      this.root.replaceChildren(
+        element(
+          "div",
+          { class: "ring-skeleton", "aria-hidden": "true" },
+          ...["a", "b", "c", "d"].map(() => element("span")),
+        ),
+      );
     } else this.root.classList.add("waiting");
   }
 
@@ -47,8 +57,7 @@ export class RingView {
     this.#parts = null;
     this.root.removeAttribute("aria-busy");
     this.root.classList.remove("waiting");
-    const lines = [problem.detail, problem.remedy].filter(Boolean).join(" ");
-    const box = hollow(visible(problem.title), visible(lines));
+    const box = hollow(visible(problem.title), visible(explained(problem)));
     box.append(element("button", { type: "button", class: "plain", onclick: again }, "Try again"));
     this.root.replaceChildren(box);
   }
@@ -103,7 +112,11 @@ export class RingView {
       id: part("span", { class: "ring-id" }),
       figures: part("dl", { class: "figures" }),
       story: part("p", { class: "story" }),
-      canvas: part("div", { class: "canvas", role: "img", "aria-label": "Drawing of the ring; the members table below says the same" }),
+      canvas: part("div", {
+        class: "canvas",
+        role: "img",
+        "aria-label": "Drawing of the ring; the members table below says the same",
+      }),
       legend: part("ul", { class: "legend", "aria-label": "Legend" }),
       beside: part("p", { class: "beside" }),
       flow: this.#tab("flow", "Money flow"),
@@ -115,26 +128,90 @@ export class RingView {
       members: part("tbody"),
       membersTitle: part("h3"),
     });
-    const tool = (label, text, act) => element("button", { type: "button", class: "tool", "aria-label": label, title: label, onclick: act }, text);
-    const tools = element("div", { class: "tools" },
-      tool("Smaller", "−", () => parts.drawing.zoom(1 / 1.25)), tool("Larger", "+", () => parts.drawing.zoom(1.25)), tool("Fit the drawing (F)", "Fit", () => this.fit()));
+    const tool = (label, text, act) =>
+      element(
+        "button",
+        { type: "button", class: "tool", "aria-label": label, title: label, onclick: act },
+        text,
+      );
+    const tools = element(
+      "div",
+      { class: "tools" },
+      tool("Smaller", "−", () => parts.drawing.zoom(1 / 1.25)),
+      tool("Larger", "+", () => parts.drawing.zoom(1.25)),
+      tool("Fit the drawing (F)", "Fit", () => this.fit()),
+    );
     const heads = ["Entity", "Kind", "Role", "Received", "Sent"];
     this.root.replaceChildren(
-      element("header", { class: "ring-head" },
-        element("div", { class: "ring-words" }, parts.title, element("div", { class: "ring-tags" }, parts.chips, parts.id), parts.story), parts.figures),
-      element("section", { class: "panel drawing", "aria-label": "Drawing" },
-        element("div", { class: "panel-head" }, element("div", { class: "tabs", role: "group", "aria-label": "View" }, parts.flow, parts.network), parts.beside, tools),
-        parts.canvas, parts.legend),
-      element("div", { class: "below" },
+      element(
+        "header",
+        { class: "ring-head" },
+        element(
+          "div",
+          { class: "ring-words" },
+          parts.title,
+          element("div", { class: "ring-tags" }, parts.chips, parts.id),
+          parts.story,
+        ),
+        parts.figures,
+      ),
+      element(
+        "section",
+        { class: "panel drawing", "aria-label": "Drawing" },
+        element(
+          "div",
+          { class: "panel-head" },
+          element(
+            "div",
+            { class: "tabs", role: "group", "aria-label": "View" },
+            parts.flow,
+            parts.network,
+          ),
+          parts.beside,
+          tools,
+        ),
+        parts.canvas,
+        parts.legend,
+      ),
+      element(
+        "div",
+        { class: "below" },
         element("section", { class: "panel proof" }, parts.cardsTitle, parts.cards),
-        element("div", { class: "side" },
+        element(
+          "div",
+          { class: "side" },
           element("section", { class: "panel life" }, parts.eventsTitle, parts.events),
-          element("section", { class: "panel people" }, parts.membersTitle,
-            element("div", { class: "scrolling" }, element("table", { class: "members" },
-              element("thead", {}, element("tr", {}, ...heads.map((name, i) => element("th", { scope: "col", class: i > 2 ? "number" : null }, name)))), parts.members))))),
+          element(
+            "section",
+            { class: "panel people" },
+            parts.membersTitle,
+            element(
+              "div",
+              { class: "scrolling" },
+              element(
+                "table",
+                { class: "members" },
+                element(
+                  "thead",
+                  {},
+                  element(
+                    "tr",
+                    {},
+                    ...heads.map((name, i) =>
+                      element("th", { scope: "col", class: i > 2 ? "number" : null }, name),
+                    ),
+                  ),
+                ),
+                parts.members,
+              ),
+            ),
+          ),
+        ),
+      ),
     );
     parts.drawing = new Drawing(parts.canvas, {
-      entity: (key) => this.#bring(focusOf({ entities: [key], transactions: touching(this.#found, key) })),
+      entity: (key) =>
+        this.#bring(focusOf({ entities: [key], transactions: touching(this.#found, key) })),
       edge: (ids) => this.#bring(focusOf({ transactions: ids })),
       stack: (name) => this.#open(name),
       moved: (key, at) => this.#plan().places.set(key, at),
@@ -143,30 +220,44 @@ export class RingView {
   }
 
   #tab(view, text) {
-    return element("button", { type: "button", class: "tab", "data-view": view, onclick: () => this.turn(view) }, text);
+    return element(
+      "button",
+      { type: "button", class: "tab", "data-view": view, onclick: () => this.turn(view) },
+      text,
+    );
   }
 
   #head() {
-    const { title, chips: tags, id, figures, story: words_, } = this.#parts;
+    const { title, chips: tags, id, figures, story: lines } = this.#parts;
     const ring = this.#detail;
     say(title, visible(ring.headline));
     tags.replaceChildren(...chips(ring.patterns));
-    say(id, `Ring ${ring.ring_id} · revision ${ring.revision}${ring.aliases.length ? ` · took in ${counted(new Set(ring.aliases).size, "ring")}` : ""}`);
+    say(
+      id,
+      `Ring ${ring.ring_id} · revision ${ring.revision}${ring.aliases.length ? ` · took in ${counted(new Set(ring.aliases).size, "ring")}` : ""}`,
+    );
     const life = Date.parse(ring.changed_at) - Date.parse(ring.born_at);
     figures.replaceChildren(
       figure("Money at risk", ring.money.minor ? ring.money.text : "none yet"),
       figure("Score", ring.score.toFixed(2)),
       figure("Members", String(ring.member_count)),
       figure("State", sentence(words(ring.state))),
-      figure("Lived", life > 0 ? span(life) : "just born", `Born ${dayAndTime(Date.parse(ring.born_at))} UTC`),
+      figure(
+        "Lived",
+        life > 0 ? span(life) : "just born",
+        `Born ${dayAndTime(Date.parse(ring.born_at))} UTC`,
+      ),
     );
-    const sentences = story(this.#found).map((parts) => [...told(parts, (focus) => this.#bring(focus)), " "]);
-    words_.replaceChildren(...sentences.flat());
+    const sentences = story(this.#found).map((parts) => [
+      ...told(parts, (focus) => this.#bring(focus)),
+      " ",
+    ]);
+    lines.replaceChildren(...sentences.flat());
   }
 
   #plan() {
     const name = `${this.#view} ${this.#detail.ring_id}`;
-    const plan = this.#plans.get(name) ?? emptyPlan();
+    const plan = this.#plans.get(name) ?? emptyPlan(this.#parts.canvas.clientWidth >= WIDE);
     this.#plans.delete(name);
     this.#plans.set(name, plan); // the one used last is forgotten last
     if (this.#plans.size > 2 * PLANS) this.#plans.delete(this.#plans.keys().next().value);
@@ -175,13 +266,24 @@ export class RingView {
 
   #draw() {
     const { drawing, legend, beside, flow, network, canvas } = this.#parts;
-    for (const tab of [flow, network]) tab.setAttribute("aria-pressed", String(tab.dataset.view === this.#view));
+    for (const tab of [flow, network])
+      tab.setAttribute("aria-pressed", String(tab.dataset.view === this.#view));
     const drawn = VIEWS[this.#view](this.#found, this.#plan());
     drawing.show(`${this.#view} ${this.#detail.ring_id}`, drawn);
     drawing.highlight(this.#focus);
-    Object.assign(canvas.dataset, { nodes: drawn.nodes.length, edges: drawn.edges.length, view: this.#view, ring: this.#detail.ring_id, revision: this.#detail.revision });
+    Object.assign(canvas.dataset, {
+      nodes: drawn.nodes.length,
+      edges: drawn.edges.length,
+      view: this.#view,
+      ring: this.#detail.ring_id,
+      revision: this.#detail.revision,
+    });
     const more = this.#detail.subgraph.truncated ? "more than " : "";
-    const note = drawn.beside ? `${more}${counted(drawn.beside, "neighbour")} outside the ring: see Network` : drawn.alone ? `${counted(drawn.alone, "identifier")} that only one account uses left out` : "";
+    const note = drawn.beside
+      ? `${more}${counted(drawn.beside, "neighbour")} outside the ring: see Network`
+      : drawn.alone
+        ? `${counted(drawn.alone, "identifier")} that only one account uses left out`
+        : "";
     say(beside, note);
     legend.replaceChildren(...legendOf(drawn));
   }
@@ -195,11 +297,17 @@ export class RingView {
     const { cards, cardsTitle, events, eventsTitle, members, membersTitle } = this.#parts;
     const ring = this.#detail;
     const show = (focus) => this.#bring(focus, { reveal: true });
-    const unfolded = new Map([...cards.querySelectorAll("[data-evidence]")].map((li) => [li.dataset.evidence, li.querySelector("details")?.open]));
+    const unfolded = new Map(
+      [...cards.querySelectorAll("[data-evidence]")].map((li) => [
+        li.dataset.evidence,
+        li.querySelector("details")?.open,
+      ]),
+    );
     const fresh = evidenceCards(ring, show);
     for (const li of fresh) {
       const fold = li.querySelector("details");
-      if (fold && unfolded.get(li.dataset.evidence) !== undefined) fold.open = unfolded.get(li.dataset.evidence);
+      if (fold && unfolded.get(li.dataset.evidence) !== undefined)
+        fold.open = unfolded.get(li.dataset.evidence);
     }
     cards.replaceChildren(...fresh);
     say(cardsTitle, `Evidence · ${counted(ring.evidence.length, "piece")}`);
@@ -239,12 +347,25 @@ function legendOf({ nodes, edges }) {
   const seen = new Map();
   for (const { kind, role } of singles) {
     const shared = kind === "device" || kind === "card" || kind === "ip";
-    const text = shared ? { ip: "IP address" }[kind] ?? kind : `${kind}${role === null ? "" : `: ${words(role)}`}`;
+    const text = shared
+      ? ({ ip: "IP address" }[kind] ?? kind)
+      : `${kind}${role === null ? "" : `: ${words(role)}`}`;
     seen.set(text, [kind, shared ? "shared" : role]);
   }
-  const items = [...seen].sort().map(([text, [kind, role]]) => element("li", {}, badge(kind, role), text));
+  const items = [...seen]
+    .sort()
+    .map(([text, [kind, role]]) => element("li", {}, badge(kind, role), text));
   const kinds = new Set(edges.map((edge) => edge.kind));
-  const line = (kind, text) => kinds.has(kind) && items.push(element("li", {}, element("span", { class: `line line-${kind}`, "aria-hidden": "true" }), text));
+  const line = (kind, text) =>
+    kinds.has(kind) &&
+    items.push(
+      element(
+        "li",
+        {},
+        element("span", { class: `line line-${kind}`, "aria-hidden": "true" }),
+        text,
+      ),
+    );
   line("witness", "money, part of the evidence");
   line("money", "other money");
   line("shared", "uses");

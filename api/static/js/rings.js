@@ -16,7 +16,9 @@ export const urgency = (ring) => ring.score * ring.money.minor;
 
 function byUrgency(a, b) {
   return (
-    urgency(b) - urgency(a) || b.score - a.score || b.member_count - a.member_count ||
+    urgency(b) - urgency(a) ||
+    b.score - a.score ||
+    b.member_count - a.member_count ||
     (a.ring_id < b.ring_id ? -1 : 1)
   );
 }

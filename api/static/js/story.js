@@ -2,7 +2,19 @@
 // counts. A sentence is a list of parts: text, or {text, show: {entities, transactions}}.
 
 import { ACCOUNTS, sharedAmong } from "./case.js";
-import { counted, dayAndTime, day, keyOf, listed, money, sentence, span, time, visible, words } from "./text.js";
+import {
+  counted,
+  dayAndTime,
+  day,
+  keyOf,
+  listed,
+  money,
+  sentence,
+  span,
+  time,
+  visible,
+  words,
+} from "./text.js";
 
 const MOST_NAMED = 3;
 
@@ -13,9 +25,13 @@ export function story(found) {
 
 function opening(found) {
   const { detail } = found;
-  const users = detail.members.filter(({ entity }) => entity.kind === "user").map(({ entity }) => keyOf(entity));
+  const users = detail.members
+    .filter(({ entity }) => entity.kind === "user")
+    .map(({ entity }) => keyOf(entity));
   const witness = [...found.transfers.values()].filter((t) => t.witness);
-  const seen = sentence(listed(detail.patterns.map((p) => `${/^[aeiou]/.test(p) ? "an" : "a"} ${noun(p)}`)));
+  const seen = sentence(
+    listed(detail.patterns.map((p) => `${/^[aeiou]/.test(p) ? "an" : "a"} ${noun(p)}`)),
+  );
   const parts = [`${seen} among `, link(counted(users.length, "user"), { entities: users })];
   if (!witness.length) return [...parts, "; no money has moved between them yet."];
   const [first, last] = [witness[0].at, witness.at(-1).at];
@@ -23,14 +39,22 @@ function opening(found) {
   parts.push(". ", link(detail.money.text, { transactions: ids }), " moved");
   // Newer evidence of a fan replaces the older: then not every transaction of the ring is in it.
   const whole = witness.reduce((sum, t) => sum + t.minor, 0) === detail.money.minor;
-  parts.push(whole ? " in " : "; the evidence below holds ", link(counted(witness.length, "transaction"), { transactions: ids }));
+  parts.push(
+    whole ? " in " : "; the evidence below holds ",
+    link(counted(witness.length, "transaction"), { transactions: ids }),
+  );
   if (first === last) return [...parts, ` at ${dayAndTime(first)}.`];
   const until = day(first) === day(last) ? time(last) : dayAndTime(last);
   return [...parts, `, within ${span(last - first)}: ${dayAndTime(first)} to ${until} UTC.`];
 }
 
 const noun = (pattern) =>
-  ({ mule: "pass-through mule", blocked: "blocked entity", velocity: "burst of attempts", impossible_travel: "impossible journey" })[pattern] ?? words(pattern);
+  ({
+    mule: "pass-through mule",
+    blocked: "blocked entity",
+    velocity: "burst of attempts",
+    impossible_travel: "impossible journey",
+  })[pattern] ?? words(pattern);
 
 /** How the money went: the strongest piece of evidence that has a witness. */
 function passage(found) {
@@ -40,13 +64,42 @@ function passage(found) {
   const all = { transactions: main.hops.map((hop) => hop.transaction_id) };
   const centre = main.members[0].entity;
   const through = main.members.length - 1;
-  const kept = main.retained === null ? "" : `; ${Math.round(main.retained * 100)} % of it was kept on the way`;
+  const kept =
+    main.retained === null
+      ? ""
+      : `; ${Math.round(main.retained * 100)} % of it was kept on the way`;
   const told = {
-    cycle: () => ["Money left ", name(centre), ", passed through ", link(counted(through, "account"), all), ` and came home${kept}.`],
-    ping_pong: () => ["Money went from ", name(centre), " and ", link("straight back", all), `${kept}.`],
+    cycle: () => [
+      "Money left ",
+      name(centre),
+      ", passed through ",
+      link(counted(through, "account"), all),
+      ` and came home${kept}.`,
+    ],
+    ping_pong: () => [
+      "Money went from ",
+      name(centre),
+      " and ",
+      link("straight back", all),
+      `${kept}.`,
+    ],
     mule: () => throughMule(found, main, centre),
-    fan_in: () => [link(counted(payers(main).size, "account"), all), " paid ", name(centre), " ", link(total(main), all), "."],
-    fan_out: () => [name(centre), " paid ", link(total(main), all), " to ", link(counted(payees(main).size, "account"), all), "."],
+    fan_in: () => [
+      link(counted(payers(main).size, "account"), all),
+      " paid ",
+      name(centre),
+      " ",
+      link(total(main), all),
+      ".",
+    ],
+    fan_out: () => [
+      name(centre),
+      " paid ",
+      link(total(main), all),
+      " to ",
+      link(counted(payees(main).size, "account"), all),
+      ".",
+    ],
   }[main.pattern];
   return told ? told() : [];
 }
@@ -55,29 +108,65 @@ function throughMule(found, piece, centre) {
   const key = keyOf(centre);
   const ins = piece.hops.filter((hop) => hop.target !== null && keyOf(hop.target) === key);
   const outs = piece.hops.filter((hop) => hop.source !== null && keyOf(hop.source) === key);
-  const sum = (hops) => money(hops.reduce((all, hop) => all + hop.money.minor, 0), found.currency);
+  const sum = (hops) =>
+    money(
+      hops.reduce((all, hop) => all + hop.money.minor, 0),
+      found.currency,
+    );
   const ids = (hops) => ({ transactions: hops.map((hop) => hop.transaction_id) });
-  const to = [...new Map(outs.filter((hop) => hop.target !== null).map((hop) => [keyOf(hop.target), hop.target])).values()];
-  const parts = [name(centre), " took ", link(sum(ins), ids(ins)), " from ", link(counted(payers({ hops: ins }).size, "account"), ids(ins))];
+  const to = [
+    ...new Map(
+      outs.filter((hop) => hop.target !== null).map((hop) => [keyOf(hop.target), hop.target]),
+    ).values(),
+  ];
+  const parts = [
+    name(centre),
+    " took ",
+    link(sum(ins), ids(ins)),
+    " from ",
+    link(counted(payers({ hops: ins }).size, "account"), ids(ins)),
+  ];
   parts.push(" and passed on ", link(sum(outs), ids(outs)));
   if (!to.length) return [...parts, " in cash or to the outside."];
   const outside = outs.some((hop) => hop.target === null) ? ", some of it to the outside" : "";
-  if (to.length > MOST_NAMED) return [...parts, " to ", link(counted(to.length, "account"), ids(outs)), `${outside}.`];
-  return [...parts, " to ", ...to.flatMap((entity, i) => [i === 0 ? "" : i === to.length - 1 ? " and " : ", ", name(entity)]), `${outside}.`];
+  if (to.length > MOST_NAMED)
+    return [...parts, " to ", link(counted(to.length, "account"), ids(outs)), `${outside}.`];
+  return [
+    ...parts,
+    " to ",
+    ...to.flatMap((entity, i) => [
+      i === 0 ? "" : i === to.length - 1 ? " and " : ", ",
+      name(entity),
+    ]),
+    `${outside}.`,
+  ];
 }
 
-const payers = (piece) => new Set(piece.hops.filter((hop) => hop.source !== null).map((hop) => keyOf(hop.source)));
-const payees = (piece) => new Set(piece.hops.filter((hop) => hop.target !== null).map((hop) => keyOf(hop.target)));
+const payers = (piece) =>
+  new Set(piece.hops.filter((hop) => hop.source !== null).map((hop) => keyOf(hop.source)));
+const payees = (piece) =>
+  new Set(piece.hops.filter((hop) => hop.target !== null).map((hop) => keyOf(hop.target)));
 const total = (piece) =>
-  money(piece.hops.reduce((all, hop) => all + hop.money.minor, 0), piece.hops[0].money.currency);
+  money(
+    piece.hops.reduce((all, hop) => all + hop.money.minor, 0),
+    piece.hops[0].money.currency,
+  );
 
 function sharing(found) {
-  const accounts = new Set([...found.entities.values()].filter((e) => e.member && ACCOUNTS.has(e.kind)).map((e) => e.key));
-  const shared = [...sharedAmong(found.links, accounts)].sort((a, b) => weak(a[0]) - weak(b[0]) || b[1].size - a[1].size || (a[0] < b[0] ? -1 : 1));
+  const accounts = new Set(
+    [...found.entities.values()].filter((e) => e.member && ACCOUNTS.has(e.kind)).map((e) => e.key),
+  );
+  const shared = [...sharedAmong(found.links, accounts)].sort(
+    (a, b) => weak(a[0]) - weak(b[0]) || b[1].size - a[1].size || (a[0] < b[0] ? -1 : 1),
+  );
   if (!shared.length) return ["They share no device, card or address that we know of."];
   const [key, users] = shared[0];
   const { kind, id } = found.entities.get(key);
-  const parts = [link(`${users.size} of them`, { entities: [...users, key] }), ` use one ${kind === "ip" ? "IP address" : kind}, `, name({ kind, id })];
+  const parts = [
+    link(`${users.size} of them`, { entities: [...users, key] }),
+    ` use one ${kind === "ip" ? "IP address" : kind}, `,
+    name({ kind, id }),
+  ];
   const rest = shared.slice(1);
   if (!rest.length) return [...parts, "."];
   const others = { entities: rest.flatMap(([k, of]) => [k, ...of]) };
@@ -88,10 +177,15 @@ const weak = (key) => key.startsWith("ip:"); // a carrier's NAT puts strangers b
 
 function standing(found) {
   const { detail } = found;
-  const strongest = detail.evidence.reduce((best, piece) => (!best || piece.strength > best.strength ? piece : best), null);
+  const strongest = detail.evidence.reduce(
+    (best, piece) => (!best || piece.strength > best.strength ? piece : best),
+    null,
+  );
   const parts = [`The ring scores ${detail.score.toFixed(2)}`];
   if (strongest) {
-    parts.push(`; the strongest evidence is the ${noun(strongest.pattern)} (${strongest.strength.toFixed(2)})`);
+    parts.push(
+      `; the strongest evidence is the ${noun(strongest.pattern)} (${strongest.strength.toFixed(2)})`,
+    );
     if (detail.evidence.length > 1) parts.push(`, of ${counted(detail.evidence.length, "piece")}`);
   }
   parts.push(".");
@@ -102,15 +196,23 @@ function standing(found) {
 }
 
 const link = (text, show) => ({ text, show });
-const name = ({ kind, id }) => ({ text: visible(id), show: { entities: [`${kind}:${id}`] }, name: true });
+const name = ({ kind, id }) => ({
+  text: visible(id),
+  show: { entities: [`${kind}:${id}`] },
+  name: true,
+});
 
 /** Split a sentence of the server where it names entities, so that each name leads to its entity. */
 export function named(text, entities) {
-  const names = entities.map((entity) => ({ ...entity, key: keyOf(entity) })).sort((a, b) => b.key.length - a.key.length);
+  const names = entities
+    .map((entity) => ({ ...entity, key: keyOf(entity) }))
+    .sort((a, b) => b.key.length - a.key.length);
   const parts = [];
   let rest = text;
   for (let bound = 0; rest !== "" && bound < 64; bound++) {
-    const hits = names.map((entity) => ({ entity, at: rest.indexOf(entity.key) })).filter((hit) => hit.at >= 0);
+    const hits = names
+      .map((entity) => ({ entity, at: rest.indexOf(entity.key) }))
+      .filter((hit) => hit.at >= 0);
     if (!hits.length) break;
     const { entity, at } = hits.reduce((a, b) => (b.at < a.at ? b : a));
     if (at > 0) parts.push(visible(rest.slice(0, at)));

@@ -54,7 +54,13 @@ export function listed(parts) {
   return parts.length < 2 ? parts.join("") : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
 }
 
-const WRITTEN = { ping_pong: "ping-pong", fan_in: "fan-in", fan_out: "fan-out", shared_ip: "shared IP", cash_out: "cash-out" };
+const WRITTEN = {
+  ping_pong: "ping-pong",
+  fan_in: "fan-in",
+  fan_out: "fan-out",
+  shared_ip: "shared IP",
+  cash_out: "cash-out",
+};
 
 /** A name of the API as words: "shared_device" is "shared device". */
 export function words(name) {
@@ -67,14 +73,25 @@ export function sentence(text) {
 }
 
 const DAY_AND_TIME = new Intl.DateTimeFormat("en-GB", {
-  day: "numeric", month: "short", year: "numeric",
-  hour: "2-digit", minute: "2-digit", second: "2-digit", timeZone: "UTC",
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  timeZone: "UTC",
 });
 const TIME = new Intl.DateTimeFormat("en-GB", {
-  hour: "2-digit", minute: "2-digit", second: "2-digit", timeZone: "UTC",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  timeZone: "UTC",
 });
 const DAY = new Intl.DateTimeFormat("en-GB", {
-  day: "numeric", month: "short", year: "numeric", timeZone: "UTC",
+  day: "numeric",
+  month: "short",
+  year: "numeric",
+  timeZone: "UTC",
 });
 
 /** "3 Mar 2026, 12:04:31", in UTC. */
