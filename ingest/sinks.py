@@ -3,10 +3,15 @@
 A follower runs on its own thread and shares nothing with the engine but the log, so that a sink
 that is slow or dead never delays a verdict; it only falls behind, and its lag is visible.
 Delivery is at least once and in order: the offset is committed after the sink has written.
+
+A write costs a sink about the same for one row as for many, and what it costs is taken from the
+threads that score. So a follower lingers for a fuller page: rows reach the sink up to `LINGER_S`
+later, and a steady stream costs four writes a second whatever its rate.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -24,6 +29,10 @@ R = TypeVar("R")
 
 BATCH: Final = 256
 POLL_S: Final = 0.1
+LINGER_S: Final = 0.25
+"""How long a follower waits for a page that is not full."""
+FLUSH_S: Final = 3.0
+"""How long a follower that was told to stop goes on to bring its sink what the log holds."""
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 30.0
 
@@ -123,7 +132,12 @@ class Follower(Generic[T]):
         self._thread.start()
 
     def stop(self, timeout: float | None = None) -> bool:
-        """Finish the batch at hand and end; whether it did so within `timeout` seconds."""
+        """Bring the sink what the log holds, for at most `FLUSH_S`, and end.
+
+        Returns:
+            Whether it ended within `timeout` seconds. What it did not bring is brought by the next
+            follower of this name.
+        """
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join(timeout)
@@ -145,6 +159,9 @@ class Follower(Generic[T]):
                 )
             while not self._stop.is_set():
                 offset = self._step(writer, offset)
+            until, before = time.monotonic() + FLUSH_S, -1
+            while before < offset and time.monotonic() < until:
+                before, offset = offset, self._step(writer, offset)
         except _Stopped:
             self._state = "stopped"
         except Exception as error:  # noqa: BLE001 - a thread's edge: it must end visibly
@@ -159,6 +176,8 @@ class Follower(Generic[T]):
             self._lag = 0
             self._stop.wait(POLL_S)
             return offset
+        if len(page) < BATCH and not self._stop.wait(LINGER_S):
+            page = self._patiently(lambda: self._log.read(self._topic, 0, offset, BATCH))
         self._lost += page[0].offset - offset
         following = page[-1].offset + 1
         self._lag = self._patiently(lambda: self._log.bounds(self._topic, 0)).next - offset

@@ -125,10 +125,13 @@ def _connect(server: subprocess.Popen[bytes], port: int, log: Path) -> http.clie
         connection = http.client.HTTPConnection(_HOST, port, timeout=10)
         try:
             connection.request("GET", "/readyz")
-            if connection.getresponse().read() and server.poll() is None:
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status == http.client.OK and server.poll() is None:
                 return connection
         except OSError:
             pass
+        connection.close()
         if server.poll() is not None or time.monotonic() > deadline:
             raise Unavailable(
                 "the server did not start",
