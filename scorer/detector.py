@@ -181,7 +181,7 @@ class Detector:
         ring_score = _strongest(rings)
         score = self._blend.apply(model_score, ring_score, evidence)
         decision, cost = self._decide(score, model_score, evidence, row)
-        explain = self.model is not None and decision is not Decision.APPROVE
+        passes = decision is Decision.APPROVE
         verdict = Verdict(
             transaction_id=tx.transaction_id,
             timestamp=tx.timestamp,
@@ -191,7 +191,9 @@ class Detector:
             model_score=model_score,
             ring_score=ring_score,
             expected_cost=cost,
-            reasons=reasons(tx, evidence, rings, self._shares(row) if explain else ()),
+            reasons=()
+            if passes and not evidence
+            else reasons(tx, evidence, rings, () if passes else self._shares(row)),
             evidence=evidence,
             rings=tuple(ring.ring_id for ring in rings),
             ring_events=events,

@@ -51,7 +51,8 @@ class Verdict:
         model_score: Calibrated probability of the tabular model; None where there is none.
         ring_score: Score of the strongest ring touched, 0 where there is none.
         expected_cost: What the decision is expected to cost, in the policy's money unit.
-        reasons: Why, the strongest first, at most ten.
+        reasons: Why, the strongest first, at most ten; none where it is approved and completed
+            nothing.
         evidence: What this transaction completed.
         rings: Ids of the rings it touches.
         ring_events: What happened to rings because of it.

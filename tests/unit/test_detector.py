@@ -15,6 +15,7 @@ from ingest.codec import from_fields
 from ingest.currencies import RateTable
 from ingest.simulator import WIRE_FIELDS, RingCounts, SimulationConfig, run
 from scorer import detector as module
+from scorer.decision import Policy
 from scorer.detector import Detector, DetectorConfig
 from scorer.features import FeatureConfig
 from scorer.history import LabelledTransaction
@@ -103,13 +104,15 @@ def test_without_a_model_the_verdict_says_so_and_heuristics_answer() -> None:
 
 
 def test_a_connection_alone_never_declines() -> None:
-    detector = Detector(CONFIG)
+    stern = Policy(thresholds=(0.005, 0.01))
+    detector = Detector(CONFIG, policy=stern)
     for n, (source, target) in enumerate([("a", "b"), ("b", "c"), ("c", "a")]):
         detector.observe(transfer(n, n * MINUTE, source, target))
     verdict = detector.observe(transfer(9, HOUR, "a", "grandmother"))
     assert verdict.rings
     assert not verdict.evidence
-    assert verdict.decision is not Decision.DECLINE
+    assert stern.choose(verdict.score) is Decision.DECLINE
+    assert verdict.decision is Decision.STEP_UP
     assert {reason.standing for reason in verdict.reasons} == {Standing.CONNECTED}
 
 
