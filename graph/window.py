@@ -179,6 +179,7 @@ class TransactionWindow:
         self.link_tail = self.link_end = 1
         self.pressed = 0
         self._floor = 0
+        self.cutoff = 0
         self.counts = dict.fromkeys(Status, 0)
         self._spans = np.zeros(4, np.int64)
         self._entities = np.full(4, NONE, np.int64)
@@ -200,11 +201,6 @@ class TransactionWindow:
         """Event time as far as three transactions agree on it, ms."""
         return self._mark.time
 
-    @property
-    def cutoff(self) -> int:
-        """Edges before this time are no longer part of the window."""
-        return max(self._mark.time - self.config.horizon, self._floor)
-
     def add(self, tx: Transaction) -> Admission:
         """Take a transaction into the window, once, if it is not too late.
 
@@ -221,6 +217,7 @@ class TransactionWindow:
             return self._unchanged(Status.LATE, tx)
         if punctuality is Punctuality.AHEAD:
             return self._unchanged(Status.AHEAD, tx)
+        self.cutoff = max(self._mark.time - self.config.horizon, self._floor)
         if len(self) >= self.config.max_edges:
             self._give_up_the_oldest()
         ids = self._intern(tx)
@@ -398,6 +395,7 @@ class TransactionWindow:
     def _give_up_the_oldest(self) -> None:
         """Make room in a full window; everything as old as what goes is no longer part of it."""
         self._floor = max(self._floor, int(self.edges.time[self._row(self.tail)]) + 1)
+        self.cutoff = max(self.cutoff, self._floor)
         self.pressed += 1
         self.tail = int(
             kernels.evict_edges(
@@ -431,6 +429,7 @@ class TransactionWindow:
             "span": [self.tail, self.end, self.link_tail, self.link_end],
             "pressed": self.pressed,
             "floor": self._floor,
+            "cutoff": self.cutoff,
             "counts": {status.value: n for status, n in self.counts.items()},
             "ids": [self.transaction_id(p) for p in range(self.tail, self.end)],
         }
@@ -455,6 +454,7 @@ class TransactionWindow:
         window._mark.restore(values["mark"])
         window.tail, window.end, window.link_tail, window.link_end = values["span"]
         window.pressed, window._floor = values["pressed"], values["floor"]
+        window.cutoff = values["cutoff"]
         window.counts = {Status(name): n for name, n in values["counts"].items()}
         for heads, array in (
             (window.edges.newest_out, arrays["newest_out"]),
