@@ -21,7 +21,7 @@ import msgspec
 import xxhash
 
 from graph.alerting import alert_on
-from graph.evidence import Evidence
+from graph.evidence import Evidence, Pattern
 from graph.live_ring import LiveRing, SavedRing, weight
 from graph.ring_policy import RingPolicy
 from graph.rings import Ring, RingEvent, RingEventKind, RingState
@@ -29,6 +29,7 @@ from graph.snapshot import Snapshot, encode_state, pack, unpack
 from graph.transaction import Entity, EntityKind, Transaction
 
 _VERSION: Final = 1
+_CROWDS: Final = frozenset({Pattern.FAN_IN, Pattern.FAN_OUT})
 
 
 class RingBook:
@@ -104,7 +105,8 @@ class RingBook:
             grown = (self._grow(live, piece) for live in sorted(around, key=_age))
             return [event for event in grown if event]
         if not matched:
-            return self._bear(piece) if len(piece.members) > 1 else []
+            crowd = piece.pattern in _CROWDS and piece.strength < self.policy.crowd_birth
+            return [] if crowd or len(piece.members) < 2 else self._bear(piece)
         keeper, *others = sorted(matched, key=_age)
         events = [self._merge(keeper, other, piece.seen_at) for other in others]
         grew = self._grow(keeper, piece)

@@ -16,10 +16,15 @@ class RingPolicy:
         birth: Strength that evidence needs to bear a ring or to bring in members. Weaker evidence
             (friends who pay each other back, a family's tablet) only speaks about rings that hold
             all of its users already; else it would chain strangers together.
+        crowd_birth: What a fan needs to bear one: some thirty payers, all of them strangers.
+            Marketplaces, landlords and payrolls are smaller fans, and far more of them than rings;
+            below, a fan only joins rings that are there.
         overlap: Evidence that overlaps a ring this much belongs to it (design: Jaccard 0.3).
         quiet_after: A working day's pause; bursts of published mule cases last hours.
         expire_after: The longest time span of a cycle (72 h): nothing older can still close.
-        alert_score: Below this a ring is shown but nobody is woken.
+        alert_score: Below this a ring is shown but nobody is woken. Circles of friends send
+            money round as well, but slowly: a single lap of three hops that takes more than three
+            hours stays below; a second lap, a longer cycle, a hasty mule or a farm do not.
         alert_money: Money must have grown by this factor since the last alert to be news.
         max_members, max_transactions, max_evidence: What one ring holds; beyond, `truncated`.
         max_rings: Live rings; beyond, the one still the longest expires early.
@@ -28,10 +33,11 @@ class RingPolicy:
     """
 
     birth: float = 0.5
+    crowd_birth: float = 0.69
     overlap: float = 0.3
     quiet_after: int = 6 * HOUR
     expire_after: int = 72 * HOUR
-    alert_score: float = 0.5
+    alert_score: float = 0.59
     alert_money: float = 1.5
     max_members: int = 500
     max_transactions: int = 2_000

@@ -124,6 +124,7 @@ def evaluate(
     chosen = settings or BoosterSettings()
     costs = policy or (model.policy if model else Policy())
     if model is None:
+        split.require_past(table)
         scores, learned = _learn_rungs(table, split, chosen, seed, progress)
     else:
         scores, learned = _rungs_of_model(table, split, model), None

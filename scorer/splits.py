@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from graph.errors import InvalidSetting
@@ -16,11 +17,11 @@ from scorer.history import LabelledTransaction
 from scorer.metrics import Flags
 from scorer.training import Rows, Table, cut_by_time
 
-TEMPORAL_SHARES: Final = (0.6, 0.2, 0.2)
+TEST_SHARE: Final = 0.2
 SHUFFLED_TEST_SHARE: Final = 0.2
 SHUFFLED_RANDOM_STATE: Final = 2
 """The published protocol of the S-FFSD results (antifraud's GTAN and RGTAN)."""
-_LATER_SHARE: Final = 0.2
+LATER_SHARE: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Dates:
             )
 
     def holds(self, item: LabelledTransaction) -> bool:
-        """Whether a transaction lies in one of the two spans, or is a fraud that gives users away."""
+        """Whether it lies in one of the two spans, or is a fraud that gives its user away."""
         at = item.transaction.timestamp
         if self.train_from <= at < self.train_until or self.test_from <= at < self.test_until:
             return True
@@ -70,7 +71,8 @@ class Split:
         early: Trees grow on them first.
         later: Stopping, calibration and blend are learned on them; then trees grow on both.
         test: Judged, once.
-        embargoed: Left out because their label was not yet known when the test began.
+        embargoed: Left out because their label was not yet known when the test began, or because
+            so shortly before it only frauds were.
         spanning: Left out because their ring reaches into the test.
         excluded: Test rows left out because fraud of their user was already known (`Dates`).
     """
@@ -81,6 +83,23 @@ class Split:
     embargoed: int = 0
     spanning: int = 0
     excluded: int = 0
+
+    def require_past(self, table: Table) -> None:
+        """Check that there is something to learn from.
+
+        Raises:
+            InvalidSetting: A slice of the past lacks fraud or legitimate transactions.
+        """
+        for name, rows in (("early slice", self.early), ("later slice", self.later)):
+            frauds = int(table.fraud[rows].sum())
+            if not 0 < frauds < len(rows):
+                raise InvalidSetting(
+                    f"too little was known when the test began ({self.embargoed} labels were not)",
+                    field=name,
+                    value=f"{frauds} frauds of {len(rows)} labelled",
+                    remedy="Give a longer history or one with more fraud, or labels known sooner; "
+                    "a simulated one: more --days or --users.",
+                )
 
     def describe(self, table: Table) -> dict[str, Any]:
         """Counts and spans of each part, plain JSON values."""
@@ -132,20 +151,21 @@ def shuffled_split(table: Table, withheld: frozenset[int], seed: int) -> Split:
     _require_both("test slice", table.fraud[test])
     _require_both("training slice", table.fraud[rest])
     early, later = train_test_split(
-        rest, test_size=_LATER_SHARE, stratify=table.fraud[rest], random_state=seed, shuffle=True
+        rest, test_size=LATER_SHARE, stratify=table.fraud[rest], random_state=seed, shuffle=True
     )
     return Split(early=np.sort(early), later=np.sort(later), test=test)
 
 
 def temporal_split(table: Table) -> Split:
-    """60/20/20 by time, without what was not known when the test began.
+    """The last 20 % by time are judged; a quarter of what was known by then is the later slice.
 
     Raises:
         InvalidSetting: The test lacks fraud or legitimate transactions.
     """
-    early, later, test = cut_by_time(table.times, *TEMPORAL_SHARES)
+    past, test = cut_by_time(table.times, 1.0 - TEST_SHARE, TEST_SHARE)
     _require_both("test slice", table.fraud[test])
-    return _without_leaks(table, early, later, test, int(table.times[test].min()))
+    begins = int(table.times[test].min())
+    return _learned_from(table, past, test, begins, LATER_SHARE / (1.0 - TEST_SHARE))
 
 
 def dated_split(table: Table, dates: Dates) -> Split:
@@ -156,13 +176,12 @@ def dated_split(table: Table, dates: Dates) -> Split:
     """
     times = table.times
     past = np.flatnonzero((times >= dates.train_from) & (times < dates.train_until))
-    early, later = (past[part] for part in cut_by_time(table.times[past], 0.8, _LATER_SHARE))
     in_span = np.flatnonzero((times >= dates.test_from) & (times < dates.test_until))
     test = in_span
     if dates.known_since is not None:
         test = _of_unknown_users(table, in_span, dates.known_since)
     _require_both("test slice", table.fraud[test])
-    split = _without_leaks(table, early, later, test, dates.test_from)
+    split = _learned_from(table, past, test, dates.test_from, LATER_SHARE)
     return replace(split, excluded=len(in_span) - len(test))
 
 
@@ -182,20 +201,34 @@ def _of_unknown_users(table: Table, rows: Rows, since: int) -> Rows:
     )
 
 
-def _without_leaks(table: Table, early: Rows, later: Rows, test: Rows, begins: int) -> Split:
-    """Drop from the past what was not known when the test began, or shares a ring with it."""
+def _learned_from(table: Table, past: Rows, test: Rows, begins: int, share: float) -> Split:
+    """What of the past may be learned from, cut in two; see `Split` for what is left out."""
+    known = table.known_at[past] <= begins
+    honest = past[known & ~table.fraud[past]]
+    # Frauds are reported before the rest counts as undisputed: in the days when only they are
+    # known every row is a fraud, and a model would learn the rate of that.
+    settled = table.times[past] <= (table.times[honest].max() if len(honest) else begins)
     in_test = {table.ring_ids[row] for row in test if table.fraud[row]} - {None}
-    spans = np.array([ring in in_test for ring in table.ring_ids], dtype=np.bool_)
-    known = table.known_at <= begins
-    kept = known & ~spans
-    past = np.concatenate([early, later])
+    spans = np.array([table.ring_ids[row] in in_test for row in past], dtype=np.bool_)
+    rows = past[known & settled & ~spans]
+    later = table.times[rows] >= _cut(table.times[rows], table.fraud[rows], share)
     return Split(
-        early=early[kept[early]],
-        later=later[kept[later]],
+        early=rows[~later],
+        later=rows[later],
         test=test,
-        embargoed=int((~known[past]).sum()),
-        spanning=int((known[past] & spans[past]).sum()),
+        embargoed=int((~(known & settled)).sum()),
+        spanning=int((known & settled & spans).sum()),
     )
+
+
+def _cut(times: NDArray[np.int64], fraud: Flags, share: float) -> int:
+    """The moment from which on lie this share of the rows and, come what may, of the frauds."""
+    moments = [
+        int(np.sort(part)[int((1.0 - share) * len(part))])
+        for part in (times, times[fraud])
+        if len(part)
+    ]
+    return min(moments, default=0)
 
 
 def _require_both(name: str, fraud: Flags) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -147,6 +148,52 @@ def test_weak_evidence_bears_no_ring_and_brings_nobody_in() -> None:
     (grew,) = book.observe([cycle(10, "bc", strength=0.3, at=3)], 3)
     assert grew.added_members == ()
     assert grew.added_money == 2_000
+
+
+def fan(centre: str, payers: str, *, strength: float = 0.6, at: int = 0) -> Evidence:
+    hops = tuple(
+        Hop(f"f{at + i}", user(p), user(centre), 500, at + i) for i, p in enumerate(payers)
+    )
+    members = ((user(centre), Role.RECEIVER), *((user(p), Role.SENDER) for p in payers))
+    return Evidence(Pattern.FAN_IN, at + len(payers), members, hops, strength, "many paid one")
+
+
+def test_only_a_great_crowd_bears_a_ring_but_any_joins_one() -> None:
+    book = RingBook()
+    assert book.observe([fan("a", "vwxyz")], 0) == []
+    (born,) = RingBook().observe([fan("a", "vwxyz", strength=0.7)], 0)
+    assert born.alert is not None
+    book.observe([cycle(1, "abc", at=10)], 10)
+    (grew,) = book.observe([fan("a", "bcz", at=20)], 20)
+    assert [e.id for e in grew.added_members] == ["z"]
+    assert set(grew.ring.patterns) == {Pattern.CYCLE, Pattern.FAN_IN}
+
+
+def test_money_that_goes_round_again_raises_the_score() -> None:
+    book = RingBook()
+    (once,) = book.observe([cycle(1, "abc", strength=0.58)], 0)
+    assert once.ring.score == pytest.approx(0.58)
+    assert once.alert is None
+    (entwined,) = book.observe([cycle(2, "bcd", strength=0.58, at=1)], 1)
+    assert entwined.ring.score == pytest.approx(0.58), "it shares a transaction with the first lap"
+    (twice,) = book.observe([cycle(10, "abc", strength=0.58, at=2)], 2)
+    assert twice.ring.score == pytest.approx(1 - 0.42**2)
+    assert twice.alert is not None
+    restored = RingBook.restore(book.snapshot())
+    for each in (book, restored):
+        (thrice,) = each.observe([cycle(20, "abc", strength=0.58, at=3)], 3)
+        assert thrice.ring.score == pytest.approx(1 - 0.42**3)
+        (more,) = each.observe([cycle(30, "abc", strength=0.58, at=4)], 4)
+        assert more.ring.score == thrice.ring.score
+
+
+@pytest.mark.parametrize("pattern", [Pattern.PING_PONG, Pattern.VELOCITY])
+def test_what_friends_do_or_one_user_does_proves_no_ring(pattern: Pattern) -> None:
+    book = RingBook()
+    (born,) = book.observe([cycle(1, "abc")], 0)
+    (grew,) = book.observe([replace(cycle(10, "ab", at=1), pattern=pattern)], 1)
+    assert pattern in grew.ring.patterns
+    assert grew.ring.score == born.ring.score
 
 
 def test_what_one_entity_did_alone_is_no_ring() -> None:
