@@ -3,13 +3,16 @@
 Both hold the same window and search every transaction for the same cycles: strictly increasing
 times, at most six hops, hop ratio 0.7 to 1.05. The alternative is careful: it prunes by time and
 amount on the way back, stops where the payee has sent nothing, and keeps no path it cannot close.
-Ours stops after 2,000 edges scanned and says so; the alternative has no such bound.
+Ours stops after 2,000 edges scanned, or eight cycles, and says so. The alternative has no such
+bound on the even stream; among supernodes it would not end, so there it stops after 2,000 edges
+as well.
 
 The alternative is too slow for the whole stream, so both are timed on its last part, with the same
 full window behind them, for at most `budget_s` seconds each.
 """
 
 import gc
+import math
 import time
 from collections import deque
 from itertools import islice
@@ -51,8 +54,10 @@ class OurCycles:
 class NetworkxCycles:
     """The same with a `networkx.MultiDiGraph` and a queue for eviction."""
 
-    def __init__(self, thresholds: Thresholds) -> None:
+    def __init__(self, thresholds: Thresholds, scan: float) -> None:
         self.limits = thresholds
+        self.scan = scan
+        self.scanned = 0
         self.graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         self.queue: deque[tuple[int, str, str, str]] = deque()
         self.found: list[tuple[str, ...]] = []
@@ -72,6 +77,7 @@ class NetworkxCycles:
         """Take a transaction in and find the cycles it closes."""
         self.add(tx)
         home = str(tx.counterparty_id)
+        self.scanned = 0
         if self.graph.succ[home]:
             self._back(tx.user_id, tx.timestamp, tx.value, home, [tx.transaction_id], {tx.user_id})
 
@@ -83,6 +89,9 @@ class NetworkxCycles:
             if source in visited:
                 continue
             for key, edge in edges.items():
+                self.scanned += 1
+                if self.scanned > self.scan:
+                    return
                 if edge["time"] >= time or not least <= value / edge["value"] <= most:
                     continue
                 if source == home:
@@ -110,7 +119,7 @@ def bench_window(
     our_timing = time_each(ours.add_and_search, timed, budget_s=budget_s)
     per_edge = ours.window.nbytes / len(ours.window)
 
-    theirs = NetworkxCycles(Thresholds())
+    theirs = NetworkxCycles(Thresholds(), scan=Thresholds().cycle_scan if hub else math.inf)
     for tx in before:
         theirs.add(tx)
     their_timing = time_each(theirs.add_and_search, timed, budget_s=budget_s)
@@ -133,8 +142,8 @@ def bench_window(
         },
         "networkx": their_timing.as_json() | {"cycles_in_common_part": len(theirs.found)},
         "agreed": len(both & set(theirs.found)),
-        "ratio": round(their_timing.p50_us / our_timing.p50_us, 2),
-        "ratio_per_s": round(our_timing.per_s / their_timing.per_s, 2),
+        "ratio": round(our_timing.per_s / their_timing.per_s, 2),
+        "ratio_p50": round(their_timing.p50_us / our_timing.p50_us, 2),
     }
 
 

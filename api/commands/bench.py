@@ -22,7 +22,7 @@ def bench(
     edges: Annotated[
         int, typer.Option(help="window: transfers of the stream.", min=1_000)
     ] = 300_000,
-    accounts: Annotated[int, typer.Option(help="window: accounts.", min=10)] = 4_000,
+    accounts: Annotated[int, typer.Option(help="window: accounts.", min=10)] = 6_000,
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
 ) -> None:
     """Time ours and a named alternative on the same input, one after the other.
