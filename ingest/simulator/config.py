@@ -12,6 +12,8 @@ FRAUD_PER_UNIT: Final = 75
 """Fraudulent transactions of two cycle rings, two mule rings and one identity ring together."""
 SEPTEMBER_2025: Final = 1_756_684_800_000
 """Monday 1 September 2025, midnight UTC."""
+LEAST_RINGS: Final = 4
+"""Of each kind: with fewer, not every slice of the time has some."""
 MOST_EXPECTED: Final = 50_000_000
 """Rows held in memory at once; 0.6 to 1.2 KB each while the frame is built."""
 
@@ -40,7 +42,8 @@ class SimulationConfig:
         users: People (businesses and synthetic identities come on top).
         start: First instant, epoch milliseconds.
         fraud_share: Aimed-at share of fraudulent transactions; decides how many rings there are
-            unless `ring_counts` says so itself. At least one ring of each kind is planted.
+            unless `ring_counts` says so itself. At least `LEAST_RINGS` of each kind are planted
+            (fewer in a world of under 400 people), so a small world has more fraud than this.
         ring_counts: Rings to plant, by kind; None derives them from `fraud_share`.
         rings_from: Days after `start` before which no ring bursts.
         retained: Least and greatest share of the money a member of a ring keeps at each hop.
@@ -57,14 +60,14 @@ class SimulationConfig:
     ring_counts: RingCounts | None = None
     rings_from: float = 0.0
     retained: tuple[float, float] = (0.01, 0.10)
-    label_delay_days: float = 3.0
-    settle_days: float = 7.0
+    label_delay_days: float = 2.0
+    settle_days: float = 3.0
     unlabelled_share: float = 0.05
     rings: RingCounts = field(init=False)
 
     def __post_init__(self) -> None:
         self._check()
-        counts = self.ring_counts or _derived(self.fraud_share, self.expected)
+        counts = self.ring_counts or self._derived()
         object.__setattr__(self, "rings", counts)
         # A cycle has at most six members, a mule ring four; more than a third of all people in
         # rings would leave no legitimate life to hide in.
@@ -94,6 +97,12 @@ class SimulationConfig:
             for kind in ("cycle", "mule", "identity"):
                 count = getattr(self.ring_counts, kind)
                 _within(f"ring_counts.{kind}", count, 0, 1_000_000)
+
+    def _derived(self) -> RingCounts:
+        units = self.fraud_share * self.expected / FRAUD_PER_UNIT
+        least = max(1, min(LEAST_RINGS, self.users // 100))
+        pairs, farms = max(least, round(2 * units)), max(least, round(units))
+        return RingCounts(cycle=pairs, mule=pairs, identity=farms)
 
     @property
     def span(self) -> int:
@@ -139,13 +148,6 @@ def demo_config(seed: int = 7) -> SimulationConfig:
         start=SEPTEMBER_2025 + 8 * HOUR,
         ring_counts=RingCounts(cycle=9, mule=9, identity=6),
         rings_from=2,
-    )
-
-
-def _derived(share: float, expected: int) -> RingCounts:
-    units = share * expected / FRAUD_PER_UNIT
-    return RingCounts(
-        cycle=max(1, round(2 * units)), mule=max(1, round(2 * units)), identity=max(1, round(units))
     )
 
 

@@ -141,13 +141,26 @@ def planted(rng: np.random.Generator, world: World) -> tuple[Flows, list[RingTru
     # Shuffled, so that the number of a ring says nothing about its kind.
     order = rng.permutation(len(stories))
     told = [stories[i] for i in order]
-    parts = [_placed(rng, config, story, ring) for ring, (_, story) in enumerate(told)]
+    # Spread over the time, at least a day to a part: a world that is cut by time has rings in
+    # every piece, and within a day a burst can still find its hour.
+    spread = max(1, min(len(told), (config.end - config.rings_start) // DAY))
+    parts = [
+        _placed(rng, config, story, ring, (ring % spread / spread, (ring % spread + 1) / spread))
+        for ring, (_, story) in enumerate(told)
+    ]
     truth = [RingTruth(kind, tuple(story.roles.items())) for kind, story in told]
     nothing = flows(*(np.empty(0, dtype=np.int64) for _ in range(4)))
     return stacked([*parts, nothing]), truth
 
 
-def _placed(rng: np.random.Generator, config: SimulationConfig, story: _Story, ring: int) -> Flows:
+def _placed(
+    rng: np.random.Generator,
+    config: SimulationConfig,
+    story: _Story,
+    ring: int,
+    part: tuple[float, float],
+) -> Flows:
+    """The story's rows, its burst beginning in this part (0 to 1) of the time that rings have."""
     table = np.array(story.rows, dtype=np.int64)
     offset = table[:, 0]
     room = config.end - config.rings_start
@@ -158,7 +171,7 @@ def _placed(rng: np.random.Generator, config: SimulationConfig, story: _Story, r
         length = int(offset.max()) + MINUTE
     begins = config.rings_start
     for _ in range(STARTS_TRIED):
-        begins = config.rings_start + int(rng.integers(0, room - length))
+        begins = config.rings_start + int(rng.uniform(*part) * (room - length))
         if 7 * HOUR <= begins % DAY < 22 * HOUR:
             break
     phase, round_ = np.divmod(table[:, 9], 1_000)

@@ -105,6 +105,7 @@ def test_the_figures_count_alerted_rings_and_measure_the_delay():
         "matched": 1,
         "precision": 0.5,
         "recall": 0.5,
+        "precision_of_strongest": 0.5,
         "member_precision": 0.75,
         "member_recall": 1.0,
         "delay": {"minutes": 20.0, "transactions": 3.0, "money_gone": 0.6},
