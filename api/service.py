@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from api.board import RingBoard
+from api.pauses import Pauses
 from api.settings import Settings
 from api.streams import Feed
 from api.views import Views
@@ -72,11 +73,15 @@ class Service:
     warm: Callable[[], object]
     producers: list[Producer] = field(default_factory=list)
     _warmed: threading.Event = field(default_factory=threading.Event)
+    _settled: threading.Event = field(default_factory=threading.Event)
+    _starter: threading.Thread | None = None
+    _pauses: Pauses | None = None
     _failed: str | None = None
 
     def start(self) -> None:
         """Begin, without waiting: `missing` says what is not there yet."""
-        threading.Thread(target=self._start, name="start", daemon=True).start()
+        self._starter = threading.Thread(target=self._start, name="start", daemon=True)
+        self._starter.start()
 
     def stop(self) -> None:
         """End what is open, answer what waits, write a checkpoint, let go of the files."""
@@ -85,6 +90,10 @@ class Service:
         self.close_streams()
         if not self.worker.stop():
             _LOG.warning("not everything ended in time; it goes on from what was committed")
+        if self._starter is not None:
+            self._starter.join(timeout=5.0)  # it may be about to start what is stopped next
+        if self._pauses is not None:
+            self._pauses.stop()
         self.board.stop()
         self.graph.close()
         self.log.close()
@@ -101,6 +110,8 @@ class Service:
             found.append(f"start: {self._failed}")
         elif not self._warmed.is_set():
             found.append("kernels: being compiled")
+        elif not self._settled.is_set():
+            found.append("start: what it built is being put aside")
         if stats.state != "running":
             found.append(f"engine: {stats.error or stats.state}")
         elif stats.error is not None:
@@ -128,6 +139,10 @@ class Service:
             self._warmed.set()
             self.board.start()
             self.worker.start()
+            self.engine.wait_ready()
+            self._pauses = Pauses(lambda: self.engine.batches)
+            self._pauses.start()
+            self._settled.set()
             for producer in self.producers:
                 producer.start()
         except RingfenceError as error:

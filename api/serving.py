@@ -1,21 +1,23 @@
 """Running the application: one process, one event loop, a clean end."""
 
+import asyncio
 import logging
 import socket
 from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api.app import create_app
-from api.problems import MalformedRequest, respond
+from api.problems import BodyTooSlow, MalformedRequest, respond
 from api.service import Service
-from graph.errors import Unavailable
+from graph.errors import RingfenceError, Unavailable
 
 DRAIN_S: Final = 10  # requests at work when asked to stop have so long
+HEAD_BYTES: Final = 64 * 1024
+HEAD_S: Final = 15.0
 _LEVELS: Final = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -24,19 +26,84 @@ _LEVELS: Final = {
 }
 
 
-class _Protocol(H11Protocol):
-    """HTTP/1.1, with a problem document for what is not HTTP at all."""
+class _Protocol(HttpToolsProtocol):
+    """HTTP/1.1: its head bounded in bytes and in time, a problem document for what is not HTTP.
+
+    The parser takes heads of any size at any pace; the body is bounded where it is read
+    (`api.body`), and a line that says nothing between requests by `timeout_keep_alive`.
+    """
+
+    _head = 0  # bytes of a head that has begun and not ended
+    _in_head = True
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A line is open; its first head has to come in time."""
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(HEAD_S, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The line is closed."""
+        self._in_time()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and hold a head that has not ended to its bounds."""
+        super().data_received(data)
+        if not self._in_head or self.transport.is_closing():
+            return
+        self._head += len(data)
+        if self._head > HEAD_BYTES:
+            self.send_400_response(f"a request's head may have {HEAD_BYTES} bytes")
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_S, self._too_slow)
+
+    def on_headers_complete(self) -> None:
+        """A head has ended: what follows is its body."""
+        self._in_time()
+        self._in_head, self._head = False, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """A request has ended: what follows is the next one's head."""
+        self._in_head = True
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that cannot be read as a request, and close."""
-        problem = respond(
-            MalformedRequest(msg, field="request", remedy="Send HTTP/1.1."),
-            headers={"Connection": "close"},
-        )
-        head = h11.Response(status_code=problem.status_code, headers=problem.raw_headers)
-        for event in (head, h11.Data(data=bytes(problem.body)), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event) or b"")
+        self._refuse(MalformedRequest(msg, field="request", remedy="Send HTTP/1.1."))
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        if self.transport.is_closing() or not self._idle():
+            return  # the answer at work is waited for; `timeout_keep_alive` counts after it
+        if self._head:
+            self._refuse(
+                BodyTooSlow(
+                    f"the head of the request did not arrive within {HEAD_S:.0f} s",
+                    field="request",
+                    remedy="Send the whole head at once.",
+                )
+            )
+        else:
+            self.transport.close()
+
+    def _refuse(self, error: RingfenceError) -> None:
+        self._in_time()
+        if self._idle():  # else the bytes would land within the answer that is being sent
+            problem = respond(error, headers={"Connection": "close"})
+            lines = [STATUS_LINE[problem.status_code]]
+            lines += [b"%b: %b\r\n" % header for header in problem.raw_headers]
+            self.transport.write(b"".join([*lines, b"\r\n", bytes(problem.body)]))
         self.transport.close()
+
+    def _idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr] # None at first, whatever its annotation says
+
+    def _in_time(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 class _Server(uvicorn.Server):
@@ -80,7 +147,6 @@ def server_of(service: Service, announce: Callable[[str], None]) -> uvicorn.Serv
         server_header=False,
         timeout_graceful_shutdown=DRAIN_S,
         timeout_keep_alive=30,
-        h11_max_incomplete_event_size=64 * 1024,
         backlog=2_048,
     )
     return _Server(config, service, announce)

@@ -14,6 +14,7 @@ from numba.core.dispatcher import Dispatcher
 
 from graph.subgraph import neighbourhood
 from graph.transaction import MINUTE
+from ingest import records
 from ingest.codec import from_fields
 from ingest.mapping import load_mapping
 from ingest.simulator import RingCounts, SimulationConfig, simulate
@@ -68,7 +69,10 @@ def _run(detector: Detector, history: list[LabelledTransaction]) -> None:
     detector.observe_batch(swapped)
     restored = Detector.restore(detector.snapshot(), detector.model)
     for transaction in transactions[-2:]:
-        restored.observe(transaction)
+        verdict = restored.observe(transaction)
+        # The first record of a kind has its plan of encoding made.
+        line = records.encode(records.VerdictRecord(0, 0, records.verdict_fields(verdict)))
+        records.decode(line, records.VerdictRecord).to_verdict()
     for ring in islice(restored.rings.live(), 1):
         neighbourhood(restored.window, ring, restored.rings.evidence_of(ring.ring_id))
 

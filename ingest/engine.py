@@ -146,6 +146,7 @@ class Engine:
         self._admissions: Counter[str] = Counter()
         self._decisions: Counter[str] = Counter()
         self._stream_offset = 0
+        self._look_at = 0.0  # when the stream is to be looked at again (monotonic seconds)
         self._next_verdict = 0
         self._checkpoint: int | None = None
         self._taken: list[Submission] = []
@@ -205,6 +206,11 @@ class Engine:
             Unavailable: The engine is recovering, stopping or has failed.
         """
         return self._arrivals.ask(question, timeout)
+
+    @property
+    def batches(self) -> int:
+        """Micro-batches committed since the start; it stands still while nothing arrives."""
+        return self._counts["batches"]
 
     def stats(self) -> EngineStats:
         """Figures since the start."""
@@ -300,13 +306,21 @@ class Engine:
                 self._arrivals.wait(self._config.poll_ms / 1000)
 
     def _read(self, taken: int) -> StreamPage | None:
-        """The next of the stream: what room the submissions leave, and always some."""
+        """The next of the stream: what room the submissions leave, and always some.
+
+        A stream that was empty is left alone for `poll_ms`: submissions do not pay for looking.
+        """
+        now = time.monotonic()
+        if now < self._look_at:
+            return None
         limit = max(self._config.batch - taken, self._config.stream_share)
         try:
-            return read_stream(self._log, self._decode, self._stream_offset, limit)
+            page = read_stream(self._log, self._decode, self._stream_offset, limit)
         except Unavailable as error:
-            self._note(error)  # submissions go on; the stream is tried again with the next batch
-            return None
+            self._note(error)  # submissions go on; the stream is tried again later
+            page = None
+        self._look_at = 0.0 if page else now + self._config.poll_ms / 1000
+        return page
 
     def _process(self, detector: Detector, writer: Writer, page: StreamPage | None) -> None:
         """Detect, commit, and only then tell."""

@@ -134,7 +134,7 @@ HEAD = b"POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\
     ("data", "status"),
     [
         (HEAD + b"Content-Length: 2097152\r\n\r\n{}", 413),
-        (HEAD + b"Content-Length: 99999999999999999999\r\n\r\n{}", 413),
+        (HEAD + b"Content-Length: 99999999999999999999\r\n\r\n{}", 400),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + 40 * CHUNK, 413),
         (HEAD + b"Content-Length: 2\r\nConnection: close\r\n\r\n{}and more than was said", 422),
         (HEAD + b"Content-Length: -2\r\n\r\n{}", 400),

@@ -242,7 +242,7 @@ def test_a_full_queue_says_when_to_come_back_and_takes_nothing(log: EmbeddedLog)
 
 def test_submissions_do_not_starve_the_stream(log: EmbeddedLog) -> None:
     gate = Gate()
-    config = EngineConfig(batch=4, stream_share=2)
+    config = EngineConfig(batch=4, stream_share=2, poll_ms=1)
     with running(log, lambda _: gate, config=config) as engine:
         engine.submit([decode(raw("a"))], [raw("a")])
         assert gate.entered.wait(20)
