@@ -22,6 +22,7 @@ SHUFFLED_TEST_SHARE: Final = 0.2
 SHUFFLED_RANDOM_STATE: Final = 2
 """The published protocol of the S-FFSD results (antifraud's GTAN and RGTAN)."""
 LATER_SHARE: Final = 0.2
+_MORE: Final = "Give a longer history; simulate one with more --days or --users."
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +98,7 @@ class Split:
                     f"too little was known when the test began ({self.embargoed} labels were not)",
                     field=name,
                     value=f"{frauds} frauds of {len(rows)} labelled",
-                    remedy="Give a longer history or one with more fraud, or labels known sooner; "
-                    "a simulated one: more --days or --users.",
+                    remedy=f"{_MORE} Or give labels that are known sooner.",
                 )
 
     def describe(self, table: Table) -> dict[str, Any]:
@@ -237,5 +237,5 @@ def _require_both(name: str, fraud: Flags) -> None:
             "judging needs fraud and legitimate transactions",
             field=name,
             value=f"{int(fraud.sum())} frauds of {len(fraud)} labelled",
-            remedy="Give a longer history, or move the dates of the split.",
+            remedy=f"{_MORE} Or move the dates of the split, where it has dates.",
         )

@@ -116,6 +116,54 @@ def test_late_labels_are_embargoed_from_the_past():
     assert len(late.test) == len(soon.test)
 
 
+def test_days_of_which_only_frauds_were_known_are_left_out():
+    table = replay(made(rows=800, delay=0), PingPong())
+    # Undisputed after two days, a fraud is reported at once.
+    settled = np.where(table.fraud, table.times, table.times + 2 * DAY)
+    split = temporal_split(replace(table, known_at=settled))
+    past = np.concatenate([split.early, split.later])
+    begins = table.times[split.test].min()
+    assert table.times[past].max() <= begins - 2 * DAY
+    assert table.fraud[(table.times > begins - 2 * DAY) & (table.times < begins)].any()
+    assert table.fraud[past].mean() < 2 * table.fraud.mean()
+
+
+def test_the_later_slice_has_a_quarter_of_the_frauds_however_early_they_are():
+    table = replay(made(rows=800, delay=0), PingPong())
+    frauds = np.flatnonzero(table.fraud)
+    last = int(table.times.max())
+    rare = table.fraud & ((table.times < table.times[frauds[8]]) | (table.times > last - DAY))
+    split = temporal_split(replace(table, fraud=rare, ring_ids=(None,) * len(rare)))
+    past = np.concatenate([split.early, split.later])
+    assert rare[split.later].sum() * 4 >= rare[past].sum() > 0
+    assert rare[split.early].any()
+
+
+def test_a_past_of_which_too_little_was_known_says_what_to_do():
+    late = made(rows=800, delay=300 * DAY)
+    with pytest.raises(InvalidSetting, match=r"early slice.*0 frauds of 0.*labels that are known sooner"):
+        evaluate(late, PingPong(), settings=SMALL)
+
+
+def test_frauds_between_training_and_test_give_their_users_away(history):
+    first = history[0].transaction.timestamp
+    dates = Dates(first, first + DAY, first + 5 * DAY, first + 8 * DAY, known_since=first)
+    table = replay(history, PingPong(), keep=dates.holds)
+    between = (table.times >= first + DAY) & (table.times < first + 5 * DAY)
+    assert between.any()
+    assert table.fraud[between].all()
+    split = dated_split(table, dates)
+    used = np.concatenate([split.early, split.later, split.test])
+    assert not between[used].any()
+    known = {
+        table.users[row]
+        for row in np.flatnonzero(between)
+        if table.known_at[row] <= first + 5 * DAY // DAY * DAY
+    }
+    assert known
+    assert not known & {table.users[row] for row in split.test}
+
+
 def test_a_ring_across_the_cut_is_left_out_of_the_past():
     history = made(rows=800, delay=0)
     table = replay(history, PingPong())
