@@ -33,8 +33,9 @@ class _Protocol(HttpToolsProtocol):
     (`api.body`), and a line that says nothing between requests by `timeout_keep_alive`.
     """
 
-    _head = 0  # bytes of a head that has begun and not ended
-    _in_head = True
+    _head = 0  # bytes of a head that has not ended
+    _in_body = False
+    _head_ended = False  # within the bytes at hand
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -49,24 +50,27 @@ class _Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, and hold a head that has not ended to its bounds."""
+        was_body, self._head_ended = self._in_body, False
         super().data_received(data)
-        if not self._in_head or self.transport.is_closing():
+        if self._in_body or self.transport.is_closing():
             return
-        self._head += len(data)
+        if not (was_body or self._head_ended):  # else only a part of it was head
+            self._head += len(data)
         if self._head > HEAD_BYTES:
-            self.send_400_response(f"a request's head may have {HEAD_BYTES} bytes")
-        elif self._deadline is None:
+            self.send_400_response(f"the head of a request may have {HEAD_BYTES} bytes")
+        elif self._deadline is None and self._idle():
             self._deadline = self.loop.call_later(HEAD_S, self._too_slow)
 
     def on_headers_complete(self) -> None:
         """A head has ended: what follows is its body."""
         self._in_time()
-        self._in_head, self._head = False, 0
+        self._in_body = self._head_ended = True
+        self._head = 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """A request has ended: what follows is the next one's head."""
-        self._in_head = True
+        self._in_body = False
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

@@ -66,6 +66,7 @@ class Arrivals:
 
     def __init__(self, *, transactions: int, questions: int) -> None:
         self._most_transactions = transactions
+        self._most_now = transactions
         self._most_questions = questions
         self._changed = threading.Condition()
         self._submissions: deque[Submission] = deque()
@@ -99,18 +100,21 @@ class Arrivals:
             future.set_result([])
             return future
         with self._changed:
-            if self._refusal is not None:
-                raise self._refusal()
-            if self._queued + len(inputs) > self._most_transactions:
-                raise Overloaded(
-                    "too many transactions are waiting",
-                    value=str(self._queued),
-                    retry_after=RETRY_AFTER_S,
-                )
+            self._must_have_room(len(inputs))
             self._queued += len(inputs)
             self._submissions.append(Submission(inputs, future))
             self._changed.notify()
         return future
+
+    def expect(self, most: int) -> None:
+        """Let so many wait from now on, where that is fewer than may ever wait."""
+        with self._changed:
+            self._most_now = min(most, self._most_transactions)
+
+    def must_have_room(self, count: int) -> None:
+        """Raise now what `submit` would: asked before a body is read, it makes refusing cheap."""
+        with self._changed:
+            self._must_have_room(count)
 
     def ask(self, question: Callable[[Any], T], timeout: float) -> "Future[T]":
         """Let a question wait for at most `timeout` seconds; raises as `submit`."""
@@ -127,6 +131,18 @@ class Arrivals:
             self._questions.append(Question(question, future, time.monotonic() + timeout))
             self._changed.notify()
         return future
+
+    def _must_have_room(self, count: int) -> None:
+        if self._refusal is not None:
+            raise self._refusal()
+        # One submission may always wait alone, however slow the work is just now.
+        most = self._most_now if self._queued else self._most_transactions
+        if self._queued + count > most:
+            raise Overloaded(
+                "too many transactions are waiting",
+                value=str(self._queued),
+                retry_after=RETRY_AFTER_S,
+            )
 
     def take(self, most: int) -> list[Submission]:
         """Whole submissions of together at most `most` transactions; a larger one goes alone."""

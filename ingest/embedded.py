@@ -16,6 +16,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +57,10 @@ CREATE TABLE offsets (
     PRIMARY KEY (consumer, stream)) WITHOUT ROWID;
 CREATE TABLE owners (owner TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
 """
+# The driver gives up the interpreter at every statement and every row, and beside a busy event
+# loop waits for it again each time: a batch is written in as few statements as can be.
+_CHUNKS: Final = (256, 64, 16, 4, 1)
+"""Rows of one INSERT, so that a few prepared statements do for any number."""
 _INDEXED: Final = frozenset({Topic.VERDICTS})
 
 
@@ -138,15 +143,17 @@ class EmbeddedLog:
         with self._driver() as connection:
             for partition in range(PARTITIONS[topic]):
                 stream = self._stream(topic, partition)
-                for key in keys:
-                    row = connection.execute(
-                        "SELECT k.place, r.value FROM keys AS k"
+                for start in range(0, len(keys), _CHUNKS[0]):
+                    some = keys[start : start + _CHUNKS[0]]
+                    rows = connection.execute(
+                        "SELECT k.key, k.place, r.value FROM keys AS k"  # noqa: S608 - only marks
                         " JOIN records AS r ON r.place = k.place"
-                        " WHERE k.stream = ? AND k.key = ? ORDER BY k.place LIMIT 1",
-                        (stream, key),
-                    ).fetchone()
-                    if row is not None and key not in found:
-                        found[key] = Record(topic, partition, _offset(row[0]), row[1], key)
+                        f" WHERE k.stream = ? AND k.key IN ({_marks(len(some))})"
+                        " ORDER BY k.place",
+                        (stream, *some),
+                    )
+                    for key, place, value in rows.fetchall():
+                        found.setdefault(key, Record(topic, partition, _offset(place), value, key))
         return found
 
     # -- writing -------------------------------------------------------------------------------
@@ -309,6 +316,8 @@ class _EmbeddedOutputs:
         self._streams = streams
         self._retention = retention
         self._appended: dict[tuple[Topic, int], tuple[int, int]] = {}  # (count, next)
+        self._records: list[tuple[int, str | None, bytes]] = []
+        self._keys: list[tuple[int, str, int]] = []
 
     def epoch(self, owner: str) -> int:
         (epoch,) = self._connection.execute(
@@ -334,13 +343,9 @@ class _EmbeddedOutputs:
             ).fetchone()
             count = 0
         place = _place(stream, offset)
-        self._connection.execute(
-            "INSERT INTO records VALUES (?, ?, ?)", (place, message.key, message.value)
-        )
+        self._records.append((place, message.key, message.value))
         if message.key is not None and message.topic in _INDEXED:
-            self._connection.execute(
-                "INSERT INTO keys VALUES (?, ?, ?)", (stream, message.key, place)
-            )
+            self._keys.append((stream, message.key, place))
         self._appended[where] = (count + 1, offset + 1)
         return int(offset)
 
@@ -352,7 +357,9 @@ class _EmbeddedOutputs:
         )
 
     def finish(self) -> None:
-        """Move the bounds of what was appended to, trimming about as much as was appended."""
+        """Write what was appended and move its bounds, trimming about as much as was appended."""
+        self._insert("records", self._records)
+        self._insert("keys", self._keys)
         for where, (count, following) in self._appended.items():
             stream = self._streams[where]
             (first,) = self._connection.execute(
@@ -367,6 +374,17 @@ class _EmbeddedOutputs:
                 "UPDATE streams SET first = ?, next = ? WHERE id = ?", (first, following, stream)
             )
 
+    def _insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+        start = 0
+        for size in _CHUNKS:
+            while len(rows) - start >= size:
+                marks = ", ".join(["(?, ?, ?)"] * size)
+                self._connection.execute(
+                    f"INSERT INTO {table} VALUES {marks}",  # noqa: S608 - the tables above
+                    list(chain.from_iterable(rows[start : start + size])),
+                )
+                start += size
+
     def _trim(self, stream: int, topic: Topic, first: int, until: int) -> None:
         span = (_place(stream, first), _place(stream, until))
         if topic in _INDEXED:
@@ -376,6 +394,10 @@ class _EmbeddedOutputs:
                 (stream, *span),
             )
         self._connection.execute("DELETE FROM records WHERE place >= ? AND place < ?", span)
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
 
 
 def _place(stream: int, offset: int) -> int:

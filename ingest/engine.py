@@ -37,6 +37,9 @@ from scorer.verdict import Verdict
 
 T = TypeVar("T")
 
+FIRST_GUESS_S: Final = 0.0005
+"""What a transaction is taken to cost before the first batch was timed."""
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -48,7 +51,9 @@ class EngineConfig:
         batch: Transactions of one micro-batch: 512 cost about 50 ms, the worst a caller waits
             behind others, and make the commit's fsync cheap.
         stream_share: Of these, kept for the stream when HTTP alone would fill the batch.
-        queue: Transactions that may wait in `submit`: 8 batches, under half a second of work.
+        queue: Transactions that may ever wait in `submit`: 8 batches.
+        wait_ms: How long they may have to wait, by what the last batches took: where work is slow
+            (hubs, a busy machine) fewer are let in, so that whoever is let in is answered soon.
         questions: Reads that may wait in `ask`.
         poll_ms: How often an idle engine looks for new records of the stream.
         retry_ms: Longest pause between two attempts at a commit that failed; they start at 50 ms.
@@ -60,6 +65,7 @@ class EngineConfig:
     batch: int = 512
     stream_share: int = 128
     queue: int = 4_096
+    wait_ms: int = 1_000
     questions: int = 256
     poll_ms: int = 50
     retry_ms: int = 2_000
@@ -138,6 +144,8 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._arrivals = Arrivals(transactions=self._config.queue, questions=self._config.questions)
         self._arrivals.shut(self._unavailable)
+        self._cost = FIRST_GUESS_S  # seconds a transaction, of the last batches
+        self._expect()
         self._turn = threading.Condition()  # guards the state and the error
         self._state = "recovering"
         self._error: str | None = None
@@ -190,6 +198,15 @@ class Engine:
             Input(transaction, data) for transaction, data in zip(transactions, raw, strict=True)
         )
         return self._arrivals.submit(inputs)
+
+    def must_have_room(self, count: int = 1) -> None:
+        """Raise what `submit` of so many transactions would raise now.
+
+        Raises:
+            Overloaded: Too many are waiting.
+            Unavailable: The engine is recovering, stopping or has failed.
+        """
+        self._arrivals.must_have_room(count)
 
     def ask(self, question: Callable[[Any], T], *, timeout: float = 2.0) -> "Future[T]":
         """Read the detector between two batches: `question(detector)` on the engine's thread.
@@ -324,6 +341,7 @@ class Engine:
 
     def _process(self, detector: Detector, writer: Writer, page: StreamPage | None) -> None:
         """Detect, commit, and only then tell."""
+        began = time.monotonic()
         arrived = [item for submission in self._taken for item in submission.inputs]
         arrived.extend(page.inputs if page else ())
         verdicts = self._insist(lambda: known_verdicts(self._log, arrived))
@@ -340,11 +358,21 @@ class Engine:
 
         self._next_verdict = following or self._next_verdict
         self._count(observed, duplicates=len(arrived) - len(fresh), page=page)
+        self._pace(len(arrived), time.monotonic() - began)
         taken, self._taken = self._taken, []
         for submission in taken:
             submission.future.set_result(
                 [verdicts[item.transaction.transaction_id] for item in submission.inputs]
             )
+
+    def _pace(self, count: int, seconds: float) -> None:
+        """Let in what can be answered in time; a small batch is mostly its commit and says less."""
+        weight = min(1.0, count / self._config.batch) / 2
+        self._cost += weight * (seconds / max(count, 1) - self._cost)
+        self._expect()
+
+    def _expect(self) -> None:
+        self._arrivals.expect(int(self._config.wait_ms / 1000 / max(self._cost, 1e-6)))
 
     def _insist(self, attempt: Callable[[], T]) -> T:
         """Try until the log answers: meanwhile the queue fills, and callers are told to wait.

@@ -32,6 +32,7 @@ async def score(request: Request) -> Response:
     A transaction that was scored before, over HTTP or from the log, gets the verdict it got then.
     """
     service = service_of(request)
+    service.engine.must_have_room()  # refused before it is read, or refusing is most of the work
     body = await read_json_bytes(request, service.settings.max_body)
     transaction = decode(body, rates=service.rates, now=wall_clock())
     (verdict,) = await asyncio.wrap_future(service.engine.submit([transaction], [body]))
@@ -47,8 +48,10 @@ async def score(request: Request) -> Response:
 async def score_batch(request: Request) -> Response:
     """Decide many transactions, in their order. Each gets a verdict or a problem of its own."""
     service = service_of(request)
+    service.engine.must_have_room()  # refused before it is read, or refusing is most of the work
     body = await read_json_bytes(request, service.settings.max_body)
     items = decode_array(body, service.settings.max_batch)
+    service.engine.must_have_room(len(items))
     now = wall_clock()
     results: list[View] = []
     good: list[tuple[View, Transaction, bytes]] = []

@@ -254,7 +254,7 @@ def test_only_plain_json_is_read(client, path, headers):
         ("GET", "/v1", 404),
         ("GET", "/v1/score", 405),
         ("DELETE", "/v1/rings", 405),
-        ("BREW", "/v1/score", 405),
+        ("PATCH", "/v1/score", 405),
         ("POST", "/v1/alerts/stream", 405),
         ("GET", "/%2e%2e/%2e%2e/etc/passwd", 404),
         ("GET", "/..%5c..%5cpyproject.toml", 404),

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -141,6 +141,8 @@ HEAD = b"POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\
         (HEAD + b"Content-Length: two\r\n\r\n{}", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00", 400),
         (b"GET / SPDY/1\r\n\r\n", 400),
+        (b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", 400),
         (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200_000, 400),
     ],
     ids=lambda each: str(each) if isinstance(each, int) else "",
@@ -153,6 +155,37 @@ def test_hostile_bytes_get_a_problem_and_the_line_is_closed(server, data, status
     assert b"application/problem+json" in head
     assert json.loads(body)["status"] == status
     assert get(url + "/healthz")[0] == 200
+
+
+@pytest.mark.parametrize("sent", [HEAD, HEAD + b"Content-Length: 500\r\n\r\n{"])
+def test_a_request_that_dribbles_is_told_so_and_cut_off(server, sent):
+    _, _, port = server
+    found = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as line:
+        line.sendall(sent)
+        for _ in range(60):  # a byte now and then does not buy more time
+            time.sleep(0.5)
+            try:
+                line.sendall(b"a")
+            except OSError:
+                break
+        with suppress(ConnectionError):
+            while chunk := line.recv(65_536):
+                found += chunk
+    assert b" 408 " in found.split(b"\r\n")[0], found[:300]
+    assert b"application/problem+json" in found
+
+
+def test_a_line_that_says_nothing_is_closed(server):
+    _, _, port = server
+    assert exchange(port, b"") == b""
+
+
+def test_a_hundred_kilobytes_of_body_are_no_long_head(server):
+    _, _, port = server
+    again = HEAD + b"Content-Length: 2\r\nConnection: close\r\n\r\n{}"
+    found = exchange(port, HEAD + b"Content-Length: 100000\r\n\r\n" + b"[" * 100_000 + again)
+    assert found.count(b"HTTP/1.1 ") == 2, found[:300]
 
 
 def test_two_megabytes_are_refused_before_they_are_read(server):
