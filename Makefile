@@ -29,7 +29,7 @@ check: $(VENV)/.tested $(VENV)/.warm ## format, lint, types, import contracts, f
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "not slow and not browser"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser"
 
 bench: $(VENV)/.tested $(VENV)/.warm ## ours and a named alternative on the same input, one after the other
 	$(BIN)/ringfence bench window

@@ -62,6 +62,7 @@ def test_help_answers_without_loading_the_engine():
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_simulate_prints_its_figures_as_json_and_nothing_else_on_stdout(tmp_path):
     done = ringfence("simulate", "--out", str(tmp_path), "--days", "1", "--users", "80", "--json")
     assert done.returncode == 0, done.stderr
@@ -70,6 +71,7 @@ def test_simulate_prints_its_figures_as_json_and_nothing_else_on_stdout(tmp_path
     assert (tmp_path / "transactions.parquet").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
@@ -95,12 +97,14 @@ def test_what_goes_wrong_is_said_on_stderr_with_its_exit_code(
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_misspelt_variable_is_refused(tmp_path):
     done = ringfence("serve", "--data", str(tmp_path), RINGFENCE_PROT="1")
     assert done.returncode == 2
     assert "RINGFENCE_PROT" in done.stderr
 
 
+@pytest.mark.slow
 def test_investigations_are_listed():
     done = ringfence("investigate", "--json")
     assert done.returncode == 0

@@ -67,6 +67,7 @@ def verdicts(history, model, *, batch: int) -> list:
     return found
 
 
+@pytest.mark.slow
 def test_batches_of_any_size_give_the_same_verdicts(history, model) -> None:
     some = history[:1500]
     alone = verdicts(some, model, batch=1)
@@ -74,6 +75,7 @@ def test_batches_of_any_size_give_the_same_verdicts(history, model) -> None:
     assert verdicts(some, model, batch=512) == alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [1, 333, 1200])
 def test_a_detector_restored_anywhere_goes_on_as_if_nothing_had_happened(
     history, model, cut: int
@@ -187,6 +189,7 @@ def test_labels_beyond_their_bound_are_refused(monkeypatch) -> None:
         detector.learn(Label(tx, fraud=True, known_at=START + DAY))
 
 
+@pytest.mark.slow
 def test_a_model_of_other_features_is_refused(model) -> None:
     other = replace(model, schema=replace(model.schema, names=model.schema.names[::-1]))
     with pytest.raises(Incompatible, match="other features"):
