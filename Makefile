@@ -19,7 +19,7 @@ help: ## list the targets
 setup: $(VENV)/.warm ## install what the engine needs and compile its kernels (a second run is a no-op)
 
 demo: $(VENV)/.warm ## train, serve and stream a simulated city until a ring grows on http://127.0.0.1:8000
-	$(BIN)/ringfence demo --port $(PORT)
+	$(BIN)/ringfence demo --port $(PORT) --data .cache/demo
 
 test: $(VENV)/.tested $(VENV)/.warm ## the whole test suite
 	$(BIN)/python -m pytest

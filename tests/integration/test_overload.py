@@ -54,6 +54,7 @@ async def press(port, each, until, told):
     """One connection that asks without pause for `each` transactions at a time."""
     turn = 0
     while time.monotonic() < until:
+        writer = None
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             while time.monotonic() < until:
@@ -63,9 +64,13 @@ async def press(port, each, until, told):
                 began = time.monotonic()
                 status, headers, text = await ask(reader, writer, "/v1/score/batch", data)
                 told.append((status, headers, time.monotonic() - began, text))
-            writer.close()
         except (OSError, asyncio.IncompleteReadError):
             await asyncio.sleep(0.05)  # the server ends, or the line was dropped: come again
+        finally:
+            if writer is not None:
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
 
 
 async def storm(port, seconds, each=32, connections=CONNECTIONS):
