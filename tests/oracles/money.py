@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise, product
 
 import networkx as nx
+import xxhash
 
 from graph.transaction import Entity, EntityKind, Transaction
 
@@ -83,6 +84,11 @@ def payees(transactions: Iterable[Transaction], tx: Transaction, within: int) ->
     return set() if tx.payee in seen else seen | {tx.payee}
 
 
+def _moment(tx: Transaction) -> tuple[int, int]:
+    """The order of the window's chains: by time, and at one moment by the hash of the id."""
+    return tx.timestamp, xxhash.xxh32_intdigest(tx.transaction_id.encode())
+
+
 def tokens(
     transactions: Iterable[Transaction], tx: Transaction, within: int
 ) -> tuple[list[tuple[Transaction, Transaction]], int]:
@@ -96,8 +102,8 @@ def tokens(
     queue: list[Transaction] = []
     forwarded = []
     past = before(transactions, tx, within)
-    outs = [o for o in past if o.payer == owner] + [tx]
-    ins = [o for o in past if o.payee == owner]
+    outs = sorted((o for o in past if o.payer == owner), key=_moment) + [tx]
+    ins = sorted((o for o in past if o.payee == owner), key=_moment)
     waiting = list(ins)
     for out in outs:
         while waiting and waiting[0].timestamp < out.timestamp:
