@@ -102,7 +102,7 @@ def tokens(
     queue: list[Transaction] = []
     forwarded = []
     past = before(transactions, tx, within)
-    outs = sorted((o for o in past if o.payer == owner), key=_moment) + [tx]
+    outs = [*sorted((o for o in past if o.payer == owner), key=_moment), tx]
     ins = sorted((o for o in past if o.payee == owner), key=_moment)
     waiting = list(ins)
     for out in outs:
