@@ -17,9 +17,11 @@ import pytest
 from graph.errors import Incompatible, InvalidInput, Unavailable
 from graph.transaction import Transaction
 from ingest import codec, records
+from ingest.arrivals import Arrivals
 from ingest.currencies import RateTable
 from ingest.embedded import EmbeddedLog
 from ingest.engine import Engine, EngineConfig
+from ingest.journal import Input
 from ingest.ports import HTTP_PARTITION, STREAM_PARTITION, Message, Overloaded, Topic
 from ingest.recovery import Checkpoints, recover
 from scorer.verdict import Verdict
@@ -475,3 +477,14 @@ def test_a_stop_while_the_log_is_full_refuses_what_was_not_written(
     with running(log) as engine:
         straight = TinyDetector().observe_batch([decode(d) for d in (raw("a"), *MANY)])
         assert submit(engine, raw("a"), *MANY) == straight
+
+
+def test_where_work_is_slow_fewer_may_wait_but_one_always_may() -> None:
+    room = Arrivals(transactions=100, questions=1)
+    room.expect(2)
+    inputs = tuple(Input(decode(raw(f"w{n}")), raw(f"w{n}")) for n in range(50))
+    room.submit(inputs)
+    with pytest.raises(Overloaded):
+        room.must_have_room(1)
+    room.take(50)
+    room.must_have_room(100)

@@ -1,0 +1,36 @@
+import gc
+import sys
+import time
+
+from api.pauses import DUE, LOOK_S, Pauses
+
+
+def test_an_idle_moment_collects_and_the_interpreter_is_given_back_as_it_was():
+    before = (gc.get_threshold(), sys.getswitchinterval(), gc.get_freeze_count())
+    pauses = Pauses(lambda: 0)
+    pauses.start()
+    try:
+        assert gc.get_threshold() != before[0]
+        assert gc.get_freeze_count() > 0
+        for _ in range(DUE + 1):
+            gc.collect(1)
+        deadline = time.monotonic() + 20 * LOOK_S
+        while not pauses.collected:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        pauses.stop()
+    assert (gc.get_threshold(), sys.getswitchinterval(), gc.get_freeze_count()) == before
+
+
+def test_collecting_waits_while_there_is_work():
+    work = iter(range(10**6))
+    pauses = Pauses(lambda: next(work))
+    pauses.start()
+    try:
+        for _ in range(DUE + 1):
+            gc.collect(1)
+        time.sleep(3 * LOOK_S)
+        assert pauses.collected == 0
+    finally:
+        pauses.stop()
