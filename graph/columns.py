@@ -52,6 +52,12 @@ class PagedColumns:
             self._first += 1
         return gone
 
+    def row(self, position: int) -> int:
+        """`kernels.slot` without the price of a call into compiled code."""
+        pages = self.pages
+        page = int(pages[(position >> PAGE_SHIFT) & (len(pages) - 1)])
+        return (page << PAGE_SHIFT) | (position & PAGE_MASK)
+
     def rows(self, tail: int, end: int) -> NDArray[np.int64]:
         """Physical rows of the live positions, in order."""
         positions = np.arange(tail, end, dtype=np.int64)

@@ -187,6 +187,7 @@ class TransactionWindow:
         self._later = np.zeros(_LATER_MOST, np.int64)
         tables = (self._edge_table.table, self._link_table.table)
         self._find_kernel = bind(kernels.find_edge, self.edges, tables[0], 0, 0, 0, 0)
+        self._link_kernel = bind(kernels.find_link, self.links, tables[1], 0, 0, 0, 0)
         flag = False
         self._admit_kernel = bind(
             kernels.admit, self.edges, tables[0], self.links, tables[1], self._spans,
@@ -259,6 +260,16 @@ class TransactionWindow:
     def account(self, id_: int) -> Entity | None:
         """The user or merchant behind an account id; None for -1."""
         return None if id_ < 0 else self.accounts.entity(id_)
+
+    def dealt(self, account: int, other: int, before: int) -> bool:
+        """Whether a user had named another account as other party before a moment.
+
+        As far back as links are kept (30 days unless configured otherwise).
+        """
+        position = self._link_kernel(
+            self.links, self._link_table.table, account, -2 - other, self.link_tail, self.link_end
+        )
+        return position >= 0 and bool(self.links.first[self._link_row(position)] < before)
 
     def affected(self, position: int) -> list[int]:
         """Later edges whose evidence a disordered edge may change, in order of time.
@@ -404,10 +415,10 @@ class TransactionWindow:
         )
 
     def _row(self, position: int) -> int:
-        """`kernels.slot` without the price of a call into compiled code."""
-        pages = self.edges.pages
-        page = int(pages[(position >> PAGE_SHIFT) & (len(pages) - 1)])
-        return (page << PAGE_SHIFT) | (position & PAGE_MASK)
+        return self._edge_columns.row(position)
+
+    def _link_row(self, position: int) -> int:
+        return self._link_columns.row(position)
 
     def snapshot(self) -> bytes:
         """The whole state; equal windows give equal bytes."""

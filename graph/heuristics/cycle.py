@@ -26,8 +26,8 @@ Misses
     same timestamp, whose order nobody knows; what lies behind a hub, where the scan ends first.
 
 False positives
-    Friends and families who pay each other back, treasury sweeps. These are short and slow:
-    hence strength grows with hops and falls with span.
+    Friends and families who pay each other back, treasury sweeps. These are short, slow and
+    mutual: hence strength grows with hops, falls with span and with reciprocity.
 
 Source
     Kumar and Calders, "2SCENT: an efficient algorithm to enumerate all simple temporal cycles",
@@ -56,7 +56,7 @@ from numpy.typing import NDArray
 
 from graph.compiled import bind
 from graph.evidence import Evidence, Hop, Pattern, Role
-from graph.heuristics.witness import reach, span_in_words
+from graph.heuristics.witness import reach, rows_of, span_in_words
 from graph.kernels import KIND_USER, slot
 from graph.thresholds import MOST_HOPS, Thresholds
 from graph.transaction import Transaction
@@ -83,7 +83,9 @@ class Cycles:
     """Finds temporal cycles; see the module's docstring.
 
     `strength` is 0.30, 0.60, 0.70, 0.75, 0.80 for two to six hops, times 1 for an instant cycle
-    down to 0.6 for one that takes the whole `cycle_within`.
+    down to 0.6 for one that takes the whole `cycle_within`, times 1 down to 0.5 by the share of its
+    hops whose receiver had paid their sender before: friends settle debts both ways, a laundered
+    sum travels one way.
     """
 
     def __init__(self, thresholds: Thresholds) -> None:
@@ -109,7 +111,11 @@ class Cycles:
         cycles = [self._found[i, : self._hops[i]].tolist() for i in range(count)]
         hops = {p: window.hop(p) for cycle in cycles for p in cycle}
         return [
-            self._evidence(tuple(hops[p] for p in cycle), truncated=bool(truncated))
+            self._evidence(
+                tuple(hops[p] for p in cycle),
+                self._reciprocal(window, cycle, hops[cycle[0]].timestamp),
+                truncated=bool(truncated),
+            )
             for cycle in cycles
         ]
 
@@ -142,7 +148,7 @@ class Cycles:
         result: tuple[int, int, bool] = self._kernel(*arguments)
         return result
 
-    def _evidence(self, hops: tuple[Hop, ...], *, truncated: bool) -> Evidence:
+    def _evidence(self, hops: tuple[Hop, ...], returned: int, *, truncated: bool) -> Evidence:
         first, last = hops[0], hops[-1]
         span = last.timestamp - first.timestamp
         kept = last.value / first.value
@@ -159,15 +165,34 @@ class Cycles:
             seen_at=last.timestamp,
             members=members,
             hops=hops,
-            strength=_BASE[len(hops)] * (1 - 0.4 * min(span / self.thresholds.cycle_within, 1)),
+            strength=_BASE[len(hops)]
+            * (1 - 0.4 * min(span / self.thresholds.cycle_within, 1))
+            * (1 - 0.5 * returned / len(hops)),
             reason=(
                 f"Money left {first.source} and came back after {len(hops)} hops in "
-                f"{span_in_words(span)}; {100 * kept:.0f} % of it was kept on the way."
+                f"{span_in_words(span)}; {100 * kept:.0f} % of it was kept on the way"
+                + (f"; {returned} of them returned an earlier favour." if returned else ".")
             ),
-            facts={"hops": float(len(hops)), "minutes": span / 60_000},
+            facts={
+                "hops": float(len(hops)),
+                "minutes": span / 60_000,
+                "reciprocal_hops": float(returned),
+            },
             retained=kept,
             truncated=truncated,
         )
+
+    def _reciprocal(self, window: TransactionWindow, positions: list[int], start: int) -> int:
+        """Hops whose receiver had paid their sender before the cycle began.
+
+        What may still arrive late does not count, so that the order of arrival does not matter.
+        """
+        before = start - window.config.lateness
+        rows = rows_of(window.edges, np.array(positions, np.int64))
+        ends = zip(
+            window.edges.source[rows].tolist(), window.edges.target[rows].tolist(), strict=True
+        )
+        return sum(window.dealt(target, source, before) for source, target in ends)
 
 
 @njit(cache=True)
