@@ -10,9 +10,9 @@ from itertools import chain
 from typing import Final
 
 from cypher.ports import GraphBatch, GraphStore, Movement, Relation, Written
+from graph.admission import Status
 from graph.rings import Alert, Ring, RingEvent
 from graph.transaction import Transaction
-from graph.window import Status
 from scorer.verdict import Verdict
 
 MAX_BATCH: Final = 2_000

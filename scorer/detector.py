@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from graph.admission import Admission, Status
 from graph.errors import Incompatible, InvalidInput
 from graph.evidence import Evidence
 from graph.heuristics import Catalogue, Lists, Thresholds, catalogue
@@ -23,7 +24,7 @@ from graph.ring_policy import RingPolicy
 from graph.rings import Ring, RingEvent
 from graph.snapshot import Snapshot, encode_state, pack, unpack
 from graph.transaction import Label, Transaction
-from graph.window import Admission, Status, TransactionWindow, WindowConfig
+from graph.window import TransactionWindow, WindowConfig
 from scorer.artefact import TrainedModel
 from scorer.blend import Blend
 from scorer.decision import Policy

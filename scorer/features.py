@@ -15,13 +15,13 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from graph.admission import Admission, Status
 from graph.compiled import bind
 from graph.entities import EntitySpace
 from graph.errors import Incompatible, InvalidSetting
 from graph.evidence import Evidence
 from graph.snapshot import Snapshot, pack, unpack
 from graph.transaction import EntityKind, Label, Outcome, Transaction, TransactionType
-from graph.window import Admission, Status
 from scorer import feature_kernels as kernels
 from scorer.feature_catalogue import SCHEMA
 from scorer.feature_kernels import FeatureState

@@ -45,7 +45,7 @@ class Verdict:
     Attributes:
         transaction_id: Which transaction.
         timestamp: Its event time.
-        admission: "accepted", "duplicate", "late" or "ahead" (see `graph.window.Status`).
+        admission: "accepted", "duplicate", "late" or "ahead" (see `graph.admission.Status`).
         decision: Approve, step up or decline.
         score: Probability of fraud after the blend, 0 to 1.
         model_score: Calibrated probability of the tabular model; None where there is none.

@@ -9,6 +9,7 @@ gives what an orderly arrival would have given.
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from graph.admission import Admission, Status
 from graph.evidence import Evidence
 from graph.heuristics.cycle import Cycles
 from graph.heuristics.fan import Fans
@@ -17,7 +18,7 @@ from graph.heuristics.mule import Mules
 from graph.heuristics.rules import Blocklist, ImpossibleTravel, Lists, Velocity
 from graph.thresholds import Thresholds
 from graph.transaction import Transaction
-from graph.window import Admission, Status, TransactionWindow
+from graph.window import TransactionWindow
 
 __all__ = [
     "Catalogue",

@@ -54,13 +54,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from graph.admission import Admission, Status
 from graph.compiled import bind
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.heuristics.witness import reach, rows_of, span_in_words
 from graph.kernels import KIND_USER, slot
 from graph.thresholds import MOST_HOPS, Thresholds
 from graph.transaction import Transaction
-from graph.window import Admission, Status, TransactionWindow
+from graph.window import TransactionWindow
 
 _BASE: Final = (0.0, 0.0, 0.30, 0.60, 0.70, 0.75, 0.80)
 

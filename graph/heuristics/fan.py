@@ -54,6 +54,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from graph.admission import Admission, Status
 from graph.compiled import bind
 from graph.evidence import Evidence, Pattern, Role
 from graph.heuristics.acquaintance import acquainted, load_acquaintance
@@ -61,7 +62,7 @@ from graph.heuristics.witness import reach, rows_of, span_in_words, witness
 from graph.kernels import KIND_USER, slot
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Transaction
-from graph.window import Admission, Status, TransactionWindow
+from graph.window import TransactionWindow
 
 
 class Fans:

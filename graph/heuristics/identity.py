@@ -61,13 +61,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from graph.admission import Admission, Status
 from graph.compiled import bind
 from graph.evidence import Evidence, Pattern, Role
 from graph.heuristics.witness import span_in_words
 from graph.kernels import KIND_CARD, KIND_DEVICE, slot
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Entity, Transaction
-from graph.window import Admission, Status, TransactionWindow
+from graph.window import TransactionWindow
 
 _WEAK: Final = 0.35
 _STRONG: Final = 0.80

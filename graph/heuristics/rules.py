@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from graph.admission import Admission, Status
 from graph.compiled import bind
 from graph.errors import InvalidSetting
 from graph.evidence import Evidence, Hop, Pattern, Role
@@ -27,7 +28,7 @@ from graph.kernels import slot
 from graph.snapshot import Snapshot, pack, unpack
 from graph.thresholds import Thresholds
 from graph.transaction import HOUR, Entity, EntityKind, Transaction, TransactionType
-from graph.window import Admission, Status, TransactionWindow
+from graph.window import TransactionWindow
 
 _EARTH_KM: Final = 6371.0
 _VERSION: Final = 1

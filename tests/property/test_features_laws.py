@@ -10,6 +10,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graph.admission import Admission, Status
 from graph.evidence import Evidence, Pattern, Role
 from graph.transaction import (
     DAY,
@@ -22,7 +23,7 @@ from graph.transaction import (
     Transaction,
     TransactionType,
 )
-from graph.window import Admission, Status, TransactionWindow, WindowConfig
+from graph.window import TransactionWindow, WindowConfig
 from scorer.feature_catalogue import SCHEMA
 from scorer.features import FeatureConfig, FeatureExtractor
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graph.admission import Status
 from graph.evidence import Evidence, Pattern
 from graph.heuristics import Catalogue, catalogue
 from graph.heuristics.cycle import Cycles
@@ -16,7 +17,7 @@ from graph.heuristics.fan import Fans
 from graph.heuristics.mule import Mules
 from graph.thresholds import Thresholds
 from graph.transaction import DAY, HOUR, Transaction
-from graph.window import Status, TransactionWindow
+from graph.window import TransactionWindow
 
 _ORACLES = Path(__file__).parents[1] / "oracles"
 money = SimpleNamespace(**runpy.run_path(str(_ORACLES / "money.py")))

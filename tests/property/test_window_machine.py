@@ -8,9 +8,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from graph.admission import Status
 from graph.kernels import slot
 from graph.transaction import HOUR, MINUTE, EntityKind, Money, Outcome, Transaction, TransactionType
-from graph.window import Status, TransactionWindow, WindowConfig
+from graph.window import TransactionWindow, WindowConfig
 
 START = 1_700_000_000_000
 CONFIG = WindowConfig(

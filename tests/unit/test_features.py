@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graph.admission import Admission, Link, Status
 from graph.entities import EntitySpace
 from graph.errors import Incompatible, InvalidSetting
 from graph.evidence import Pattern
@@ -18,7 +19,7 @@ from graph.transaction import (
     Transaction,
     TransactionType,
 )
-from graph.window import Admission, Link, Status, TransactionWindow, WindowConfig
+from graph.window import TransactionWindow, WindowConfig
 from scorer import feature_catalogue, feature_kernels
 from scorer.feature_catalogue import FEATURES, SCHEMA
 from scorer.features import FeatureConfig, FeatureExtractor

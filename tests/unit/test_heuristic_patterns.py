@@ -12,12 +12,13 @@ import graph.heuristics.fan
 import graph.heuristics.identity
 import graph.heuristics.mule
 import graph.thresholds
+from graph.admission import Status
 from graph.evidence import Evidence, Pattern, Role
 from graph.heuristics import catalogue
 from graph.heuristics.cycle import Cycles
 from graph.thresholds import Thresholds
 from graph.transaction import DAY, MINUTE, Entity, EntityKind, Transaction
-from graph.window import Status, TransactionWindow
+from graph.window import TransactionWindow
 
 streams = SimpleNamespace(
     **runpy.run_path(str(Path(__file__).parents[1] / "oracles" / "streams.py"))

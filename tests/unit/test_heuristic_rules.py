@@ -8,13 +8,14 @@ import pytest
 
 import graph.heuristics.rules
 import graph.heuristics.witness
+from graph.admission import Status
 from graph.errors import Incompatible, InvalidSetting
 from graph.evidence import Evidence, Pattern
 from graph.heuristics import Lists, catalogue
 from graph.heuristics.rules import Blocklist, ImpossibleTravel, Velocity
 from graph.thresholds import Thresholds
 from graph.transaction import DAY, Entity, EntityKind, Location, Transaction
-from graph.window import Status, TransactionWindow, WindowConfig
+from graph.window import TransactionWindow, WindowConfig
 
 streams = SimpleNamespace(
     **runpy.run_path(str(Path(__file__).parents[1] / "oracles" / "streams.py"))

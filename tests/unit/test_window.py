@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from graph.admission import Status
 from graph.columns import GrowingTable, PagedColumns
 from graph.entities import EntitySpace
 from graph.errors import Incompatible
 from graph.kernels import PAGE, slot
 from graph.transaction import DAY, HOUR, MINUTE, EntityKind, Money, Transaction, TransactionType
-from graph.window import Status, TransactionWindow, WindowConfig
+from graph.window import TransactionWindow, WindowConfig
 
 START = 1_700_000_000_000
 
