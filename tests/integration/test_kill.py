@@ -133,7 +133,7 @@ def test_killed_between_any_two_statements(tmp_path: Path, uninterrupted: Writte
     answers: dict[str, str] = {}
     kills = 0
     for _ in range(12):
-        with start(folder, RINGFENCE_TEST_DIE=str(random_.randrange(1, 400))) as worker:
+        with start(folder, RINGFENCE_TEST_DIE=str(random_.randrange(1, 120))) as worker:
             out, _ = worker.communicate(timeout=60)
         kills += worker.returncode == -signal.SIGKILL
         for transaction_id, score in told(out).items():
@@ -226,7 +226,7 @@ def test_the_real_detector_says_the_same_bytes_in_the_same_order(tmp_path: Path)
         log = EmbeddedLog(folder / "log.db")
         log.append([Message(Topic.TRANSACTIONS, STREAM_PARTITION, money(n)) for n in range(STREAM)])
         for _ in range(kills):
-            step = str(random_.randrange(60, 250))
+            step = str(random_.randrange(25, 60))
             with start(folder, 0, "real", RINGFENCE_TEST_DIE=step) as worker:
                 worker.communicate(timeout=60)
             assert worker.returncode == -signal.SIGKILL
