@@ -359,8 +359,8 @@ class TransactionWindow:
 
     def _relations(self) -> tuple[Link, Link, Link, Link]:
         device, ip, card, other = self._seen.tolist()
-        make = Link._make
-        return make(device), make(ip), make(card), make(other)
+        make = tuple.__new__  # a named tuple's own constructors are Python functions
+        return make(Link, device), make(Link, ip), make(Link, card), make(Link, other)
 
     def _give_up_the_oldest(self) -> None:
         """Make room in a full window; everything as old as what goes is no longer part of it."""

@@ -6,11 +6,14 @@ calls in microseconds, `max_us` included: a pause that nobody prints is still fe
 
 import gc
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+
+from api.pauses import THRESHOLDS
 
 T = TypeVar("T")
 
@@ -41,23 +44,37 @@ class Timing:
 def time_each(call: Callable[[T], object], inputs: Iterable[T], *, budget_s: float) -> Timing:
     """Time every call by itself until the inputs or the budget are used up.
 
-    Garbage that was there before is frozen, as the engine does at start; collection of what the
-    calls themselves leave behind is part of their time.
+    Collection of what the calls themselves leave behind is part of their time.
     """
-    gc.collect()
-    gc.freeze()
     taken = []
     clock = time.perf_counter_ns
-    end = clock() + int(budget_s * 1e9)
-    for item in inputs:
-        start = clock()
-        call(item)
-        stop = clock()
-        taken.append(stop - start)
-        if stop > end:
-            break
-    gc.unfreeze()
+    with collected_as_served():
+        end = clock() + int(budget_s * 1e9)
+        for item in inputs:
+            start = clock()
+            call(item)
+            stop = clock()
+            taken.append(stop - start)
+            if stop > end:
+                break
     return _timing(taken)
+
+
+@contextmanager
+def collected_as_served() -> Iterator[None]:
+    """Python's collector as the server sets it: what was there is frozen, the young collected less.
+
+    Both sides of a benchmark run so.
+    """
+    gc.collect()
+    before = gc.get_threshold()
+    gc.set_threshold(*THRESHOLDS)
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 def _timing(taken_ns: Sequence[int]) -> Timing:

@@ -6,14 +6,13 @@ on one row of the very same model, with one thread, and nothing before or after 
 part of the work, so a ratio below 1 is no shame; it says what the rest costs.
 """
 
-import gc
 import time
 from typing import Any, Final
 
 import numpy as np
 import xgboost
 
-from api.bench import time_each
+from api.bench import collected_as_served, time_each
 from graph.transaction import Transaction
 from ingest.codec import from_fields
 from ingest.currencies import RateTable
@@ -78,13 +77,11 @@ def _batched(
     batched.observe_batch(before)
     single.observe_batch(before)
     parts = [timed[start : start + _BATCH] for start in range(0, len(timed), _BATCH)]
-    gc.collect()
-    gc.freeze()
-    start = time.thread_time()
-    for part in parts:
-        batched.observe_batch(part)
-    taken = time.thread_time() - start
-    gc.unfreeze()
+    with collected_as_served():
+        start = time.thread_time()
+        for part in parts:
+            batched.observe_batch(part)
+        taken = time.thread_time() - start
     for part in parts:
         for tx in part:
             single.observe(tx)
