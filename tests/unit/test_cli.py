@@ -82,7 +82,7 @@ def test_simulate_prints_its_figures_as_json_and_nothing_else_on_stdout(tmp_path
         (["train", "nowhere", "--mapping", "ringfence", "--out", "m"], 2, "nowhere"),
         (["investigate", "ring-of-user", "--data", "nowhere"], 2, "no graph database"),
         (["serve", "--port", "99999"], 2, "--port"),
-        (["serve", "--data", "data", "--model", "nowhere"], 3, "nowhere"),
+        (["serve", "--data", "data", "--model", "nowhere"], 2, "nowhere"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",
 )
