@@ -10,18 +10,18 @@ INSTALL := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --constraint 
 KERNELS := $(shell grep -rl --include='*.py' -e 'from numba' graph scorer ingest 2>/dev/null)
 PORT ?= 8000
 
-.PHONY: help setup demo test check bench format constraints clean
+.PHONY: help setup demo test check bench servers servers-stop servers-status env format constraints clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(VENV)/.warm ## install what the engine needs and compile its kernels (a second run is a no-op)
 
 demo: $(VENV)/.warm ## train, serve and stream a simulated city until a ring grows on http://127.0.0.1:8000
 	$(BIN)/ringfence demo --port $(PORT) --data .cache/demo
 
-test: $(VENV)/.tested $(VENV)/.warm ## the whole test suite
+test: $(VENV)/.tested $(VENV)/.warm ## the whole test suite; what needs a server runs where `make servers` did
 	$(BIN)/python -m pytest
 
 check: $(VENV)/.tested $(VENV)/.warm ## format, lint, types, import contracts, fast tests
@@ -29,13 +29,28 @@ check: $(VENV)/.tested $(VENV)/.warm ## format, lint, types, import contracts, f
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser and not servers"
 
 bench: $(VENV)/.tested $(VENV)/.warm ## ours and a named alternative on the same input, one after the other
 	$(BIN)/ringfence bench window
 	$(BIN)/ringfence bench window --hub
 	$(BIN)/ringfence bench score
 	$(BIN)/ringfence bench http
+
+servers: ## start Kafka, Neo4j, Redis and PostgreSQL as local processes and wait until they answer
+	deploy/local/servers start
+
+servers-stop: ## stop them; their data stay in .cache/servers
+	deploy/local/servers stop
+
+servers-status: ## say which of them answer, and where
+	deploy/local/servers status
+
+env: .env ## write .env with the passwords of docker-compose.yml; it is never overwritten
+
+.env:
+	deploy/env >$@.part || { rm -f $@.part; exit 1; }
+	chmod 600 $@.part && mv $@.part $@
 
 format: $(VENV)/.tested ## write the code the way `make check` wants it
 	$(BIN)/ruff format .

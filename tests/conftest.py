@@ -1,9 +1,24 @@
-"""Hypothesis: no deadlines on shared machines; in CI the same examples every time."""
+"""Hypothesis: no deadlines on shared machines, in CI the same examples every time; the servers."""
 
+import importlib.util
 import os
+import sys
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("house", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "house")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the fixtures of `tests/servers.py`, by path: tests are no package."""
+    spec = importlib.util.spec_from_file_location("servers", Path(__file__).with_name("servers.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["servers"] = module
+    spec.loader.exec_module(module)
+    config.pluginmanager.register(module, "servers")
