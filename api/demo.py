@@ -21,7 +21,7 @@ from graph.errors import Incompatible, Unavailable
 from ingest.codec import encode
 from ingest.datasets import read
 from ingest.mapping import load_mapping
-from ingest.ports import STREAM_PARTITION, Log, Message, Topic
+from ingest.ports import Log, Message, Topic
 from ingest.simulator import RingCounts, SimulationConfig, demo_config, write
 from scorer.training import Progress, train
 
@@ -126,7 +126,7 @@ class Stream:
                 yield due
 
     def _append(self, raw: list[bytes]) -> None:
-        messages = [Message(Topic.TRANSACTIONS, STREAM_PARTITION, value) for value in raw]
+        messages = [Message(Topic.TRANSACTIONS, 0, value) for value in raw]
         while not self._stop.is_set():
             try:
                 self._log.append(messages)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from graph.errors import InvalidInput, Unavailable
-from ingest.journal import Input
 from ingest.ports import Overloaded
+from ingest.stream import Input
 from scorer.verdict import Verdict
 
 T = TypeVar("T")

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Final
 
 from graph.errors import Incompatible, InvalidSetting, Unavailable
-from ingest.ports import PARTITIONS, Bounds, Fenced, Message, Outputs, Record, Topic
+from ingest.ports import Bounds, Fenced, Message, Outputs, Polled, Record, Topic
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 BUSY_MS: Final = 5_000
 WAL_LIMIT: Final = 64 * 1024 * 1024
 """The write-ahead file is cut back to this many bytes after a checkpoint."""
@@ -31,7 +31,11 @@ WAL_LIMIT: Final = 64 * 1024 * 1024
 RETENTION: Final[Mapping[Topic, int]] = {
     # A week of a small payment system, or some 5 GB; the journal must outlast the last snapshot.
     Topic.TRANSACTIONS: 5_000_000,
+    Topic.SUBMISSIONS: 5_000_000,
     Topic.VERDICTS: 5_000_000,
+    Topic.LISTS: 10_000,
+    Topic.DEEP_ANALYSIS: 10_000,
+    Topic.LEASES: 10_000,
     Topic.RINGS: 1_000_000,
     Topic.ALERTS: 1_000_000,
     Topic.DEAD_LETTERS: 100_000,
@@ -113,6 +117,24 @@ class EmbeddedLog:
             ).fetchall()
         return [Record(topic, partition, _offset(place), value, key) for place, key, value in rows]
 
+    def poll(self, topic: Topic, offsets: Mapping[int, int], limit: int) -> Polled:
+        """Records at hand, partition by partition."""
+        records: list[Record] = []
+        behind: set[int] = set()
+        for partition, offset in offsets.items():
+            # One more than fits says whether there is more.
+            found = self.read(topic, partition, offset, limit - len(records) + 1)
+            if len(found) > limit - len(records):
+                found.pop()
+                behind.add(partition)
+            records += found
+        return Polled(records, frozenset(behind))
+
+    def partitions(self, topic: Topic) -> int:
+        """One of each."""
+        del topic
+        return 1
+
     def bounds(self, topic: Topic, partition: int) -> Bounds:
         """Which offsets are there to be read."""
         with self._driver() as connection:
@@ -140,20 +162,19 @@ class EmbeddedLog:
                 remedy=f"Only these have: {', '.join(sorted(_INDEXED))}.",
             )
         found: dict[str, Record] = {}
+        stream = self._stream(topic, 0)
         with self._driver() as connection:
-            for partition in range(PARTITIONS[topic]):
-                stream = self._stream(topic, partition)
-                for start in range(0, len(keys), _CHUNKS[0]):
-                    some = keys[start : start + _CHUNKS[0]]
-                    rows = connection.execute(
-                        "SELECT k.key, k.place, r.value FROM keys AS k"  # noqa: S608 - only marks
-                        " JOIN records AS r ON r.place = k.place"
-                        f" WHERE k.stream = ? AND k.key IN ({_marks(len(some))})"
-                        " ORDER BY k.place",
-                        (stream, *some),
-                    )
-                    for key, place, value in rows.fetchall():
-                        found.setdefault(key, Record(topic, partition, _offset(place), value, key))
+            for start in range(0, len(keys), _CHUNKS[0]):
+                some = keys[start : start + _CHUNKS[0]]
+                rows = connection.execute(
+                    "SELECT k.key, k.place, r.value FROM keys AS k"  # noqa: S608 - only marks
+                    " JOIN records AS r ON r.place = k.place"
+                    f" WHERE k.stream = ? AND k.key IN ({_marks(len(some))})"
+                    " ORDER BY k.place",
+                    (stream, *some),
+                )
+                for key, place, value in rows.fetchall():
+                    found.setdefault(key, Record(topic, 0, _offset(place), value, key))
         return found
 
     # -- writing -------------------------------------------------------------------------------
@@ -161,7 +182,7 @@ class EmbeddedLog:
     def append(self, messages: Sequence[Message]) -> list[int]:
         """Append all or none, without an owner."""
         with self._transaction() as outputs:
-            return [outputs.append(message) for message in messages]
+            return outputs.append(messages)
 
     def claim(self, owner: str) -> "EmbeddedWriter":
         """Become the only writer under this name."""
@@ -202,16 +223,14 @@ class EmbeddedLog:
                     remedy="Name another file, or read it with the version that wrote it.",
                 )
             streams = {}
-            for topic, partitions in PARTITIONS.items():
-                for partition in range(partitions):
-                    connection.execute(
-                        "INSERT OR IGNORE INTO streams (topic, partition) VALUES (?, ?)",
-                        (topic.value, partition),
-                    )
-                    (streams[topic, partition],) = connection.execute(
-                        "SELECT id FROM streams WHERE topic = ? AND partition = ?",
-                        (topic.value, partition),
-                    ).fetchone()
+            for topic in Topic:
+                connection.execute(
+                    "INSERT OR IGNORE INTO streams (topic, partition) VALUES (?, 0)",
+                    (topic.value,),
+                )
+                (streams[topic, 0],) = connection.execute(
+                    "SELECT id FROM streams WHERE topic = ? AND partition = 0", (topic.value,)
+                ).fetchone()
         return streams
 
     def _stream(self, topic: Topic, partition: int) -> int:
@@ -221,7 +240,7 @@ class EmbeddedLog:
                 f"the topic {topic} has no such partition",
                 field="partition",
                 value=str(partition),
-                remedy=f"Name one below {PARTITIONS[topic]}.",
+                remedy="The embedded log has one of each topic: name 0.",
             )
         return stream
 
@@ -325,7 +344,10 @@ class _EmbeddedOutputs:
         ).fetchone()
         return int(epoch)
 
-    def append(self, message: Message) -> int:
+    def append(self, messages: Sequence[Message]) -> list[int]:
+        return [self._append(message) for message in messages]
+
+    def _append(self, message: Message) -> int:
         where = (message.topic, message.partition)
         stream = self._streams.get(where)
         if stream is None:
@@ -333,7 +355,7 @@ class _EmbeddedOutputs:
                 f"the topic {message.topic} has no such partition",
                 field="partition",
                 value=str(message.partition),
-                remedy=f"Name one below {PARTITIONS[message.topic]}.",
+                remedy="The embedded log has one of each topic: name 0.",
             )
         if where in self._appended:
             count, offset = self._appended[where]

@@ -1,42 +1,43 @@
 """The engine: one detector, one thread that writes, two ways in.
 
-    stream  transactions/0 ─┐                            one transaction of the log:
-                            ├─► micro-batch ─► detector ─► verdicts, rings, alerts,  ─► futures
-    HTTP    submit() ───────┘                            dead letters, stream offset
+    stream  transactions ─┐                            one transaction of the log:
+                          ├─► micro-batch ─► detector ─► verdicts, rings, alerts,   ─► futures
+    HTTP    submit() ─────┘                            dead letters, stream offsets
 
 What arrives while a batch is at work is the next batch; an idle engine never waits to fill one.
 The state of the detector is never written in part: it can always be had again from the journal
 (`ingest.recovery`), so kill -9 at any point loses nothing and doubles nothing.
+
+With a lease, several processes run an engine over one log: one leads, the others follow its
+journal with detectors of their own, and one of them takes over when the leader falls silent. An
+engine that is fenced (it was frozen, or a commit's end could not be learnt) drops its detector,
+which may hold what was never written, and follows again.
 """
 
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
-from graph.errors import Unavailable
+from graph.errors import InvalidInput, Unavailable
 from graph.transaction import Transaction
+from ingest import records
 from ingest.arrivals import Arrivals, Submission
-from ingest.journal import (
-    CONSUMER,
-    Entry,
-    Input,
-    StreamPage,
-    entry,
-    known_verdicts,
-    read_stream,
-    write,
-)
-from ingest.ports import STREAM_PARTITION, Detector, Fenced, Log, Topic, Writer
-from ingest.recovery import Build, Checkpoints, Decode, Recovered, recover
+from ingest.journal import Entry, entry, known_verdicts, write
+from ingest.lease import Lease
+from ingest.ports import Detector, Fenced, Log, Message, Record, Topic, Writer
+from ingest.recovery import Build, Checkpoints, Recovered, Recovery
+from ingest.reference import Facts, ReadFact
+from ingest.stream import CONSUMER, Decode, Input, Stream, StreamPage
 from scorer.verdict import Verdict
 
 T = TypeVar("T")
 
+_NOT_YET: Final = ("recovering", "standby")
 FIRST_GUESS_S: Final = 0.0005
 """What a transaction is taken to cost before the first batch was timed."""
 
@@ -56,6 +57,7 @@ class EngineConfig:
             (hubs, a busy machine) fewer are let in, so that whoever is let in is answered soon.
         questions: Reads that may wait in `ask`.
         poll_ms: How often an idle engine looks for new records of the stream.
+        news_ms: How often it looks for new facts in the reference topics.
         retry_ms: Longest pause between two attempts at a commit that failed; they start at 50 ms.
         checkpoint_every: Verdicts after which an idle engine writes a checkpoint; a busy one
             waits up to four times as long, since writing it holds up verdicts.
@@ -68,6 +70,7 @@ class EngineConfig:
     wait_ms: int = 1_000
     questions: int = 256
     poll_ms: int = 50
+    news_ms: int = 500
     retry_ms: int = 2_000
     checkpoint_every: int = 200_000
     give_up_ms: int = 5_000
@@ -78,7 +81,7 @@ class EngineStats:
     """What the engine did since it started, and how it stands.
 
     Attributes:
-        state: "recovering", "running", "stopping", "stopped" or "failed".
+        state: "recovering", "standby", "running", "stopping", "stopped" or "failed".
         error: Why it failed, or why the log does not take what it wants to write.
         observed: Transactions given to the detector, by its answer: accepted, late, ahead,
             duplicate (of something the log no longer holds).
@@ -94,6 +97,8 @@ class EngineStats:
         stream_lag: Records of the stream not yet read; None while the log does not answer.
         checkpoint_failures: Checkpoints that could not be written.
         checkpoint: Journal offset of the newest checkpoint tried; None if there is none.
+        fenced: Times it led and had to give way.
+        known: Offset up to which the detector knows each reference topic.
         recovered: What recovery did; None until it is done.
     """
 
@@ -112,6 +117,8 @@ class EngineStats:
     stream_lag: int | None
     checkpoint_failures: int
     checkpoint: int | None
+    fenced: int
+    known: dict[str, int]
     recovered: Recovered | None
 
 
@@ -124,6 +131,10 @@ class Engine:
             and nothing else may touch what it returns: use `ask`.
         decode: Bytes of a record to a transaction.
         checkpoints: Where to keep checkpoints; without it recovery reads the whole journal.
+        facts: How the records of reference topics are read; those not named are not followed.
+        lease: Who leads; without it this engine leads at once and ends when it is fenced.
+        degraded: Names what is out of reach just now besides the detector's own parts (a cache);
+            they are written into the verdicts. Called once a batch, and must not wait.
         config: Bounds.
     """
 
@@ -134,12 +145,18 @@ class Engine:
         decode: Decode,
         *,
         checkpoints: Checkpoints | None = None,
+        facts: Mapping[Topic, ReadFact] | None = None,
+        lease: Lease | None = None,
+        degraded: Callable[[], tuple[str, ...]] = tuple,
         config: EngineConfig | None = None,
     ) -> None:
         self._log = log
         self._build = build
         self._decode = decode
         self._checkpoints = checkpoints
+        self._facts = Facts(log, facts or {})
+        self._lease = lease
+        self._degraded = degraded
         self._config = config or EngineConfig()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._arrivals = Arrivals(transactions=self._config.queue, questions=self._config.questions)
@@ -153,7 +170,9 @@ class Engine:
         self._counts: Counter[str] = Counter()
         self._admissions: Counter[str] = Counter()
         self._decisions: Counter[str] = Counter()
-        self._stream_offset = 0
+        self._stream: Stream | None = None
+        self._known: dict[Topic, int] = {}
+        self._news_at = 0.0  # when the reference topics are to be looked at again
         self._look_at = 0.0  # when the stream is to be looked at again (monotonic seconds)
         self._next_verdict = 0
         self._checkpoint: int | None = None
@@ -173,7 +192,7 @@ class Engine:
             Unavailable: It failed, or is not done in `timeout` seconds.
         """
         with self._turn:
-            done = self._turn.wait_for(lambda: self._state != "recovering", timeout)
+            done = self._turn.wait_for(lambda: self._state not in _NOT_YET, timeout)
             if not done or self._state == "failed":
                 raise self._unavailable()
 
@@ -232,12 +251,11 @@ class Engine:
     def stats(self) -> EngineStats:
         """Figures since the start."""
         counts = self._counts
+        stream = self._stream
         try:
-            end = self._log.bounds(Topic.TRANSACTIONS, STREAM_PARTITION).next
+            lag = None if stream is None else stream.lag()
         except Unavailable:
             lag = None
-        else:
-            lag = max(0, end - self._stream_offset)
         with self._turn:
             state, error = self._state, self._error
         return EngineStats(
@@ -256,6 +274,8 @@ class Engine:
             stream_lag=lag,
             checkpoint_failures=counts["checkpoint_failures"],
             checkpoint=self._checkpoint,
+            fenced=counts["fenced"],
+            known={topic.value: offset for topic, offset in self._known.items()},
             recovered=self._recovered,
         )
 
@@ -267,7 +287,7 @@ class Engine:
             had never been taken.
         """
         with self._turn:
-            if self._state in ("recovering", "running"):
+            if self._state in ("running", *_NOT_YET):
                 # Shut first: whoever sees "stopping" has seen the last arrival.
                 self._arrivals.shut(self._unavailable)
                 self._state = "stopping"
@@ -280,38 +300,112 @@ class Engine:
 
     def _run(self) -> None:
         try:
-            # Claim first: from here on no predecessor adds to the journal we are about to read.
-            writer = self._log.claim(CONSUMER)
-            detector, recovered = recover(self._log, self._build, self._decode, self._checkpoints)
-            self._recovered = recovered
-            self._next_verdict = recovered.next_verdict
-            self._checkpoint = recovered.from_checkpoint
-            self._stream_offset = self._log.committed(
-                CONSUMER, Topic.TRANSACTIONS, STREAM_PARTITION
-            )
-            with self._turn:
-                if self._state == "recovering":  # unless it was stopped meanwhile
-                    self._state = "running"
-                    self._arrivals.open()
-                self._turn.notify_all()
-            self._work(detector, writer)
+            while self._take_turn():
+                pass
+            if self._lease is not None:
+                self._lease.release()
         except BaseException as error:
             # The edge of the thread: whatever it was, every caller must hear of it.
             _log.exception("the engine failed")
+            if self._lease is not None:
+                self._lease.drop()
             self._end("failed", f"{type(error).__name__}: {error}")
             if not isinstance(error, Exception):
                 raise
         else:
             self._end("stopped", None)
 
-    def _work(self, detector: Detector, writer: Writer) -> None:
+    def _take_turn(self) -> bool:
+        """Follow, lead, and work; True if it was fenced and there may be another turn."""
+        recovery = self._insist(self._recovery)
+        if not self._follow(recovery):
+            self._save(recovery.detector, due=1)
+            return False
+        try:
+            # Claim first: from here on no predecessor adds to the journal we are about to read.
+            writer = self._insist(lambda: self._log.claim(CONSUMER))
+            if self._lease is not None:
+                self._lease.hold()
+            self._enter("recovering", "standby")
+            self._recovered = self._insist(recovery.finish)
+            self._next_verdict = self._recovered.next_verdict
+            self._known = recovery.known
+            self._stream = self._insist(lambda: Stream(self._log, self._decode))
+            with self._turn:
+                if self._state == "recovering":  # unless it was stopped meanwhile
+                    self._state = "running"
+                    self._arrivals.open()
+                self._turn.notify_all()
+            self._work(recovery.detector, writer, self._stream)
+        except Fenced as error:
+            if self._lease is None:
+                raise
+            _log.warning("the engine gives way: %s", error)
+            self._lease.drop()
+            self._counts["fenced"] += 1
+            self._give_way()
+            return True
+        return False
+
+    def _recovery(self) -> Recovery:
+        recovery = Recovery(self._log, self._build, self._decode, self._facts, self._checkpoints)
+        self._checkpoint = recovery.so_far.from_checkpoint
+        self._next_verdict, self._known = recovery.so_far.next_verdict, recovery.known
+        return recovery
+
+    def _follow(self, recovery: Recovery) -> bool:
+        """Follow the journal until it is this engine's turn; False if it was stopped before."""
+        lease = self._lease
+        if lease is None:
+            return self._state != "stopping"
+        look_at = 0.0
+        while self._state in _NOT_YET:
+            behind = False
+            try:
+                behind = recovery.step()
+                if time.monotonic() >= look_at:
+                    if lease.vacant():
+                        return True
+                    look_at = time.monotonic() + lease.beat / 2
+            except Unavailable as error:
+                self._note(error)
+            else:
+                self._note(None)
+            self._next_verdict, self._known = recovery.so_far.next_verdict, recovery.known
+            if not behind:
+                self._enter("standby", "recovering")
+                self._save(recovery.detector, due=self._config.checkpoint_every)
+                with self._turn:
+                    self._turn.wait(min(lease.beat / 2, self._config.poll_ms / 1000))
+        return False
+
+    def _enter(self, state: str, before: str) -> None:
+        with self._turn:
+            if self._state == before:
+                self._state = state
+
+    def _give_way(self) -> None:
+        """Refuse what was taken and what waits: the next leader answers it when it comes again."""
+        with self._turn:
+            if self._state == "running":
+                self._arrivals.shut(self._unavailable)
+                self._state = "recovering"
+        self._refuse_all()
+
+    def _work(self, detector: Detector, writer: Writer, stream: Stream) -> None:
         every = self._config.checkpoint_every
         while True:
             stopping = self._state != "running"
+            if self._lease is not None and self._lease.superseded:
+                raise Fenced("another process leads now", remedy="Let it: this one follows.")
             for question in self._arrivals.take_questions():
                 question.answer(detector)
+            if time.monotonic() >= self._news_at:
+                self._hear(detector, writer)
             self._taken = self._arrivals.take(self._config.batch)
-            page = None if stopping else self._read(sum(len(s.inputs) for s in self._taken))
+            page = None
+            if not stopping:
+                page = self._read(stream, sum(len(s.inputs) for s in self._taken))
             if self._taken or page:
                 self._process(detector, writer, page)
                 self._save(detector, due=4 * every)
@@ -322,7 +416,21 @@ class Engine:
                 self._save(detector, due=every)
                 self._arrivals.wait(self._config.poll_ms / 1000)
 
-    def _read(self, taken: int) -> StreamPage | None:
+    def _hear(self, detector: Detector, writer: Writer) -> None:
+        """Tell the detector what is new in the reference topics; dead letters of what is not."""
+        letters: list[Message] = []
+        try:
+            for topic, known, refused in self._facts.news(detector, self._known):
+                self._known[topic] = known
+                letters += [_letter(record, error) for record, error in refused]
+        except Unavailable as error:
+            self._note(error)
+        if letters:
+            self._insist(lambda: _append(writer, letters))
+            self._counts["dead_letters"] += len(letters)
+        self._news_at = time.monotonic() + self._config.news_ms / 1000
+
+    def _read(self, stream: Stream, taken: int) -> StreamPage | None:
         """The next of the stream: what room the submissions leave, and always some.
 
         A stream that was empty is left alone for `poll_ms`: submissions do not pay for looking.
@@ -332,7 +440,7 @@ class Engine:
             return None
         limit = max(self._config.batch - taken, self._config.stream_share)
         try:
-            page = read_stream(self._log, self._decode, self._stream_offset, limit)
+            page = stream.take(limit)
         except Unavailable as error:
             self._note(error)  # submissions go on; the stream is tried again later
             page = None
@@ -352,8 +460,10 @@ class Engine:
                 fresh.setdefault(key, item)
         unseen = [item.transaction for item in fresh.values()]
         observed = detector.observe_batch(unseen) if unseen else []
+        if missing := self._degraded():
+            observed = [replace(said, degraded=(*said.degraded, *missing)) for said in observed]
         entries = [entry(item, said) for item, said in zip(fresh.values(), observed, strict=True)]
-        following = self._insist(lambda: _commit(writer, entries, page))
+        following = self._insist(lambda: _commit(writer, entries, page, self._known))
         verdicts.update(zip(fresh, observed, strict=True))
 
         self._next_verdict = following or self._next_verdict
@@ -392,7 +502,7 @@ class Engine:
                 self._counts["commit_failures"] += 1
                 self._note(error)
                 with self._turn:
-                    if self._state != "running" and given_up is None:
+                    if self._state == "stopping" and given_up is None:
                         given_up = time.monotonic() + self._config.give_up_ms / 1000
                     if given_up is not None and time.monotonic() > given_up:
                         raise
@@ -413,7 +523,6 @@ class Engine:
         if page is not None:
             self._counts["dead_letters"] += len(page.letters)
             self._counts["lost"] += page.lost
-            self._stream_offset = page.next_offset
             if page.lost:
                 _log.warning("retention took %d records of the stream unread", page.lost)
 
@@ -422,7 +531,7 @@ class Engine:
         if self._checkpoints is None or self._next_verdict - (self._checkpoint or 0) < due:
             return
         try:
-            self._checkpoints.save(self._next_verdict, detector.snapshot())
+            self._checkpoints.save(self._next_verdict, detector.snapshot(), self._known)
         except OSError as error:
             # Recovery reads more of the journal then; no verdict depends on it.
             _log.warning("no checkpoint could be written: %s", error)
@@ -442,8 +551,12 @@ class Engine:
             self._error = error or self._error
             self._arrivals.shut(self._unavailable)
             self._turn.notify_all()
+        self._refuse_all()
+
+    def _refuse_all(self) -> None:
         refusal = self._unavailable()
-        for submission in self._taken:
+        taken, self._taken = self._taken, []
+        for submission in taken:
             submission.future.set_exception(refusal)
         self._arrivals.send_away(refusal)
 
@@ -454,6 +567,26 @@ class Engine:
         )
 
 
-def _commit(writer: Writer, entries: Sequence[Entry], page: StreamPage | None) -> int:
+def _commit(
+    writer: Writer, entries: Sequence[Entry], page: StreamPage | None, known: Mapping[Topic, int]
+) -> int:
     with writer.transaction() as outputs:
-        return write(outputs, entries, page)
+        return write(outputs, entries, page, known)
+
+
+def _append(writer: Writer, messages: Sequence[Message]) -> list[int]:
+    with writer.transaction() as outputs:
+        return outputs.append(messages)
+
+
+def _letter(record: Record, error: InvalidInput) -> Message:
+    letter = records.DeadLetterRecord(
+        consumer=CONSUMER,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        code=error.code,
+        reason=str(error),
+        raw=record.value,
+    )
+    return Message(Topic.DEAD_LETTERS, 0, records.encode(letter))

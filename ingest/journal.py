@@ -1,42 +1,17 @@
 """The journal's lines: what the engine reads from the log and what it writes for one batch.
 
-Everything a batch says goes into one open transaction: for each input, in the order the detector
-saw them, its bytes (if they came by HTTP), its verdict with the place of that input, the ring
-events and the alerts; then the dead letters and the offset of the stream.
+Everything a batch says goes into one open transaction: the bytes of what came by HTTP; for each
+input, in the order the detector saw them, its verdict with the place of that input; the ring
+events and alerts; the dead letters; and the offsets of the stream.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from graph.errors import InvalidInput
-from graph.transaction import Transaction
 from ingest import records
-from ingest.ports import HTTP_PARTITION, STREAM_PARTITION, Log, Message, Outputs, Topic
-from ingest.recovery import Decode
+from ingest.ports import Log, Message, Outputs, Topic
+from ingest.stream import CONSUMER, Input, StreamPage
 from scorer.verdict import Verdict
-
-CONSUMER: Final = "engine"
-"""The engine's name in the log: consumer of the stream, and owner of the outputs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """A transaction on its way; `offset` is None until the journal has appended it (HTTP)."""
-
-    transaction: Transaction
-    raw: bytes
-    offset: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StreamPage:
-    """A stretch of the stream: what could be read, what could not, and where it goes on."""
-
-    inputs: tuple[Input, ...]
-    letters: tuple[records.DeadLetterRecord, ...]
-    lost: int
-    next_offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +24,6 @@ class Entry:
     source: Input
     verdict: records.VerdictFields
     outbox: tuple[Message, ...]
-
-
-def read_stream(log: Log, decode: Decode, offset: int, limit: int) -> StreamPage | None:
-    """At most `limit` records of the stream from `offset`; None where there are none."""
-    page = log.read(Topic.TRANSACTIONS, STREAM_PARTITION, offset, limit)
-    if not page:
-        return None
-    inputs: list[Input] = []
-    letters: list[records.DeadLetterRecord] = []
-    for record in page:
-        try:
-            inputs.append(Input(decode(record.value), record.value, record.offset))
-        except InvalidInput as error:
-            letters.append(
-                records.DeadLetterRecord(
-                    consumer=CONSUMER,
-                    topic=record.topic,
-                    partition=record.partition,
-                    offset=record.offset,
-                    code=error.code,
-                    reason=str(error),
-                    raw=record.value,
-                )
-            )
-    return StreamPage(tuple(inputs), tuple(letters), page[0].offset - offset, page[-1].offset + 1)
 
 
 def known_verdicts(log: Log, inputs: Iterable[Input]) -> dict[str, Verdict]:
@@ -98,25 +48,47 @@ def entry(source: Input, verdict: Verdict) -> Entry:
     return Entry(source, records.verdict_fields(verdict), tuple(outbox))
 
 
-def write(outputs: Outputs, entries: Sequence[Entry], page: StreamPage | None) -> int:
+def write(
+    outputs: Outputs,
+    entries: Sequence[Entry],
+    page: StreamPage | None,
+    known: Mapping[Topic, int],
+) -> int:
     """Write a batch into an open transaction; the journal's offset after it, 0 if it says nothing.
 
     Writing it again in another transaction, after this one failed, says the same.
+
+    Args:
+        outputs: The open transaction.
+        entries: What is said, in the order the detector saw the inputs.
+        page: What was taken of the stream.
+        known: Up to where the detector knew each reference topic.
     """
-    following = 0
-    for item in entries:
-        source = item.source
-        partition, offset = STREAM_PARTITION, source.offset
-        if offset is None:
-            partition = HTTP_PARTITION
-            offset = outputs.append(Message(Topic.TRANSACTIONS, partition, source.raw))
-        line = records.encode(records.VerdictRecord(partition, offset, item.verdict))
+    sources = _placed(outputs, [item.source for item in entries])
+    knew = dict(known)
+    lines: list[Message] = []
+    outbox: list[Message] = []
+    for item, source in zip(entries, sources, strict=True):
+        assert source.offset is not None  # noqa: S101 - `_placed` gave it one
+        record = records.VerdictRecord(
+            source.topic, source.partition, source.offset, item.verdict, knew
+        )
         key = item.verdict.transaction_id
-        following = outputs.append(Message(Topic.VERDICTS, 0, line, key)) + 1
-        for message in item.outbox:
-            outputs.append(message)
+        lines.append(Message(Topic.VERDICTS, 0, records.encode(record), key))
+        outbox.extend(item.outbox)
     if page is not None:
-        for letter in page.letters:
-            outputs.append(Message(Topic.DEAD_LETTERS, 0, records.encode(letter)))
-        outputs.commit(CONSUMER, Topic.TRANSACTIONS, STREAM_PARTITION, page.next_offset)
-    return following
+        outbox += [Message(Topic.DEAD_LETTERS, 0, records.encode(each)) for each in page.letters]
+        for partition, offset in page.next_offsets.items():
+            outputs.commit(CONSUMER, Topic.TRANSACTIONS, partition, offset)
+    offsets = outputs.append(lines + outbox)
+    return offsets[len(lines) - 1] + 1 if lines else 0
+
+
+def _placed(outputs: Outputs, sources: Sequence[Input]) -> list[Input]:
+    """The inputs, those come by HTTP appended to the log."""
+    new = [Message(source.topic, 0, source.raw) for source in sources if source.offset is None]
+    offsets = iter(outputs.append(new) if new else ())
+    return [
+        replace(source, offset=next(offsets)) if source.offset is None else source
+        for source in sources
+    ]

@@ -5,8 +5,10 @@ and never changes. Everything the engine says about a batch of input (verdicts, 
 alerts, dead letters) and the offset up to which input is consumed are written in ONE transaction
 of a `Writer`, so that a crash leaves either all of it or nothing.
 
-    producers ──► transactions ──► Engine ──► verdicts · rings · alerts · dead-letters ──► sinks
-                  (0 stream, 1 http)          (the outbox: sinks follow it with own offsets)
+    producers ──► transactions ─┐
+                                ├─► Engine ──► verdicts · rings · alerts · dead-letters ──► sinks
+    HTTP ───────► submissions ──┤              (the outbox: sinks follow it with own offsets)
+    lists, deep analysis ───────┘
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,32 +24,25 @@ from graph.errors import Unavailable
 from graph.transaction import Label, Transaction
 from scorer.verdict import Verdict
 
-STREAM_PARTITION: Final = 0
-"""Partition of `transactions` that producers append to and the engine follows."""
-HTTP_PARTITION: Final = 1
-"""Partition of `transactions` that the engine itself appends HTTP submissions to."""
-
-
 T_contra = TypeVar("T_contra", contravariant=True)
 
 
 class Topic(StrEnum):
     """The topics of the house, and what a record of each holds."""
 
-    TRANSACTIONS = "transactions"  # a transaction as it came, undecoded; key: none
+    TRANSACTIONS = "transactions"  # a transaction as it came, undecoded; key: its user
+    SUBMISSIONS = "submissions"  # the same, come by HTTP: appended by the engine; key: none
+    LISTS = "lists"  # `scorer.reference` facts: the lists, whole; key: none
+    DEEP_ANALYSIS = "deep-analysis"  # `scorer.reference` facts: parts of a run; key: none
     VERDICTS = "verdicts"  # `records.VerdictRecord`, in the order of the journal; key: transaction
     RINGS = "rings"  # `records.RingEventRecord`; key: ring
     ALERTS = "alerts"  # `records.AlertRecord`; key: alert
     DEAD_LETTERS = "dead-letters"  # `records.DeadLetterRecord`; key: none
+    LEASES = "leases"  # `lease.Heartbeat`; key: what is led
 
 
-PARTITIONS: Final[Mapping[Topic, int]] = {
-    Topic.TRANSACTIONS: 2,
-    Topic.VERDICTS: 1,
-    Topic.RINGS: 1,
-    Topic.ALERTS: 1,
-    Topic.DEAD_LETTERS: 1,
-}
+REFERENCE: Final = (Topic.LISTS, Topic.DEEP_ANALYSIS)
+"""Topics of facts the detector is told between two batches (see `Detector.refer`)."""
 
 
 class Overloaded(Unavailable):
@@ -95,14 +90,27 @@ class Bounds:
     next: int
 
 
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What was at hand of several partitions.
+
+    Attributes:
+        records: In the order of their offsets within each partition.
+        behind: Partitions that hold more than was given, as far as is known.
+    """
+
+    records: list[Record]
+    behind: frozenset[int]
+
+
 class Outputs(Protocol):
     """An open transaction of a `Writer`: seen by readers as a whole or not at all."""
 
-    def append(self, message: Message) -> int:
-        """Append and return the offset, final if the transaction commits.
+    def append(self, messages: Sequence[Message]) -> list[int]:
+        """Append and return the offsets, final if the transaction commits.
 
-        Offsets of one partition grow by at least one each; a transaction that fails may leave a
-        gap behind (Kafka does, SQLite does not).
+        Offsets of one partition grow by at least one each; the log may leave gaps between them
+        (Kafka does at the end of each transaction, SQLite does not).
         """
         ...
 
@@ -154,6 +162,18 @@ class Log(Protocol):
 
     def read(self, topic: Topic, partition: int, offset: int, limit: int) -> list[Record]:
         """At most `limit` committed records from `offset` on, in order. Never waits for more."""
+        ...
+
+    def poll(self, topic: Topic, offsets: Mapping[int, int], limit: int) -> Polled:
+        """Records at hand from these partitions, each from its offset on; at most `limit`.
+
+        Unlike `read` it may give none although there are some: they come with a later call. That
+        makes it cheap to ask often, for one follower of a topic a process.
+        """
+        ...
+
+    def partitions(self, topic: Topic) -> int:
+        """How many partitions a topic has: only `Topic.TRANSACTIONS` may have several."""
         ...
 
     def bounds(self, topic: Topic, partition: int) -> Bounds:
@@ -211,6 +231,14 @@ class Detector(Protocol):
 
     def observe_batch(self, transactions: Sequence[Transaction], /) -> list[Verdict]:
         """One verdict a transaction, in their order."""
+        ...
+
+    def refer(self, fact: object, /) -> None:
+        """Take account of a fact from a `REFERENCE` topic from the next transaction on.
+
+        Raises:
+            InvalidInput: It cannot be used; the state is as before.
+        """
         ...
 
     def snapshot(self) -> bytes:

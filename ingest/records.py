@@ -63,6 +63,7 @@ class AlertFields(msgspec.Struct, frozen=True):
     member_count: int
     patterns: tuple[Pattern, ...]
     policy_version: str
+    watched: tuple[EntityRecord, ...] = ()
 
 
 class RingFields(msgspec.Struct, frozen=True):
@@ -127,12 +128,25 @@ class VerdictFields(msgspec.Struct, frozen=True):
     model_version: str | None
 
 
-class VerdictRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="verdict/1"):
-    """A verdict and the (partition, offset) in `transactions` of the input it answers."""
+class VerdictRecord(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag_field="schema", tag="verdict/2"
+):
+    """A verdict, the record of the log it answers, and what else was known then.
 
+    Attributes:
+        topic: Where the input stands: `transactions` or `submissions`.
+        partition: Partition there.
+        offset: Offset there.
+        verdict: The verdict.
+        known: Of each reference topic, the offset up to which the detector had been told;
+            topics of which it knew nothing are left out.
+    """
+
+    topic: Topic
     partition: int
     offset: int
     verdict: VerdictFields
+    known: dict[Topic, int] = {}
 
     def to_verdict(self) -> Verdict:
         """The verdict as the core knows it."""
@@ -143,12 +157,14 @@ class _Subject(msgspec.Struct, frozen=True):
     transaction_id: str
 
 
-class VerdictHeader(msgspec.Struct, frozen=True, tag_field="schema", tag="verdict/1"):
+class VerdictHeader(msgspec.Struct, frozen=True, tag_field="schema", tag="verdict/2"):
     """The part of a verdict record that says what it answers: cheap to read, for recovery."""
 
+    topic: Topic
     partition: int
     offset: int
     verdict: _Subject
+    known: dict[Topic, int] = {}
 
 
 class RingEventRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="ring-event/1"):

@@ -3,16 +3,21 @@
 The journal is the topic `verdicts`: its order is the order in which the detector saw the
 transactions, and each record names the input it answers. A checkpoint is a snapshot of the
 detector and the journal's offset it was taken at. Recovery restores the newest checkpoint that
-can be read, then feeds the detector every input the journal names after it, and compares what it
-says with what is written.
+can be read, then feeds the detector every input the journal names after it, with the facts that
+were known then, and compares what it says with what is written.
+
+A standby does the same without end: it follows the journal of the engine that leads, so that its
+detector is a few records behind when its turn comes.
 """
 
+import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from graph.errors import Incompatible, InvalidInput
@@ -20,9 +25,9 @@ from graph.snapshot import Snapshot, pack, unpack
 from graph.transaction import Transaction
 from ingest import records
 from ingest.ports import Detector, Log, Record, Topic
+from ingest.reference import Facts
+from ingest.stream import Decode
 
-Decode = Callable[[bytes], Transaction]
-"""Bytes of the log to a transaction; raises `InvalidInput` (see `ingest.codec`)."""
 Build = Callable[[bytes | None], Detector]
 """A detector from a snapshot, or a new one from None; raises `Incompatible`."""
 
@@ -32,7 +37,18 @@ KEPT: Final = 2
 """Checkpoints kept: the newest, and the one before in case the newest is torn."""
 
 _KIND: Final = "checkpoint"
-_VERSION: Final = 1
+_VERSION: Final = 2
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A detector's snapshot and what of the log it holds."""
+
+    offset: int
+    known: Mapping[Topic, int]
+    state: bytes
 
 
 class Checkpoints:
@@ -42,21 +58,30 @@ class Checkpoints:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def save(self, offset: int, state: bytes) -> Path:
+    def save(self, offset: int, state: bytes, known: Mapping[Topic, int]) -> Path:
         """Write a checkpoint: `state` is the detector after the journal's records below `offset`.
+
+        Args:
+            offset: The journal's.
+            state: The detector's snapshot.
+            known: Up to where it had been told each reference topic.
 
         Raises:
             OSError: The disk is full or the folder cannot be written; older ones are untouched.
         """
-        values = {"offset": offset}
+        values = {"offset": offset, "known": {topic.value: at for topic, at in known.items()}}
         data = pack(_KIND, _VERSION, Snapshot(values, {"state": np.frombuffer(state, np.uint8)}))
         path = self._folder / f"{offset:015d}.checkpoint"
         unfinished = path.with_suffix(".unfinished")
-        with unfinished.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        try:
+            with unfinished.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        except OSError:
+            unfinished.unlink(missing_ok=True)  # what is left of it would keep the disk full
+            raise
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)  # the new name, too, must outlive a power cut
@@ -66,15 +91,21 @@ class Checkpoints:
             old.unlink()
         return path
 
-    def load(self) -> Iterable[tuple[Path, int | Incompatible, bytes]]:
-        """Every checkpoint, newest first: (path, offset, state), or the error instead of offset."""
+    def load(self) -> Iterable[tuple[Path, "Checkpoint | Incompatible"]]:
+        """Every checkpoint, newest first, or why it cannot be used."""
         for path in self._newest_first():
             try:
                 snapshot = unpack(_KIND, _VERSION, path.read_bytes())
+                known = {Topic(topic): int(at) for topic, at in snapshot.values["known"].items()}
             except Incompatible as error:
-                yield path, error, b""
+                yield path, error
+            except OSError as error:
+                yield path, Incompatible(
+                    f"it cannot be read: {error.strerror}", remedy="Look at the disk."
+                )
             else:
-                yield path, int(snapshot.values["offset"]), snapshot.arrays["state"].tobytes()
+                state = snapshot.arrays["state"].tobytes()
+                yield path, Checkpoint(int(snapshot.values["offset"]), known, state)
 
     def _newest_first(self) -> list[Path]:
         return sorted(self._folder.glob("*.checkpoint"), reverse=True)
@@ -102,31 +133,117 @@ class Recovered:
     refused: tuple[str, ...]
 
 
-def recover(
-    log: Log, build: Build, decode: Decode, checkpoints: Checkpoints | None
-) -> tuple[Detector, Recovered]:
-    """Build the detector as it stood when the journal's last record was committed.
+class Recovery:
+    """Brings a detector to where the journal stands, page by page.
+
+    Args:
+        log: The log.
+        build: Makes the detector, from a snapshot or new.
+        decode: Bytes of an input to a transaction.
+        facts: How the records of reference topics are read.
+        checkpoints: Where to begin; without it, at the beginning.
 
     Raises:
         Incompatible: The journal names an input that is not the one it answers, or that the
             decoder now refuses: the log was put together from two, or damaged.
     """
-    detector, start, refused = _restore(log, build, checkpoints)
-    bounds = log.bounds(Topic.VERDICTS, 0)
-    offset = bounds.first if start is None else start
-    missing = max(0, bounds.first - (start or 0))
-    observed = differing = 0
-    while page := log.read(Topic.VERDICTS, 0, offset, PAGE):
-        offset = page[-1].offset + 1
+
+    def __init__(
+        self,
+        log: Log,
+        build: Build,
+        decode: Decode,
+        facts: Facts,
+        checkpoints: Checkpoints | None,
+    ) -> None:
+        self._log = log
+        self._decode = decode
+        self._facts = facts
+        self.detector, found, self._refused = _restore(log, build, checkpoints)
+        bounds = log.bounds(Topic.VERDICTS, 0)
+        self._from = None if found is None else found.offset
+        self._offset = bounds.first if found is None else found.offset
+        self._missing = max(0, bounds.first - (0 if found is None else found.offset))
+        self._observed = self._differing = 0
+        self.known: dict[Topic, int] = {} if found is None else dict(found.known)
+
+    @property
+    def so_far(self) -> "Recovered":
+        """What was done until now."""
+        return Recovered(
+            self._offset,
+            self._from,
+            self._observed,
+            self._differing,
+            self._missing,
+            self._refused,
+        )
+
+    def step(self) -> bool:
+        """Observe the next page of the journal; whether there was one.
+
+        Raises:
+            Unavailable: The log does not answer; nothing was observed, and it may be tried again.
+        """
+        page = self._log.read(Topic.VERDICTS, 0, self._offset, PAGE)
+        if not page:
+            return False
         headers = [records.decode(record.value, records.VerdictHeader) for record in page]
-        inputs = fetch(log, headers)
+        inputs = fetch(self._log, headers)
         there = [
-            (h, r) for h, r in zip(headers, page, strict=True) if (h.partition, h.offset) in inputs
+            (header, record)
+            for header, record in zip(headers, page, strict=True)
+            if place(header) in inputs
         ]
-        missing += len(page) - len(there)
-        transactions = [_decoded(inputs[h.partition, h.offset], h, decode) for h, _ in there]
-        verdicts = detector.observe_batch(transactions) if transactions else []
-        for verdict, (header, record) in zip(verdicts, there, strict=True):
+        told = self._facts_until([header.known for header, _ in there])
+        start = 0
+        while start < len(there):
+            # Verdicts that knew the same are observed together.
+            knew = there[start][0].known
+            end = start + 1
+            while end < len(there) and there[end][0].known == knew:
+                end += 1
+            self._tell(knew, told)
+            self._observe(there[start:end], inputs)
+            start = end
+        self._observed += len(there)
+        self._missing += len(page) - len(there)
+        self._offset = page[-1].offset + 1
+        return True
+
+    def finish(self) -> "Recovered":
+        """Go on to the end of the journal, which nobody else may write any more."""
+        while self.step():
+            pass
+        return self.so_far
+
+    def _facts_until(self, knew: Sequence[Mapping[Topic, int]]) -> dict[Topic, list[Record]]:
+        """The facts that become known within a page: read before anything is observed."""
+        until: dict[Topic, int] = {}
+        for each in knew:
+            for topic, offset in each.items():
+                until[topic] = max(offset, until.get(topic, 0))
+        return {
+            topic: self._facts.between(topic, self.known.get(topic, 0), offset)
+            for topic, offset in until.items()
+        }
+
+    def _tell(self, knew: Mapping[Topic, int], facts: Mapping[Topic, list[Record]]) -> None:
+        for topic, until in knew.items():
+            since = self.known.get(topic, 0)
+            for record in facts[topic]:
+                if since <= record.offset < until:
+                    self._facts.tell(self.detector, record)
+            self.known[topic] = max(until, since)
+
+    def _observe(
+        self,
+        lines: Sequence[tuple[records.VerdictHeader, Record]],
+        inputs: "Mapping[Place, Record]",
+    ) -> None:
+        transactions = [_decoded(inputs[place(h)], h, self._decode) for h, _ in lines]
+        verdicts = self.detector.observe_batch(transactions)
+        for verdict, (header, record) in zip(verdicts, lines, strict=True):
             if verdict.transaction_id != header.verdict.transaction_id:
                 raise Incompatible(
                     "the detector answers another transaction than the journal",
@@ -134,54 +251,76 @@ def recover(
                     value=verdict.transaction_id,
                     remedy="Report this with the log: the detector is not deterministic.",
                 )
+            fields = records.verdict_fields(verdict)
             again = records.VerdictRecord(
-                header.partition, header.offset, records.verdict_fields(verdict)
+                header.topic, header.partition, header.offset, fields, header.known
             )
-            differing += records.encode(again) != record.value
-        observed += len(there)
-    return detector, Recovered(offset, start, observed, differing, missing, refused)
+            if records.encode(again) != record.value:
+                self._differing += not _same_but_degraded(again, record)
+
+
+def _same_but_degraded(again: records.VerdictRecord, record: Record) -> bool:
+    """What was out of reach then (a cache) is written in the verdict, and is not its detector's."""
+    written = records.decode(record.value, records.VerdictRecord)
+    fields = msgspec.structs.replace(again.verdict, degraded=written.verdict.degraded)
+    return msgspec.structs.replace(again, verdict=fields) == written
+
+
+Place = tuple[Topic, int, int]
+"""Topic, partition and offset."""
+
+
+def place(line: records.VerdictHeader | records.VerdictRecord) -> Place:
+    """Where the input stands that a verdict answers."""
+    return line.topic, line.partition, line.offset
 
 
 def fetch(
     log: Log, headers: Sequence[records.VerdictHeader | records.VerdictRecord]
-) -> dict[tuple[int, int], Record]:
-    """The inputs that verdicts answer, by (partition, offset); those retention took are left out.
+) -> dict[Place, Record]:
+    """The inputs that verdicts answer, by place; those retention took are left out.
 
     One range read a partition: the inputs of neighbouring verdicts are neighbours.
     """
-    found: dict[tuple[int, int], Record] = {}
-    for partition in {header.partition for header in headers}:
-        wanted = {header.offset for header in headers if header.partition == partition}
+    found: dict[Place, Record] = {}
+    for topic, partition in {(header.topic, header.partition) for header in headers}:
+        wanted = {h.offset for h in headers if (h.topic, h.partition) == (topic, partition)}
         offset, last = min(wanted), max(wanted)
         while offset <= last:
-            page = log.read(Topic.TRANSACTIONS, partition, offset, min(PAGE, last - offset + 1))
+            page = log.read(topic, partition, offset, min(PAGE, last - offset + 1))
             if not page:
                 break
-            found.update({(partition, r.offset): r for r in page if r.offset in wanted})
+            found.update({(topic, partition, r.offset): r for r in page if r.offset in wanted})
             offset = page[-1].offset + 1
     return found
 
 
 def _restore(
     log: Log, build: Build, checkpoints: Checkpoints | None
-) -> tuple[Detector, int | None, tuple[str, ...]]:
+) -> tuple[Detector, Checkpoint | None, tuple[str, ...]]:
     refused: list[str] = []
     end = log.bounds(Topic.VERDICTS, 0).next
-    for path, offset, state in checkpoints.load() if checkpoints else ():
-        if isinstance(offset, Incompatible):
-            refused.append(f"{path.name}: {offset}")
-        elif offset > end:
-            refused.append(f"{path.name}: taken at {offset}, but the journal ends at {end}")
+    for path, found in checkpoints.load() if checkpoints else ():
+        if isinstance(found, Incompatible):
+            refused.append(f"{path.name}: {found}")
+        elif found.offset > end:
+            refused.append(f"{path.name}: taken at {found.offset}, but the journal ends at {end}")
         else:
             try:
-                return build(state), offset, tuple(refused)
+                return build(found.state), found, _aloud(refused)
             except Incompatible as error:
                 refused.append(f"{path.name}: {error}")
-    return build(None), None, tuple(refused)
+    return build(None), None, _aloud(refused)
+
+
+def _aloud(refused: Sequence[str]) -> tuple[str, ...]:
+    for each in refused:
+        _log.warning("a checkpoint was refused: %s", each)
+    return tuple(refused)
 
 
 def _decoded(record: Record, header: records.VerdictHeader, decode: Decode) -> Transaction:
-    place = f"transactions {record.partition} offset {record.offset}"
+    place = f"{record.topic} {record.partition} offset {record.offset}"
     remedy = "Start with the rates and the version that accepted it, or start a new log."
     try:
         transaction = decode(record.value)

@@ -21,7 +21,8 @@ from graph.rings import Alert
 from graph.transaction import Transaction
 from ingest import records
 from ingest.ports import Fenced, Log, Message, Record, Sink, Topic, Writer
-from ingest.recovery import Decode, fetch
+from ingest.recovery import fetch, place
+from ingest.stream import Decode
 from scorer.verdict import Verdict
 
 T = TypeVar("T")
@@ -52,9 +53,9 @@ def scored(log: Log, decode: Decode) -> "Load[tuple[Transaction, Verdict]]":
         lines = [records.decode(record.value, records.VerdictRecord) for record in page]
         inputs = fetch(log, lines)
         return [
-            (record, (decode(inputs[line.partition, line.offset].value), line.to_verdict()))
+            (record, (decode(inputs[place(line)].value), line.to_verdict()))
             for record, line in zip(page, lines, strict=True)
-            if (line.partition, line.offset) in inputs
+            if place(line) in inputs
         ]
 
     return load
@@ -188,7 +189,7 @@ class Follower(Generic[T]):
         def commit() -> None:
             with writer.transaction() as outputs:
                 for letter in letters:
-                    outputs.append(Message(Topic.DEAD_LETTERS, 0, records.encode(letter)))
+                    outputs.append([Message(Topic.DEAD_LETTERS, 0, records.encode(letter))])
                 outputs.commit(self._consumer, self._topic, 0, following)
 
         self._patiently(commit)

@@ -19,6 +19,7 @@ from graph.admission import Admission, Status
 from graph.errors import Incompatible, InvalidInput
 from graph.evidence import Evidence
 from graph.heuristics import Catalogue, Lists, Thresholds, catalogue
+from graph.lists import ListChange, ListEntry, ListName
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
 from graph.rings import Ring, RingEvent
@@ -28,12 +29,13 @@ from graph.window import TransactionWindow, WindowConfig
 from scorer.artefact import TrainedModel
 from scorer.blend import Blend
 from scorer.decision import Policy
+from scorer.deep_features import DeepFeatures
 from scorer.features import FeatureConfig, FeatureExtractor
 from scorer.ports import FeatureSchema, Signals
-from scorer.reasons import FamilyShare, reasons
+from scorer.reasons import FamilyShare, name_watched, reasons, with_watched
 from scorer.verdict import Decision, Verdict
 
-_VERSION: Final = 1
+_VERSION: Final = 2  # 2: with the deep analysis
 
 # Verdicts kept to answer a transaction that is sent again; older ones are in the log.
 _REMEMBERED: Final = 10_000
@@ -63,6 +65,7 @@ class _Sight(NamedTuple):
     evidence: tuple[Evidence, ...]
     rings: tuple[Ring, ...]
     ring_events: tuple[RingEvent, ...]
+    watched: tuple[ListEntry, ...]
 
 
 class Detector:
@@ -76,6 +79,7 @@ class Detector:
     Attributes:
         window: The sliding window.
         rings: The ring book.
+        deep: What the deep analysis says, as of before each transaction.
         last_features: float32 [N, F], the feature rows of the last batch, in its order.
     """
 
@@ -94,6 +98,7 @@ class Detector:
         self.features = FeatureExtractor(
             self.window.accounts, self.window.identifiers, config.features
         )
+        self.deep = DeepFeatures()
         if model is not None and model.schema.hash != self.features.schema.hash:
             raise Incompatible(
                 "the model was trained on other features than this engine makes",
@@ -166,15 +171,20 @@ class Detector:
         """Window, heuristics, rings, features."""
         admission = self.window.add(tx)
         self._learn_what_is_known()
+        lists = self.heuristics.lists
+        if lists.next_expiry <= self.window.watermark:
+            lists.expire(self.window.watermark)
         evidence = self._evidence(tx, admission)
-        events = self.rings.observe(evidence, self.window.watermark)
+        events = name_watched(self.rings.observe(evidence, self.window.watermark), lists)
         rings = self.rings.touched_by(tx)
         self.features.observe(tx, admission, evidence, _strongest(rings), row)
-        return _Sight(tx, admission, tuple(evidence), rings, tuple(events))
+        self.deep.fill(tx, row)
+        watched = lists.touched(ListName.WATCH, tx)
+        return _Sight(tx, admission, tuple(evidence), rings, tuple(events), watched)
 
     def _judge(self, sight: _Sight, row: NDArray[np.float32], model_score: float | None) -> Verdict:
         """Blend, decision, reasons."""
-        tx, admission, evidence, rings, events = sight
+        tx, admission, evidence, rings, events, _ = sight
         if admission.status is Status.DUPLICATE and tx.transaction_id in self._answered:
             # What it completed and did to rings was told the first time.
             first = self._answered[tx.transaction_id]
@@ -192,9 +202,12 @@ class Detector:
             model_score=model_score,
             ring_score=ring_score,
             expected_cost=cost,
-            reasons=()
-            if passes and not evidence
-            else reasons(tx, evidence, rings, () if passes else self._shares(row)),
+            reasons=with_watched(
+                ()
+                if passes and not evidence
+                else reasons(tx, evidence, rings, () if passes else self._shares(row)),
+                sight.watched,
+            ),
             evidence=evidence,
             rings=tuple(ring.ring_id for ring in rings),
             ring_events=events,
@@ -256,13 +269,32 @@ class Detector:
         if len(self._answered) > _REMEMBERED:
             self._answered.popitem(last=False)
 
+    def refer(self, fact: object) -> None:
+        """Take account of a fact from the next transaction on.
+
+        Raises:
+            InvalidInput: It is of no kind the detector knows, or there is no room for it; nothing
+                has changed.
+        """
+        if isinstance(fact, ListChange):
+            self.heuristics.lists.apply(fact)
+            return
+        raise InvalidInput(
+            "the detector knows no such fact",
+            field="fact",
+            value=type(fact).__name__,
+            remedy="Tell it what `scorer.reference` describes.",
+        )
+
     def snapshot(self) -> bytes:
         """The whole state, without the model; equal detectors give equal bytes."""
         values = {
             "window": self.window.snapshot(),
             "heuristics": self.heuristics.snapshot(),
+            "lists": self.heuristics.lists.snapshot(),
             "rings": self.rings.snapshot(),
             "features": self.features.snapshot(),
+            "deep": self.deep.snapshot(),
             "config": encode_state(self.config),
             "labels": encode_state(sorted(self._labels, key=lambda entry: entry[:2])),
             "labels_taken": self._labels_taken,
@@ -284,10 +316,13 @@ class Detector:
         detector = cls(config, model, policy)
         detector.window = TransactionWindow.restore(values["window"])
         detector.heuristics.restore(values["heuristics"])
+        if "lists" in values:  # else it is older than lists that change
+            detector.heuristics.lists.restore(values["lists"])
         detector.rings = RingBook.restore(values["rings"])
         detector.features = FeatureExtractor.restore(
             values["features"], detector.window.accounts, detector.window.identifiers
         )
+        detector.deep = DeepFeatures.restore(values["deep"])
         detector._labels = msgspec.msgpack.decode(
             values["labels"], type=list[tuple[int, int, Label]]
         )

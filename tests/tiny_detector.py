@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from graph.errors import Incompatible
+from graph.errors import Incompatible, InvalidInput
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.rings import Alert, Ring, RingEvent, RingEventKind, RingState
 from graph.transaction import MINUTE, Label, Transaction
@@ -36,6 +36,11 @@ class TinyDetector:
 
     def snapshot(self) -> bytes:
         return json.dumps(self.state).encode()
+
+    def refer(self, fact: object) -> None:
+        if fact == "unusable":
+            raise InvalidInput("no such fact", field="fact", value="unusable", remedy="None.")
+        self.state["hash"] = zlib.crc32(f"{self.state['hash']} {fact}".encode())
 
     def learn(self, label: Label) -> None:
         self.state["labels"].append([label.known_at, label.transaction.user_id, label.fraud])

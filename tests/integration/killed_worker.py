@@ -19,7 +19,7 @@ from ingest import codec
 from ingest.currencies import RateTable
 from ingest.embedded import EmbeddedLog
 from ingest.engine import Engine, EngineConfig
-from ingest.ports import STREAM_PARTITION, Topic
+from ingest.ports import Topic
 from ingest.recovery import Build, Checkpoints
 
 RATES = RateTable("EUR", {})
@@ -43,8 +43,8 @@ def main(folder: Path, http_count: int, detector: str) -> None:
         (verdict,) = engine.submit([codec.decode(data, rates=RATES, now=None)], [data]).result(30)
         sys.stdout.write(f"{verdict.transaction_id} {verdict.score}\n")
         sys.stdout.flush()
-    end = log.bounds(Topic.TRANSACTIONS, STREAM_PARTITION).next
-    while log.committed("engine", Topic.TRANSACTIONS, STREAM_PARTITION) < end:
+    end = log.bounds(Topic.TRANSACTIONS, 0).next
+    while log.committed("engine", Topic.TRANSACTIONS, 0) < end:
         time.sleep(0.002)
     assert engine.stop(30)
 

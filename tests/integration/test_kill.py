@@ -16,7 +16,7 @@ import pytest
 
 from ingest import records
 from ingest.embedded import EmbeddedLog
-from ingest.ports import HTTP_PARTITION, STREAM_PARTITION, Message, Topic
+from ingest.ports import Message, Topic
 
 WORKER = Path(__file__).with_name("killed_worker.py")
 STREAM, HTTP = 120, 25
@@ -50,7 +50,7 @@ def prepare(folder: Path) -> None:
     log = EmbeddedLog(folder / "log.db")
     data = [raw(f"s{n if n % 10 else n // 2}", f"su{n % 7}", n) for n in range(STREAM)]
     data[5] = data[50] = b"\x00poison"
-    log.append([Message(Topic.TRANSACTIONS, STREAM_PARTITION, d) for d in data])
+    log.append([Message(Topic.TRANSACTIONS, 0, d) for d in data])
     log.close()
     for n in range(HTTP):
         (folder / "http" / f"{n}.json").write_bytes(raw(f"h{n}", f"hu{n % 3}", n))
@@ -91,8 +91,8 @@ def written(folder: Path) -> Written:
         assert source.offset == line.offset
         assert json.loads(source.value)["transaction_id"] == line.verdict.transaction_id
     assert len({(line.partition, line.offset) for line in journal}) == len(journal)
-    http = log.bounds(Topic.TRANSACTIONS, HTTP_PARTITION).next
-    assert http == sum(line.partition == HTTP_PARTITION for line in journal)
+    http = log.bounds(Topic.SUBMISSIONS, 0).next
+    assert http == sum(line.topic is Topic.SUBMISSIONS for line in journal)
     rings = [
         records.decode(r.value, records.RingEventRecord) for r in log.read(Topic.RINGS, 0, 0, 9999)
     ]
@@ -224,7 +224,7 @@ def test_the_real_detector_says_the_same_bytes_in_the_same_order(tmp_path: Path)
         folder = tmp_path / name
         folder.mkdir()
         log = EmbeddedLog(folder / "log.db")
-        log.append([Message(Topic.TRANSACTIONS, STREAM_PARTITION, money(n)) for n in range(STREAM)])
+        log.append([Message(Topic.TRANSACTIONS, 0, money(n)) for n in range(STREAM)])
         for _ in range(kills):
             step = str(random_.randrange(25, 60))
             with start(folder, 0, "real", RINGFENCE_TEST_DIE=step) as worker:

@@ -21,9 +21,8 @@ from ingest.arrivals import Arrivals
 from ingest.currencies import RateTable
 from ingest.embedded import EmbeddedLog
 from ingest.engine import Engine, EngineConfig
-from ingest.journal import Input
-from ingest.ports import HTTP_PARTITION, STREAM_PARTITION, Message, Overloaded, Topic
-from ingest.recovery import Checkpoints, recover
+from ingest.ports import Message, Overloaded, Topic
+from ingest.recovery import Checkpoints, Recovery
 from scorer.verdict import Verdict
 
 RATES = RateTable("EUR", {})
@@ -98,7 +97,7 @@ def submit(engine: Engine, *data: bytes) -> list[Verdict]:
 
 
 def stream(log: EmbeddedLog, *data: bytes) -> None:
-    log.append([Message(Topic.TRANSACTIONS, STREAM_PARTITION, d) for d in data])
+    log.append([Message(Topic.TRANSACTIONS, 0, d) for d in data])
 
 
 def journal(log: EmbeddedLog) -> list[records.VerdictRecord]:
@@ -119,10 +118,10 @@ def test_a_submission_is_answered_after_it_is_written(log: EmbeddedLog) -> None:
         assert [v.transaction_id for v in verdicts] == ["a", "b"]
         assert [line.to_verdict() for line in journal(log)] == verdicts
     assert [(line.partition, line.offset) for line in journal(log)] == [
-        (HTTP_PARTITION, 0),
-        (HTTP_PARTITION, 1),
+        (Topic.SUBMISSIONS, 0),
+        (Topic.SUBMISSIONS, 1),
     ]
-    assert [r.value for r in log.read(Topic.TRANSACTIONS, HTTP_PARTITION, 0, 9)] == [
+    assert [r.value for r in log.read(Topic.SUBMISSIONS, 0, 0, 9)] == [
         raw("a"),
         raw("b"),
     ]
@@ -135,7 +134,7 @@ def test_the_stream_is_followed_and_its_offset_committed(log: EmbeddedLog) -> No
         stream(log, raw("c"))
         until(lambda: len(journal(log)) == 3)
     assert [(line.partition, line.offset) for line in journal(log)] == [(0, 0), (0, 1), (0, 2)]
-    assert log.committed("engine", Topic.TRANSACTIONS, STREAM_PARTITION) == 3
+    assert log.committed("engine", Topic.TRANSACTIONS, 0) == 3
 
 
 def test_ring_events_and_alerts_stand_beside_their_verdict(log: EmbeddedLog) -> None:
@@ -408,7 +407,7 @@ def test_a_journal_that_names_another_input_is_refused(log: EmbeddedLog) -> None
         submit(engine, raw("a"))
     stream(log, raw("x"))
     verdict = TinyDetector().observe_batch([decode(raw("b"))])[0]
-    line = records.VerdictRecord(STREAM_PARTITION, 0, records.verdict_fields(verdict))
+    line = records.VerdictRecord(Topic.TRANSACTIONS, 0, 0, records.verdict_fields(verdict))
     log.append([Message(Topic.VERDICTS, 0, records.encode(line), "b")])
     with pytest.raises(Incompatible, match="the journal answers b here"):
         recover(log, TinyDetector, decode, None)

@@ -21,7 +21,7 @@ from ingest import codec, records, sinks
 from ingest.currencies import RateTable
 from ingest.embedded import EmbeddedLog
 from ingest.engine import Engine
-from ingest.ports import STREAM_PARTITION, Message, Topic
+from ingest.ports import Message, Topic
 from ingest.sinks import Follower, alerts, scored
 from ingest.worker import Worker
 from scorer.verdict import Verdict
@@ -247,7 +247,7 @@ def test_a_follower_that_is_too_far_behind_counts_what_it_lost(tmp_path: Path) -
 
 
 def test_a_worker_drains_on_sigterm(log: EmbeddedLog) -> None:
-    log.append([Message(Topic.TRANSACTIONS, STREAM_PARTITION, raw(f"t{n}")) for n in range(20)])
+    log.append([Message(Topic.TRANSACTIONS, 0, raw(f"t{n}")) for n in range(20)])
     table = Table()
     engine = Engine(log, TinyDetector, decode)
     following = Follower(log, Topic.VERDICTS, "table", scored(log, decode), table)
@@ -264,7 +264,7 @@ def test_a_worker_drains_on_sigterm(log: EmbeddedLog) -> None:
     assert engine.stats().state == "stopped"
     assert following.stats().state == "stopped"
     assert signal.getsignal(signal.SIGTERM) is before
-    assert log.committed("engine", Topic.TRANSACTIONS, STREAM_PARTITION) == 20
+    assert log.committed("engine", Topic.TRANSACTIONS, 0) == 20
 
 
 def test_a_worker_whose_engine_fails_says_so(log: EmbeddedLog) -> None:
@@ -272,6 +272,6 @@ def test_a_worker_whose_engine_fails_says_so(log: EmbeddedLog) -> None:
         0, 0, records.verdict_fields(TinyDetector().observe_batch([decode(raw("a"))])[0])
     )
     log.append([Message(Topic.VERDICTS, 0, records.encode(line), "a")])
-    log.append([Message(Topic.TRANSACTIONS, STREAM_PARTITION, raw("other"))])
+    log.append([Message(Topic.TRANSACTIONS, 0, raw("other"))])
     with pytest.raises(Unavailable, match="the journal answers a here"):
         Worker(Engine(log, TinyDetector, decode)).run()

@@ -1,0 +1,179 @@
+"""The input stream: the partitions of `transactions`, merged by event time.
+
+A partition is in the order of its producer; between partitions there is none. Read one after the
+other, a backlog would arrive minutes of event time out of order, and the window would call the
+slower half of it late. So each partition is read ahead a little, and what is taken next is always
+the record with the smallest timestamp of those at hand. A partition that holds more but has
+nothing at hand is waited for, for at most `PATIENCE_S`: then the rest goes on without it, and what
+it brings may be late (counted by the window, as ever).
+
+The order is not a promise: it depends on what was at hand. The journal writes down which it was.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from graph.errors import InvalidInput
+from graph.transaction import Transaction
+from ingest import records
+from ingest.ports import Log, Record, Topic
+
+AHEAD: Final = 512
+"""Records of one partition that are read ahead."""
+PATIENCE_S: Final = 0.25
+CONSUMER: Final = "engine"
+"""The engine's name in the log: consumer of the stream, and owner of the outputs."""
+
+Decode = Callable[[bytes], Transaction]
+"""Bytes of the log to a transaction; raises `InvalidInput` (see `ingest.codec`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A transaction on its way, and the record it stands in.
+
+    `offset` is None until the journal has appended it (HTTP).
+    """
+
+    transaction: Transaction
+    raw: bytes
+    topic: Topic = Topic.SUBMISSIONS
+    partition: int = 0
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPage:
+    """What was taken: what could be read, what could not, and where each partition goes on."""
+
+    inputs: tuple[Input, ...]
+    letters: tuple[records.DeadLetterRecord, ...]
+    lost: int
+    next_offsets: Mapping[int, int]
+
+
+@dataclass(slots=True)
+class _Partition:
+    """One partition: `taken` is where the engine stands, `read` where reading ahead does."""
+
+    taken: int
+    read: int
+    ahead: deque[tuple[Input | records.DeadLetterRecord, int]] = field(default_factory=deque)
+    lost: int = 0
+
+
+class Stream:
+    """Reads the input partitions from where the engine's commits stand.
+
+    Args:
+        log: The log.
+        decode: Bytes of a record to a transaction.
+    """
+
+    def __init__(self, log: Log, decode: Decode) -> None:
+        self._log = log
+        self._decode = decode
+        self._partitions = {
+            number: _Partition(offset, offset)
+            for number in range(log.partitions(Topic.TRANSACTIONS))
+            for offset in [log.committed(CONSUMER, Topic.TRANSACTIONS, number)]
+        }
+        self._behind: frozenset[int] = frozenset()
+        self._waits_since: float | None = None
+
+    def lag(self) -> int:
+        """Records not yet taken; a broker's marks between transactions may count as such."""
+        ends = {
+            number: self._log.bounds(Topic.TRANSACTIONS, number).next for number in self._partitions
+        }
+        return sum(max(0, end - self._partitions[n].taken) for n, end in ends.items())
+
+    def take(self, limit: int, now: float | None = None) -> StreamPage | None:
+        """The next records by event time, at most `limit`; None where nothing is at hand.
+
+        Args:
+            limit: Most records.
+            now: Monotonic seconds; the clock's if it is not given.
+
+        Raises:
+            Unavailable: The log does not answer; what was at hand stays at hand.
+        """
+        self._fill()
+        inputs: list[Input] = []
+        letters: list[records.DeadLetterRecord] = []
+        moved: dict[int, int] = {}
+        lost = 0
+        while len(inputs) + len(letters) < limit:
+            number = self._next(time.monotonic() if now is None else now)
+            if number is None:
+                break
+            partition = self._partitions[number]
+            item, offset = partition.ahead.popleft()
+            if isinstance(item, Input):
+                inputs.append(item)
+            else:
+                letters.append(item)
+            lost, partition.lost = lost + partition.lost, 0
+            partition.taken = moved[number] = offset + 1
+        if not moved:
+            return None
+        return StreamPage(tuple(inputs), tuple(letters), lost, moved)
+
+    def _next(self, now: float) -> int | None:
+        """The partition to take from; None if there is none or one is worth waiting for."""
+        empty = [n for n, p in self._partitions.items() if not p.ahead]
+        if len(empty) == len(self._partitions):
+            self._waits_since = None
+            return None
+        if self._behind.isdisjoint(empty):
+            self._waits_since = None
+        else:
+            self._waits_since = now if self._waits_since is None else self._waits_since
+            if now - self._waits_since < PATIENCE_S:
+                return None
+        return min(
+            (_event_time(p.ahead[0][0]), number)
+            for number, p in self._partitions.items()
+            if p.ahead
+        )[1]
+
+    def _fill(self) -> None:
+        offsets = {n: p.read for n, p in self._partitions.items() if len(p.ahead) < AHEAD}
+        if not offsets:
+            return
+        polled = self._log.poll(Topic.TRANSACTIONS, offsets, AHEAD * len(offsets))
+        # Of those not asked, what was last heard: they have plenty at hand anyway.
+        self._behind = polled.behind | (self._behind - offsets.keys())
+        for record in polled.records:
+            partition = self._partitions[record.partition]
+            if record.offset > partition.read:
+                partition.lost += self._lost(record, partition.read)
+            partition.ahead.append((self._decoded(record), record.offset))
+            partition.read = record.offset + 1
+
+    def _lost(self, record: Record, expected: int) -> int:
+        """Of the gap before a record, what retention took; the rest never held any."""
+        first = self._log.bounds(record.topic, record.partition).first
+        return max(0, min(first, record.offset) - expected)
+
+    def _decoded(self, record: Record) -> Input | records.DeadLetterRecord:
+        try:
+            transaction = self._decode(record.value)
+        except InvalidInput as error:
+            return records.DeadLetterRecord(
+                consumer=CONSUMER,
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                code=error.code,
+                reason=str(error),
+                raw=record.value,
+            )
+        return Input(transaction, record.value, record.topic, record.partition, record.offset)
+
+
+def _event_time(item: Input | records.DeadLetterRecord) -> int:
+    return item.transaction.timestamp if isinstance(item, Input) else 0
