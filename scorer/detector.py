@@ -316,8 +316,7 @@ class Detector:
         detector = cls(config, model, policy)
         detector.window = TransactionWindow.restore(values["window"])
         detector.heuristics.restore(values["heuristics"])
-        if "lists" in values:  # else it is older than lists that change
-            detector.heuristics.lists.restore(values["lists"])
+        detector.heuristics.lists.restore(values["lists"])
         detector.rings = RingBook.restore(values["rings"])
         detector.features = FeatureExtractor.restore(
             values["features"], detector.window.accounts, detector.window.identifiers
