@@ -1,4 +1,4 @@
-"""Block and allow lists from a TOML file.
+"""How the lists begin: a TOML file.
 
 [blocked]
 device = ["stolen-phone-17"]
@@ -6,6 +6,9 @@ user = ["u-666"]
 
 [allowed]
 merchant = ["payroll-gmbh"]
+
+[watched]
+card = ["tok-4711"]
 """
 
 import tomllib
@@ -13,10 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from graph.errors import InvalidSetting
-from graph.heuristics import Lists
+from graph.lists import Lists
 from graph.transaction import Entity, EntityKind
 
-_REMEDY: Final = 'Write [blocked] and [allowed] with lines such as device = ["id", "id"].'
+_REMEDY: Final = (
+    'Write [blocked], [allowed] and [watched] with lines such as device = ["id", "id"].'
+)
 
 
 def read_lists(path: Path) -> Lists:
@@ -33,11 +38,12 @@ def read_lists(path: Path) -> Lists:
         ) from None
     blocked = _entities("blocked", content.pop("blocked", {}))
     allowed = _entities("allowed", content.pop("allowed", {}))
+    watched = _entities("watched", content.pop("watched", {}))
     if content:
         raise InvalidSetting(
             "there is no such list", field="--lists", value=", ".join(content), remedy=_REMEDY
         )
-    return Lists(blocked=blocked, allowed=allowed)
+    return Lists(blocked=blocked, allowed=allowed, watched=watched)
 
 
 def _entities(name: str, section: Any) -> frozenset[Entity]:

@@ -215,6 +215,7 @@ class AlertOut(_Out):
     member_count: int
     patterns: list[Pattern]
     policy_version: str
+    watched: list[EntityOut] = Field(description="Members that are on the watch list.")
 
 
 class AlertPage(_Out):

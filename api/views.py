@@ -153,6 +153,7 @@ class Views:
             "member_count": found.member_count,
             "patterns": found.patterns,
             "policy_version": found.policy_version,
+            "watched": [entity(each) for each in found.watched],
         }
 
     def ring_event(self, found: RingEvent) -> View:

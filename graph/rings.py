@@ -92,6 +92,7 @@ class Alert:
     """A material change of a ring, told once.
 
     `alert_id` derives from ring, revision and policy version: sending it twice is harmless.
+    `watched` names those of its members that are on the watch list.
     """
 
     alert_id: str
@@ -104,3 +105,4 @@ class Alert:
     member_count: int
     patterns: tuple[Pattern, ...]
     policy_version: str
+    watched: tuple[Entity, ...] = ()

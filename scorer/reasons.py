@@ -9,13 +9,15 @@ path contributions (`scorer.booster`), which are approximate in their parts.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graph.evidence import Evidence, Pattern
-from graph.rings import Ring
+from graph.lists import ListBook, ListEntry, ListName
+from graph.rings import Ring, RingEvent
 from graph.transaction import Transaction
 from scorer.blend import RING_SHARE
 from scorer.booster import Booster
@@ -43,6 +45,7 @@ WORDS: Final = {
     "ring": "It touches a ring",
     "labels": "Fraud is known in the user's past",
     "reputation": "Fraud is known of what it was made through or with",
+    "deep": "The nightly analysis places its parties in a risky part of the graph",
 }
 """One sentence a feature family; a family without one is named as it is."""
 
@@ -107,6 +110,40 @@ def reasons(
     found += [_of_share(share) for share in shares]
     found.sort(key=lambda r: (-r.weight, r.code, r.evidence_id or "", r.ring_id or ""))
     return tuple(found[:MOST])
+
+
+def with_watched(found: tuple[Reason, ...], watched: Sequence[ListEntry]) -> tuple[Reason, ...]:
+    """The reasons and, after them, who of the watch list takes part; these weigh nothing.
+
+    There is room for all of them (a transaction has at most five entities): the weakest of the
+    others give way.
+    """
+    if not watched:
+        return found
+    told = tuple(
+        Reason(
+            code="watched",
+            standing=Standing.CONNECTED,
+            text=f"{entry.entity} is on the watch list"
+            + (f": {entry.reason}" if entry.reason else "."),
+            weight=0.0,
+        )
+        for entry in watched
+    )
+    return found[: MOST - len(told)] + told
+
+
+def name_watched(events: Sequence[RingEvent], lists: ListBook) -> list[RingEvent]:
+    """The ring events, their alerts naming the members that are on the watch list."""
+    named = []
+    for event in events:
+        alert = event.alert
+        if alert is not None and lists:
+            watched = tuple(e for e, _ in event.ring.members if lists.get(ListName.WATCH, e))
+            if watched:
+                event = replace(event, alert=replace(alert, watched=watched))  # noqa: PLW2901
+        named.append(event)
+    return named
 
 
 def _of_evidence(transaction: Transaction, piece: Evidence, ring_id: str | None) -> Reason:

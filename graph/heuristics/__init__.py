@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from graph.admission import Admission, Status
-from graph.evidence import Evidence
+from graph.evidence import Evidence, Pattern
 from graph.heuristics.cycle import Cycles
 from graph.heuristics.fan import Fans
 from graph.heuristics.identity import SharedIdentity
 from graph.heuristics.mule import Mules
-from graph.heuristics.rules import Blocklist, ImpossibleTravel, Lists, Velocity
+from graph.heuristics.rules import Blocklist, ImpossibleTravel, Velocity
+from graph.lists import ListBook, ListName, Lists
 from graph.thresholds import Thresholds
 from graph.transaction import Transaction
 from graph.window import TransactionWindow
@@ -60,6 +61,7 @@ class Catalogue:
     """All heuristics in order: rules, money patterns, identity.
 
     Attributes:
+        lists: Who is blocked, allowed and watched; the caller may change it between transactions.
         rules: Lists, impossible travel and velocity.
         money: Cycles, mules and fans.
         identity: Shared devices, cards and IPs.
@@ -67,9 +69,9 @@ class Catalogue:
 
     def __init__(self, thresholds: Thresholds, lists: Lists) -> None:
         self._travel: Final = ImpossibleTravel(thresholds)
-        self._allowed: Final = lists.allowed
+        self.lists: Final = ListBook(lists)
         self.rules: Final[tuple[Heuristic, ...]] = (
-            Blocklist(lists),
+            Blocklist(self.lists),
             self._travel,
             Velocity(thresholds),
         )
@@ -105,9 +107,15 @@ class Catalogue:
         return self._without_allowed(found)
 
     def _without_allowed(self, found: list[Evidence]) -> list[Evidence]:
-        if not found or not self._allowed:
+        if not found or not self.lists:
             return found
-        return [e for e in found if e.members[0][0] not in self._allowed]
+        # Who is both blocked and allowed is blocked.
+        return [
+            e
+            for e in found
+            if e.pattern is Pattern.BLOCKED
+            or self.lists.get(ListName.ALLOW, e.members[0][0]) is None
+        ]
 
     def snapshot(self) -> bytes:
         """The state of the stateful heuristics; take it together with the window's."""

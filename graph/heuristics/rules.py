@@ -1,9 +1,11 @@
 """The rules tier: block and allow lists, impossible travel, velocity. First and cheapest.
 
+>>> from graph.lists import Lists
 >>> from graph.transaction import Entity, EntityKind, Money, Transaction, TransactionType
 >>> from graph.window import TransactionWindow
 >>> window = TransactionWindow()
->>> blocked = Blocklist(Lists(blocked=frozenset({Entity(EntityKind.DEVICE, "stolen")})))
+>>> lists = Lists(blocked=frozenset({Entity(EntityKind.DEVICE, "stolen")}))
+>>> blocked = Blocklist(ListBook(lists))
 >>> tx = Transaction("t1", 60_000, TransactionType.PAYMENT, Money(100, "EUR"), 100, "a",
 ...                  merchant_id="shop", device_id="stolen")
 >>> blocked.detect(window, tx, window.add(tx))[0].reason
@@ -11,7 +13,6 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import asin, cos, radians, sin, sqrt
 from typing import Any, Final
 
@@ -21,44 +22,18 @@ from numpy.typing import NDArray
 
 from graph.admission import Admission, Status
 from graph.compiled import bind
-from graph.errors import InvalidSetting
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.heuristics.witness import span_in_words, witness
 from graph.kernels import slot
+from graph.lists import ListBook, ListName
 from graph.snapshot import Snapshot, pack, unpack
 from graph.thresholds import Thresholds
-from graph.transaction import HOUR, Entity, EntityKind, Transaction, TransactionType
+from graph.transaction import HOUR, Transaction, TransactionType
 from graph.window import TransactionWindow
 
 _EARTH_KM: Final = 6371.0
 _VERSION: Final = 1
 _VELOCITY_SCAN: Final = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Lists:
-    """Entities of any kind that somebody decided about.
-
-    Attributes:
-        blocked: A transaction that touches one of them gets `Pattern.BLOCKED`.
-        allowed: They are never the centre of evidence (a payroll account is no fan-out). What
-            others do, and who else is blocked, counts as before.
-
-    Raises:
-        InvalidSetting: An entity is on both lists.
-    """
-
-    blocked: frozenset[Entity] = frozenset()
-    allowed: frozenset[Entity] = frozenset()
-
-    def __post_init__(self) -> None:
-        if both := self.blocked & self.allowed:
-            raise InvalidSetting(
-                "is both blocked and allowed",
-                field="lists",
-                value=str(min(both)),
-                remedy="Take it off one of the lists.",
-            )
 
 
 class Blocklist:
@@ -68,42 +43,25 @@ class Blocklist:
     or device of an innocent successor is its false positive.
     """
 
-    def __init__(self, lists: Lists) -> None:
-        # Sets of plain ids: the hash of an Entity costs more than everything else here.
-        self._blocked: Final = {
-            kind: frozenset(e.id for e in lists.blocked if e.kind is kind) for kind in EntityKind
-        }
-        self._users = self._blocked[EntityKind.USER]
-        self._merchants = self._blocked[EntityKind.MERCHANT]
-        self._devices = self._blocked[EntityKind.DEVICE]
-        self._ips = self._blocked[EntityKind.IP]
-        self._cards = self._blocked[EntityKind.CARD]
+    def __init__(self, book: ListBook) -> None:
+        self._book: Final = book
 
     def detect(
         self, window: TransactionWindow, tx: Transaction, admission: Admission
     ) -> Sequence[Evidence]:
         """One piece of evidence a blocked entity."""
         del window, admission
-        if not (
-            tx.user_id in self._users
-            or tx.counterparty_id in self._users
-            or tx.merchant_id in self._merchants
-            or tx.device_id in self._devices
-            or tx.ip_address in self._ips
-            or tx.card_id in self._cards
-        ):
-            return ()
         return [
             Evidence(
                 pattern=Pattern.BLOCKED,
                 seen_at=tx.timestamp,
-                members=((entity, Role.MEMBER),),
+                members=((entry.entity, Role.MEMBER),),
                 hops=(_as_hop(tx),),
                 strength=1.0,
-                reason=f"{entity} is on the block list.",
+                reason=f"{entry.entity} is on the block list"
+                + (f": {entry.reason}" if entry.reason else "."),
             )
-            for entity in tx.entities
-            if entity.id in self._blocked[entity.kind]
+            for entry in self._book.touched(ListName.BLOCK, tx)
         ]
 
 
