@@ -1,6 +1,7 @@
 """The catalogue of features: name, family, unit and meaning, in the order of a feature row.
 
-`scorer.feature_kernels` computes them in this order. `docs/features.md` is printed from here.
+`scorer.feature_kernels` computes them in this order, but for the last family, `deep`, which
+`scorer.deep_features` reads from the deep analysis. `docs/features.md` is printed from here.
 """
 
 from typing import Final, NamedTuple
@@ -8,9 +9,9 @@ from typing import Final, NamedTuple
 from scorer.feature_kernels import FIELDS, GROUPS, PATTERNS
 from scorer.ports import FeatureSchema
 
-GRAPH_FAMILIES: Final = frozenset({"sharing", "flow", "evidence", "ring"})
+GRAPH_FAMILIES: Final = frozenset({"sharing", "flow", "evidence", "ring", "deep"})
 """What the tabular rung of an evaluation goes without."""
-CONNECTION_FAMILIES: Final = frozenset({"counterparty", "sharing", "ring", "reputation"})
+CONNECTION_FAMILIES: Final = frozenset({"counterparty", "sharing", "ring", "reputation", "deep"})
 """What others did: a verdict calls it a connection, never a deed."""
 
 
@@ -245,6 +246,33 @@ def _reputation() -> list[tuple[str, str, str]]:
     return rows
 
 
+_DEEP: Final = (
+    ("component_size", "count", "users joined to it by shared devices and cards"),
+    ("cycle_size", "count", "users its money can reach and come back from"),
+    ("core", "count", "core number among users who pay each other"),
+    ("pagerank", "rank", "PageRank of the money between users; 0.15 = nobody pays it"),
+    ("fraud_rank", "rank", "PageRank personalised from accounts known for fraud"),
+    ("betweenness", "share", "share of shortest money paths between users that pass through it"),
+    ("twin", "0 to 1", "Jaccard similarity of devices and cards with its most similar user"),
+    ("community_size", "count", "users of its community"),
+    ("community_fraud", "share", "share of them known for fraud"),
+)
+DEEP_COLUMNS: Final = tuple(name for name, _, _ in _DEEP)
+"""Columns of a deep analysis that become features, of the user and of the other party."""
+
+
+def _deep() -> list[tuple[str, str, str]]:
+    return [
+        *(
+            (f"deep_{who}_{name}", unit, f"{meaning}; {words}")
+            for who, words in (("user", "the user"), ("other", "the other party"))
+            for name, unit, meaning in _DEEP
+        ),
+        ("deep_same_community", "0 or 1", "user and other party are of one community"),
+        ("deep_age", "days", "since the newest transaction the analysis saw"),
+    ]
+
+
 FEATURES: Final = tuple(
     Feature(name, family.__name__.lstrip("_"), unit, meaning)
     for family in (
@@ -261,6 +289,7 @@ FEATURES: Final = tuple(
         _ring,
         _labels,
         _reputation,
+        _deep,
     )
     for name, unit, meaning in family()
 )
@@ -280,7 +309,8 @@ Printed from `scorer/feature_catalogue.py` by `python -m scorer.feature_catalogu
 
 {count} features, float32, NaN where nothing is known. One compiled kernel computes them, the same
 online and offline, as of just before the transaction's own effect. A late, early or duplicate
-transaction reads them and changes nothing.
+transaction reads them and changes nothing. Those of the family `deep` come from the last run of the
+[deep analysis](deep-analysis.md) that saw only earlier transactions; without one they are NaN.
 
 - Money is compared in whole units of the base currency; a ratio adds one unit to both sides.
 - Counts and sums over 1 h, 24 h, 7 d and 30 d take the covered share of the oldest sixth of the
