@@ -27,10 +27,15 @@ FILE: Final = Path(__file__).parents[1] / ".cache" / "servers" / "env"
 LOCK_S: Final = 280
 """How long `empty_neo4j` waits for another test: a little less than a test may take."""
 _ABSENT: Final = "needs a real server: "
-_FIXTURES: Final = frozenset(
-    ("kafka_url", "kafka_secure", "neo4j_url", "neo4j_auth", "empty_neo4j", "redis_url")
-    + ("postgres_url",)
-)
+_FIXTURES: Final = {
+    "kafka_url",
+    "kafka_secure",
+    "neo4j_url",
+    "neo4j_auth",
+    "empty_neo4j",
+    "redis_url",
+    "postgres_url",
+}
 
 
 class SecureKafka(NamedTuple):
