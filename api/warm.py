@@ -17,6 +17,7 @@ from graph.transaction import MINUTE
 from ingest import records
 from ingest.codec import from_fields
 from ingest.mapping import load_mapping
+from ingest.ports import Topic
 from ingest.simulator import RingCounts, SimulationConfig, simulate
 from scorer.artefact import TrainedModel
 from scorer.detector import Detector
@@ -71,7 +72,9 @@ def _run(detector: Detector, history: list[LabelledTransaction]) -> None:
     for transaction in transactions[-2:]:
         verdict = restored.observe(transaction)
         # The first record of a kind has its plan of encoding made.
-        line = records.encode(records.VerdictRecord(Topic.TRANSACTIONS, 0, 0, records.verdict_fields(verdict)))
+        line = records.encode(
+            records.VerdictRecord(Topic.TRANSACTIONS, 0, 0, records.verdict_fields(verdict))
+        )
         records.decode(line, records.VerdictRecord).to_verdict()
     for ring in islice(restored.rings.live(), 1):
         neighbourhood(restored.window, ring, restored.rings.evidence_of(ring.ring_id))

@@ -100,8 +100,11 @@ class Checkpoints:
             except Incompatible as error:
                 yield path, error
             except OSError as error:
-                yield path, Incompatible(
-                    f"it cannot be read: {error.strerror}", remedy="Look at the disk."
+                yield (
+                    path,
+                    Incompatible(
+                        f"it cannot be read: {error.strerror}", remedy="Look at the disk."
+                    ),
                 )
             else:
                 state = snapshot.arrays["state"].tobytes()

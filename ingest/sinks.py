@@ -179,9 +179,11 @@ class Follower(Generic[T]):
             return offset
         if len(page) < BATCH and not self._stop.wait(LINGER_S):
             page = self._patiently(lambda: self._log.read(self._topic, 0, offset, BATCH))
-        self._lost += page[0].offset - offset
         following = page[-1].offset + 1
-        self._lag = self._patiently(lambda: self._log.bounds(self._topic, 0)).next - offset
+        bounds = self._patiently(lambda: self._log.bounds(self._topic, 0))
+        # Of a gap before the page, what retention took; the rest never held any record.
+        self._lost += max(0, min(bounds.first, page[0].offset) - offset)
+        self._lag = bounds.next - offset
         rows = self._patiently(lambda: self._load(page))
         self._state = "running"
         letters = self._write(rows)

@@ -87,10 +87,10 @@ def written(folder: Path) -> Written:
         records.decode(r.value, records.VerdictRecord) for r in log.read(Topic.VERDICTS, 0, 0, 9999)
     ]
     for line in journal:  # each names the input it answers
-        (source,) = log.read(Topic.TRANSACTIONS, line.partition, line.offset, 1)
+        (source,) = log.read(line.topic, line.partition, line.offset, 1)
         assert source.offset == line.offset
         assert json.loads(source.value)["transaction_id"] == line.verdict.transaction_id
-    assert len({(line.partition, line.offset) for line in journal}) == len(journal)
+    assert len({(line.topic, line.offset) for line in journal}) == len(journal)
     http = log.bounds(Topic.SUBMISSIONS, 0).next
     assert http == sum(line.topic is Topic.SUBMISSIONS for line in journal)
     rings = [

@@ -79,7 +79,7 @@ def test_a_writer_that_waits_too_long_is_told(
     monkeypatch.setattr(embedded, "BUSY_MS", 50)
     log = EmbeddedLog(tmp_path / "log.db")
     with log.claim("slow").transaction() as outputs:
-        outputs.append(verdicts(1)[0])
+        outputs.append(verdicts(1))
         caught: list[Unavailable] = []
 
         def second() -> None:

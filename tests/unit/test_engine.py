@@ -21,8 +21,10 @@ from ingest.arrivals import Arrivals
 from ingest.currencies import RateTable
 from ingest.embedded import EmbeddedLog
 from ingest.engine import Engine, EngineConfig
-from ingest.ports import Message, Overloaded, Topic
-from ingest.recovery import Checkpoints, Recovery
+from ingest.ports import Detector, Message, Overloaded, Topic
+from ingest.recovery import Build, Checkpoints, Recovered, Recovery
+from ingest.reference import Facts
+from ingest.stream import Decode, Input
 from scorer.verdict import Verdict
 
 RATES = RateTable("EUR", {})
@@ -100,6 +102,13 @@ def stream(log: EmbeddedLog, *data: bytes) -> None:
     log.append([Message(Topic.TRANSACTIONS, 0, d) for d in data])
 
 
+def recover(
+    log: EmbeddedLog, build: Build, decode: Decode, checkpoints: Checkpoints | None
+) -> tuple[Detector, Recovered]:
+    recovery = Recovery(log, build, decode, Facts(log, {}), checkpoints)
+    return recovery.detector, recovery.finish()
+
+
 def journal(log: EmbeddedLog) -> list[records.VerdictRecord]:
     page = log.read(Topic.VERDICTS, 0, 0, 100_000)
     return [records.decode(record.value, records.VerdictRecord) for record in page]
@@ -117,7 +126,7 @@ def test_a_submission_is_answered_after_it_is_written(log: EmbeddedLog) -> None:
         verdicts = submit(engine, raw("a"), raw("b"))
         assert [v.transaction_id for v in verdicts] == ["a", "b"]
         assert [line.to_verdict() for line in journal(log)] == verdicts
-    assert [(line.partition, line.offset) for line in journal(log)] == [
+    assert [(line.topic, line.offset) for line in journal(log)] == [
         (Topic.SUBMISSIONS, 0),
         (Topic.SUBMISSIONS, 1),
     ]
@@ -364,7 +373,7 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before_and_says_so(
 
 def test_a_checkpoint_of_another_log_is_refused(log: EmbeddedLog, tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints")
-    checkpoints.save(99, TinyDetector().snapshot())
+    checkpoints.save(99, TinyDetector().snapshot(), {})
     with running(log, checkpoints=checkpoints) as engine:
         recovered = engine.stats().recovered
     assert recovered is not None
@@ -393,7 +402,7 @@ def test_verdicts_that_come_out_differently_now_are_counted(log: EmbeddedLog) ->
 
 
 def test_recovery_starts_after_what_retention_took(tmp_path: Path) -> None:
-    log = EmbeddedLog(tmp_path / "log.db", retention={Topic.VERDICTS: 30, Topic.TRANSACTIONS: 20})
+    log = EmbeddedLog(tmp_path / "log.db", retention={Topic.VERDICTS: 30, Topic.SUBMISSIONS: 20})
     with running(log) as engine:
         for start in range(0, 100, 10):
             submit(engine, *(raw(f"t{n}", at=n) for n in range(start, start + 10)))

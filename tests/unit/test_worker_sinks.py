@@ -235,7 +235,7 @@ def test_a_sink_with_a_bug_ends_its_follower_visibly(log: EmbeddedLog) -> None:
 
 
 def test_a_follower_that_is_too_far_behind_counts_what_it_lost(tmp_path: Path) -> None:
-    log = EmbeddedLog(tmp_path / "log.db", retention={Topic.VERDICTS: 4, Topic.TRANSACTIONS: 3})
+    log = EmbeddedLog(tmp_path / "log.db", retention={Topic.VERDICTS: 4, Topic.SUBMISSIONS: 3})
     score(log, *(f"t{n}" for n in range(10)))
     table = Table()
     following = follower(log, table)
@@ -269,7 +269,10 @@ def test_a_worker_drains_on_sigterm(log: EmbeddedLog) -> None:
 
 def test_a_worker_whose_engine_fails_says_so(log: EmbeddedLog) -> None:
     line = records.VerdictRecord(
-        0, 0, records.verdict_fields(TinyDetector().observe_batch([decode(raw("a"))])[0])
+        Topic.TRANSACTIONS,
+        0,
+        0,
+        records.verdict_fields(TinyDetector().observe_batch([decode(raw("a"))])[0]),
     )
     log.append([Message(Topic.VERDICTS, 0, records.encode(line), "a")])
     log.append([Message(Topic.TRANSACTIONS, 0, raw("other"))])
