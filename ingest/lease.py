@@ -95,6 +95,7 @@ class Lease:
         self._stop.clear()
         self._turn += 1
         self.superseded = False
+        self._say("held")  # before anything else is done: other standbys are about to try
         self._thread = threading.Thread(target=self._beat, name=f"lease {self._name}", daemon=True)
         self._thread.start()
 
@@ -146,14 +147,13 @@ class Lease:
                     self._heard_at = time.monotonic()
 
     def _beat(self) -> None:
-        while not self._stop.is_set():
+        while not self._stop.wait(self.beat):
             self._say("held")
             try:
                 with self._reading:
                     self._listen()
             except Unavailable:
                 pass  # said by `_say` already; who took over is heard when the log answers
-            self._stop.wait(self.beat)
 
     def _say(self, said: Literal["held", "released"]) -> None:
         beat = msgspec.json.encode(Heartbeat(self._name, self._holder, self._turn, said))
