@@ -110,7 +110,7 @@ def assemble(
     engine = Engine(log, build, read, checkpoints=Checkpoints(folder / CHECKPOINTS))
     store = EmbeddedGraphStore(folder / GRAPH)
     to_graph = Follower(
-        log, Topic.VERDICTS, "graph", scored(log, read), GraphSink(store), start=store.offset()
+        log, Topic.VERDICTS, "graph", scored(log, read), GraphSink(store), start=store.offset
     )
     feed = partial(Feed, log=log, most_clients=settings.max_streams)
     return Service(

@@ -20,6 +20,7 @@ from graph.errors import RingfenceError, Unavailable
 from graph.rings import Alert
 from graph.transaction import Transaction
 from ingest import records
+from ingest.lease import Lease
 from ingest.ports import Fenced, Log, Message, Record, Sink, Topic, Writer
 from ingest.recovery import fetch, place
 from ingest.stream import Decode
@@ -73,7 +74,7 @@ class FollowerStats:
     """How a follower stands.
 
     Attributes:
-        state: "running", "waiting" (for its sink), "stopped" or "failed".
+        state: "standby", "running", "waiting" (for its sink), "stopped" or "failed".
         error: What the sink last said; None once it has written again.
         written: Rows the sink has taken.
         dead_letters: Rows the sink refused.
@@ -98,7 +99,10 @@ class Follower(Generic[T]):
         consumer: Whose offset it is; two followers of one name fence each other.
         load: Records to the sink's rows.
         sink: Where the rows go.
-        start: Where the sink itself says it stands; without it, what was committed here decides.
+        start: Says where the sink itself stands; None, or without it, what was committed here
+            decides.
+        lease: Who follows, where several processes could; without it this one does at once, and
+            ends when it is fenced.
     """
 
     def __init__(
@@ -109,9 +113,11 @@ class Follower(Generic[T]):
         load: Load[T],
         sink: Sink[T],
         *,
-        start: int | None = None,
+        start: Callable[[], int | None] | None = None,
+        lease: Lease | None = None,
     ) -> None:
-        self._start = start
+        self._standing = start
+        self._lease = lease
         self._log = log
         self._topic = topic
         self._consumer = consumer
@@ -152,24 +158,55 @@ class Follower(Generic[T]):
 
     def _run(self) -> None:
         try:
-            writer = self._patiently(lambda: self._log.claim(self._consumer))
-            offset = self._start
-            if offset is None:
-                offset = self._patiently(
-                    lambda: self._log.committed(self._consumer, self._topic, 0)
-                )
-            while not self._stop.is_set():
-                offset = self._step(writer, offset)
-            until, before = time.monotonic() + FLUSH_S, -1
-            while before < offset and time.monotonic() < until:
-                before, offset = offset, self._step(writer, offset)
+            while self._take_turn():
+                pass
+            if self._lease is not None:
+                self._lease.release()
         except _Stopped:
             self._state = "stopped"
+            if self._lease is not None:
+                self._lease.release()
         except Exception as error:  # noqa: BLE001 - a thread's edge: it must end visibly
             _log.exception("the follower %s failed", self._consumer)
             self._state, self._error = "failed", f"{type(error).__name__}: {error}"
+            if self._lease is not None:
+                self._lease.drop()
         else:
             self._state = "stopped"
+
+    def _take_turn(self) -> bool:
+        """Follow until told to stop; True if another process follows now and this one waits."""
+        lease = self._lease
+        if lease is not None:
+            self._state = "standby"
+            while not self._patiently(lease.vacant):
+                if self._stop.wait(lease.beat / 2):
+                    return False
+        try:
+            writer = self._patiently(lambda: self._log.claim(self._consumer))
+            if lease is not None:
+                lease.hold()
+            self._follow(writer)
+        except Fenced as error:
+            if lease is None:
+                raise
+            _log.warning("%s gives way: %s", self._consumer, error)
+            lease.drop()
+            return True
+        return False
+
+    def _follow(self, writer: Writer) -> None:
+        self._state = "running"
+        offset = None if self._standing is None else self._patiently(self._standing)
+        if offset is None:
+            offset = self._patiently(lambda: self._log.committed(self._consumer, self._topic, 0))
+        while not self._stop.is_set():
+            if self._lease is not None and self._lease.superseded:
+                raise Fenced("another process follows now", remedy="Let it: this one waits.")
+            offset = self._step(writer, offset)
+        until, before = time.monotonic() + FLUSH_S, -1
+        while before < offset and time.monotonic() < until:
+            before, offset = offset, self._step(writer, offset)
 
     def _step(self, writer: Writer, offset: int) -> int:
         page = self._patiently(lambda: self._log.read(self._topic, 0, offset, BATCH))

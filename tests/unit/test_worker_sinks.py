@@ -21,6 +21,7 @@ from ingest import codec, records, sinks
 from ingest.currencies import RateTable
 from ingest.embedded import EmbeddedLog
 from ingest.engine import Engine
+from ingest.lease import Lease
 from ingest.ports import Message, Topic
 from ingest.sinks import Follower, alerts, scored
 from ingest.worker import Worker
@@ -168,7 +169,7 @@ def test_a_sink_that_lost_everything_says_where_to_begin(log: EmbeddedLog) -> No
     with log.claim("table").transaction() as outputs:
         outputs.commit("table", Topic.VERDICTS, 0, 2)
     table = Table()
-    following = follower(log, table, start=0)
+    following = follower(log, table, start=lambda: 0)
     until(lambda: len(table.rows) == 2)
     assert following.stop(20)
 
@@ -278,3 +279,35 @@ def test_a_worker_whose_engine_fails_says_so(log: EmbeddedLog) -> None:
     log.append([Message(Topic.TRANSACTIONS, 0, raw("other"))])
     with pytest.raises(Unavailable, match="the journal answers a here"):
         Worker(Engine(log, TinyDetector, decode)).run()
+
+
+def test_one_of_two_followers_follows_and_the_other_takes_over(tmp_path: Path) -> None:
+    log, other = EmbeddedLog(tmp_path / "log.db"), EmbeddedLog(tmp_path / "log.db")
+    table = Table()
+    first, second = (
+        Follower(
+            own,
+            Topic.VERDICTS,
+            "table",
+            scored(own, decode),
+            table,
+            lease=Lease(own, "table", patience=0.4),
+        )
+        for own in (log, other)
+    )
+    score(log, "a", "b")
+    first.start()
+    until(lambda: len(table.rows) == 2)
+    second.start()
+    until(lambda: second.stats().state == "standby")
+    assert first.stop(20)
+    until(lambda: second.stats().state == "running")
+    score(log, "c")
+    until(lambda: list(table.rows) == ["a", "b", "c"])
+    log.claim("table")  # somebody else writes as it now, and is never heard of again
+    score(log, "d")
+    until(lambda: list(table.rows) == ["a", "b", "c", "d"])
+    assert second.stop(20)
+    assert second.stats().error is None
+    log.close()
+    other.close()
