@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from api import problems
 from api.guard import Guard
+from api.metrics import measure
 from api.reference import reference_page, reference_style
 from api.routes import alerts, health, investigations, rings, scoring
 from api.schemas import AlertOut, Problem, RingEventOut
@@ -55,6 +56,7 @@ def create_app(service: Service | None) -> FastAPI:
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(Guard)
+    measure(app, service)
     app.add_route("/docs", reference_page(app), include_in_schema=False)
     app.add_route("/docs.css", reference_style, include_in_schema=False)
     app.router.default = _page
