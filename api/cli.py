@@ -11,7 +11,18 @@ from typing import Annotated, Final, NamedTuple
 
 import typer
 
-from api.commands import bench, demo, evaluate, investigate, replay, serve, simulate, train, warm
+from api.commands import (
+    bench,
+    config,
+    demo,
+    evaluate,
+    investigate,
+    replay,
+    serve,
+    simulate,
+    train,
+    warm,
+)
 from api.console import STDERR
 from graph.errors import RingfenceError
 
@@ -38,6 +49,7 @@ COMMANDS: Final = (
     Command(evaluate.evaluate, evaluate.EXAMPLES),
     Command(replay.replay, replay.EXAMPLES),
     Command(serve.serve, serve.EXAMPLES),
+    Command(config.config, config.EXAMPLES),
     Command(investigate.investigate, investigate.EXAMPLES),
     Command(bench.bench, bench.EXAMPLES),
     Command(warm.warm, warm.EXAMPLES),

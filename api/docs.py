@@ -1,6 +1,7 @@
 """Writes the reference pages that follow from the code; a test compares them with what is there.
 
-python -m api.docs          write docs/cli.md, docs/errors.md and docs/openapi.json
+python -m api.docs          write docs/cli.md, docs/configuration.md, docs/errors.md and
+                            docs/openapi.json
 python -m api.docs --check  exit 1 and name the pages that are not up to date
 """
 
@@ -18,15 +19,74 @@ from typer.models import ArgumentInfo
 
 from api import cli, problems, settings
 from api.app import create_app
+from api.commands.serve import serve
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 _PACKAGES: Final = ("graph", "gnn", "scorer", "ingest", "cypher", "api")
 _WRITTEN: Final = "<!-- Written by `python -m api.docs`; a test compares it with the code. -->"
 
-_PRECEDENCE: Final = (
-    "A flag is stronger than a variable, a variable stronger than the default. "
-    "A `RINGFENCE_*` variable that is not here is refused: it would do nothing, silently."
-)
+_ABOUT_SETTINGS: Final = """
+The same settings can be given in three places; the strongest comes first:
+
+1. a flag of the command, such as `--kafka`
+2. a `RINGFENCE_*` variable
+3. a TOML file: `--config FILE`, else the file that `RINGFENCE_CONFIG` names, else
+   `./ringfence.toml` if it is there
+
+What none of them says keeps its default. An empty value counts as not given, so
+`RINGFENCE_KAFKA=` leaves Kafka to the file. A key that is no setting is refused, with the nearest
+name that is one: it would do nothing, silently. Settings are read once, at the start.
+
+In the file, settings are flat (no tables), and a relative path begins at the file's folder. In a
+flag or a variable it begins where the command was started.
+
+## What the servers' URLs do
+
+Without them everything runs in one process, with its log and its graph in `data_dir`. Each URL
+switches one adapter, and nothing else changes:
+
+| given | instead of | with |
+|---|---|---|
+| `kafka` | the embedded log | Kafka |
+| `neo4j` | the embedded graph database | Neo4j |
+| `redis` | the cache of the process | Redis |
+
+## Secrets
+
+A secret can be given as itself or as a file that holds it and nothing else, as container secrets
+are: `RINGFENCE_KAFKA_PASSWORD_FILE=/run/secrets/kafka`, or `kafka_password_file` in the TOML
+file. Both in one place are refused. Secrets have no flags, for a flag can be read by everyone on
+the machine; only the URL of Redis has one, and should hold no password there. Nothing prints a
+secret: it is shown as `**********`, and a URL without its password.
+
+## Looking at them
+
+`ringfence config show` prints every setting, its value and where it came from; `--json` does it
+for programs. `ringfence config check` says what would be used, or names every wrong key with what
+is wrong, and an example, and ends with code 2. With `--connect` it also asks each server whether
+it answers, for at most 5 s, and ends with code 4 if one does not. `config` takes the options of
+`serve`.
+"""
+_EXAMPLE_FILE: Final = """\
+data_dir = "ringfence-data"
+model_dir = "model"
+port = 8000
+
+kafka = "kafka-1:9093,kafka-2:9093"
+kafka_security = "sasl-tls"
+kafka_user = "ringfence"
+kafka_password_file = "secrets/kafka"
+kafka_ca = "secrets/kafka-ca.pem"
+
+neo4j = "neo4j+s://graph:7687"
+neo4j_password_file = "secrets/neo4j"
+
+redis_file = "secrets/redis" # the whole URL, for the password is in it
+sinks = ["graph", "cache"]
+"""
+_GROUPS: Final = {"kafka": "Kafka", "neo4j": "Neo4j", "redis": "Redis"}
+# Options of `serve` whose names are not those of their settings.
+_OPTIONS: Final = {"model": "model_dir", "data": "data_dir"}
 _ABOUT_ERRORS: Final = (
     "Over HTTP an error is a problem document (RFC 9457, `application/problem+json`) with "
     "`type`, `title`, `status`, `detail` and `code`, and where they apply `field`, `value` "
@@ -62,15 +122,31 @@ def cli_page() -> str:
         "",
         "## Settings",
         "",
-        _PRECEDENCE,
-        "",
-        "| variable | default | meaning |",
-        "|---|---|---|",
-        *(
-            f"| `{name}` | {f'`{default}`' if default else ''} | {meaning} |"
-            for name, default, meaning in settings.table()
-        ),
+        "Every setting, its variable and the settings file: [configuration.md](configuration.md).",
     ]
+    return "\n".join(lines) + "\n"
+
+
+def configuration_page() -> str:
+    """Every setting, where it can be given, and a file to begin with."""
+    options = inspect.signature(serve).parameters
+    flags = {_OPTIONS.get(name, name): f"`--{name}`" for name in options}
+    lines = ["# Configuration", "", _WRITTEN, *_ABOUT_SETTINGS.splitlines(), ""]
+    lines += ["## A file to begin with", "", "```toml", *_EXAMPLE_FILE.splitlines(), "```"]
+    title = ""
+    for row in settings.table():
+        group = _GROUPS.get(row.name.partition("_")[0], "The engine and its server")
+        if group != title:
+            title = group
+            lines += ["", f"## {title}", ""]
+            lines += ["| setting | variable | flag | takes | default | meaning |"]
+            lines += ["|---|---|---|---|---|---|"]
+        secret = " A secret." if row.name in settings.SECRETS else ""
+        default = f"`{row.default}`" if row.default else ""
+        lines.append(
+            f"| `{row.name}` | `{row.variable}` | {flags.get(row.name, '')} | {row.takes} | "
+            f"{default} | {row.meaning}{secret} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -103,6 +179,7 @@ def openapi_document() -> str:
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "cli.md": cli_page,
+    "configuration.md": configuration_page,
     "errors.md": errors_page,
     "openapi.json": openapi_document,
 }

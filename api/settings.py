@@ -313,9 +313,9 @@ def _refusal(name: str, found: Given, source: Source, error: Mapping[str, Any]) 
     assert isinstance(extra, dict)  # noqa: S101 - `_setting` makes every field
     own = error["type"] == "value_error" and not _bounds(name)
     what = str(error["ctx"]["error"]) if own else f"expected {takes(name)}"
-    value = "a secret, not shown" if name in SECRETS else kinds.masked_url(str(found.value))
-    if name == "redis":
-        value = kinds.masked_url(str(found.value)) if "://" in str(found.value) else value
+    # Only what is a URL for sure is shown with its password masked: else it may be a password.
+    secret = name in SECRETS and not (name == "redis" and "://" in str(found.value))
+    value = "a secret, not shown" if secret else kinds.masked_url(str(found.value))
     example = source.example(name, str(extra["example"]))
     said = f"{field.description} Example: {example}"
     return InvalidSetting(what, field=found.key, value=value, remedy=said)
@@ -376,12 +376,22 @@ def _clashes(settings: Settings) -> Iterator[Clash]:
         )
 
 
-def table() -> list[tuple[str, str, str]]:
-    """Rows of the settings table: variable, default, meaning."""
+class Row(NamedTuple):
+    """A row of the settings table."""
+
+    name: str
+    variable: str
+    takes: str
+    default: str
+    meaning: str
+
+
+def table() -> list[Row]:
+    """Every setting, in the order of the model."""
     defaults = Settings()
     rows = []
     for name, field in Settings.model_fields.items():
         value = defaults.shown(name)
         default = ",".join(value) if isinstance(value, list) else "" if value is None else value
-        rows.append((variable(name), str(default), field.description or ""))
+        rows.append(Row(name, variable(name), takes(name), str(default), field.description or ""))
     return rows
