@@ -16,14 +16,22 @@ its log is rewritten as a whole in the background, and relationship properties h
 lookups use. Past some tens of millions of transactions, use Neo4j.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import kglite
 
 from cypher.known import Known, Statement, accounts, questions
-from cypher.ports import GraphBatch, GraphUnavailable, QueryTooBroad, Rows, Written
+from cypher.ports import (
+    Dialect,
+    GraphBatch,
+    GraphUnavailable,
+    QueryTooBroad,
+    Rows,
+    Written,
+    check_limits,
+)
 from cypher.statements import plan
 from graph.errors import Incompatible, InvalidInput, InvalidSetting
 
@@ -74,6 +82,11 @@ class EmbeddedGraphStore:
             ) from error
         self._closed = False
 
+    @property
+    def dialect(self) -> Dialect:
+        """See `GraphStore.dialect`."""
+        return Dialect.EMBEDDED
+
     def write(self, batch: GraphBatch) -> Written:
         """See `GraphStore.write`."""
         self._check_open()
@@ -97,12 +110,7 @@ class EmbeddedGraphStore:
     ) -> Rows:
         """See `GraphStore.query`."""
         self._check_open()
-        # 0 would mean "no limit" to kglite, so it must not slip through.
-        for name, bound in (("max_rows", max_rows), ("timeout_ms", timeout_ms)):
-            if bound < 1:
-                raise InvalidInput(
-                    "must be at least 1", field=name, value=str(bound), remedy="Ask for more."
-                )
+        check_limits(max_rows, timeout_ms)
         try:
             view = self._session.cypher(
                 cypher,
@@ -126,6 +134,15 @@ class EmbeddedGraphStore:
         self._check_open()
         found = self._session.cypher("MATCH (s:Sink {id: 'graph'}) RETURN s.offset").scalar()
         return found if isinstance(found, int) else None
+
+    def annotate(self, statements: Sequence[Statement]) -> None:
+        """Run statements that set properties, as one unit: the deep analysis writes with it.
+
+        Raises:
+            GraphUnavailable: The store is closed or cannot be written.
+        """
+        self._check_open()
+        self._execute(list(statements))
 
     def close(self) -> None:
         """See `GraphStore.close`; folds the log into the file."""

@@ -1,9 +1,11 @@
 """What the graph holds already of a batch: the first half of an idempotent write.
 
-A transaction is looked for between its two accounts, starting from the one with fewer
-relationships, and all those of one pair in one look. So a merchant that everyone pays costs no
-more than the customers' own payments. The cost is the sum over the batch's pairs of the smaller
-degree, plus once the degree of every account for a database that has to count it.
+A transaction is looked for between its two accounts. Where the database has an index on the id of
+a transaction (`Known.by_id`) that is one look each, whatever hangs on the accounts. Where it has
+none, the look starts from the account with fewer relationships, and all transactions of one pair
+are one look. So a merchant that everyone pays costs no more than the customers' own payments. The
+cost is the sum over the batch's pairs of the smaller degree, plus once the degree of every account
+for a database that has to count it.
 """
 
 from collections import defaultdict
@@ -37,18 +39,36 @@ class Statement:
 
 @dataclass(slots=True)
 class Known:
-    """What the graph said it holds of a batch (see `accounts` and `questions`)."""
+    """What the graph said it holds of a batch (see `accounts` and `questions`).
 
+    Attributes:
+        by_id: Whether the database finds a relationship by its `transaction_id`.
+        horizon: What is older has been given up by retention; None where nothing has.
+        degrees: Relationships of an account, by label and id; empty where `by_id`.
+        transactions: Decision and score of those there, by id.
+        revisions: Of the rings there, by id; a ring that only an alert spoke of has none.
+        members: Of the batch's rings.
+        alerts: Those there.
+    """
+
+    by_id: bool = False
+    horizon: int | None = None
     degrees: dict[tuple[str, str], int] = field(default_factory=dict)
     transactions: dict[str, tuple[object, object]] = field(default_factory=dict)
     revisions: dict[str, int] = field(default_factory=dict)
     members: dict[str, set[Member]] = field(default_factory=lambda: defaultdict(set))
     alerts: set[str] = field(default_factory=set)
 
+    def gave_up(self, at: int) -> bool:
+        """Whether what happened at this event time is older than what the graph keeps."""
+        return self.horizon is not None and at < self.horizon
+
     def learn(self, answers: Iterable[Mapping[str, object]]) -> None:
         """Take in the rows that one of the questions brought back."""
         for row in answers:
             match row:
+                case {"horizon": int(horizon)}:
+                    self.horizon = horizon
                 case {"account": str(key), "label": str(label), "degree": int(degree)}:
                     self.degrees[label, key] = degree
                 case {"transaction_id": str(transaction_id)}:
@@ -85,18 +105,26 @@ def questions(batch: GraphBatch, known: Known) -> list[Statement]:
         known: With the answers to `accounts`.
     """
     # Between accounts of which one is new there can be nothing yet.
-    old = [m for m in batch.movements if min(_degrees(m, known)) > 0]
+    old = [m for m in batch.movements if known.by_id or min(_degrees(m, known)) > 0]
     asked = [
         Statement(
-            f"UNWIND $rows AS row {match_pair(group[0], known)} "
-            "WHERE p.transaction_id IN row.transactions "
+            "UNWIND $rows AS row MATCH (s:Sink {id: row.id}) RETURN s.horizon AS horizon",
+            [{"id": "graph"}],
+        )
+    ]
+    asked += [
+        Statement(
+            f"UNWIND $rows AS row {match_movements(group[0], known)} "
             "RETURN p.transaction_id AS transaction_id, p.decision AS decision, p.score AS score",
-            _pairs(group),
+            [ends(m) for m in group] if known.by_id else _pairs(group),
         )
         for group in by_shape(old, known)
     ]
-    if batch.rings:
-        ids: list[Row] = [{"id": ring.ring_id} for ring in batch.rings]
+    named = dict.fromkeys(r.ring_id for r in batch.rings) | dict.fromkeys(
+        a.ring_id for a in batch.alerts
+    )
+    if named:
+        ids: list[Row] = [{"id": key} for key in named]
         asked += [
             Statement(
                 "UNWIND $rows AS row MATCH (r:Ring {id: row.id}) WHERE r.revision IS NOT NULL "
@@ -129,26 +157,49 @@ def _degrees(movement: Movement, known: Known) -> tuple[int, int]:
 
 
 def _from_source(movement: Movement, known: Known) -> bool:
-    """Whether the source is the cheaper end to start looking from."""
+    """Whether the source is the cheaper end to start looking from (by id, none is)."""
     source, target = _degrees(movement, known)
     return source <= target
 
 
 def by_shape(movements: Sequence[Movement], known: Known) -> list[list[Movement]]:
-    """Groups of one relation, one pair of labels and one end to start from: one text a group."""
+    """Groups of one relation, one pair of labels and one way to be found: one text a group."""
     groups: dict[tuple[object, ...], list[Movement]] = defaultdict(list)
     for m in movements:
         groups[m.relation, m.source.kind, m.target.kind, _from_source(m, known)].append(m)
     return list(groups.values())
 
 
-def match_pair(example: Movement, known: Known) -> str:
-    """A pattern written from its cheaper end: databases expand from where it is anchored."""
-    source = f"(s:{LABELS[example.source.kind]} {{id: row.source}})"
-    target = f"(t:{LABELS[example.target.kind]} {{id: row.target}})"
+def match_movements(example: Movement, known: Known) -> str:
+    """A pattern that finds the transactions of a row between its two accounts.
+
+    The row is as of `ends` where transactions are found by id. Otherwise it names all
+    `transactions` of one pair, and the pattern is written from its cheaper end: databases expand
+    from where it is anchored.
+    """
+    source, target = LABELS[example.source.kind], LABELS[example.target.kind]
+    relation = example.relation
+    if known.by_id:
+        return (
+            f"MATCH (s:{source})-[p:{relation} {{transaction_id: row.transaction_id}}]->"
+            f"(t:{target}) USING INDEX p:{relation}(transaction_id) "
+            "WHERE s.id = row.source AND t.id = row.target"
+        )
+    left, right = f"(s:{source} {{id: row.source}})", f"(t:{target} {{id: row.target}})"
     if _from_source(example, known):
-        return f"MATCH {source}-[p:{example.relation}]->{target}"
-    return f"MATCH {target}<-[p:{example.relation}]-{source}"
+        pattern = f"{left}-[p:{relation}]->{right}"
+    else:
+        pattern = f"{right}<-[p:{relation}]-{left}"
+    return f"MATCH {pattern} WHERE p.transaction_id IN row.transactions"
+
+
+def ends(movement: Movement) -> Row:
+    """A row that names a transaction and its accounts."""
+    return {
+        "source": movement.source.id,
+        "target": movement.target.id,
+        "transaction_id": movement.transaction_id,
+    }
 
 
 def _pairs(movements: Sequence[Movement]) -> list[Row]:

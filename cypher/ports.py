@@ -27,6 +27,15 @@ class GraphUnavailable(Unavailable):
     code = "graph-unavailable"
 
 
+class Dialect(StrEnum):
+    """What a store understands beyond the Cypher that all of them share."""
+
+    EMBEDDED = "embedded"
+    """Nothing more; the shared Cypher is what it knows."""
+    NEO4J = "neo4j"
+    """All of Neo4j 5: quantified path patterns, SHORTEST k and the rest."""
+
+
 class Relation(StrEnum):
     """What a transaction is in the graph: the relationship type it becomes."""
 
@@ -100,11 +109,14 @@ class Written:
         movements: Transactions that were new to the graph.
         rings: Rings that were new or at a newer revision.
         alerts: Alerts that were new.
+        forgotten: Transactions, closed rings and their alerts that were left out because they are
+            older than what retention keeps (`Removal.horizon`).
     """
 
     movements: int
     rings: int
     alerts: int
+    forgotten: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +138,30 @@ class Rows:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
+def check_limits(max_rows: int, timeout_ms: int) -> None:
+    """What every adapter's `query` begins with: to databases, 0 means "no limit".
+
+    Raises:
+        InvalidInput: One of them is below 1.
+    """
+    for name, bound in (("max_rows", max_rows), ("timeout_ms", timeout_ms)):
+        if bound < 1:
+            raise InvalidInput(
+                "must be at least 1", field=name, value=str(bound), remedy="Ask for more."
+            )
+
+
 class GraphStore(Protocol):
     """A graph database with one writer and any number of readers.
 
     Threads: `write` is called by one thread at a time; `query` and `offset` by any number, also
     while a batch is being written. A reader sees a batch as a whole or not at all.
     """
+
+    @property
+    def dialect(self) -> Dialect:
+        """What `query` understands beyond the Cypher that all stores share."""
+        ...
 
     def write(self, batch: GraphBatch) -> Written:
         """Add a batch, atomically and idempotently; it survives kill -9 once this returns.
@@ -149,9 +179,10 @@ class GraphStore(Protocol):
         - `offset` never goes back: the greater of the stored and the given one stays.
 
         Raises:
-            GraphUnavailable: The store is closed or does not answer; nothing was written.
-            InvalidInput: A value that no graph database can hold (an integer beyond 64 bits, text
-                that is not Unicode); nothing was written.
+            GraphUnavailable: The store is closed or does not answer; nothing was written, or all
+                of it and the answer was lost. Write the batch again.
+            InvalidInput: A value that the graph database cannot hold (an integer beyond 64 bits,
+                text that is not Unicode); nothing was written.
         """
         ...
 

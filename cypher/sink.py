@@ -5,6 +5,7 @@ atomic batch as what it covers. After a crash the sink asks the graph where it s
 from there; what it reads twice is written once.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Final
@@ -17,6 +18,8 @@ from scorer.verdict import Verdict
 
 MAX_BATCH: Final = 2_000
 """Transactions a batch: beyond it a batch costs memory and gains no speed (measured)."""
+
+_log: Final = logging.getLogger(__name__)
 
 Judged = tuple[Transaction, Verdict | None]
 
@@ -124,5 +127,8 @@ class GraphSink:
                 total.movements + written.movements,
                 total.rings + written.rings,
                 total.alerts + written.alerts,
+                total.forgotten + written.forgotten,
             )
+        if total.forgotten:
+            _log.info("left out %d that are older than what the graph keeps", total.forgotten)
         return total

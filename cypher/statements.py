@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Final
 
-from cypher.known import LABELS, Known, Row, Statement, by_shape, match_pair
+from cypher.known import LABELS, Known, Row, Statement, by_shape, ends, match_movements
 from cypher.ports import GraphBatch, Movement, Written
-from graph.rings import Alert, Ring
+from graph.rings import Alert, Ring, RingState
 from graph.transaction import Entity, EntityKind
 
 LINKS: Final[Mapping[EntityKind, str]] = {
@@ -25,15 +25,22 @@ LINKS: Final[Mapping[EntityKind, str]] = {
 
 def plan(batch: GraphBatch, known: Known) -> tuple[list[Statement], Written]:
     """The statements that are left to run, in order and as one unit, and what they will change."""
-    new = [m for m in batch.movements if m.transaction_id not in known.transactions]
+    movements = [m for m in batch.movements if not known.gave_up(m.timestamp)]
+    new = [m for m in movements if m.transaction_id not in known.transactions]
     judged = [
         m
-        for m in batch.movements
+        for m in movements
         if m.decision is not None
         and known.transactions.get(m.transaction_id, (m.decision, m.score)) != (m.decision, m.score)
     ]
-    rings = [r for r in batch.rings if r.revision > known.revisions.get(r.ring_id, -1)]
-    alerts = [a for a in batch.alerts if a.alert_id not in known.alerts]
+    rings = [
+        r
+        for r in batch.rings
+        if r.revision > known.revisions.get(r.ring_id, -1) and not _ring_is_past(r, known)
+    ]
+    there = known.revisions.keys() | {r.ring_id for r in rings}
+    fresh = [a for a in batch.alerts if a.alert_id not in known.alerts]
+    alerts = [a for a in fresh if a.ring_id in there or not known.gave_up(a.at)]
     statements = [
         *_nodes(new, rings, alerts),
         *_movements(new, known),
@@ -50,7 +57,19 @@ def plan(batch: GraphBatch, known: Known) -> tuple[list[Statement], Written]:
                 [{"offset": batch.offset}],
             )
         )
-    return statements, Written(len(new), len(rings), len(alerts))
+    forgotten = len(batch.movements) - len(movements) + len(fresh) - len(alerts)
+    forgotten += sum(_ring_is_past(r, known) for r in batch.rings)
+    return statements, Written(len(new), len(rings), len(alerts), forgotten)
+
+
+CLOSED: Final = frozenset({RingState.EXPIRED, RingState.MERGED})
+"""A ring in one of these states changes no more, and retention may take it."""
+
+
+def _ring_is_past(ring: Ring, known: Known) -> bool:
+    """Whether retention has taken this ring, or would at once."""
+    unknown = ring.ring_id not in known.revisions
+    return unknown and ring.state in CLOSED and known.gave_up(ring.changed_at)
 
 
 def _nodes(
@@ -95,7 +114,7 @@ def _movements(new: Sequence[Movement], known: Known) -> list[Statement]:
             "currency: row.currency, type: row.type, decision: row.decision, "
             "score: row.score}]->(t)",
             [
-                _ends(m)
+                ends(m)
                 | {
                     "timestamp": m.timestamp,
                     "value": m.value,
@@ -115,10 +134,13 @@ def _movements(new: Sequence[Movement], known: Known) -> list[Statement]:
 def _verdicts(judged: Sequence[Movement], known: Known) -> list[Statement]:
     return [
         Statement(
-            f"UNWIND $rows AS row {match_pair(group[0], known)} "
-            "WHERE p.transaction_id = row.transaction_id "
+            f"UNWIND $rows AS row {match_movements(group[0], known)} "
             "SET p.decision = row.decision, p.score = row.score",
-            [_ends(m) | {"decision": m.decision, "score": m.score} for m in group],
+            [
+                ends(m)
+                | {"transactions": [m.transaction_id], "decision": m.decision, "score": m.score}
+                for m in group
+            ],
         )
         for group in by_shape(judged, known)
     ]
@@ -252,11 +274,3 @@ def _alerts(alerts: Sequence[Alert]) -> list[Statement]:
             ],
         )
     ]
-
-
-def _ends(movement: Movement) -> Row:
-    return {
-        "source": movement.source.id,
-        "target": movement.target.id,
-        "transaction_id": movement.transaction_id,
-    }
