@@ -496,3 +496,25 @@ def test_where_work_is_slow_fewer_may_wait_but_one_always_may() -> None:
         room.must_have_room(1)
     room.take(50)
     room.must_have_room(100)
+
+
+def test_a_full_disk_keeps_scoring_and_says_so(
+    log: EmbeddedLog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "checkpoints"
+    checkpoints = Checkpoints(folder)
+    # Where the first checkpoint will be written is a device that is always full.
+    (folder / "000000000000010.unfinished").symlink_to("/dev/full")
+    config = EngineConfig(checkpoint_every=10, poll_ms=5)
+    with running(log, checkpoints=checkpoints, config=config) as engine:
+        submit(engine, *(raw(f"t{n}") for n in range(10)))
+        until(lambda: engine.stats().checkpoint_failures == 1)
+        assert "No space left on device" in caplog.text
+        assert list(folder.iterdir()) == []  # nothing torn is left to be read, or to fill it
+        assert submit(engine, raw("after"))[0].transaction_id == "after"
+        submit(engine, *(raw(f"u{n}") for n in range(20)))
+        until(lambda: [path.suffix for path in folder.iterdir()] == [".checkpoint"])
+    with running(log, checkpoints=checkpoints) as engine:
+        recovered = engine.stats().recovered
+    assert recovered is not None
+    assert (recovered.observed, recovered.differing) == (0, 0)
