@@ -234,6 +234,10 @@ class Settings(BaseSettings):
             ),
         )
 
+    def in_process(self) -> "Settings":
+        """The same with no server at all: every adapter is the embedded one."""
+        return self.model_copy(update={"kafka": None, "neo4j": None, "redis": None})
+
     def shown(self, name: str) -> str | int | float | list[str] | None:
         """A setting's value as it may be shown: secrets are masked."""
         value = getattr(self, name)

@@ -40,7 +40,9 @@ def demo(
         model = trained(folder, seed, told)
     live = folder / "live"
     shutil.rmtree(live, ignore_errors=True)
-    service = build(Settings.load(data_dir=live, model_dir=model, port=port, log_level="warning"))
+    settings = Settings.load(data_dir=live, model_dir=model, port=port, log_level="warning")
+    # A made-up city belongs into no one's Kafka or Neo4j, even where the settings name them.
+    service = build(settings.in_process())
     stream = Stream(
         service.log,
         city,

@@ -352,6 +352,12 @@ def test_a_secrets_file_that_cannot_be_it_is_refused_once(environment, says):
     assert TOKEN not in str(error)
 
 
+def test_a_secret_that_cannot_be_read_is_not_called_missing_as_well():
+    without = {key: value for key, value in SASL.items() if "PASSWORD" not in key}
+    error = refused(without | {"RINGFENCE_KAFKA_PASSWORD_FILE": "none"})
+    assert error.field == "RINGFENCE_KAFKA_PASSWORD_FILE"
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
@@ -366,6 +372,13 @@ def test_a_redis_url_is_shown_without_its_password(url, shown):
     assert settings.shown("redis") == shown
     assert settings.redis is not None
     assert settings.redis.get_secret_value() == url
+
+
+def test_in_process_leaves_the_servers_out_and_the_rest_as_it_is():
+    settings = Settings.load(SASL, neo4j="bolt://h", redis="redis://h", port=9000)
+    alone = settings.in_process()
+    assert (alone.kafka, alone.neo4j, alone.redis) == (None, None, None)
+    assert alone.port == 9000
 
 
 def test_the_example_of_the_documentation_loads():
