@@ -20,6 +20,7 @@ from api.commands import (
     replay,
     serve,
     simulate,
+    sink,
     train,
     warm,
 )
@@ -49,6 +50,7 @@ COMMANDS: Final = (
     Command(evaluate.evaluate, evaluate.EXAMPLES),
     Command(replay.replay, replay.EXAMPLES),
     Command(serve.serve, serve.EXAMPLES),
+    Command(sink.sink, sink.EXAMPLES),
     Command(config.config, config.EXAMPLES),
     Command(investigate.investigate, investigate.EXAMPLES),
     Command(bench.bench, bench.EXAMPLES),

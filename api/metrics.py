@@ -129,7 +129,7 @@ class Figures(Collector):
             {each: float(each == figures["state"]) for each in STATES},
         )
         yield from _engine(figures)
-        yield from _sinks(figures["sinks"])
+        yield from sink_figures(figures["sinks"])
         yield from _streams(figures["streams"])
 
 
@@ -165,7 +165,9 @@ def _engine(figures: dict[str, Any]) -> Iterator[Metric]:
         )
 
 
-def _sinks(sinks: dict[str, dict[str, Any]]) -> Iterator[Metric]:
+def sink_figures(sinks: dict[str, dict[str, Any]]) -> Iterator[Metric]:
+    """The figures of followers by the name of their sink (`FollowerStats` as a mapping)."""
+
     def each(field: str) -> dict[str, float]:
         return {sink: figures[field] for sink, figures in sinks.items()}
 

@@ -1,16 +1,18 @@
 """The composition root: the one place that names every concrete part.
 
 settings ─► rates · lists · model ─► detector ─► engine ─► log ─► followers ─► graph database
-                                                             └──► ring board · event streams
+                                                            │ └──► ring board · event streams
+                                                            └ lists · deep analysis ─► detector
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from api.adapters import data_folder, lease, open_graph, open_log
 from api.board import RingBoard
 from api.lists import read_lists
 from api.service import Service
@@ -18,28 +20,32 @@ from api.settings import Settings
 from api.streams import Feed
 from api.views import Views
 from api.warm import warm
-from cypher.embedded import EmbeddedGraphStore
+from cypher.ports import GraphStore
 from cypher.sink import GraphSink
-from graph.errors import Incompatible, InvalidSetting
+from graph.errors import Incompatible
 from graph.heuristics import Lists
 from ingest.codec import decode
 from ingest.currencies import EXPONENTS, RateTable, rates_from_toml
-from ingest.embedded import EmbeddedLog
-from ingest.engine import Engine
+from ingest.engine import Engine, EngineConfig
+from ingest.list_changes import read as read_change
 from ingest.mapping import load_mapping
-from ingest.ports import Topic
+from ingest.ports import Log, Topic
 from ingest.records import AlertRecord, RingEventRecord
 from ingest.records import decode as read_record
 from ingest.recovery import Build, Checkpoints
+from ingest.reference import ReadFact
 from ingest.sinks import Follower, scored
+from ingest.stream import CONSUMER, Decode
 from ingest.worker import Worker
 from scorer.artefact import TrainedModel, load_model
 from scorer.decision import FIXED
 from scorer.detector import Detector, DetectorConfig
 
-GRAPH: Final = "graph.kgl"
-LOG: Final = "log.sqlite"
 CHECKPOINTS: Final = "checkpoints"
+EMBEDDED_POLL_MS: Final = 50
+SERVER_POLL_MS: Final = 5
+"""Reading ahead is done in the background there, so that looking often costs little."""
+FACTS: Final[Mapping[Topic, ReadFact]] = {Topic.LISTS: read_change}
 
 
 def build(settings: Settings) -> Service:
@@ -101,25 +107,33 @@ def assemble(
     settings: Settings, build: Build, model: dict[str, Any], warm: Callable[[], object]
 ) -> Service:
     """Everything around a detector: log, engine, sinks, read models and streams."""
-    folder = data_folder(settings)
     rates = rate_table(settings)
     views = Views(rates.base, EXPONENTS[rates.base])
-    log = EmbeddedLog(folder / LOG)
+    log = open_log(settings)
     # History has no clock: only what comes over HTTP is compared with the wall.
     read = partial(decode, rates=rates, now=None)
-    engine = Engine(log, build, read, checkpoints=Checkpoints(folder / CHECKPOINTS))
-    store = EmbeddedGraphStore(folder / GRAPH)
-    to_graph = Follower(
-        log, Topic.VERDICTS, "graph", scored(log, read), GraphSink(store), start=store.offset
+    engine = Engine(
+        log,
+        build,
+        read,
+        checkpoints=Checkpoints(data_folder(settings) / CHECKPOINTS),
+        facts=FACTS,
+        lease=lease(settings, log, CONSUMER),
+        config=EngineConfig(
+            checkpoint_every=settings.checkpoint_every,
+            poll_ms=SERVER_POLL_MS if settings.kafka else EMBEDDED_POLL_MS,
+        ),
     )
+    store = open_graph(settings)
+    sinks = followers(settings, log, store, read)
     feed = partial(Feed, log=log, most_clients=settings.max_streams)
     return Service(
         settings=settings,
         rates=rates,
         log=log,
         engine=engine,
-        worker=Worker(engine, [to_graph]),
-        sinks=[to_graph],
+        worker=Worker(engine, sinks),
+        sinks=sinks,
         board=RingBoard(log, views),
         alerts=feed("alert", topic=Topic.ALERTS, render=partial(_alert, views)),
         rings=feed("ring", topic=Topic.RINGS, render=partial(_ring_event, views)),
@@ -130,39 +144,24 @@ def assemble(
     )
 
 
-def data_folder(settings: Settings) -> Path:
-    """The data folder, made where it is missing.
-
-    Raises:
-        InvalidSetting: It cannot be made or is not a folder.
-    """
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidSetting(
-            f"the data folder cannot be made: {error.strerror}",
-            field="--data",
-            value=str(settings.data_dir),
-            remedy="Name a folder that can be written.",
-        ) from error
-    return settings.data_dir
-
-
-def open_graph(settings: Settings) -> EmbeddedGraphStore:
-    """The graph database of a data folder that has one.
-
-    Raises:
-        InvalidSetting: The folder has none.
-    """
-    path = settings.data_dir / GRAPH
-    if not path.exists():
-        raise InvalidSetting(
-            "there is no graph database in this folder",
-            field="--data",
-            value=str(settings.data_dir),
-            remedy="Name the data folder of `ringfence serve` or `ringfence demo`.",
+def followers(
+    settings: Settings, log: Log, store: GraphStore | None, read: Decode
+) -> list[Follower[Any]]:
+    """The followers that `settings.sinks` names."""
+    found: list[Follower[Any]] = []
+    if "graph" in settings.sinks and store is not None:
+        found.append(
+            Follower(
+                log,
+                Topic.VERDICTS,
+                "graph",
+                scored(log, read),
+                GraphSink(store),
+                start=store.offset,
+                lease=lease(settings, log, "graph"),
+            )
         )
-    return EmbeddedGraphStore(path)
+    return found
 
 
 def rate_table(settings: Settings) -> RateTable:

@@ -248,6 +248,11 @@ class Engine:
         """Micro-batches committed since the start; it stands still while nothing arrives."""
         return self._counts["batches"]
 
+    def standing(self) -> tuple[str, str | None]:
+        """State and error, without asking the log anything."""
+        with self._turn:
+            return self._state, self._error
+
     def stats(self) -> EngineStats:
         """Figures since the start."""
         counts = self._counts
@@ -256,8 +261,7 @@ class Engine:
             lag = None if stream is None else stream.lag()
         except Unavailable:
             lag = None
-        with self._turn:
-            state, error = self._state, self._error
+        state, error = self.standing()
         return EngineStats(
             state=state,
             error=error,

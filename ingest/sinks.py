@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from graph.errors import RingfenceError, Unavailable
+from graph.errors import InvalidSetting, RingfenceError, Unavailable
 from graph.rings import Alert
 from graph.transaction import Transaction
 from ingest import records
@@ -200,6 +200,14 @@ class Follower(Generic[T]):
         offset = None if self._standing is None else self._patiently(self._standing)
         if offset is None:
             offset = self._patiently(lambda: self._log.committed(self._consumer, self._topic, 0))
+        end = self._patiently(lambda: self._log.bounds(self._topic, 0)).next
+        if offset > end:
+            raise InvalidSetting(
+                f"what {self._consumer} holds was fed from another log",
+                field=f"offset in {self._topic}",
+                value=f"{offset}, but this log ends at {end}",
+                remedy="Name the log it was fed from, or empty it and let it be fed anew.",
+            )
         while not self._stop.is_set():
             if self._lease is not None and self._lease.superseded:
                 raise Fenced("another process follows now", remedy="Let it: this one waits.")

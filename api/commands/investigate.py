@@ -40,11 +40,11 @@ def investigate(
         else:
             _list()
         return
+    from api.adapters import open_graph
     from api.settings import Settings
-    from api.wiring import open_graph
 
     settings = Settings.load(data_dir=data)
-    store = open_graph(settings)
+    store = open_graph(settings, must_exist=True)
     try:
         rows = run(store, name, _parameters(param or []))
     finally:

@@ -1,0 +1,99 @@
+"""Which adapter stands behind each port: a URL names a server, without one the part is embedded."""
+
+from pathlib import Path
+from typing import Final
+
+from api.settings import Settings
+from cypher.embedded import EmbeddedGraphStore
+from cypher.ports import GraphStore
+from graph.errors import InvalidSetting
+from ingest.embedded import EmbeddedLog
+from ingest.lease import Lease
+from ingest.ports import Log
+
+GRAPH: Final = "graph.kgl"
+LOG: Final = "log.sqlite"
+INDEX: Final = "verdicts.sqlite"
+
+
+def data_folder(settings: Settings) -> Path:
+    """The data folder, made where it is missing.
+
+    Raises:
+        InvalidSetting: It cannot be made or is not a folder.
+    """
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidSetting(
+            f"the data folder cannot be made: {error.strerror}",
+            field="--data",
+            value=str(settings.data_dir),
+            remedy="Name a folder that can be written.",
+        ) from error
+    return settings.data_dir
+
+
+def open_log(settings: Settings) -> Log:
+    """Kafka, or the embedded log of the data folder.
+
+    Raises:
+        InvalidSetting: The folder cannot be made, or Kafka lacks a topic.
+        Incompatible: The file is no log, or of another version.
+        Unavailable: It does not answer.
+    """
+    if settings.kafka is None:
+        return EmbeddedLog(data_folder(settings) / LOG)
+    from ingest.kafka import KafkaLog, KafkaSettings  # noqa: PLC0415 - only where it is used
+
+    password = settings.kafka_password
+    return KafkaLog(
+        KafkaSettings(
+            bootstrap=settings.kafka,
+            prefix=settings.kafka_prefix,
+            security=settings.kafka_security,
+            mechanism=settings.kafka_mechanism,
+            user=settings.kafka_user,
+            password=None if password is None else password.get_secret_value(),
+            ca=settings.kafka_ca,
+        ),
+        index=data_folder(settings) / INDEX,
+    )
+
+
+def lease(settings: Settings, log: Log, name: str) -> Lease | None:
+    """Who leads, where several processes share the log; the embedded log has one owner."""
+    return None if settings.kafka is None else Lease(log, name, patience=settings.lease_s)
+
+
+def open_graph(settings: Settings, *, must_exist: bool = False) -> GraphStore:
+    """Neo4j, or the embedded graph database of the data folder.
+
+    Args:
+        settings: The settings.
+        must_exist: Refuse a folder that holds no graph, rather than begin one.
+
+    Raises:
+        InvalidSetting: The folder has no graph, or Neo4j refuses the user.
+        GraphUnavailable: Another process owns the folder's.
+    """
+    if settings.neo4j is not None:
+        from cypher.store import Neo4jStore  # noqa: PLC0415 - the driver takes its time to load
+
+        password = settings.neo4j_password
+        return Neo4jStore(
+            settings.neo4j,
+            user=settings.neo4j_user,
+            password="" if password is None else password.get_secret_value(),
+            database=settings.neo4j_database,
+        )
+    path = settings.data_dir / GRAPH
+    if must_exist and not path.exists():
+        raise InvalidSetting(
+            "there is no graph database in this folder",
+            field="--data",
+            value=str(settings.data_dir),
+            remedy="Name the data folder of `ringfence serve`, or a Neo4j with --neo4j.",
+        )
+    data_folder(settings)
+    return EmbeddedGraphStore(path)
