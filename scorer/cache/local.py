@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from scorer.cache.port import (
+    BEFORE_ALL,
     TTL_S,
     Budget,
     Decided,
@@ -39,7 +40,7 @@ class LocalCache:
         self._frontier: Frontier | None = None
         self._values: OrderedDict[tuple[Shelf, str], tuple[Held, float]] = OrderedDict()
         self._register: dict[str, Held] = {}
-        self._registered = 0  # the newest decision that counted
+        self._registered = BEFORE_ALL  # the newest decision that counted
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self.evicted = 0
 
@@ -57,7 +58,7 @@ class LocalCache:
         self._frontier = frontier
         self._values.clear()
         self._register.clear()
-        self._registered = 0
+        self._registered = BEFORE_ALL
         return True
 
     async def advance(self, frontier: Frontier) -> None:
@@ -100,7 +101,7 @@ class LocalCache:
             if decision.value is None:
                 self._register.pop(decision.key, None)
             else:
-                held = Held(decision.value, decision.version, written_at)
+                held = Held(decision.value, max(0, decision.version), written_at)
                 self._register[decision.key] = held
             counted += 1
         self._registered = max([self._registered, *(each.version for each in decisions)])

@@ -65,6 +65,7 @@ class Frontier:
         event_time: How far event time had come, epoch ms; 0 before the first transaction.
         as_of: When it last held everything the log held, epoch ms by the writer's clock.
         anchor: Offset and transaction id of the newest verdict in it, to know the log again by.
+        configured: Names what the configuration lists, which no log says.
     """
 
     generation: str
@@ -75,6 +76,7 @@ class Frontier:
     event_time: int = 0
     as_of: int = 0
     anchor: tuple[int, str] | None = None
+    configured: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """One decision for the register: the entry under `key`, or None to take it out."""
+    """One decision for the register: the entry under `key`, or None to take it out.
+
+    Versions are offsets in the log, or below 0 for what the configuration says before it begins.
+    """
 
     key: str
     value: bytes | None
@@ -124,6 +129,10 @@ class Budget:
 
     rate: float
     burst: float
+
+
+BEFORE_ALL: Final = -(1 << 40)
+"""Version of a register in which nothing was decided."""
 
 
 class Cache(Protocol):

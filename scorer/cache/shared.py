@@ -18,6 +18,7 @@ from graph.errors import InvalidSetting
 from scorer.cache.envelope import open_sealed, seal
 from scorer.cache.local import REMEDY
 from scorer.cache.port import (
+    BEFORE_ALL,
     TTL_S,
     Budget,
     CacheUnavailable,
@@ -46,7 +47,7 @@ local there = redis.call('HGET', KEYS[1], 'generation') or ''
 if there ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1], KEYS[2])
 redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'state', ARGV[3])
-redis.call('HSET', KEYS[2], '', ARGV[2] .. ':0')
+redis.call('HSET', KEYS[2], '', ARGV[2] .. ':' .. ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 return 1
@@ -91,7 +92,7 @@ for i = 2, #ARGV, 3 do
     counted = counted + 1
   end
 end
-redis.call('HSET', KEYS[2], '', string.format('%s:%d', ARGV[1], known))
+redis.call('HSET', KEYS[2], '', string.format('%s:%.0f', ARGV[1], known))
 return counted
 """
 _SPEND: Final = """
@@ -168,6 +169,7 @@ class SharedCache:
             frontier.generation,
             _state(frontier),
             LONGEST_IDLE_S * 1000,
+            BEFORE_ALL,
         ]
         done = await _answered(self._begin(keys=[self._state, self._lists], args=arguments))
         return bool(done)
@@ -181,20 +183,17 @@ class SharedCache:
 
     async def keep(self, shelf: Shelf, generation: str, items: Sequence[Item]) -> int:
         """One script a stretch: compare generation and versions, set with a time to live."""
-        kept, now = 0, self._wall()
-        for stretch in _stretches(items):
-            keys = [self._state, *(self._key(shelf, item.key) for item in stretch)]
-            values = [
-                seal(generation, item.value, version=item.version, written_at=now)
-                for item in stretch
-            ]
-            done = await _answered(
-                self._keep(keys=keys, args=[generation, TTL_S[shelf] * 1000, *values])
-            )
-            if done < 0:
-                raise _superseded(generation)
-            kept += done
-        return kept
+        now = self._wall()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for stretch in _stretches(items):
+                keys = [self._state, *(self._key(shelf, item.key) for item in stretch)]
+                values = [
+                    seal(generation, item.value, version=item.version, written_at=now)
+                    for item in stretch
+                ]
+                arguments: list[_Argument] = [generation, TTL_S[shelf] * 1000, *values]
+                await self._keep(keys=keys, args=arguments, client=pipe)
+            return _counted(await _answered(pipe.execute()), generation)
 
     async def fetch(self, shelf: Shelf, keys: Sequence[str]) -> Found:
         """MULTI: the frontier and MGET of the keys."""
@@ -208,21 +207,20 @@ class SharedCache:
 
     async def decide(self, generation: str, decisions: Sequence[Decided]) -> int:
         """One script a stretch over the register, which is one hash."""
-        counted, now = 0, self._wall()
-        for stretch in _stretches(decisions):
-            arguments: list[_Argument] = [generation]
-            for each in stretch:
-                value = (
-                    b""
-                    if each.value is None
-                    else seal(generation, each.value, version=each.version, written_at=now)
-                )
-                arguments += [each.version, each.key, value]
-            done = await _answered(self._decide(keys=[self._state, self._lists], args=arguments))
-            if done < 0:
-                raise _superseded(generation)
-            counted += done
-        return counted
+        now = self._wall()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for stretch in _stretches(decisions):
+                arguments: list[_Argument] = [generation]
+                for each in stretch:
+                    version = max(0, each.version)
+                    value = (
+                        b""
+                        if each.value is None
+                        else seal(generation, each.value, version=version, written_at=now)
+                    )
+                    arguments += [each.version, each.key, value]
+                await self._decide(keys=[self._state, self._lists], args=arguments, client=pipe)
+            return _counted(await _answered(pipe.execute()), generation)
 
     async def listed(self, keys: Sequence[str]) -> Found:
         """MULTI: the frontier, the register's mark and its fields."""
@@ -290,6 +288,12 @@ def _found(frontier: Frontier | None, values: Sequence[Any]) -> Found:
     if frontier is None:
         return Found(None, (None,) * len(values))
     return Found(frontier, tuple(open_sealed(value, frontier.generation) for value in values))
+
+
+def _counted(done: Sequence[int], generation: str) -> int:
+    if any(count < 0 for count in done):
+        raise _superseded(generation)
+    return sum(done)
 
 
 def _superseded(generation: str) -> Superseded:
