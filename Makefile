@@ -46,11 +46,8 @@ servers-stop: ## stop them; their data stay in .cache/servers
 servers-status: ## say which of them answer, and where
 	deploy/local/servers status
 
-env: .env ## write .env with the passwords of docker-compose.yml; it is never overwritten
-
-.env:
-	deploy/env >$@.part || { rm -f $@.part; exit 1; }
-	chmod 600 $@.part && mv $@.part $@
+env: ## write .env with new passwords for docker-compose.yml; refuses to overwrite
+	deploy/env
 
 format: $(VENV)/.tested ## write the code the way `make check` wants it
 	$(BIN)/ruff format .
