@@ -70,10 +70,21 @@ CALL () {
 RETURN gds.graph.project(
   $name, source, target,
   {sourceNodeLabels: labels(source), targetNodeLabels: labels(target), relationshipType: type},
-  {undirectedRelationshipTypes: ['TIE', 'SHARE'], readConcurrency: 1}
+  {undirectedRelationshipTypes: $undirected, readConcurrency: 1}
 ) AS projected
 """
 """MONEY and USED are directed, TIE and SHARE the same without direction (see `stored_graph`)."""
+
+_UNDIRECTED: Final = """
+RETURN EXISTS {
+  MATCH (s:User|Merchant)-[p:PAID]->(t:User|Merchant) WHERE s <> t AND p.timestamp <= $as_of
+} AS TIE,
+EXISTS {
+  MATCH (:User)-[u:USED_DEVICE|USED_CARD]->(i:Device|Card) WHERE u.first_seen <= $as_of
+  AND COUNT { (i)<-[l:USED_DEVICE|USED_CARD]-() WHERE l.first_seen <= $as_of } <= $most_users
+} AS SHARE
+"""
+"""Which undirected types there will be: GDS refuses the name of one without a relationship."""
 
 _ALERTED: Final = (
     "MATCH (a:Alert)-[:ABOUT]->(:Ring)-[:HAS_MEMBER]->(u:User) WHERE a.at <= $as_of "
@@ -243,13 +254,17 @@ class GdsAnalytics:
     def _projected(self, as_of: int, deadline: float) -> Iterator[Graph]:
         """The graph in the catalogue of GDS, for as long as the context lasts."""
         name = f"ringfence-{uuid.uuid4().hex}"
-        self._runner.seconds = max(1.0, deadline - time.monotonic())
+        left = max(1.0, deadline - time.monotonic())
+        bounds = {"as_of": as_of, "most_users": self.settings.most_users}
+        there = self._rows(_UNDIRECTED, bounds, left)[0]
+        undirected = [each for each in ("TIE", "SHARE") if there[each]]
+        self._runner.seconds = left
         try:
             with warnings.catch_warnings():
                 # GDS itself still looks nodes up by the ids that Neo4j calls deprecated.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 yield self._gds.graph.project.cypher(
-                    _PROJECT, name=name, as_of=as_of, most_users=self.settings.most_users
+                    _PROJECT, name=name, undirected=undirected, **bounds
                 ).graph
         finally:
             self._runner.seconds = _WRITE_S

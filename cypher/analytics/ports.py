@@ -83,7 +83,7 @@ class AnalysisSettings:
     def __post_init__(self) -> None:
         for name, low, high in (
             ("memory", 1 << 20, 1 << 44),
-            ("seconds", 0.1, 86_400.0),
+            ("seconds", 0.001, 86_400.0),
             ("most_users", 2, 10_000),
             ("iterations", 1, 1_000),
             ("levels", 1, 100),
@@ -158,7 +158,7 @@ class Analysis:
 
     Attributes:
         run_id: Names it; the same graph and settings give the same id.
-        as_of: Event time (ms) of the newest transaction it saw.
+        as_of: Event time, ms: nothing newer is in it.
         entities: Whom it speaks of: users, merchants, devices and cards, sorted.
         values: float64 [N, COLUMNS].
         vectors: float32 [N, dimensions], the FastRP vector of each; zero for merchants.
@@ -209,7 +209,7 @@ class CurrentRun:
 
     Attributes:
         run_id: Names it.
-        as_of: Event time (ms) of the newest transaction it saw.
+        as_of: Event time, ms: nothing newer is in it.
         slot: Which of the two sets of properties holds it: `a` or `b`.
     """
 
@@ -235,6 +235,8 @@ class Analytics(Protocol):
         Laws, each of them a contract test:
 
         - The run sees transactions up to and including `as_of` and nothing newer.
+        - It is as of the moment asked for even where the newest transaction is older: `fraud` may
+          have become known in between.
         - Known for fraud are the users of `fraud` and the members of rings that an alert is about.
         - Results are written as properties under the run's id, in the set that is not shown; one
           small write then shows them all. Until then, and after any failure, the previous run is
