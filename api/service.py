@@ -124,6 +124,17 @@ class Service:
             found.append("rings: being read from the log")
         return found
 
+    def warnings(self, stats: EngineStats) -> list[str]:
+        """What is not as it should be but keeps no request from being answered."""
+        found = list(self.model["degraded"])
+        if stats.checkpoint_error is not None:
+            found.append(f"checkpoints: {stats.checkpoint_error}; a restart will take longer")
+        for each in self.sinks:
+            sink = each.stats()
+            if sink.error is not None:
+                found.append(f"{each.consumer}: {sink.error}")
+        return found
+
     def figures(self, stats: EngineStats) -> dict[str, Any]:
         """Figures of the engine, of the sinks that follow it, and of the event streams."""
         streams = {

@@ -96,6 +96,7 @@ class EngineStats:
         queued: Transactions now waiting in `submit`.
         stream_lag: Records of the stream not yet read; None while the log does not answer.
         checkpoint_failures: Checkpoints that could not be written.
+        checkpoint_error: Why the last one could not; None once one could again.
         checkpoint: Journal offset of the newest checkpoint tried; None if there is none.
         fenced: Times it led and had to give way.
         known: Offset up to which the detector knows each reference topic.
@@ -116,6 +117,7 @@ class EngineStats:
     queued: int
     stream_lag: int | None
     checkpoint_failures: int
+    checkpoint_error: str | None
     checkpoint: int | None
     fenced: int
     known: dict[str, int]
@@ -176,6 +178,7 @@ class Engine:
         self._look_at = 0.0  # when the stream is to be looked at again (monotonic seconds)
         self._next_verdict = 0
         self._checkpoint: int | None = None
+        self._checkpoint_error: str | None = None
         self._taken: list[Submission] = []
         self._recovered: Recovered | None = None
 
@@ -277,6 +280,7 @@ class Engine:
             queued=self._arrivals.queued,
             stream_lag=lag,
             checkpoint_failures=counts["checkpoint_failures"],
+            checkpoint_error=self._checkpoint_error,
             checkpoint=self._checkpoint,
             fenced=counts["fenced"],
             known={topic.value: offset for topic, offset in self._known.items()},
@@ -540,6 +544,9 @@ class Engine:
             # Recovery reads more of the journal then; no verdict depends on it.
             _log.warning("no checkpoint could be written: %s", error)
             self._counts["checkpoint_failures"] += 1
+            self._checkpoint_error = str(error.strerror or error)
+        else:
+            self._checkpoint_error = None
         self._checkpoint = self._next_verdict
 
     def _note(self, error: Unavailable | None) -> None:

@@ -38,7 +38,7 @@ async def readyz(request: Request) -> Response:
     view = {
         "ready": not missing,
         "missing": missing,
-        "warnings": service.model["degraded"],
+        "warnings": service.warnings(stats),
         "stats": service.figures(stats),
     }
     return answer(view, 200 if not missing else 503)

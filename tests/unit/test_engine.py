@@ -510,10 +510,12 @@ def test_a_full_disk_keeps_scoring_and_says_so(
         submit(engine, *(raw(f"t{n}") for n in range(10)))
         until(lambda: engine.stats().checkpoint_failures == 1)
         assert "No space left on device" in caplog.text
+        assert engine.stats().checkpoint_error == "No space left on device"
         assert list(folder.iterdir()) == []  # nothing torn is left to be read, or to fill it
         assert submit(engine, raw("after"))[0].transaction_id == "after"
         submit(engine, *(raw(f"u{n}") for n in range(20)))
         until(lambda: [path.suffix for path in folder.iterdir()] == [".checkpoint"])
+        until(lambda: engine.stats().checkpoint_error is None)
     with running(log, checkpoints=checkpoints) as engine:
         recovered = engine.stats().recovered
     assert recovered is not None

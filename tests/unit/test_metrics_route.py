@@ -151,7 +151,7 @@ def test_every_figure_of_the_engine_is_exported_or_left_out_on_purpose():
         "alerts", "batches", "commit_failures", "queued", "stream_lag", "checkpoint_failures",
         "fenced", "recovered",
     }  # fmt: skip
-    words_or_offsets = {"error", "checkpoint", "known"}
+    words_or_offsets = {"error", "checkpoint", "checkpoint_error", "known"}
     assert set(EngineStats.__dataclass_fields__) == exported | words_or_offsets
     assert set(ADMISSIONS) == {"accepted", "late", "ahead", "duplicate"}
     assert TIMED == ("/v1/score", "/v1/score/batch")
