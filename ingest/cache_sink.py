@@ -189,7 +189,8 @@ class CacheFeed:
         found = self._ask(lambda cache: cache.frontier())
         verdicts, lists = self._log.bounds(Topic.VERDICTS, 0), self._log.bounds(Topic.LISTS, 0)
         self._newest = []
-        if found is not None and self._fits(found):
+        whole = self._ask(lambda cache: cache.listed(())).frontier is not None
+        if found is not None and whole and self._fits(found):
             self._until = (0, 0) if found.complete else (verdicts.next, lists.next)
             return found
         first = max(verdicts.first, verdicts.next - self._history)

@@ -12,6 +12,7 @@ import msgspec
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import RedisError
 
 from graph.errors import InvalidSetting
@@ -133,7 +134,9 @@ class SharedCache:
                 timeout=ANSWER_S,
                 socket_timeout=ANSWER_S,
                 socket_connect_timeout=CONNECT_S,
-                retry=Retry(NoBackoff(), 0),  # the breaker decides what is tried again
+                # Once more on a new connection, where one of the pool died meanwhile; whatever else
+                # fails is the breaker's to judge.
+                retry=Retry(NoBackoff(), 1, supported_errors=(Disconnected,)),
                 client_name="ringfence",
             )
         except ValueError as error:
