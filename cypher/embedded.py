@@ -22,16 +22,18 @@ from typing import Final
 
 import kglite
 
-from cypher.known import Known, Statement, accounts, questions
+from cypher.known import HORIZON, Known, Statement, accounts, questions
 from cypher.ports import (
     Dialect,
     GraphBatch,
     GraphUnavailable,
     QueryTooBroad,
+    Removal,
     Rows,
     Written,
     check_limits,
 )
+from cypher.removal import clear
 from cypher.statements import plan
 from graph.errors import Incompatible, InvalidInput, InvalidSetting
 
@@ -91,7 +93,7 @@ class EmbeddedGraphStore:
         """See `GraphStore.write`."""
         self._check_open()
         known = Known()
-        for asked in accounts(batch):
+        for asked in (HORIZON, *accounts(batch)):
             known.learn(self._read(asked))
         for asked in questions(batch, known):
             known.learn(self._read(asked))
@@ -99,6 +101,14 @@ class EmbeddedGraphStore:
         if statements:
             self._execute(statements)
         return written
+
+    def remove(self, removal: Removal) -> None:
+        """See `GraphStore.remove`."""
+        self._check_open()
+        known = Known()
+        for asked in accounts(GraphBatch(removal.movements)):
+            known.learn(self._read(asked))
+        self._execute(clear(removal, known))
 
     def query(
         self,

@@ -81,6 +81,13 @@ class Known:
                     self.members[ring_id].add((k, i, r))
 
 
+HORIZON: Final = Statement(
+    "UNWIND $rows AS row MATCH (s:Sink {id: row.id}) RETURN s.horizon AS horizon",
+    [{"id": "graph"}],
+)
+"""What retention has given up; the answer goes to `Known.learn`."""
+
+
 def accounts(batch: GraphBatch) -> list[Statement]:
     """How connected each account of the batch is; the answers go to `Known.learn`."""
     ids: dict[str, dict[str, None]] = defaultdict(dict)
@@ -107,12 +114,6 @@ def questions(batch: GraphBatch, known: Known) -> list[Statement]:
     # Between accounts of which one is new there can be nothing yet.
     old = [m for m in batch.movements if known.by_id or min(_degrees(m, known)) > 0]
     asked = [
-        Statement(
-            "UNWIND $rows AS row MATCH (s:Sink {id: row.id}) RETURN s.horizon AS horizon",
-            [{"id": "graph"}],
-        )
-    ]
-    asked += [
         Statement(
             f"UNWIND $rows AS row {match_movements(group[0], known)} "
             "RETURN p.transaction_id AS transaction_id, p.decision AS decision, p.score AS score",

@@ -120,6 +120,41 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A sharing relationship: which user, which identifier."""
+
+    user: str
+    identifier: Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What one call of `GraphStore.remove` takes out, as a whole or not at all.
+
+    Everything named here is looked at again: what is not (or no longer) older than the horizon
+    stays, whoever has written in between. What is named and not there is no error.
+
+    Attributes:
+        horizon: Event time in milliseconds. What is older is given up: taken out if it is named
+            here, and left out by `GraphStore.write` from now on.
+        movements: Transactions; only their ends, relation and id count.
+        links: Sharing links; they go if they were last used before the horizon.
+        rings: Ids of closed rings that changed last before it; their alerts go with them.
+        alerts: Ids of alerts before it whose ring never came.
+        entities: They go if they have no relationship any more.
+        bare_rings: Ids of rings that only others spoke of; as `entities`.
+    """
+
+    horizon: int
+    movements: tuple[Movement, ...] = ()
+    links: tuple[Link, ...] = ()
+    rings: tuple[str, ...] = ()
+    alerts: tuple[str, ...] = ()
+    entities: tuple[Entity, ...] = ()
+    bare_rings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
     """The answer to one question.
 
@@ -183,6 +218,18 @@ class GraphStore(Protocol):
                 of it and the answer was lost. Write the batch again.
             InvalidInput: A value that the graph database cannot hold (an integer beyond 64 bits,
                 text that is not Unicode); nothing was written.
+        """
+        ...
+
+    def remove(self, removal: Removal) -> None:
+        """Take out what retention gives up, atomically and idempotently (`cypher/retention.py`).
+
+        The horizon only ever moves forward. A transaction, closed ring or alert that it has passed
+        and that comes again is counted in `Written.forgotten` and changes nothing, so that what
+        the log delivers twice never counts twice.
+
+        Raises:
+            GraphUnavailable: As `write`.
         """
         ...
 

@@ -20,8 +20,10 @@ the server. What it cannot do: bound the memory of one query. That is the server
 
 import asyncio
 import logging
+import re
 import threading
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from neo4j import AsyncManagedTransaction
@@ -30,8 +32,9 @@ from cypher import driver_errors, schema
 from cypher.connection import CONNECT_S, FETCH, Connection, Unit
 from cypher.driver_errors import CAUGHT
 from cypher.known import Known, Statement, questions
-from cypher.ports import Dialect, GraphBatch, GraphUnavailable, Rows, Written, check_limits
+from cypher.ports import Dialect, GraphBatch, GraphUnavailable, Removal, Rows, Written, check_limits
 from cypher.reading import Guard, stream
+from cypher.removal import clear
 from cypher.statements import plan
 from graph.errors import Incompatible, InvalidSetting
 
@@ -42,9 +45,11 @@ WRITE_S: Final = 30.0
 MIGRATE_S: Final = 600.0
 """For building all indexes on a database that is full already; on an empty one it is a second."""
 
-# A property that is removed where there is none changes nothing, and still takes the lock.
+# Setting a property to itself changes nothing and takes the lock; removing none does not take it.
 _LOCK: Final = Statement(
-    "UNWIND $rows AS row MERGE (s:Sink {id: row.id}) REMOVE s.locked", [{"id": "graph"}]
+    "UNWIND $rows AS row MERGE (s:Sink {id: row.id}) SET s.offset = s.offset "
+    "RETURN s.horizon AS horizon",
+    [{"id": "graph"}],
 )
 
 _log: Final = logging.getLogger(__name__)
@@ -110,6 +115,7 @@ class Neo4jStore:
 
         async def unit(tx: AsyncManagedTransaction) -> Written:
             known = Known(by_id=True)
+            known.learn(await _rows(tx, _LOCK))
             for asked in questions(batch, known):
                 known.learn(await _rows(tx, asked))
             statements, written = plan(batch, known)
@@ -118,6 +124,16 @@ class Neo4jStore:
             return written
 
         return self._write(unit)
+
+    def remove(self, removal: Removal) -> None:
+        """See `GraphStore.remove`."""
+
+        async def unit(tx: AsyncManagedTransaction) -> None:
+            await _rows(tx, _LOCK)
+            for statement in clear(removal, Known(by_id=True)):
+                await _rows(tx, statement)
+
+        self._write(unit)
 
     def query(
         self,
@@ -190,18 +206,14 @@ class Neo4jStore:
         run(schema.NOTE, id=migration.number, name=migration.name, checksum=migration.checksum)
 
     def _write(self, unit: Unit[T]) -> T:
-        """Run a unit under the writer's lock; its errors become ours."""
-
-        async def locked(tx: AsyncManagedTransaction) -> T:
-            await _rows(tx, _LOCK)
-            return await unit(tx)
+        """Run a unit that begins with `_LOCK`; its errors become ours."""
 
         async def nothing(tx: AsyncManagedTransaction) -> None:
             await _rows(tx, _LOCK)
 
         self._check_ready()
         try:
-            return self._connection.write(locked, limit_s=WRITE_S)
+            return self._connection.write(unit, limit_s=WRITE_S)
         except CAUGHT as error:
             told: Exception = driver_errors.on_write(error)
             if driver_errors.ambiguous(error):
@@ -218,4 +230,17 @@ async def _applied(tx: AsyncManagedTransaction) -> list[dict[str, Any]]:
 
 
 async def _rows(tx: AsyncManagedTransaction, statement: Statement) -> list[dict[str, Any]]:
-    return await (await tx.run(statement.text, {"rows": statement.rows})).data()
+    if not statement.rows:
+        return []
+    columns = tuple(statement.rows[0])
+    rows = [list(row.values()) for row in statement.rows]
+    return await (await tx.run(_by_position(statement.text, columns), {"rows": rows})).data()
+
+
+@cache  # as many as there are statements of ours, some sixty
+def _by_position(text: str, columns: tuple[str, ...]) -> str:
+    """The same statement over rows that are lists: no column's name is sent with every row.
+
+    The texts are constants of this program; what is replaced is how they name a column.
+    """
+    return re.sub(r"\brow\.(\w+)", lambda found: f"row[{columns.index(found[1])}]", text)

@@ -7,22 +7,27 @@ it is.
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from cypher import retention
 from cypher.ports import (
     GraphBatch,
     GraphStore,
     GraphUnavailable,
+    Link,
     QueryTooBroad,
+    Removal,
     Written,
 )
+from cypher.retention import Forgotten, horizon, retain
 from cypher.sink import graph_batch, movement
 from graph.errors import InvalidInput
 from graph.evidence import Pattern, Role
 from graph.rings import Alert, Ring, RingState
-from graph.transaction import Entity, EntityKind, Money, Outcome, Transaction, TransactionType
+from graph.transaction import DAY, Entity, EntityKind, Money, Outcome, Transaction, TransactionType
 
 Open = Callable[[Path], GraphStore]
 
@@ -58,18 +63,21 @@ def batch(*transactions: Transaction, offset: int | None = None) -> GraphBatch:
 
 
 def ring(revision: int = 1, *members: tuple[Entity, Role], **more: object) -> Ring:
-    fields: dict[str, object] = {"aliases": (), "ring_id": "r1", "score": 0.5 + revision / 100}
-    return Ring(
-        revision=revision,
-        state=RingState.ACTIVE,
-        born_at=1_000,
-        changed_at=1_000 + revision,
-        members=members or ((ANN, Role.SENDER), (PHONE, Role.SHARED)),
-        patterns=(Pattern.CYCLE,),
-        money=2_468,
-        transactions=("t1", "t2"),
-        evidence=("e1",),
-        **(fields | more),  # type: ignore[arg-type]
+    return replace(
+        Ring(
+            ring_id="r1",
+            revision=revision,
+            state=RingState.ACTIVE,
+            born_at=1_000,
+            changed_at=1_000 + revision,
+            members=members or ((ANN, Role.SENDER), (PHONE, Role.SHARED)),
+            patterns=(Pattern.CYCLE,),
+            score=0.5 + revision / 100,
+            money=2_468,
+            transactions=("t1", "t2"),
+            evidence=("e1",),
+        ),
+        **more,  # type: ignore[arg-type]
     )
 
 
@@ -85,7 +93,8 @@ def whole(store: GraphStore) -> list[tuple[object, ...]]:
     nodes = rows(
         store,
         "MATCH (n) WHERE NOT n:Migration RETURN labels(n) AS l, n.id AS i, n.ring_id AS a, "
-        "n.alert_id AS b, n.horizon AS q, n.at AS r, n.revision AS c, n.state AS d, n.score AS e, n.money AS f, n.patterns AS g, "
+        "n.alert_id AS b, n.horizon AS q, n.at AS r, "
+        "n.revision AS c, n.state AS d, n.score AS e, n.money AS f, n.patterns AS g, "
         "n.transactions AS h, n.offset AS j, n.headline AS k, n.born_at AS m, n.changed_at AS o",
     )
     edges = rows(
@@ -410,3 +419,117 @@ def test_readers_see_whole_batches_while_the_writer_writes(store: GraphStore) ->
     assert reads > 3
     assert torn == []
     assert rows(store, SEEN) == [(800, 1_000, 1_000)]
+
+
+# --- forgetting ---------------------------------------------------------------------------------
+
+OLD, NEW = 1_000, 50 * DAY
+
+
+def old_and_new() -> GraphBatch:
+    """Ann paid long ago through a phone she uses still, and through a card that is gone."""
+    transactions = [
+        transfer("t1", OLD, to="gone"),
+        replace(transfer("t2", OLD + 1), type=TransactionType.DEPOSIT, counterparty_id=None),
+        transfer("t3", OLD + 2, user="gone", to="ann", outcome=Outcome.DECLINED),
+        transfer("t4", NEW, card_id="new"),
+        transfer("t5", NEW + 1, user="bob", to="ann", card_id=None, ip_address=None),
+        transfer("t6", NEW + 2, card_id="new"),
+    ]
+    live = ring(1, (ANN, Role.SENDER), (Entity(EntityKind.USER, "kept"), Role.MULE), ring_id="r1")
+    past = {"born_at": OLD, "changed_at": OLD + 3, "state": RingState.EXPIRED}
+    merged = past | {"state": RingState.MERGED}
+    return replace(
+        batch(*transactions, offset=9),
+        rings=(
+            replace(live, changed_at=OLD),
+            ring(2, (Entity(EntityKind.USER, "mule"), Role.MULE), ring_id="r2", **past),
+            ring(3, (BOB, Role.MULE), ring_id="r3", aliases=("r4", "r5"), **past),
+            ring(4, (BOB, Role.MULE), ring_id="r4", **merged),
+            ring(5, (BOB, Role.MULE), ring_id="r6", **(past | {"changed_at": NEW})),
+        ),
+        alerts=(
+            replace(ALERT, at=OLD),
+            replace(ALERT, alert_id="a2", ring_id="r2", at=OLD),
+            replace(ALERT, alert_id="a3", ring_id="never", at=OLD),
+        ),
+    )
+
+
+def test_retention_takes_what_is_old_and_all_that_hung_on_it_alone(store: GraphStore) -> None:
+    store.write(old_and_new())
+    before = horizon(store, 30, 100 * DAY)
+    assert before == NEW - 30 * DAY
+    assert before is not None
+    counted = retain(store, before, dry_run=True)
+    gone = retain(store, before)
+    # r3 is found, then r4 that merged into it, then r5 of which only r3 spoke, and "never"
+    assert gone == Forgotten(before, transactions=3, links=4, rings=5, alerts=1, entities=3)
+    assert (counted.transactions, counted.links, counted.alerts) == (3, 4, 1)
+    kept = rows(store, "MATCH ()-[p]->() RETURN type(p), count(p)")
+    assert dict(kept) == {  # type: ignore[arg-type]
+        "PAID": 3, "USED_DEVICE": 2, "USED_IP": 1, "USED_CARD": 1, "HAS_MEMBER": 3, "ABOUT": 1,
+    }  # fmt: skip
+    assert sorted(rows(store, "MATCH (n) WHERE NOT n:Migration RETURN labels(n)[0], n.id")) == [
+        ("Alert", "a1"), ("Card", "new"), ("Device", "phone"), ("Ip", "10.0.0.1"),
+        ("Ring", "r1"), ("Ring", "r6"), ("Sink", "graph"),
+        ("User", "ann"), ("User", "bob"), ("User", "kept"),
+    ]  # fmt: skip
+    # A link that lives tells of its whole life.
+    assert rows(store, SEEN) == [(4, OLD, NEW + 2)]
+    assert store.offset() == 9
+
+
+def test_retention_is_idempotent_and_what_comes_again_stays_away(store: GraphStore) -> None:
+    store.write(old_and_new())
+    retain(store, NEW)
+    once = whole(store)
+    assert retain(store, NEW) == Forgotten(NEW)
+    assert retain(store, OLD) == Forgotten(OLD)
+    assert store.write(old_and_new()) == Written(0, 0, 0, forgotten=3 + 3 + 2)
+    assert store.write(batch(transfer("t1", OLD))) == Written(0, 0, 0, forgotten=1)
+    assert whole(store) == once
+
+
+def test_retention_looks_again_before_it_takes(store: GraphStore) -> None:
+    """The sink has written between the look and the taking: what is not old any more stays."""
+    store.write(old_and_new())
+    before = whole(store)
+    everything = Removal(
+        OLD,
+        movements=tuple(movement(t) for t in (transfer("t1", OLD, to="gone"), transfer("t4", NEW))),
+        links=(Link("ann", PHONE), Link("nobody", PHONE)),
+        rings=("r1", "r3", "r6", "nothing"),
+        alerts=("a1", "a3", "nothing"),
+        entities=(ANN, PHONE, Entity(EntityKind.CARD, "nothing")),
+        bare_rings=("r1", "r5", "nothing"),
+    )
+    store.remove(everything)
+    assert [r for r in whole(store) if r[0] != ["Sink"]] == [r for r in before if r[0] != ["Sink"]]
+
+
+def test_retention_goes_in_bounded_batches(
+    store: GraphStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 3)
+    monkeypatch.setattr(retention, "PAGE", 7)
+    store.write(batch(*(transfer(f"t{i}", i + 1, user=f"u{i}", to="sink") for i in range(20))))
+    told: list[Forgotten] = []
+    gone = retain(store, 1_000, told=told.append)
+    assert (gone.transactions, gone.links, gone.entities) == (20, 60, 20 + 1 + 3)
+    sizes = [b.transactions - a.transactions for a, b in pairwise([Forgotten(1_000), *told])]
+    assert max(sizes) == 3
+    assert sum(sizes) == 20
+    assert rows(store, "MATCH (n) WHERE NOT n:Migration RETURN labels(n)[0]") == [("Sink",)]
+
+
+def test_now_is_the_third_newest_transaction_and_never_past_the_clock(store: GraphStore) -> None:
+    assert horizon(store, 1, 10 * DAY) is None
+    store.write(batch(transfer("t1", 5 * DAY), transfer("t2", 6 * DAY), transfer("t3", 7 * DAY)))
+    assert horizon(store, 1, 10 * DAY) == 4 * DAY
+    far = 250_000 * DAY
+    store.write(batch(transfer("t4", far), transfer("t5", far)))
+    assert horizon(store, 1, 10 * DAY) == 6 * DAY
+    assert horizon(store, 1, 3 * DAY) == 2 * DAY
+    with pytest.raises(InvalidInput):
+        horizon(store, 0, 10 * DAY)
