@@ -38,6 +38,10 @@ def evaluate(
         typer.Option(help="Past and future, or a shuffled split; else what the mapping says."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the training and the bootstrap.")] = 0,
+    deep_analysis: Annotated[
+        int | None,
+        typer.Option(help="Days between two runs of the deep analysis; without, none is run."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
 ) -> None:
     """Train on the past, test on the future, and say what each part was worth.
@@ -45,18 +49,21 @@ def evaluate(
     Writes report.json, and report.html with precision and recall, calibration and cost curves.
     """
     from api.wiring import detector, load
+    from cypher.analytics.nightly import NightlyReplayer
     from ingest.datasets import count, read
     from ingest.mapping import load_mapping
     from scorer.evaluation import evaluate as judge
     from scorer.report import write_report
 
     found = load_mapping(mapping)
+    engine = detector()
+    replayer = engine if deep_analysis is None else NightlyReplayer(engine, deep_analysis)
     hint = found.evaluation.protocol if found.evaluation else "temporal"
     chosen = protocol.value if protocol else hint
     with stages({"replay": count(data, found)}) as told:
         judged = judge(
             read(data, found),
-            detector(),
+            replayer,
             protocol="shuffled" if chosen == "shuffled" else "temporal",
             dates=_dates(found) if chosen == "temporal" else None,
             model=None if model is None else load(model),

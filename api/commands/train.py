@@ -20,6 +20,10 @@ def train(
     mapping: Annotated[str, typer.Option(help="A mapping that ships, by name, or a TOML file.")],
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     seed: Annotated[int, typer.Option(help="Same history and seed, same model.")] = 0,
+    deep_analysis: Annotated[
+        int | None,
+        typer.Option(help="Days between two runs of the deep analysis; without, none is run."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
 ) -> None:
     """Train a model: replay the history through the engine and learn from what it saw.
@@ -27,16 +31,19 @@ def train(
     The figures are of the slice the model was calibrated on. `evaluate` gives honest ones.
     """
     from api.wiring import detector
+    from cypher.analytics.nightly import NightlyReplayer
     from ingest.datasets import count, read
     from ingest.mapping import load_mapping
     from scorer.training import train as learn
 
     found = load_mapping(mapping)
+    engine = detector()
+    replayer = engine if deep_analysis is None else NightlyReplayer(engine, deep_analysis)
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     with stages({"replay": count(data, found)}) as told:
         model = learn(
             read(data, found),
-            detector(),
+            replayer,
             seed=seed,
             created=created,
             data={"name": data.name, "mapping": found.name},
