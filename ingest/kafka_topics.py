@@ -1,0 +1,279 @@
+"""The topics on Kafka: how they are made, and what a log finds when it opens them.
+
+Only `transactions` has several partitions: the order of the others is the order of the journal, or
+of what one process says. Retention is by time, as brokers count it, and by size where a busy day
+would fill a disk; it follows `ingest.embedded.RETENTION` in what outlasts what: the journal and
+its inputs have to reach back further than the last checkpoint, and facts are few and never old.
+
+No topic is compacted. The lists are one record with everything in it, so that the newest is all
+there is, and a run of deep analysis is many records without a key: compaction would keep parts of
+runs. Leases are noise after minutes.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka.errors import for_code
+from aiokafka.protocol.admin import CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest
+
+from graph.errors import Incompatible, InvalidSetting
+from ingest.kafka_client import PAUSE_S, Answer, Connection, KafkaSettings
+from ingest.kafka_reader import Reader
+from ingest.ports import Bounds, Topic
+
+PARTITIONS: Final = 8
+"""Partitions of `transactions` unless it is said otherwise: producers may write to as many brokers
+at once. One engine reads them all."""
+
+_HOUR: Final = 3_600_000
+_DAY: Final = 24 * _HOUR
+_GIB: Final = 1 << 30
+
+RETENTION_MS: Final[Mapping[Topic, int]] = {
+    # The journal and its inputs: a week, so that a checkpoint that is days old still serves.
+    Topic.TRANSACTIONS: 7 * _DAY,
+    Topic.SUBMISSIONS: 7 * _DAY,
+    Topic.VERDICTS: 7 * _DAY,
+    # A sink that was away for a long holiday still finds what it missed.
+    Topic.RINGS: 30 * _DAY,
+    Topic.ALERTS: 30 * _DAY,
+    Topic.DEAD_LETTERS: 30 * _DAY,
+    # Facts in force: the newest must be there whenever a detector begins anew.
+    Topic.LISTS: -1,
+    Topic.DEEP_ANALYSIS: 30 * _DAY,
+    # Heartbeats say nothing after seconds.
+    Topic.LEASES: _HOUR,
+}
+"""How long records are kept; -1: for good."""
+RETENTION_BYTES: Final[Mapping[Topic, int]] = {
+    Topic.TRANSACTIONS: 50 * _GIB,
+    Topic.SUBMISSIONS: 50 * _GIB,
+    Topic.VERDICTS: 200 * _GIB,
+}
+"""Most bytes of one partition, where there is a bound. 10 000 transactions a second write some
+600 GB of verdicts a day: on a system that busy these decide, not the week."""
+
+_TOPIC: Final = 2  # a kind of resource in the protocol
+_EXISTS: Final = 36
+_UNKNOWN_TOPIC: Final = 3
+
+
+def configuration(topic: Topic, replication: int) -> dict[str, str]:
+    """The broker's settings of a topic.
+
+    Args:
+        topic: Which.
+        replication: Copies of each record. With three or more, a record counts as written when
+            two have it: one broker may be down, and none that was told is lost.
+    """
+    found = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(RETENTION_MS[topic]),
+        "retention.bytes": str(RETENTION_BYTES.get(topic, -1)),
+        "min.insync.replicas": "2" if replication >= 3 else "1",
+        "message.timestamp.type": "LogAppendTime",
+        "unclean.leader.election.enable": "false",
+    }
+    if topic is Topic.LEASES:
+        found["segment.ms"] = str(_HOUR // 4)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of a topic that was to be there.
+
+    Attributes:
+        name: On the brokers.
+        partitions: How many it has now.
+        new: Whether it was made; else it was there before, and is as it was.
+    """
+
+    name: str
+    partitions: int
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A topic as it stands.
+
+    Attributes:
+        topic: Which.
+        name: On the brokers.
+        bounds: Of each partition.
+        retention_ms: How long records are kept; -1: for good.
+        lag: Of each consumer that has committed: what it has not done with, in all partitions.
+            The brokers' marks between transactions count.
+    """
+
+    topic: Topic
+    name: str
+    bounds: tuple[Bounds, ...]
+    retention_ms: int
+    lag: Mapping[str, int]
+
+
+def create_topics(
+    settings: KafkaSettings, *, partitions: int = PARTITIONS, replication: int = 1
+) -> list[Made]:
+    """Make the topics that are not there; what is there is left as it is.
+
+    Args:
+        settings: Where Kafka is, and the prefix.
+        partitions: Of `transactions`.
+        replication: Copies of each record.
+
+    Raises:
+        InvalidSetting: The brokers cannot make them so.
+        Unavailable: No broker answers.
+    """
+    connection = Connection(settings)
+    try:
+        return connection.call(_create(connection, partitions, replication), 3 * settings.timeout_s)
+    finally:
+        connection.close()
+
+
+def delete_topics(settings: KafkaSettings) -> None:
+    """Delete every topic of the prefix, with all it holds.
+
+    Raises:
+        Unavailable: No broker answers.
+    """
+    connection = Connection(settings)
+    names = [settings.name(topic) for topic in Topic]
+    request = DeleteTopicsRequest(names, int(settings.timeout_s * 1000))
+    try:
+        connection.call(connection.to_controller(request), 3 * settings.timeout_s)
+    finally:
+        connection.close()
+
+
+def describe_topics(settings: KafkaSettings, consumers: Sequence[str]) -> list[Described]:
+    """Every topic as it stands.
+
+    Args:
+        settings: Where Kafka is, and the prefix.
+        consumers: Whose lag to tell.
+
+    Raises:
+        InvalidSetting: A topic does not exist.
+        Unavailable: No broker answers.
+    """
+    connection = Connection(settings)
+    try:
+        return connection.call(_describe(connection, consumers), 3 * settings.timeout_s)
+    finally:
+        connection.close()
+
+
+async def _create(connection: Connection, partitions: int, replication: int) -> list[Made]:
+    settings = connection.settings
+    asked: list[Any] = [
+        (
+            settings.name(topic),
+            partitions if topic is Topic.TRANSACTIONS else 1,
+            replication,
+            [],
+            sorted(configuration(topic, replication).items()),
+        )
+        for topic in Topic
+    ]
+    request = CreateTopicsRequest(asked, int(settings.timeout_s * 1000), validate_only=False)
+    response = await connection.to_controller(request)
+    new: set[str] = set()
+    for name, code, why in response.topic_errors:
+        if code == 0:
+            new.add(name)
+        elif code != _EXISTS:
+            raise InvalidSetting(
+                f"the brokers cannot make this topic: {why or for_code(code).__name__}",
+                field=name,
+                value=f"{partitions} partitions, {replication} copies",
+                remedy="Ask for what the cluster can do, and look at what the user may do.",
+            )
+    while True:  # a new topic is known to all brokers a moment later
+        found = await connection.metadata([name for name, *_ in asked])
+        there = {name: len(parts) for code, name, _, _, parts, *_ in found.topics if code == 0}
+        leaders = [part[2] for _, _, _, _, parts, *_ in found.topics for part in parts]
+        if len(there) == len(asked) and min(leaders) >= 0:
+            return [Made(name, there[name], name in new) for name, *_ in asked]
+        await asyncio.sleep(PAUSE_S)
+
+
+async def _describe(connection: Connection, consumers: Sequence[str]) -> list[Described]:
+    settings = connection.settings
+    counts, _ = await must_exist(connection)
+    reader = Reader(connection)
+    kept = await _retention(connection)
+    found = []
+    for topic in Topic:
+        bounds = [await reader.bounds(topic, number) for number in range(counts[topic])]
+        lag: dict[str, int] = {}
+        for consumer in consumers:
+            group = settings.prefix + consumer
+            stands = [
+                await reader.committed(group, topic, number, stable=False)
+                for number in range(counts[topic])
+            ]
+            if any(stands):
+                pairs = zip(stands, bounds, strict=True)
+                lag[consumer] = sum(max(0, each.next - max(at, each.first)) for at, each in pairs)
+        name = settings.name(topic)
+        found.append(Described(topic, name, tuple(bounds), kept[name], lag))
+    return found
+
+
+async def _retention(connection: Connection) -> dict[str, int]:
+    names = [connection.settings.name(topic) for topic in Topic]
+    request = DescribeConfigsRequest([(_TOPIC, name, ["retention.ms"]) for name in names])
+    response = await connection.anywhere(request)
+    found: dict[str, int] = {}
+    for code, _, _, name, entries in response.resources:
+        if code:
+            raise Answer(name, code)
+        found[name] = int(entries[0][1])
+    return found
+
+
+async def must_exist(connection: Connection) -> tuple[dict[Topic, int], str]:
+    """Partitions of each topic, and the identity of the topic of verdicts.
+
+    Raises:
+        InvalidSetting: A topic does not exist.
+        Incompatible: A topic that must have one partition has several.
+    """
+    settings = connection.settings
+    names = {settings.name(topic): topic for topic in Topic}
+    found: dict[Topic, int] = {}
+    identity = ""
+    response = await connection.metadata(list(names))
+    for code, name, topic_id, _, partitions, *_ in response.topics:
+        topic = names[name]
+        if code not in (0, _UNKNOWN_TOPIC):
+            raise Answer(name, code)
+        if code == 0:
+            found[topic] = len(partitions)
+        if topic is Topic.VERDICTS:
+            identity = f"{response.cluster_id}/{topic_id}"
+    missing = [name for name, topic in names.items() if topic not in found]
+    if missing:
+        raise InvalidSetting(
+            f"Kafka has no topic {', '.join(sorted(missing))}",
+            field="kafka",
+            value=f"{settings.bootstrap} with the prefix {settings.prefix!r}",
+            remedy="Run `ringfence topics create`, or name the prefix they have.",
+        )
+    for topic, count in found.items():
+        if count != 1 and topic is not Topic.TRANSACTIONS:
+            raise Incompatible(
+                "this topic must have one partition: its order is the order of the journal",
+                field=settings.name(topic),
+                value=f"{count} partitions",
+                remedy="Make it anew with `ringfence topics create`, or take another prefix.",
+            )
+    await connection.watch(list(names))
+    return found, identity

@@ -1,0 +1,481 @@
+"""Writing to Kafka: transactions of one `transactional.id`, and single batches without one.
+
+A transaction costs three rounds: its partitions and groups are made known to the coordinator, then
+batches and offsets go out together, then its end. What went wrong is told apart by how far it had
+come. Before the end was sent, nothing can become of it: the next transaction begins by aborting
+it, and by a new epoch, so that no request still on its way counts. After the end was sent, it is
+sent again until the coordinator says how it ended; who cannot learn that must not write on.
+
+Every epoch is asked for with the one before, so that a writer that was replaced cannot fence its
+successor back (KIP-360).
+"""
+
+import asyncio
+import itertools
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Literal, TypeVar
+
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import (
+    AddOffsetsToTxnRequest,
+    AddPartitionsToTxnRequest,
+    EndTxnRequest,
+    TxnOffsetCommitRequest,
+)
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from graph.errors import InvalidInput, RingfenceError, Unavailable
+from ingest.kafka_client import PAUSE_S, Answer, Connection, together
+from ingest.kafka_protocol import NO_PRODUCER, InitProducerId
+from ingest.ports import Fenced, Message, Outputs, Topic
+
+T = TypeVar("T")
+
+BATCH_BYTES: Final = 900_000
+"""Most bytes of one batch: the brokers' own bound is 1 MiB."""
+CLAIM_S: Final = 60.0
+"""How long to take over may take: the broker ends the open transaction of the one before."""
+END_S: Final = 30.0
+"""How long the end of a transaction is asked after before its writer gives up."""
+
+# INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED
+_FENCED: Final = frozenset((47, 49, 90))
+_INVALID_TXN_STATE: Final = 48
+# OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, UNKNOWN_PRODUCER_ID
+_LOST_COUNT: Final = frozenset((45, 47, 59))
+_ACKS_ALL: Final = -1
+_LANES: Final = itertools.count()
+
+Place = tuple[Topic, int]
+"""Topic and partition."""
+Told = Callable[[Place, Sequence[tuple[int, str | None]]], None]
+"""Hears, of each partition, offset and key of what a commit wrote."""
+
+
+def fenced(owner: str, why: str) -> Fenced:
+    """The error of a writer that may not write on."""
+    return Fenced(
+        f"{why}, writing as {owner}",
+        field="kafka",
+        remedy="Start again from what the log holds; the newer one runs on.",
+    )
+
+
+class Batch:
+    """Messages of one partition that go out as one."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.messages: list[tuple[int, Message]] = []  # with their place in the caller's list
+        self._bytes = 0
+
+    def takes(self, message: Message) -> bool:
+        """Whether there is room for one more; there is always for the first."""
+        size = len(message.value) + len(message.key or "") * 4 + 32
+        if self.messages and self._bytes + size > BATCH_BYTES:
+            return False
+        self._bytes += size
+        return True
+
+    def encode(self, producer: tuple[int, int], sequence: int, *, transactional: bool) -> bytes:
+        """The bytes that are sent; the same whenever they are sent again."""
+        builder = DefaultRecordBatchBuilder(
+            2, 0, int(transactional), *producer, sequence, 2 * BATCH_BYTES
+        )
+        for number, (_, message) in enumerate(self.messages):
+            key = None if message.key is None else message.key.encode()
+            taken = builder.append(number, None, key, message.value, [])
+            if taken is None:
+                raise AssertionError("a batch was filled beyond its size")
+        return bytes(builder.build())
+
+
+def batches(messages: Sequence[Message]) -> list[Batch]:
+    """Messages by partition, in their order, in batches the brokers take.
+
+    Raises:
+        InvalidInput: One message is larger than a batch may be.
+    """
+    last: dict[Place, Batch] = {}
+    found: list[Batch] = []
+    for at, message in enumerate(messages):
+        if len(message.value) > BATCH_BYTES:
+            raise InvalidInput(
+                f"a record of {message.topic} is too large for Kafka",
+                field="value",
+                value=f"{len(message.value)} bytes",
+                remedy=f"Send at most {BATCH_BYTES} bytes in one record.",
+            )
+        place = (message.topic, message.partition)
+        batch = last.get(place)
+        if batch is None or not batch.takes(message):
+            batch = last[place] = Batch(place)
+            batch.takes(message)
+            found.append(batch)
+        batch.messages.append((at, message))
+    return found
+
+
+class Producer:
+    """One producer id: sends batches in order, each once. Its methods run on the loop.
+
+    Args:
+        connection: To the brokers.
+        transactional_id: None for one that is idempotent only.
+    """
+
+    def __init__(self, connection: Connection, transactional_id: str | None) -> None:
+        self._connection = connection
+        self._settings = connection.settings
+        self.transactional_id = transactional_id
+        self.lane = f"writes-{next(_LANES)}"
+        self.id = (NO_PRODUCER, NO_PRODUCER)
+        self._next: dict[Place, int] = {}
+
+    async def begin_epoch(self) -> None:
+        """A producer id, or the next epoch of the one it has.
+
+        Raises:
+            Answer: Refused; with a code of `_FENCED` where somebody else has raised the epoch.
+        """
+        timeout = (
+            2**31 - 1
+            if self.transactional_id is None
+            else int(self._settings.transaction_timeout_s * 1000)
+        )
+        request = InitProducerId(self.transactional_id, timeout, self.id)
+
+        def read(response: Any) -> tuple[int, tuple[int, int]]:
+            return response.error_code, (response.producer_id, response.producer_epoch)
+
+        if self.transactional_id is None:
+            response = await self._connection.anywhere(request)
+            code, self.id = read(response)
+            if code:
+                raise Answer("a producer id", code)
+        else:
+            self.id = await self._connection.to_coordinator(
+                "transaction", self.transactional_id, request, read, self.lane
+            )
+        self._next.clear()
+
+    async def produce(self, some: Sequence[Batch]) -> list[tuple[int, int]]:
+        """Send batches; the place in the caller's list and the offset of each message.
+
+        Raises:
+            Answer: A broker refuses a batch.
+        """
+        rounds: list[dict[Place, Batch]] = []
+        for batch in some:  # a request holds one batch a partition
+            for each in rounds:
+                if batch.place not in each:
+                    each[batch.place] = batch
+                    break
+            else:
+                rounds.append({batch.place: batch})
+        offsets: list[tuple[int, int]] = []
+        for each in rounds:
+            encoded = {place: self._encoded(batch) for place, batch in each.items()}
+            bases = await self._deliver(encoded)
+            for place, batch in each.items():
+                offsets += [(at, bases[place] + n) for n, (at, _) in enumerate(batch.messages)]
+        return offsets
+
+    def _encoded(self, batch: Batch) -> bytes:
+        sequence = self._next.get(batch.place, 0)
+        data = batch.encode(self.id, sequence, transactional=self.transactional_id is not None)
+        self._next[batch.place] = (sequence + len(batch.messages)) & 0x7FFFFFFF
+        return data
+
+    async def _deliver(self, encoded: dict[Place, bytes]) -> dict[Place, int]:
+        """Send until all is acknowledged; the offset of the first record of each."""
+        left = dict(encoded)
+        bases: dict[Place, int] = {}
+        while left:
+            by_node: dict[int, list[Place]] = defaultdict(list)
+            for topic, partition in left:
+                node = self._connection.leader(self._settings.name(topic), partition)
+                if node is not None:
+                    by_node[node].append((topic, partition))
+            sent = [self._send(node, {p: left[p] for p in to}) for node, to in by_node.items()]
+            for answered in await together(*sent):
+                bases.update(answered)
+                for place in answered:
+                    del left[place]
+            if left:
+                await self._connection.refresh()
+                await asyncio.sleep(PAUSE_S)
+        return bases
+
+    async def _send(self, node: int, encoded: dict[Place, bytes]) -> dict[Place, int]:
+        topics: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
+        names = {}
+        for (topic, partition), data in encoded.items():
+            names[self._settings.name(topic)] = topic
+            topics[self._settings.name(topic)].append((partition, data))
+        request = ProduceRequest(
+            required_acks=_ACKS_ALL,
+            timeout=int(self._settings.timeout_s * 1000),
+            topics=list(topics.items()),
+            transactional_id=self.transactional_id,
+        )
+        try:
+            response = await self._connection.send(node, request, self.lane)
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            return {}
+        bases: dict[Place, int] = {}
+        for name, partitions in response.topics:
+            for partition, code, base, *_ in partitions:
+                if code == 0 and base >= 0:
+                    bases[names[name], partition] = base
+                elif code == 0 or not for_code(code).retriable:
+                    raise Answer(f"{name} {partition}", code)
+        return bases
+
+
+class PlainProducer:
+    """Appends without an owner what fits one batch of one partition: all of it or none."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._producer = Producer(connection, None)
+        self._turn = asyncio.Lock()
+
+    async def append(self, batch: Batch) -> list[int]:
+        """Send one batch; its offsets."""
+        async with self._turn:
+            for last in (False, True):
+                if self._producer.id[0] == NO_PRODUCER:
+                    await self._producer.begin_epoch()
+                try:
+                    return [offset for _, offset in await self._producer.produce([batch])]
+                except Answer as answer:
+                    # The broker has forgotten this producer, which was quiet for long: refused.
+                    self._producer.id = (NO_PRODUCER, NO_PRODUCER)
+                    if last or answer.code not in _LOST_COUNT:
+                        raise
+                except BaseException:
+                    # Whether it was written is not known, so neither is what is counted next.
+                    self._producer.id = (NO_PRODUCER, NO_PRODUCER)
+                    raise
+        raise AssertionError("unreachable")
+
+
+class KafkaWriter:
+    """A `ports.Writer`: the producer of one transactional id.
+
+    Args:
+        connection: To the brokers.
+        owner: Whose right it is.
+        check: Raises where a message names a partition that is not there.
+        told: Hears what was committed.
+        lost: Called when it is fenced.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        owner: str,
+        check: Callable[[Sequence[Message]], None],
+        told: Told,
+        lost: Callable[[], None],
+    ) -> None:
+        self.connection = connection
+        self.owner = owner
+        self.check = check
+        self.told = told
+        self._lost = lost
+        self.producer = Producer(connection, connection.settings.prefix + owner)
+        self._turn = threading.Lock()
+        self._state: Literal["ready", "unsettled", "fenced"] = "ready"
+
+    def claim(self) -> None:
+        """Fence every earlier writer of this owner, and have its open transaction ended."""
+        self.connection.call(self.producer.begin_epoch(), CLAIM_S)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Outputs]:
+        """Commit on leaving the block, abort if it raises."""
+        with self._turn:
+            if self._state == "fenced":
+                raise fenced(self.owner, "another process writes since, or may have to")
+            if self._state == "unsettled":
+                self._run(self._settle())
+            outputs = KafkaOutputs(self)
+            try:
+                yield outputs
+            except BaseException:
+                self._undo(outputs)
+                raise
+            try:
+                self._run(outputs.flush([]))
+            except BaseException:
+                self._undo(outputs)
+                raise
+            if outputs.begun:
+                self._run(self._commit(), END_S + PAUSE_S)
+                for place, written in outputs.written.items():
+                    self.told(place, written)
+
+    def run_append(self, outputs: "KafkaOutputs", messages: Sequence[Message]) -> list[int]:
+        """Append within the open transaction."""
+        return self._run(outputs.flush(messages))
+
+    def _run(self, work: Coroutine[Any, Any, T], within: float | None = None) -> T:
+        try:
+            return self.connection.call(work, within)
+        except Fenced:
+            self._give_up()
+            raise
+        except Unavailable as error:
+            cause = error.__cause__
+            if isinstance(cause, Answer) and cause.code in _FENCED:
+                self._give_up()
+                raise fenced(self.owner, "another process writes now") from error
+            raise
+
+    def _give_up(self) -> None:
+        self._state = "fenced"
+        self._lost()
+
+    def _undo(self, outputs: "KafkaOutputs") -> None:
+        """Abort what is open; if that cannot be had now, before the next transaction."""
+        if self._state == "fenced" or not outputs.begun:
+            return
+        self._state = "unsettled"
+        with suppress(RingfenceError):
+            self._run(self._end(commit=False, within=self.connection.settings.timeout_s / 2))
+            if outputs.acknowledged:
+                self._state = "ready"
+
+    async def _settle(self) -> None:
+        """Make sure that nothing is open, and that nothing still under way will count."""
+        await self._end(commit=False)
+        await self.producer.begin_epoch()
+        self._state = "ready"
+
+    async def _commit(self) -> None:
+        why = "it cannot be known whether a commit took place"
+        try:
+            await self._end(commit=True, within=END_S)
+        except Answer as error:
+            if error.code in _FENCED:
+                why = "another process writes now, or the transaction took too long"
+            raise fenced(self.owner, why) from error
+        except (TimeoutError, KafkaError, OSError) as error:
+            raise fenced(self.owner, why) from error
+
+    async def _end(self, *, commit: bool, within: float | None = None) -> None:
+        """End the open transaction; asked again, the coordinator says the same."""
+        producer = self.producer
+        assert producer.transactional_id is not None  # noqa: S101 - a writer's always has one
+
+        def read(response: Any) -> tuple[int, None]:
+            if response.error_code == _INVALID_TXN_STATE and not commit:
+                return 0, None  # nothing is open: it never began, or was ended before
+            return response.error_code, None
+
+        request = EndTxnRequest(producer.transactional_id, *producer.id, commit)
+        async with asyncio.timeout(within):
+            await self.connection.to_coordinator(
+                "transaction", producer.transactional_id, request, read, producer.lane
+            )
+
+
+class KafkaOutputs:
+    """An open transaction.
+
+    Attributes:
+        begun: Whether the coordinator may know of it.
+        acknowledged: Whether all that was sent is known to have arrived.
+        written: Offsets and keys, by partition.
+    """
+
+    def __init__(self, writer: KafkaWriter) -> None:
+        self._writer = writer
+        self._producer = writer.producer
+        self._connection = writer.connection
+        self._added: set[Place] = set()
+        self._groups: set[str] = set()
+        self._offsets: dict[str, dict[Place, int]] = defaultdict(dict)
+        self.begun = False
+        self.acknowledged = True
+        self.written: dict[Place, list[tuple[int, str | None]]] = defaultdict(list)
+
+    def append(self, messages: Sequence[Message]) -> list[int]:
+        """Append, and wait for the offsets."""
+        self._writer.check(messages)
+        return self._writer.run_append(self, messages)
+
+    def commit(self, consumer: str, topic: Topic, partition: int, offset: int) -> None:
+        """Said to the brokers with the next `append`, or at the end."""
+        self._writer.check([Message(topic, partition, b"")])
+        self._offsets[self._connection.settings.prefix + consumer][topic, partition] = offset
+
+    async def flush(self, messages: Sequence[Message]) -> list[int]:
+        """Send messages, and the offsets that were committed until now."""
+        some = batches(messages)
+        offsets, self._offsets = self._offsets, defaultdict(dict)
+        if not some and not offsets:
+            return []
+        self.begun = True
+        self.acknowledged = False
+        await together(
+            self._add_partitions({batch.place for batch in some} - self._added),
+            *(self._add_group(group) for group in offsets.keys() - self._groups),
+        )
+        sent, *_ = await together(
+            self._producer.produce(some),
+            *(self._commit_offsets(group, each) for group, each in offsets.items()),
+        )
+        self.acknowledged = True
+        found = [0] * len(messages)
+        for at, offset in sent:
+            found[at] = offset
+            message = messages[at]
+            self.written[message.topic, message.partition].append((offset, message.key))
+        return found
+
+    async def _add_partitions(self, new: set[Place]) -> None:
+        if not new:
+            return
+        topics: dict[str, list[int]] = defaultdict(list)
+        for topic, partition in sorted(new):
+            topics[self._connection.settings.name(topic)].append(partition)
+        request = AddPartitionsToTxnRequest(self._id, *self._producer.id, list(topics.items()))
+        await self._coordinator(request, _worst)
+        self._added |= new
+
+    async def _add_group(self, group: str) -> None:
+        request = AddOffsetsToTxnRequest(self._id, *self._producer.id, group)
+        await self._coordinator(request, lambda response: (response.error_code, None))
+        self._groups.add(group)
+
+    async def _commit_offsets(self, group: str, offsets: dict[Place, int]) -> None:
+        topics: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
+        for (topic, partition), offset in offsets.items():
+            topics[self._connection.settings.name(topic)].append((partition, offset, ""))
+        request = TxnOffsetCommitRequest(self._id, group, *self._producer.id, list(topics.items()))
+        lane = self._producer.lane
+        await self._connection.to_coordinator("group", group, request, _worst, lane)
+
+    async def _coordinator(self, request: Any, read: Callable[[Any], tuple[int, None]]) -> None:
+        lane = self._producer.lane
+        await self._connection.to_coordinator("transaction", self._id, request, read, lane)
+
+    @property
+    def _id(self) -> str:
+        assert self._producer.transactional_id is not None  # noqa: S101 - a writer's has one
+        return self._producer.transactional_id
+
+
+def _worst(response: Any) -> tuple[int, None]:
+    """The first error of a response by partition, if there is one: the request goes as a whole."""
+    codes = [code for _, partitions in response.errors for _, code in partitions]
+    real = [code for code in codes if code not in (0, 55)]  # 55: not tried, for another's error
+    return (real or [code for code in codes if code] or [0])[0], None
