@@ -16,8 +16,9 @@ from starlette.types import Receive, Scope, Send
 from api import problems
 from api.guard import Guard
 from api.metrics import measure
+from api.questions import Questions
 from api.reference import reference_page, reference_style
-from api.routes import alerts, health, investigations, rings, scoring
+from api.routes import alerts, free_cypher, health, investigations, rings, scoring
 from api.schemas import AlertOut, Problem, RingEventOut
 from api.service import Service
 from api.transaction_schema import SCHEMA
@@ -40,6 +41,7 @@ def create_app(service: Service | None) -> FastAPI:
         if service is not None:
             service.start()
         yield
+        questions.close()
         if service is not None:
             service.stop()
 
@@ -52,7 +54,8 @@ def create_app(service: Service | None) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    for module in (scoring, rings, alerts, investigations, health):
+    app.state.questions = questions = Questions()
+    for module in (scoring, rings, alerts, investigations, free_cypher, health):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(Guard)
@@ -93,6 +96,9 @@ class _App(FastAPI):
                 schemas.update(schema.pop("$defs", {}))
                 schemas[model.__name__] = schema
             schemas["Transaction"] = SCHEMA
+            document["components"]["securitySchemes"] = {
+                "cypher": {"type": "http", "scheme": "bearer", "description": "Free Cypher only."}
+            }
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
             self.openapi_schema = document

@@ -8,6 +8,8 @@ field, value and remedy from the error itself. The leaves below are the ones onl
     ├── InvalidBody         the body is not the JSON that was asked for      400
     ├── BodyTooLarge        more bytes than are read                         413
     ├── BodyTooSlow         the body did not arrive in time                  408
+    ├── Unauthorised        a token is missing or wrong                      401
+    ├── Forbidden           the settings allow it to nobody                  403
     ├── WrongContentType    the body is not declared as JSON                 415
     ├── UnknownResource     no such route, ring or investigation             404
     ├── MalformedRequest    the bytes are not HTTP                           400
@@ -67,6 +69,20 @@ class BodyTooSlow(InvalidInput):
 
     code = "body-too-slow"
     http_status = 408
+
+
+class Unauthorised(InvalidInput):
+    """The token that this needs was not sent, or another was."""
+
+    code = "unauthorised"
+    http_status = 401
+
+
+class Forbidden(InvalidInput):
+    """Nobody may do this on this server, by its settings."""
+
+    code = "forbidden"
+    http_status = 403
 
 
 class WrongContentType(InvalidInput):
@@ -201,6 +217,8 @@ def respond(
     if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE:
         wait = error.retry_after if isinstance(error, Overloaded) else 1.0
         extra.setdefault("Retry-After", str(max(1, ceil(wait))))
+    if error.http_status == HTTPStatus.UNAUTHORIZED:
+        extra.setdefault("WWW-Authenticate", 'Bearer realm="ringfence"')
     if error.http_status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT):
         # What is left of the body is not read, so the connection cannot carry another request.
         extra["Connection"] = "close"

@@ -242,21 +242,43 @@ class ParameterOut(_Out):
     """A parameter of an investigation."""
 
     name: str
-    type: str
+    type: str = Field(description="string, integer, choice or timestamp.")
+    minimum: int | None = Field(description="Smallest integer taken.")
+    maximum: int | None = Field(description="Greatest integer taken.")
+    choices: list[str] = Field(description="The words that a choice takes.")
     default: Any = Field(description="What it is when left out; null where it must be given.")
     example: Any = Field(description="A value that works.")
     required: bool
     description: str
 
 
+class ColumnOut(_Out):
+    """A column of an investigation's answer."""
+
+    name: str
+    type: str = Field(
+        description="string, integer, number, boolean, money (minor units of the base currency), "
+        "timestamp (epoch milliseconds), or a list of these."
+    )
+    description: str
+
+
 class InvestigationOut(_Out):
     """A parameterised question to the graph database."""
 
-    name: str = Field(examples=["ring-of-a-user"])
+    name: str = Field(examples=["ring-of-user"])
     title: str
     question: str
+    group: str = Field(examples=["rings"])
+    asked_by: str = Field(description="Who asks this, and when.")
+    shape: str = Field(description="table, or tree: `path` says where in it a row hangs.")
+    needs: str | None = Field(description="The graph database it is written for; null for any.")
+    available: bool = Field(description="Whether the graph database in use understands it.")
+    max_rows: int
+    timeout_ms: int
+    example: str = Field(description="A command line that asks it.")
     parameters: list[ParameterOut]
-    columns: list[str]
+    columns: list[ColumnOut]
 
 
 class InvestigationList(_Out):
@@ -271,6 +293,17 @@ class InvestigationResult(_Out):
     columns: list[str]
     rows: list[list[Any]]
     truncated: bool = Field(description="The row bound was hit: there is more.")
+
+
+class CypherStatement(BaseModel):
+    """A statement in Cypher that reads the graph."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: str = Field(
+        max_length=20_000, examples=["MATCH (u:User {id: $user}) RETURN u.id AS user"]
+    )
+    parameters: dict[str, Any] = Field(default={}, description="By name, without the `$`.")
 
 
 class FieldProblem(_Out):

@@ -1,6 +1,11 @@
 // Accounts sharing a device
 //
-// Which users made transactions on this device, when, how often, and in which rings are they?
+// Who used this device, when, how often, and in which rings are they?
+//
+// :group sharing
+// :asked-by An analyst who sees one phone behind several names.
+// :example ringfence investigate accounts-sharing-device --param device=d-0001
+// :limits 500 rows, 5 s
 //
 // :param device string example "d-0001" The device.
 //
@@ -11,6 +16,7 @@
 // :column rings list of strings The rings the user is in, those that merged away left out.
 //
 // :cost The users of the device, and for each the ring memberships.
+// :bound The device's users.
 MATCH (d:Device {id: $device})<-[l:USED_DEVICE]-(u:User)
 OPTIONAL MATCH (u)<-[:HAS_MEMBER]-(r:Ring)
   WHERE NOT (r)-[:MERGED_INTO]->(:Ring)

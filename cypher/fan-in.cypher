@@ -1,7 +1,12 @@
 // Fan-in of an account
 //
-// Who paid this user in a span of time, how much, and in how many payments?
+// Who paid this user, how much, and in how many payments?
 // Declined payments are not counted, nor is money from outside the graph.
+//
+// :group money
+// :asked-by An analyst who looks for the victims or mules behind an account.
+// :example ringfence investigate fan-in --param user=u-0001
+// :limits 500 rows, 5 s
 //
 // :param user string example "u-0001" The user who was paid.
 // :param since timestamp default "1970-01-01T00:00:00Z" Payments not before this.
@@ -15,6 +20,7 @@
 // :column last_at timestamp The last of them.
 //
 // :cost All payments the user ever received.
+// :bound One user's incoming payments.
 MATCH (u:User {id: $user})<-[p:PAID]-(payer)
   WHERE p.timestamp >= $since AND p.timestamp < $until
 RETURN labels(payer)[0] AS kind, payer.id AS payer, count(p) AS payments, sum(p.value) AS value,

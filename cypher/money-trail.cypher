@@ -1,7 +1,12 @@
 // Money trail
 //
-// By which chains of payments, in the order of time, did money go from one user to another?
+// By which payments, in the order of time, did money go between two users?
 // The chain passes through users and through no account twice; declined payments are not followed.
+//
+// :group money
+// :asked-by An investigator with two accounts in hand who must show how they are connected.
+// :example ringfence investigate money-trail --param source=u-0001 --param target=u-0004
+// :limits 500 rows, 10 s
 //
 // :param source string example "u-0001" The user who paid first.
 // :param target string example "u-0004" The user who was paid last; the source again finds cycles.
@@ -25,7 +30,8 @@
 // :cost `until`: D * d^(hops-1) payments are looked at, cut by the order of time at every hop.
 // :cost The hop bound is part of the pattern and cannot be a parameter, so each length has its own
 // :cost branch, and `hops` closes the longer ones before they look at anything.
-CALL {
+// :bound 6 hops; beyond its time limit it is refused with the advice to ask for fewer.
+CALL () {
   MATCH (a:User {id: $source}) WHERE $hops >= 1
   MATCH (a)-[p1:PAID]->(b:User {id: $target})
     WHERE p1.timestamp >= $since AND p1.timestamp < $until

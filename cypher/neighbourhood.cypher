@@ -1,7 +1,12 @@
 // First-degree neighbourhood
 //
-// What is this user directly connected to, through what, how often and with how much money?
+// What is this user connected to, through what, how often, how much?
 // Money from or to the outside of the graph shows as the user itself.
+//
+// :group accounts
+// :asked-by Everybody: the first question about an account.
+// :example ringfence investigate neighbourhood --param user=u-0001
+// :limits 500 rows, 5 s
 //
 // :param user string example "u-0001" The user.
 //
@@ -15,7 +20,8 @@
 // :column last_at timestamp The last of them; null for a ring.
 //
 // :cost All relationships of the user.
-CALL {
+// :bound One user's relationships.
+CALL () {
   MATCH (u:User {id: $user})-[r]->(n)
   RETURN 'out' AS direction, r, n
 UNION ALL

@@ -1,7 +1,12 @@
 // Ring of a user
 //
-// Which rings is this user in, who else is in them, and what part does each play?
+// In which rings is this user, with whom, and who plays what part?
 // A ring that merged into another is not shown: its members are in the one it became.
+//
+// :group rings
+// :asked-by An analyst who opens an alert or takes a call about an account.
+// :example ringfence investigate ring-of-user --param user=u-0001
+// :limits 500 rows, 5 s
 //
 // :param user string example "u-0001" The user.
 //
@@ -14,7 +19,8 @@
 // :column member string The member's id.
 // :column role string The part it plays.
 //
-// :cost The members of the user's rings: the user's ring memberships times the size of a ring.
+// :cost The user's ring memberships times the size of a ring.
+// :bound A ring has at most 200 members.
 MATCH (u:User {id: $user})<-[:HAS_MEMBER]-(r:Ring)
   WHERE NOT (r)-[:MERGED_INTO]->(:Ring)
 WITH DISTINCT r

@@ -1,6 +1,6 @@
 """Investigations: parameterised questions to the graph database."""
 
-import asyncio
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Request
@@ -8,18 +8,21 @@ from starlette.responses import Response
 
 from api.answers import answer, described, service_of
 from api.body import decode_object, read_json_bytes
+from api.questions import Questions
 from api.schemas import InvestigationList, InvestigationResult
 from api.views import View
 from cypher.investigation import Investigation
+from cypher.ports import Dialect, Rows
 from cypher.queries import catalogue, run
 
 router: Final = APIRouter(prefix="/v1/investigations", tags=["investigations"])
 
 
 @router.get("", summary="Every investigation", responses=described(InvestigationList))
-async def investigations() -> Response:
-    """Names, questions and parameters: what a form needs to ask them."""
-    return answer({"investigations": [view(each) for each in catalogue()]})
+async def investigations(request: Request) -> Response:
+    """By group: question, parameters, columns and limits; what a form needs to ask them."""
+    dialect = service_of(request).graph.dialect
+    return answer({"investigations": [view(each, dialect) for each in catalogue()]})
 
 
 @router.post(
@@ -51,20 +54,42 @@ async def investigate(
     """The body is an object of parameters by name; those with a default may be left out."""
     service = service_of(request)
     parameters = decode_object(await read_json_bytes(request, service.settings.max_body))
-    rows = await asyncio.to_thread(run, service.graph, name, parameters)
-    return answer({"columns": rows.columns, "rows": rows.rows, "truncated": rows.truncated})
+    rows = await questions_of(request).run(partial(run, service.graph, name, parameters))
+    return answer(result(rows))
 
 
-def view(found: Investigation) -> View:
-    """`InvestigationOut`."""
-    return {
+def questions_of(request: Request) -> Questions:
+    """The threads that questions run on."""
+    questions = request.app.state.questions
+    assert isinstance(questions, Questions)  # noqa: S101 - what create_app put there
+    return questions
+
+
+def result(rows: Rows) -> View:
+    """`InvestigationResult`."""
+    return {"columns": rows.columns, "rows": rows.rows, "truncated": rows.truncated}
+
+
+def view(found: Investigation, dialect: Dialect | None = None) -> View:
+    """`InvestigationOut`; without a dialect nothing is said about being available."""
+    told: View = {
         "name": found.name,
         "title": found.title,
         "question": found.question,
+        "group": found.group,
+        "asked_by": found.asked_by,
+        "shape": "table" if found.branch is None else "tree",
+        "needs": found.needs,
+        "max_rows": found.max_rows,
+        "timeout_ms": found.timeout_ms,
+        "example": found.example,
         "parameters": [
             {
                 "name": each.name,
                 "type": each.type,
+                "minimum": each.minimum,
+                "maximum": each.maximum,
+                "choices": each.choices,
                 "default": each.default,
                 "example": each.example,
                 "required": each.required,
@@ -72,5 +97,11 @@ def view(found: Investigation) -> View:
             }
             for each in found.parameters
         ],
-        "columns": [column.name for column in found.columns],
+        "columns": [
+            {"name": each.name, "type": each.type, "description": each.meaning}
+            for each in found.columns
+        ],
     }
+    if dialect is not None:
+        told["available"] = found.needs in (None, dialect)
+    return told

@@ -1,33 +1,41 @@
 """Every investigation gives the same right answers on every adapter of the graph store.
 
-An adapter joins by adding the line that it has in `test_graph_store.py`.
+An adapter joins by adding a line to `ADAPTERS` in `conftest.py`. The seeded city and the brute
+force that answers for it are in `tests/oracles/questions.py`; where both adapters give the
+oracle's rows in the oracle's order, they give the same.
 """
 
 import random
+import runpy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from cypher.embedded import EmbeddedGraphStore
+from cypher import free_cypher
+from cypher.free_cypher import NotReading
+from cypher.investigation import Investigation
 from cypher.ports import GraphBatch, GraphStore, QueryTooBroad
 from cypher.queries import catalogue, find, run
 from cypher.sink import graph_batch
+from cypher.store import Neo4jStore
+from graph.errors import InvalidInput
 from graph.evidence import Pattern, Role
 from graph.rings import Ring, RingState
 from graph.transaction import HOUR, Entity, EntityKind, Money, Outcome, Transaction, TransactionType
 
 Open = Callable[[Path], GraphStore]
 
-ADAPTERS: dict[str, Open] = {
-    "embedded": lambda folder: EmbeddedGraphStore(folder / "graph.kgl"),
-}
+questions = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).parents[1] / "oracles" / "questions.py"))
+)
 
 
-@pytest.fixture(params=ADAPTERS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GraphStore]:
-    store = ADAPTERS[request.param](tmp_path)
+@pytest.fixture
+def store(open_store: Open, tmp_path: Path) -> Iterator[GraphStore]:
+    store = open_store(tmp_path)
     yield store
     store.close()
 
@@ -62,18 +70,89 @@ def user(key: str) -> Entity:
 
 PHONE = Entity(EntityKind.DEVICE, "phone")
 
-SAMPLES = [
-    (each.name, {p.name: p.example for p in each.parameters if p.required}) for each in catalogue()
-]
+
+def understood(store: GraphStore) -> list[Investigation]:
+    return [each for each in catalogue() if each.needs in (None, store.dialect)]
 
 
-@pytest.mark.parametrize(("name", "parameters"), SAMPLES)
-def test_on_an_empty_graph_each_gives_its_columns_and_no_rows(
-    store: GraphStore, name: str, parameters: dict[str, object]
+def test_on_an_empty_graph_each_gives_its_columns_and_no_rows(store: GraphStore) -> None:
+    for each in understood(store):
+        answer = run(store, each.name, {p.name: p.example for p in each.parameters if p.required})
+        assert answer.columns == tuple(c.name for c in each.columns), each.name
+        assert (answer.rows, answer.truncated) == ((), False), each.name
+
+
+# --- a city, by brute force ---------------------------------------------------------------------
+
+SEEDS = (1, 2, 3)
+OF_CYPHER = {"string": str, "integer": int, "money": int, "timestamp": int, "number": float}
+
+
+def test_every_portable_investigation_has_an_oracle_that_finds_something() -> None:
+    portable = {each.name for each in catalogue() if each.needs is None}
+    assert set(questions.ORACLES) == set(questions.ASKED) == portable
+    for name in portable:
+        found = [
+            row
+            for seed in SEEDS
+            for given in questions.ASKED[name]
+            for row in questions.ORACLES[name](
+                questions.city(seed), questions.bound(find(name).bind(given))
+            )
+        ]
+        assert found, name
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_portable_investigation_agrees_with_brute_force_row_by_row(
+    store: GraphStore, seed: int
 ) -> None:
-    answer = run(store, name, parameters)
-    assert answer.columns == tuple(c.name for c in find(name).columns)
-    assert (answer.rows, answer.truncated) == ((), False)
+    city = questions.city(seed)
+    store.write(city.batch())
+    for name, asked in questions.ASKED.items():
+        about = find(name)
+        for given in asked:
+            answer = run(store, name, given)
+            expected = questions.ORACLES[name](city, questions.bound(about.bind(given)))
+            assert list(answer.rows) == expected[: about.max_rows], (name, given)
+            assert answer.truncated == (len(expected) > about.max_rows), (name, given)
+            for row in answer.rows:
+                for column, value in zip(about.columns, row, strict=True):
+                    told = OF_CYPHER.get(column.type, bool if column.type == "boolean" else list)
+                    assert value is None or type(value) is told, (name, column.name)
+
+
+def test_what_a_city_does_not_know_gives_no_rows(store: GraphStore) -> None:
+    store.write(questions.city(1).batch())
+    for each in understood(store):
+        strings = [p.name for p in each.parameters if p.type == "string"]
+        if strings:
+            assert ask(store, each.name, **dict.fromkeys(strings, "nobody")) == [], each.name
+
+
+@pytest.fixture
+def neo4j_store(empty_neo4j: str, neo4j_auth: tuple[str, str]) -> Iterator[GraphStore]:
+    user_, password = neo4j_auth
+    store = Neo4jStore(empty_neo4j, user=user_, password=password)
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("name", sorted(questions.NEO4J))
+def test_what_only_neo4j_understands_agrees_with_brute_force(
+    neo4j_store: GraphStore, name: str
+) -> None:
+    sizes = []
+    city = questions.city(2)
+    neo4j_store.write(city.batch())
+    for given in questions.NEO4J_ASKED[name]:
+        expected = questions.NEO4J[name](city, questions.bound(find(name).bind(given)))
+        assert ask(neo4j_store, name, **given) == expected[: find(name).max_rows], given
+        sizes.append(len(expected))
+    assert max(sizes) > 3
+
+
+# --- scenes, one by one -------------------------------------------------------------------------
 
 
 def test_ring_of_a_user_shows_every_member_strongest_ring_first(store: GraphStore) -> None:
@@ -286,26 +365,87 @@ ATTACKS = [
 ]
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-@pytest.mark.parametrize(
-    ("name", "parameter"),
-    [(each.name, p.name) for each in catalogue() for p in each.parameters if p.type == "string"],
-)
-def test_no_text_can_become_part_of_a_query(
-    store: GraphStore, name: str, parameter: str, attack: str
-) -> None:
+def everything(store: GraphStore) -> list[object]:
+    asked = ("MATCH (n) RETURN count(n)", "MATCH ()-[r]->() RETURN count(r)")
+    return [store.query(q, {}, max_rows=1, timeout_ms=5_000).rows for q in asked]
+
+
+def test_no_text_can_become_part_of_a_query(store: GraphStore) -> None:
     stream = [
         paid("t1", "ann", "bob", 1, device_id="phone"),
         paid("t2", "bob", "ann", 2, device_id="phone"),
     ]
     fill(store, *stream, rings=(ring("r1", 0.9, (user("ann"), Role.MULE)),))
-    everything = ("MATCH (n) RETURN count(n)", "MATCH ()-[r]->() RETURN count(r)")
-    before = [store.query(q, {}, max_rows=1, timeout_ms=1_000).rows for q in everything]
-    given = {p.name: "ann" for p in find(name).parameters if p.required} | {parameter: attack}
-    assert run(store, name, given).rows == ()
-    assert [store.query(q, {}, max_rows=1, timeout_ms=1_000).rows for q in everything] == before
-    # The same text as an id is an id like any other, and is found.
-    store.write(GraphBatch(graph_batch([(paid("t9", attack, attack, 1), None)]).movements))
-    found = store.query("MATCH (u:User {id: $id}) RETURN u.id", {"id": attack}, max_rows=9,
-                        timeout_ms=1_000)  # fmt: skip
-    assert found.rows == ((attack,),)
+    before = everything(store)
+    for each in understood(store):
+        given = {p.name: "ann" for p in each.parameters if p.required and p.type == "string"}
+        for parameter in given:
+            for attack in ATTACKS:
+                asked = given | {parameter: attack}
+                assert run(store, each.name, asked).rows == (), (each.name, asked)
+    assert everything(store) == before
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_text_that_looks_like_cypher_is_an_id_like_any_other(
+    store: GraphStore, attack: str
+) -> None:
+    store.write(GraphBatch(graph_batch([(paid("t9", attack, "ann", 1), None)]).movements))
+    assert ask(store, "fan-out", user=attack) == [("User", "ann", 1, 100, HOUR, HOUR)]
+
+
+# --- free Cypher --------------------------------------------------------------------------------
+
+NOT_READING = [
+    "CREATE (n:User {id: 'eve'}) RETURN n.id",
+    "MERGE (n:User {id: 'eve'}) RETURN n.id",
+    "MATCH (n) DETACH DELETE n",
+    "MATCH (u:User {id: 'ann'}) SET u.x = 1 RETURN u.id",
+    "MATCH (u:User {id: 'ann'}) REMOVE u.id",
+    "MATCH (u:User) FOREACH (x IN [1] | SET u.x = x)",
+    "MATCH (u:User) CALL (u) { CREATE (:User {id: 'eve'}) } RETURN u.id",
+    "LOAD CSV FROM 'file:///etc/passwd' AS line RETURN line",
+    "CALL db.createLabel('Eve')",
+    "CALL dbms.listConfig() YIELD name RETURN name",
+    "CALL apoc.load.json('http://127.0.0.1/') YIELD value RETURN value",
+    "CALL gds.graph.drop('g')",
+    "RETURN gds.graph.project('g', 1, 2) AS g",
+    "SHOW TRANSACTIONS",
+    "DROP INDEX eve IF EXISTS",
+    "CREATE INDEX eve IF NOT EXISTS FOR (u:User) ON (u.x)",
+    "RETURN '\\u0027 SET n.x = 1 //' AS x",
+]
+
+
+@pytest.mark.parametrize("statement", NOT_READING)
+def test_free_cypher_reads_the_graph_and_nothing_else(store: GraphStore, statement: str) -> None:
+    fill(store, paid("t1", "ann", "bob", 1))
+    before = everything(store)
+    with pytest.raises(NotReading, match="may only read"):
+        free_cypher.ask(store, statement, {})
+    assert everything(store) == before
+
+
+@pytest.mark.parametrize("statement", NOT_READING[:7])
+def test_a_store_refuses_to_write_also_where_nobody_looked_at_the_statement(
+    store: GraphStore, statement: str
+) -> None:
+    fill(store, paid("t1", "ann", "bob", 1))
+    before = everything(store)
+    with pytest.raises(InvalidInput):
+        store.query(statement, {}, max_rows=1, timeout_ms=5_000)
+    assert everything(store) == before
+
+
+def test_free_cypher_has_the_caps_of_every_question(store: GraphStore) -> None:
+    crowd = [f"u{i}" for i in range(40)]
+    fill(store, *(paid(f"{a}-{b}", a, b, 1) for a in crowd for b in crowd))
+    answer = free_cypher.ask(
+        store, "MATCH (u:User)-[p:PAID]->(v:User) WHERE p.value >= $least RETURN u.id AS payer",
+        {"least": 1},
+    )  # fmt: skip
+    assert (len(answer.rows), answer.truncated) == (free_cypher.MAX_ROWS, True)
+    wide = "MATCH (a:User), (b:User), (c:User), (d:User), (e:User) "
+    wide += "RETURN sum(size(a.id + b.id + c.id + d.id + e.id)) AS n"
+    with pytest.raises(QueryTooBroad):
+        free_cypher.ask(store, wide, {}, timeout_ms=300)

@@ -367,14 +367,14 @@ def test_alerts_are_read_on_from_where_a_page_ended(client):
 def test_investigations_say_what_they_take_and_answer(client):
     sent = fits(schemas.InvestigationList, client.get("/v1/investigations"))
     by_name = {each["name"]: each for each in sent["investigations"]}
-    assert len(by_name) == 5
+    assert len(by_name) >= 20
     until(
         lambda: client.post("/v1/investigations/ring-of-user", json={"user": "u1"}).json()["rows"],
         "ring in the graph",
     )
     answer = client.post("/v1/investigations/ring-of-user", json={"user": "u1"})
     rows = fits(schemas.InvestigationResult, answer)
-    assert rows["columns"] == by_name["ring-of-user"]["columns"]
+    assert rows["columns"] == [each["name"] for each in by_name["ring-of-user"]["columns"]]
     members = {row[rows["columns"].index("member")] for row in rows["rows"]}
     assert {"u1", "u2", "u3"} <= members
 
