@@ -1,0 +1,130 @@
+"""The lists as the log tells them: what the API answers from.
+
+A read model, as the ring board is: it follows `Topic.LISTS` from a thread of its own, from the
+first decision on, and never asks the engine or the cache. Event time, which ends entries, it takes
+from the newest verdicts.
+"""
+
+import logging
+import threading
+from typing import Final
+
+from graph.errors import Incompatible, InvalidInput, Unavailable
+from graph.lists import ListBook, ListEntry, ListName, Lists
+from graph.transaction import Entity
+from graph.watermark import WITNESSES
+from ingest.list_changes import read
+from ingest.ports import Log, Topic
+from ingest.records import VerdictRecord, decode
+
+_PAGE: Final = 1_000
+_LOOK_BACK: Final = 8
+"""Newest verdicts looked at for the event time."""
+_LOG: Final = logging.getLogger("ringfence.api.lists")
+
+
+class ListBoard:
+    """Who is on which list. Safe to read from any thread.
+
+    Args:
+        log: The log that is followed.
+        lists: How the lists begin.
+        poll_s: How often it is asked for news.
+    """
+
+    def __init__(self, log: Log, lists: Lists, *, poll_s: float = 0.1) -> None:
+        self._log = log
+        self._poll_s = poll_s
+        self._book = ListBook(lists)
+        self._guard = threading.Lock()
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._next = 0
+        self._verdicts = 0
+        self._event_time = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has caught up with the log once."""
+        return self._ready.is_set()
+
+    @property
+    def offset(self) -> int:
+        """Offset of `lists` up to which it knows."""
+        return self._next
+
+    @property
+    def event_time(self) -> int:
+        """Event time (ms) by which entries were ended: what the newest verdicts agree on."""
+        return self._event_time
+
+    def start(self) -> None:
+        """Begin to follow the log."""
+        self._thread = threading.Thread(target=self._follow, name="list-board", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop following; what is there can still be read."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5.0)
+
+    def get(self, listing: ListName, entity: Entity) -> ListEntry | None:
+        """The entity's entry on a list."""
+        with self._guard:
+            return self._book.get(listing, entity)
+
+    def of(self, entity: Entity) -> tuple[ListName, ...]:
+        """The lists an entity is on."""
+        with self._guard:
+            return self._book.of(entity)
+
+    def entries(self, listing: ListName) -> list[ListEntry]:
+        """The entries of one list, by kind and id."""
+        with self._guard:
+            return self._book.entries(listing)
+
+    def catch_up(self) -> int:
+        """Read what is new, at most one page; the number of decisions read."""
+        page = self._log.read(Topic.LISTS, 0, self._next, _PAGE)
+        with self._guard:
+            for record in page:
+                try:
+                    self._book.apply(read(record.value))
+                except InvalidInput as error:
+                    # Passed over as the engine passes it over.
+                    _LOG.warning("lists %d is not used: %s", record.offset, error)
+                self._next = record.offset + 1
+            self._book.expire(self._event_time)
+        return len(page)
+
+    def _follow(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._look_at_the_time()
+                read_now = self.catch_up()
+            except Unavailable as error:
+                _LOG.warning("the list board waits for the log: %s", error)
+                self._stop.wait(1.0)
+                continue
+            if read_now < _PAGE:
+                self._ready.set()
+                self._stop.wait(self._poll_s)
+
+    def _look_at_the_time(self) -> None:
+        end = self._log.bounds(Topic.VERDICTS, 0).next
+        if end == self._verdicts:
+            return
+        self._verdicts = end
+        page = self._log.read(Topic.VERDICTS, 0, max(0, end - _LOOK_BACK), _LOOK_BACK)
+        seen = []
+        for record in page:
+            try:
+                verdict = decode(record.value, VerdictRecord).verdict
+            except Incompatible:
+                continue
+            if verdict.admission == "accepted":
+                seen.append(verdict.timestamp)
+        if len(seen) >= WITNESSES:
+            self._event_time = max(self._event_time, sorted(seen)[-WITNESSES])

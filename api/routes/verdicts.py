@@ -1,0 +1,63 @@
+"""Verdicts that were given: read again by transaction, from the cache or else from the log."""
+
+import asyncio
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Path, Request
+from starlette.responses import Response
+
+from api.answers import described, service_of
+from api.caching import READ_S, Caching, caching_of
+from api.problems import UnknownResource, shorten
+from api.schemas import VerdictOut
+from ingest.ports import Topic
+from ingest.records import VerdictRecord, decode
+from scorer.cache.port import CacheUnavailable, Shelf
+
+router: Final = APIRouter(prefix="/v1/verdicts", tags=["scoring"])
+
+SOURCE: Final = "X-Ringfence-Source"
+"""Says who answered: `cache` or `log`."""
+
+
+@router.get(
+    "/{transaction_id:path}",
+    summary="The verdict a transaction got",
+    responses=described(VerdictOut, 404, 422, 503),
+)
+async def verdict(
+    request: Request,
+    transaction_id: Annotated[str, Path(max_length=128, examples=["t-1"])],
+) -> Response:
+    """The same bytes whoever answers: any process of the API may, and the log has the last word.
+
+    `X-Ringfence-Source` says `cache` or `log`.
+    """
+    caching = caching_of(request)
+    found = await _cached(caching, transaction_id)
+    source = "cache"
+    if found is None:
+        source = "log"
+        records = await asyncio.to_thread(caching.log.find, Topic.VERDICTS, [transaction_id])
+        if transaction_id not in records:
+            raise UnknownResource(
+                "this transaction has no verdict",
+                field="transaction_id",
+                value=shorten(transaction_id),
+                remedy="Send it to POST /v1/score.",
+            )
+        told = decode(records[transaction_id].value, VerdictRecord).to_verdict()
+        found = msgspec.json.encode(service_of(request).views.verdict(told))
+    return Response(found, media_type="application/json", headers={SOURCE: source})
+
+
+async def _cached(caching: Caching, transaction_id: str) -> bytes | None:
+    try:
+        found = await caching.cache.answer(
+            lambda cache: cache.fetch(Shelf.ANSWER, [transaction_id]), within=READ_S
+        )
+    except CacheUnavailable:
+        return None
+    held = found.values[0]
+    return None if held is None else held.value
