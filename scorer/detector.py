@@ -33,6 +33,7 @@ from scorer.deep_features import DeepFeatures
 from scorer.features import FeatureConfig, FeatureExtractor
 from scorer.ports import FeatureSchema, Signals
 from scorer.reasons import FamilyShare, name_watched, reasons, with_watched
+from scorer.reference import AnalysisPart
 from scorer.verdict import Decision, Verdict
 
 _VERSION: Final = 2  # 2: with the deep analysis
@@ -278,6 +279,9 @@ class Detector:
         """
         if isinstance(fact, ListChange):
             self.heuristics.lists.apply(fact)
+            return
+        if isinstance(fact, AnalysisPart):
+            self.deep.refer(fact)
             return
         raise InvalidInput(
             "the detector knows no such fact",
