@@ -99,6 +99,16 @@ class ListBoard:
             self._book.expire(self._event_time)
         return len(page)
 
+    def catch_up_fully(self) -> None:
+        """Read everything there is now, with the event time; for who does not `start` it.
+
+        Raises:
+            Unavailable: The log does not answer.
+        """
+        self._look_at_the_time()
+        while self.catch_up() == _PAGE:
+            pass
+
     def _follow(self) -> None:
         while not self._stop.is_set():
             try:

@@ -117,7 +117,8 @@ class CacheFeed:
         """Generations begun here: 1 for a new cache, one more for each time it was emptied."""
 
     def start(self) -> None:
-        """Follow, on a thread of its own."""
+        """Follow, on a thread of its own; the cache's is started if it was not."""
+        self._cache.start()
         self._thread.start()
 
     def stop(self, timeout: float | None = None) -> bool:

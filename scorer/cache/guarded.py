@@ -35,7 +35,7 @@ FAILURES: Final = 3
 OPEN_S: Final = 1.0
 CALL_S: Final = 1.0
 """How long one call may take; it may hold several answers, each bounded by its adapter."""
-SLOW_S: Final = 0.1
+SLOW_S: Final = 0.25
 """An answer to `ping` that takes longer is as good as none for who reads the cache online."""
 QUIET_S: Final = 1.0
 """How long it has to answer well before it counts as there again: what flaps is not there."""

@@ -52,8 +52,10 @@ class CacheThread:
         return self._cache
 
     def start(self) -> None:
-        """Start the thread; the cache need not be there."""
-        self._thread.start()
+        """Start the thread; the cache need not be there. Twice is harmless."""
+        with self._guard:
+            if self._thread.ident is None and not self._ended:
+                self._thread.start()
 
     def stop(self) -> None:
         """Let go of the connections and end, within `STOP_S` seconds. Twice is harmless."""

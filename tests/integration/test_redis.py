@@ -35,7 +35,7 @@ from scorer.cache.thread import CacheThread
 TESTS = Path(__file__).parents[1]
 world = SimpleNamespace(**runpy.run_path(str(TESTS / "cached_world.py")))
 Toxic = runpy.run_path(str(TESTS / "toxic.py"))["Toxic"]
-QUICK = {"open_s": 0.2, "quiet_s": 0.2, "call_s": 0.5}
+QUICK = {"open_s": 0.2, "quiet_s": 0.2, "call_s": 0.5, "slow_s": 0.15}
 
 
 class PrivateRedis:

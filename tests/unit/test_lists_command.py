@@ -1,0 +1,61 @@
+"""`ringfence lists`: decisions into the log, and the lists out of it."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from api.commands.lists import lists
+from graph.errors import InvalidInput, RingfenceError
+from ingest.embedded import EmbeddedLog
+from ingest.list_changes import read
+from ingest.ports import Topic
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    app = typer.Typer()
+    app.command()(lists)
+
+    def invoke(*arguments: str):
+        return CliRunner().invoke(app, [*arguments, "--data", str(tmp_path / "state")])
+
+    return invoke
+
+
+def test_what_is_put_is_shown_until_it_is_dropped(run, tmp_path) -> None:
+    told = run("put", "block", "device", "phone-17", "--reason", "[stolen]", "--author", "me")
+    assert told.exit_code == 0
+    run("put", "watch", "user", "u1", "--expires", "2199-01-01T00:00:00Z")
+    shown = json.loads(run("show", "--json").stdout)
+    assert [(each["listing"], each["id"]) for each in shown["entries"]] == [
+        ("block", "phone-17"),
+        ("watch", "u1"),
+    ]
+    assert shown["entries"][1]["expires_at"] == "2199-01-01T00:00:00.000Z"
+    assert "[stolen]" in run().stdout
+    run("drop", "block", "device", "phone-17")
+    assert json.loads(run("show", "block", "--json").stdout) == {"entries": []}
+    log = EmbeddedLog(tmp_path / "state" / "log.sqlite")
+    changes = [read(record.value) for record in log.read(Topic.LISTS, 0, 0, 10)]
+    log.close()
+    assert [change.listed for change in changes] == [True, True, False]
+    assert changes[0].at > 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("put",),
+        ("put", "block", "user"),
+        ("put", "block", "ip", "nonsense"),
+        ("put", "block", "user", "u1", "--expires", "soon"),
+    ],
+)
+def test_what_cannot_be_says_what_to_do(run, arguments) -> None:
+    told = run(*arguments)
+    assert isinstance(told.exception, InvalidInput)
+    assert isinstance(told.exception, RingfenceError)
+    assert told.exception.remedy
