@@ -11,12 +11,11 @@ Costs two lookups and two copies of nine numbers a transaction, and nothing befo
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from graph.errors import InvalidInput
-from graph.snapshot import Snapshot, encode_state, pack, unpack
+from graph.snapshot import Snapshot, pack, unpack
 from graph.transaction import DAY, EntityKind, Transaction
 from scorer.feature_catalogue import DEEP_COLUMNS, FEATURES
 from scorer.reference import AnalysisPart
@@ -59,13 +58,63 @@ class _Run:
 
 @dataclass(slots=True)
 class _Pending:
-    """A run of which parts are missing."""
+    """A run of which parts are missing; made into arrays part by part, so that no part is a pause.
+
+    Attributes:
+        run_id: Names it.
+        as_of: Event time, ms.
+        parts: How many it has.
+        columns: Of every part.
+        seen: Parts that came.
+        users: Row by user, in the order they came.
+        merchants: Row by merchant.
+        rows: How many rows came.
+        blocks: Values and communities, part by part.
+    """
 
     run_id: str
     as_of: int
     parts: int
     columns: tuple[str, ...]
-    held: dict[int, AnalysisPart] = field(default_factory=dict)
+    seen: set[int] = field(default_factory=set)
+    users: dict[str, int] = field(default_factory=dict)
+    merchants: dict[str, int] = field(default_factory=dict)
+    rows: int = 0
+    blocks: list[tuple[NDArray[np.float32], NDArray[np.int64]]] = field(default_factory=list)
+
+    def take(self, part: AnalysisPart) -> bool:
+        """Add a part unless it is there, and say whether the run is whole now."""
+        if part.part not in self.seen:
+            self.seen.add(part.part)
+            for row, entity in enumerate(part.entities, self.rows):
+                if entity.kind is EntityKind.USER:
+                    self.users[entity.id] = row
+                elif entity.kind is EntityKind.MERCHANT:
+                    self.merchants[entity.id] = row
+            self.rows += len(part.entities)
+            whole = np.array(part.values, np.float64).reshape(-1, len(self.columns))
+            community = whole[:, self.columns.index(_COMMUNITY)]
+            self.blocks.append(
+                (
+                    whole[:, [self.columns.index(name) for name in DEEP_COLUMNS]].astype(
+                        np.float32
+                    ),
+                    np.where(np.isnan(community), -1, community).astype(np.int64),
+                )
+            )
+        return len(self.seen) == self.parts
+
+    def run(self) -> _Run:
+        """What came so far as one table."""
+        values, communities = zip(*self.blocks, strict=True)
+        return _Run(
+            self.run_id,
+            self.as_of,
+            self.users,
+            self.merchants,
+            np.concatenate(values),
+            np.concatenate(communities),
+        )
 
 
 class DeepFeatures:
@@ -130,7 +179,7 @@ class DeepFeatures:
                 value=part.run_id,
                 remedy="Give every run an id of its own.",
             )
-        elif sum(len(held.entities) for held in pending.held.values()) > MAX_ENTITIES:
+        if pending.rows + len(part.entities) > MAX_ENTITIES:
             raise InvalidInput(
                 f"a run may speak of {MAX_ENTITIES} accounts at most",
                 field="run_id",
@@ -138,10 +187,9 @@ class DeepFeatures:
                 remedy="Leave accounts out that have not been seen for long.",
             )
         self._pending = pending
-        pending.held[part.part] = part
-        if len(pending.held) < pending.parts:
+        if not pending.take(part):
             return False
-        run = _run(pending)
+        run = pending.run()
         if current is not None and current.as_of < run.as_of:
             self._previous = current
         self._current, self._pending = run, None
@@ -186,12 +234,16 @@ class DeepFeatures:
             "taken": self.taken,
             "outdated": self.outdated,
             "abandoned": self.abandoned,
-            "pending": b""
-            if self._pending is None
-            else encode_state(sorted(self._pending.held.values(), key=lambda part: part.part)),
         }
         arrays: dict[str, NDArray[Any]] = {}
-        for name, run in (("current", self._current), ("previous", self._previous)):
+        pending = self._pending
+        if pending is not None:
+            values["waiting"] = [pending.parts, list(pending.columns), sorted(pending.seen)]
+        for name, run in (
+            ("current", self._current),
+            ("previous", self._previous),
+            ("pending", None if pending is None else pending.run()),
+        ):
             if run is not None:
                 values[name] = [run.run_id, run.as_of, list(run.users), list(run.merchants)]
                 arrays[f"{name}_users"] = np.array(list(run.users.values()), np.int64)
@@ -214,15 +266,19 @@ class DeepFeatures:
         deep.abandoned = values["abandoned"]
         deep._current = _restored("current", snapshot)
         deep._previous = _restored("previous", snapshot)
-        if values["pending"]:
-            held = msgspec.msgpack.decode(values["pending"], type=list[AnalysisPart])
-            first = held[0]
+        begun = _restored("pending", snapshot)
+        if begun is not None:
+            parts, columns, seen = values["waiting"]
             deep._pending = _Pending(
-                first.run_id,
-                first.as_of,
-                first.parts,
-                first.columns,
-                {part.part: part for part in held},
+                begun.run_id,
+                begun.as_of,
+                parts,
+                tuple(columns),
+                set(seen),
+                begun.users,
+                begun.merchants,
+                len(begun.values),
+                [(begun.values, begun.community)],
             )
         return deep
 
@@ -248,35 +304,6 @@ def _check(part: AnalysisPart) -> None:
             value=f"{part.part} of {part.parts} of {part.run_id}",
             remedy="Run the analysis again: `ringfence analyse`.",
         )
-
-
-def _run(pending: _Pending) -> _Run:
-    """All parts as one table; an account named twice keeps its last row."""
-    places = [pending.columns.index(name) for name in DEEP_COLUMNS]
-    community = pending.columns.index(_COMMUNITY)
-    users: dict[str, int] = {}
-    merchants: dict[str, int] = {}
-    blocks = []
-    row = 0
-    for number in range(pending.parts):
-        part = pending.held[number]
-        for entity in part.entities:
-            if entity.kind is EntityKind.USER:
-                users[entity.id] = row
-            elif entity.kind is EntityKind.MERCHANT:
-                merchants[entity.id] = row
-            row += 1
-        blocks.append(np.array(part.values, np.float64).reshape(-1, len(pending.columns)))
-    whole = np.concatenate(blocks)
-    told = whole[:, community]
-    return _Run(
-        pending.run_id,
-        pending.as_of,
-        users,
-        merchants,
-        np.ascontiguousarray(whole[:, places], np.float32),
-        np.where(np.isnan(told), -1, told).astype(np.int64),
-    )
 
 
 def _restored(name: str, snapshot: Snapshot) -> _Run | None:

@@ -281,6 +281,15 @@ class Detector:
             self.heuristics.lists.apply(fact)
             return
         if isinstance(fact, AnalysisPart):
+            now = self.window.watermark
+            if now and fact.as_of > now + self.config.window.horizon:
+                # It would stand in the way of every honest run until that day comes.
+                raise InvalidInput(
+                    "the analysis saw a future that this engine has not",
+                    field="as_of",
+                    value=str(fact.as_of),
+                    remedy="Find the transactions with absurd timestamps, or name `--as-of`.",
+                )
             self.deep.refer(fact)
             return
         raise InvalidInput(

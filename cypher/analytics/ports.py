@@ -30,8 +30,8 @@ COLUMNS: Final = (
 )
 """What is said of an entity, in the order of `Analysis.values`; NaN where it does not apply."""
 
-PART_ENTITIES: Final = 2_000
-"""Accounts in one part of a run: about 200 kB on the wire."""
+PART_ENTITIES: Final = 200
+"""Accounts in one part of a run: the engine reads parts between two batches, so each is small."""
 
 
 class AnalysisTooLarge(InvalidInput):

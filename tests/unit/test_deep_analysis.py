@@ -30,6 +30,7 @@ from graph.transaction import (
     Transaction,
     TransactionType,
 )
+from ingest import analysis_parts
 from scorer.deep_features import FIRST, DeepFeatures
 from scorer.detector import Detector
 from scorer.feature_catalogue import DEEP_COLUMNS, FEATURES, SCHEMA
@@ -167,6 +168,15 @@ def test_a_poisoned_future_changes_no_verdict_before_it() -> None:
     assert poisoned.last_features[0, core] == 1e6
 
 
+def test_a_run_from_a_future_the_engine_has_not_seen_is_refused() -> None:
+    detector = Detector()
+    detector.observe_batch([transfer(n, START + n) for n in range(3)])
+    with pytest.raises(InvalidInput, match="a future that this engine has not"):
+        detector.refer(part(253_402_300_799_000, {user("ann"): {"core": 1.0}}))
+    detector.refer(part(START + 2, {user("ann"): {"core": 1.0}}))
+    assert detector.deep.as_of == START + 2
+
+
 def test_an_older_run_is_ignored_and_counted_and_one_as_old_replaces() -> None:
     deep = DeepFeatures()
     deep.refer(part(START, {user("ann"): {"core": 1.0}}))
@@ -298,13 +308,24 @@ def test_a_run_takes_no_more_memory_than_was_estimated_and_not_a_tenth(
 
 
 def test_parts_tell_of_every_account_once_and_of_nobody_else() -> None:
-    found = run(random_graph(PART_ENTITIES + 5, 3_000))
+    found = run(random_graph(PART_ENTITIES + 5, 600))
     parts = list(found.parts())
     assert [(each.part, each.parts) for each in parts] == [(0, 2), (1, 2)]
     told = [entity for each in parts for entity in each.entities]
     assert told == [each for each in found.entities if each.kind is EntityKind.USER]
-    deep = DeepFeatures()
+    deep, wired = DeepFeatures(), DeepFeatures()
     assert [deep.refer(each) for each in parts] == [False, True]
+    for message in analysis_parts.messages(parts):
+        wired.refer(analysis_parts.read(message.value))
+    assert wired.snapshot() == deep.snapshot()
+
+
+@pytest.mark.parametrize(
+    "record", [b"", b"{}", b'{"schema":"analysis-part/2"}', b"\xff", b'{"schema":"list-change/1"}']
+)
+def test_a_record_that_is_no_part_is_refused_and_shown(record: bytes) -> None:
+    with pytest.raises(InvalidInput, match="not a part of a deep analysis"):
+        analysis_parts.read(record)
 
 
 def test_time_that_is_used_up_stops_a_run_before_the_next_algorithm(
