@@ -1,7 +1,7 @@
 """Which adapter stands behind each port: a URL names a server, without one the part is embedded."""
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from api.settings import Settings
 from cypher.embedded import EmbeddedGraphStore
@@ -10,6 +10,9 @@ from graph.errors import InvalidSetting
 from ingest.embedded import EmbeddedLog
 from ingest.lease import Lease
 from ingest.ports import Log
+
+if TYPE_CHECKING:
+    from ingest.kafka_client import KafkaSettings
 
 GRAPH: Final = "graph.kgl"
 LOG: Final = "log.sqlite"
@@ -42,22 +45,29 @@ def open_log(settings: Settings) -> Log:
         Incompatible: The file is no log, or of another version.
         Unavailable: It does not answer.
     """
-    if settings.kafka is None:
+    where = kafka_settings(settings)
+    if where is None:
         return EmbeddedLog(data_folder(settings) / LOG)
-    from ingest.kafka import KafkaLog, KafkaSettings  # noqa: PLC0415 - only where it is used
+    from ingest.kafka import KafkaLog  # noqa: PLC0415 - only where it is used
+
+    return KafkaLog(where, index=data_folder(settings) / INDEX)
+
+
+def kafka_settings(settings: Settings) -> "KafkaSettings | None":
+    """Where Kafka is, and how to enter; None where the log is embedded."""
+    if settings.kafka is None:
+        return None
+    from ingest.kafka_client import KafkaSettings  # noqa: PLC0415 - only where it is used
 
     password = settings.kafka_password
-    return KafkaLog(
-        KafkaSettings(
-            bootstrap=settings.kafka,
-            prefix=settings.kafka_prefix,
-            security=settings.kafka_security,
-            mechanism=settings.kafka_mechanism,
-            user=settings.kafka_user,
-            password=None if password is None else password.get_secret_value(),
-            ca=settings.kafka_ca,
-        ),
-        index=data_folder(settings) / INDEX,
+    return KafkaSettings(
+        bootstrap=settings.kafka,
+        prefix=settings.kafka_prefix,
+        security=settings.kafka_security,
+        mechanism=settings.kafka_mechanism,
+        user=settings.kafka_user,
+        password=None if password is None else password.get_secret_value(),
+        ca=settings.kafka_ca,
     )
 
 

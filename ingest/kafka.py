@@ -19,9 +19,10 @@ from graph.errors import InvalidSetting, Unavailable
 from ingest.kafka_client import Connection, KafkaSettings
 from ingest.kafka_follow import Ahead
 from ingest.kafka_index import VerdictIndex
+from ingest.kafka_producer import Place, PlainProducer, batches
 from ingest.kafka_reader import Reader
 from ingest.kafka_topics import must_exist
-from ingest.kafka_writer import KafkaWriter, Place, PlainProducer, batches
+from ingest.kafka_writer import KafkaWriter, Told
 from ingest.ports import Bounds, Message, Polled, Record, Topic
 
 __all__ = ["KafkaLog", "KafkaSettings"]
@@ -125,7 +126,7 @@ class KafkaLog:
         if len(some) > 1:
             with self._guard:
                 if self._nobody is None:
-                    self._nobody = self._claim(f"append-{uuid.uuid4().hex}")
+                    self._nobody = self._claim(f"append-{uuid.uuid4().hex}", self._told)
             with self._nobody.transaction() as outputs:
                 return outputs.append(messages)
         offsets = self._connection.call(self._plain.append(some[0]))
@@ -135,7 +136,11 @@ class KafkaLog:
     def claim(self, owner: str) -> KafkaWriter:
         """Become the only writer under this name; the open transaction of an earlier one ends."""
         self._index.doubt()
-        return self._claim(owner)
+
+        def told(place: Place, written: Sequence[tuple[int, str | None]]) -> None:
+            self._told(place, written, mine=True)
+
+        return self._claim(owner, told)
 
     def close(self) -> None:
         """Close the sockets, end the thread, and write the index down."""
@@ -144,10 +149,12 @@ class KafkaLog:
 
     # -- within --------------------------------------------------------------------------------
 
-    def _claim(self, owner: str) -> KafkaWriter:
-        writer = KafkaWriter(
-            self._connection, owner, self._check, self._told_committed, self._index.doubt
-        )
+    def _claim(self, owner: str, told: Told) -> KafkaWriter:
+        def committed(place: Place, written: Sequence[tuple[int, str | None]]) -> None:
+            self._reader.promise(*place, written[-1][0] + 2)  # the commit's mark follows the last
+            told(place, written)
+
+        writer = KafkaWriter(self._connection, owner, self._check, committed, self._index.doubt)
         writer.claim()
         return writer
 
@@ -175,13 +182,11 @@ class KafkaLog:
                     remedy="Try again; the topic was cut or made anew if it stays so.",
                 )
 
-    def _told_committed(self, place: Place, written: Sequence[tuple[int, str | None]]) -> None:
-        self._reader.promise(*place, written[-1][0] + 2)  # the commit's mark follows the last
-        self._told(place, written)
-
-    def _told(self, place: Place, written: Sequence[tuple[int, str | None]]) -> None:
+    def _told(
+        self, place: Place, written: Sequence[tuple[int, str | None]], *, mine: bool = False
+    ) -> None:
         if place == (Topic.VERDICTS, 0):
-            self._index.hear(written[0][0], written, written[-1][0] + 1, mine=True)
+            self._index.hear(written[0][0], written, written[-1][0] + 1, mine=mine)
 
     def _check(self, messages: Sequence[Message]) -> None:
         for message in messages:

@@ -92,7 +92,8 @@ class VerdictIndex:
         with self._lock:
             marked = mine and start == self._following + 1 and self._following == self._mine
             if start > self._following and not marked:
-                self._whole = False  # there is something between; it is read when it is needed
+                # What is between is read when it is needed; there is always some after an abort.
+                self._whole = self._whole and not mine
                 return
             for offset, key in keys:
                 if key is not None and offset >= self._following:

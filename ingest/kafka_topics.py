@@ -137,6 +137,22 @@ def create_topics(
         connection.close()
 
 
+def check_topics(settings: KafkaSettings) -> dict[str, int]:
+    """Partitions of each topic, by its name on the brokers.
+
+    Raises:
+        InvalidSetting: A topic does not exist.
+        Incompatible: A topic that must have one partition has several.
+        Unavailable: No broker answers.
+    """
+    connection = Connection(settings)
+    try:
+        found, _ = connection.call(must_exist(connection))
+    finally:
+        connection.close()
+    return {settings.name(topic): count for topic, count in found.items()}
+
+
 def delete_topics(settings: KafkaSettings) -> None:
     """Delete every topic of the prefix, with all it holds.
 
