@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from rich.console import RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
@@ -26,21 +27,35 @@ _ARROWED: Final = frozenset({"accounts", "entities", "path"})
 
 NOTHING: Final = "-"
 
+SQUEEZED: Final = 1.25
+"""How many times too wide a table may be: a list in it goes over two lines and can be read."""
+
+_ENDLESS: Final = 100_000
+
 
 def drawn(
-    about: Investigation, parameters: Mapping[str, object], rows: Rows, views: Views
+    about: Investigation,
+    parameters: Mapping[str, object],
+    rows: Rows,
+    views: Views,
+    console: Console,
 ) -> RenderableType:
-    """The answer, ready for a console.
+    """The answer, ready for a console: a tree, a table, or cards where a table is too wide.
 
     Args:
         about: What was asked.
         parameters: As they were bound.
         rows: The answer.
         views: How money is shown.
+        console: Where it will be shown; a table is never squeezed until it cannot be read.
     """
-    if about.branch is None:
-        return _table(about, rows, views)
-    return _tree(about, parameters, rows, views)
+    if about.branch is not None:
+        return _tree(about, parameters, rows, views)
+    table = _table(about, rows, views)
+    endless = console.options.update(max_width=_ENDLESS)
+    if console.measure(table, options=endless).maximum <= SQUEEZED * console.width:
+        return table
+    return _cards(about, rows, views)
 
 
 def cell(column: Column, value: object, views: Views) -> str:
@@ -93,6 +108,20 @@ def _table(about: Investigation, rows: Rows, views: Views) -> Table:
     return table
 
 
+def _cards(about: Investigation, rows: Rows, views: Views) -> Group:
+    """Row under row, a line for each column."""
+    cards: list[RenderableType] = []
+    for number, row in enumerate(rows.rows, start=1):
+        card = Table(box=None, show_header=False, pad_edge=False)
+        card.add_column(style="dim", no_wrap=True)
+        card.add_column(overflow="fold")
+        for column, value in zip(about.columns, row, strict=True):
+            text = Text(cell(column, value, views), style=_style(column, value))
+            card.add_row(column.name.replace("_", " "), text)
+        cards += [Text(f"{number}", style="bold"), Padding(card, (0, 0, 1, 2))]
+    return Group(*cards)
+
+
 def _style(column: Column, value: object) -> str:
     if value is None:
         return "dim"
@@ -124,7 +153,9 @@ def _branch(about: Investigation, row: tuple[object, ...], views: Views) -> Text
             told.append(part)
             continue
         column, value = columns[name]
-        if value is not None:
+        if value is None:
+            told.rstrip()
+        else:
             strong = column.type == "string" and name not in ("kind",)
             told.append(cell(column, value, views), "bold" if strong else _style(column, value))
     told.rstrip()

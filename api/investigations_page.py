@@ -117,7 +117,7 @@ def _answer(about: Investigation, rows: Rows) -> Iterator[str]:
     if about.branch is not None:
         asked = about.bind(casebook.CALLS[about.name])
         console = Console(file=StringIO(), width=110, color_system=None, legacy_windows=False)
-        console.print(drawn(about, asked, shown, _VIEWS))
+        console.print(drawn(about, asked, shown, _VIEWS, console))
         drawing = console.file
         assert isinstance(drawing, StringIO)  # noqa: S101 - as it was made
         yield from ["```", *(line.rstrip() for line in drawing.getvalue().splitlines()), "```"]

@@ -15,6 +15,7 @@ import msgspec
 from api.adapters import data_folder, lease, open_graph, open_log
 from api.board import RingBoard
 from api.lists import read_lists
+from api.rates import rate_table
 from api.service import Service
 from api.settings import Settings
 from api.streams import Feed
@@ -25,10 +26,9 @@ from cypher.sink import GraphSink
 from graph.errors import Incompatible
 from graph.heuristics import Lists
 from ingest.codec import decode
-from ingest.currencies import EXPONENTS, RateTable, rates_from_toml
+from ingest.currencies import EXPONENTS
 from ingest.engine import Engine, EngineConfig
 from ingest.list_changes import read as read_change
-from ingest.mapping import load_mapping
 from ingest.ports import Log, Topic
 from ingest.records import AlertRecord, RingEventRecord
 from ingest.records import decode as read_record
@@ -162,15 +162,6 @@ def followers(
             )
         )
     return found
-
-
-def rate_table(settings: Settings) -> RateTable:
-    """The configured rates, or those of the simulator's currencies."""
-    if settings.rates is not None:
-        return rates_from_toml(settings.rates)
-    shipped = load_mapping("ringfence").rate_table
-    assert shipped is not None  # noqa: S101 - a test reads every mapping that ships
-    return shipped
 
 
 def _alert(views: Views, value: bytes) -> bytes:

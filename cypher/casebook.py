@@ -56,7 +56,7 @@ _WEEK: Final = """
   4 15 00 rita  pays   gift-cards 25 d-rita c-rita 10.0.0.1
   4 16 00 mike  sends  paul      20 d-mike  -      10.0.0.8
   5 10 00 tim   pays   fun-shop  19 d-tab   c-tim  10.0.0.6
-  5 10 20 uma   pays   fun-shop  19 d-tab   c-uma  10.0.0.6
+  5 10 20 uma   pays   fun-shop  19 d-tab   c-tim  10.0.0.6
   5 10 40 xena  pays   fun-shop  19 d-tab   c-xena 10.0.0.6
   5 13 00 paul  pays   fun-shop  29 d-paul  c-paul 10.0.0.1
   6 02 00 sam   tries  gift-cards 999 d-new c-sam  10.9.9.9
@@ -195,19 +195,19 @@ CALLS: Final[dict[str, dict[str, str | int]]] = {
     "layering": {"source": "vera", "target": "olga", "since": "2026-03-04T00:00:00Z"},
     "money-trail": {"source": "vera", "target": "olga"},
     "money-trail-backward": {"user": "olga"},
-    "money-trail-forward": {"user": "vera", "carry_most": 200},
+    "money-trail-forward": {"user": "vera"},
     "mule-feeder-tree": {"user": "olga"},
     "pass-through": {"hours": 6},
     "round-trips": {"user": "anna"},
     "shortest-money-routes": {"source": "vera", "target": "paul"},
-    "structuring": {"limit": 100_000},
+    "structuring": {"limit": 50_000},
     "accounts-sharing-device": {"device": "d-farm"},
     "risky-identifiers": {},
     "shared-cards": {},
     "shared-devices": {},
     "shared-identifiers": {"user": "olga"},
     "shared-ips": {"most": 5},
-    "single-link-accounts": {"user": "tim"},
+    "single-link-accounts": {"user": "nora"},
     "declined-then-success": {},
     "dormant-then-burst": {},
     "neighbourhood": {"user": "paul"},

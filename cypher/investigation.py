@@ -143,7 +143,10 @@ class Parameter:
 
     def _timestamp(self, value: object) -> int:
         at = value
-        if isinstance(value, str):
+        # A command line has text only; shorter digits are a year or a day, and lack an offset.
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{9,15}", value):
+            at = int(value)
+        elif isinstance(value, str):
             try:
                 parsed = datetime.fromisoformat(value)
             except ValueError as error:

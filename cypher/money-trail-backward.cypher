@@ -2,20 +2,20 @@
 //
 // Where did this user's money come from, and from where before that? A payment
 // belongs to the trail if it was made within hours before the one after it, and a given part of it
-// was carried on. Refunds and money from the outside are ends; money that the user sent itself is
+// was carried on, or pooled with other money. Refunds and money from the outside are ends; money that the user sent itself is
 // shown, not followed further.
 //
 // :group money
 // :asked-by An investigator who looks for the victims behind a mule.
 // :example ringfence investigate money-trail-backward --param user=u-0001 --param hops=4
-// :shape tree {value} {at} from {kind} {payer}
+// :shape tree {kind} {payer}: {value} at {at}
 // :limits 500 rows, 10 s
 //
 // :param user string example "u-0001" The user whose income is traced.
 // :param hops integer 1..5 default 3 How many payments deep.
 // :param hours integer 1..720 default 24 How long money may rest between two payments.
 // :param carry_least integer 0..100 default 10 A payment is at least so many % of the one before.
-// :param carry_most integer 100..1000 default 120 A payment is at most so many % of the one before.
+// :param carry_most integer 100..10000 default 1000 A payment is at most so many % of the one before.
 // :param since timestamp default "1970-01-01T00:00:00Z" The last payment is not before this.
 // :param until timestamp default "9999-12-31T23:59:59Z" The last payment is before this.
 //

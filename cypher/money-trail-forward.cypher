@@ -2,20 +2,20 @@
 //
 // Where did the money that this user paid go, and where did it leave? A payment
 // belongs to the trail if it was made within hours after the one before it and carries on a given
-// part of its amount. Shops and cash are ends; money that comes back to the user is shown, not
+// part of its amount, or pools it with other money. Shops and cash are ends; money that comes back to the user is shown, not
 // followed further.
 //
 // :group money
 // :asked-by A fraud desk that tries to stop stolen money before it is cash.
 // :example ringfence investigate money-trail-forward --param user=u-0001 --param hops=4
-// :shape tree {value} {at} to {kind} {payee}
+// :shape tree {kind} {payee}: {value} at {at}
 // :limits 500 rows, 10 s
 //
 // :param user string example "u-0001" The user whose payments are followed.
 // :param hops integer 1..5 default 3 How many payments deep.
 // :param hours integer 1..720 default 24 How long money may rest between two payments.
 // :param carry_least integer 0..100 default 10 A payment is at least so many % of the one before.
-// :param carry_most integer 100..1000 default 120 A payment is at most so many % of the one before.
+// :param carry_most integer 100..10000 default 1000 A payment is at most so many % of the one before.
 // :param since timestamp default "1970-01-01T00:00:00Z" The first payment is not before this.
 // :param until timestamp default "9999-12-31T23:59:59Z" The first payment is before this.
 //

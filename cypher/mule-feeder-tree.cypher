@@ -6,7 +6,7 @@
 // :group money
 // :asked-by A mule-account team that starts from a collector and looks for mules and victims.
 // :example ringfence investigate mule-feeder-tree --param user=u-0001 --param hours=24
-// :shape tree {account}: {value} in {payments} payments, {first_at} to {last_at}
+// :shape tree {account}: {value} ({payments}x) from {first_at} to {last_at}
 // :limits 500 rows, 10 s
 //
 // :param user string example "u-0001" The account that gathers.

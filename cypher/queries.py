@@ -46,7 +46,7 @@ def find(name: str) -> Investigation:
     """The investigation of this name.
 
     Raises:
-        UnknownInvestigation: There is none; the remedy lists those there are.
+        UnknownInvestigation: There is none; the remedy has the nearest names.
     """
     for investigation in catalogue():
         if investigation.name == name:
@@ -56,7 +56,8 @@ def find(name: str) -> Investigation:
         "there is no investigation of this name",
         field="name",
         value=repr(name[:80]),
-        remedy=f"{nearest(name, names)}There are {', '.join(names)}.",
+        remedy=f"{nearest(name, names)}`ringfence investigate` and GET /v1/investigations list "
+        f"all {len(names)}.",
     )
 
 

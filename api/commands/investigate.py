@@ -65,14 +65,16 @@ def investigate(
         figures(answer, as_json=True)
         return
     from api.findings import drawn
+    from api.rates import rate_table
     from api.views import Views
-    from api.wiring import rate_table
     from ingest.currencies import EXPONENTS
 
     base = rate_table(settings).base
     say(found.title)
     if rows.rows:
-        Console(highlight=False).print(drawn(found, parameters, rows, Views(base, EXPONENTS[base])))
+        console = Console(highlight=False)
+        views = Views(base, EXPONENTS[base])
+        console.print(drawn(found, parameters, rows, views, console))
     if not rows.rows:
         say("Nothing found. An id that the graph does not know finds nothing either.")
     elif rows.truncated:
@@ -114,9 +116,10 @@ def _list(*, as_json: bool) -> None:
         if each.group != group:
             group = each.group
             table.add_row(Text(group, style="bold"), "")
-        marks = f" ({each.needs} only)" if each.needs else ""
-        table.add_row(Text(f"  {each.name}", style="cyan"), Text(each.summary + marks))
+        mark = "*" if each.needs else ""
+        table.add_row(Text(f"  {each.name}{mark}", style="cyan"), Text(each.summary))
     console.print(table)
+    console.print(Text("* needs Neo4j", style="dim"))
     say("ringfence investigate NAME --about tells what one takes; --param NAME=VALUE asks it.")
 
 
