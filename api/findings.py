@@ -74,7 +74,7 @@ def cell(column: Column, value: object, views: Views) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.2f}"
+        return f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else printable(str(value))
 
 

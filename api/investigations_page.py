@@ -17,6 +17,7 @@ from rich.console import Console
 from api.findings import cell, drawn
 from api.views import Views
 from cypher import casebook
+from cypher.analytics.embedded import EmbeddedAnalytics
 from cypher.embedded import EmbeddedGraphStore
 from cypher.investigation import Investigation, Parameter
 from cypher.ports import GraphStore, Rows
@@ -68,6 +69,7 @@ def page() -> str:
         store = EmbeddedGraphStore(Path(folder) / "casebook.kgl")
         try:
             store.write(casebook.batch())
+            EmbeddedAnalytics(store).analyse()
             group = None
             for each in catalogue():
                 if each.group != group:

@@ -12,8 +12,9 @@ from prometheus_client.registry import Collector
 
 from api.adapters import open_graph, open_log
 from api.metrics import sink_figures
+from api.rates import rate_table
 from api.settings import Settings
-from api.wiring import followers, rate_table
+from api.wiring import followers
 from graph.errors import Unavailable
 from ingest.codec import decode
 from ingest.sinks import Follower

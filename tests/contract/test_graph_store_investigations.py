@@ -15,9 +15,13 @@ from types import SimpleNamespace
 import pytest
 
 from cypher import free_cypher
+from cypher.analytics.embedded import EmbeddedAnalytics
+from cypher.analytics.gds import GdsAnalytics
+from cypher.analytics.ports import Analytics
+from cypher.embedded import EmbeddedGraphStore
 from cypher.free_cypher import NotReading
 from cypher.investigation import Investigation
-from cypher.ports import GraphBatch, GraphStore, QueryTooBroad
+from cypher.ports import Dialect, GraphBatch, GraphStore, QueryTooBroad
 from cypher.queries import catalogue, find, run
 from cypher.sink import graph_batch
 from cypher.store import Neo4jStore
@@ -89,7 +93,7 @@ OF_CYPHER = {"string": str, "integer": int, "money": int, "timestamp": int, "num
 
 
 def test_every_portable_investigation_has_an_oracle_that_finds_something() -> None:
-    portable = {each.name for each in catalogue() if each.needs is None}
+    portable = {each.name for each in catalogue() if each.needs is None} - set(questions.DEEP)
     assert set(questions.ORACLES) == set(questions.ASKED) == portable
     for name in portable:
         found = [
@@ -128,6 +132,37 @@ def test_what_a_city_does_not_know_gives_no_rows(store: GraphStore) -> None:
         strings = [p.name for p in each.parameters if p.type == "string"]
         if strings:
             assert ask(store, each.name, **dict.fromkeys(strings, "nobody")) == [], each.name
+
+
+@pytest.fixture
+def analytics(store: GraphStore, request: pytest.FixtureRequest) -> Iterator[Analytics]:
+    """The deep analysis that goes with the store."""
+    found: Analytics
+    if store.dialect is Dialect.NEO4J:
+        found = GdsAnalytics(
+            request.getfixturevalue("empty_neo4j"), *request.getfixturevalue("neo4j_auth")
+        )
+    else:
+        assert isinstance(store, EmbeddedGraphStore)
+        found = EmbeddedAnalytics(store)
+    yield found
+    found.close()
+
+
+def test_what_the_deep_analysis_found_can_be_asked_on_every_adapter(
+    store: GraphStore, analytics: Analytics
+) -> None:
+    city = questions.city(1)
+    store.write(city.batch())
+    found = analytics.analyse()
+    sizes = []
+    for name, asked in questions.DEEP_ASKED.items():
+        for given in asked:
+            expected = questions.DEEP[name](city, questions.bound(find(name).bind(given)), found)
+            assert ask(store, name, **given) == expected, (name, given)
+            sizes.append(len(expected))
+    assert min(sizes) >= 1
+    assert max(sizes) > 10
 
 
 @pytest.fixture

@@ -873,6 +873,44 @@ NEO4J["layering"] = layering
 NEO4J["shortest-money-routes"] = shortest_money_routes
 
 
+# --- the deep analysis --------------------------------------------------------------------------
+
+DEEP: dict[str, Callable[[City, Any, Any], list[Row]]] = {}
+
+
+def whole(value: float) -> int | None:
+    return None if value != value else int(value)  # noqa: PLR0124 - NaN is not itself
+
+
+def fraud_rank(c: City, p: Any, found: Any) -> list[Row]:
+    rows = []
+    for n, entity in enumerate(found.entities):
+        told = {name: float(found.column(name)[n]) for name in ("fraud_rank", "pagerank",
+                "betweenness", "community", "community_size")}  # fmt: skip
+        rings = len(c.rings_of(entity.id))
+        close = entity.kind is EntityKind.USER and told["fraud_rank"] > 0
+        if close and (p.outside == "no" or not rings):
+            rows.append((entity.id, told["fraud_rank"], told["pagerank"], told["betweenness"],
+                         whole(told["community"]), whole(told["community_size"]), rings,
+                         found.as_of))  # fmt: skip
+    return sorted(rows, key=lambda r: (-r[1], r[0]))
+
+
+def community_of_user(c: City, p: Any, found: Any) -> list[Row]:
+    place = {e.id: n for n, e in enumerate(found.entities) if e.kind is EntityKind.USER}
+    its = found.column("community")[place[p.user]] if p.user in place else None
+    rows = [
+        (name, float(found.column("fraud_rank")[n]), float(found.column("pagerank")[n]),
+         [r.ring_id for r in c.rings_of(name)], int(its), found.as_of)
+        for name, n in place.items() if found.column("community")[n] == its
+    ]  # fmt: skip
+    return sorted(rows, key=lambda r: (-r[1], r[0]))
+
+
+DEEP["fraud-rank"] = fraud_rank
+DEEP["community-of-user"] = community_of_user
+
+
 def bound(parameters: dict[str, Any]) -> SimpleNamespace:
     return SimpleNamespace(**parameters)
 
@@ -939,3 +977,8 @@ NEO4J_ASKED: dict[str, list[dict[str, Any]]] = {
     "shortest-money-routes": every(source=["u00", "u03"], target=["u05", "u02"],
                                    value=[0, 9_900]),
 }  # fmt: skip
+
+DEEP_ASKED: dict[str, list[dict[str, Any]]] = {
+    "fraud-rank": every(outside=["yes", "no"]),
+    "community-of-user": every(user=["u00", "u05", "victim1", "sleeper"]),
+}

@@ -13,6 +13,7 @@ from api.cli import app
 from api.findings import cell, drawn
 from api.views import Views
 from cypher import casebook
+from cypher.analytics.embedded import EmbeddedAnalytics
 from cypher.embedded import EmbeddedGraphStore
 from cypher.investigation import Column
 from cypher.ports import GraphStore, Rows
@@ -26,6 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("case")
     store = EmbeddedGraphStore(made / "graph.kgl")
     store.write(casebook.batch())
+    EmbeddedAnalytics(store).analyse()
     store.close()
     return made
 
@@ -99,7 +101,8 @@ def test_a_table_too_wide_to_be_read_becomes_cards(store: GraphStore) -> None:
     [
         ("money", 123_456, "€1,234.56"),
         ("timestamp", casebook.START, "2026-03-01 00:00:00"),
-        ("number", 0.876, "0.88"),
+        ("number", 0.8764, "0.876"),
+        ("number", 0.00123, "0.00123"),
         ("integer", 12_345, "12,345"),
         ("boolean", True, "yes"),
         ("boolean", False, "no"),
