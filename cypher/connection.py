@@ -72,9 +72,14 @@ class Connection:
         """Run a unit that may write; the server ends it after `limit_s`."""
         return self._wait(self._write(unit, limit_s), CONNECT_S + RETRY_S + limit_s)
 
-    def read(self, unit: Unit[T], *, limit_s: float, fetch: int = FETCH) -> T:
-        """Run a unit that the server lets only read, and ends after `limit_s`."""
-        return self._wait(self._read(unit, limit_s, fetch), CONNECT_S + limit_s)
+    def read(
+        self, unit: Unit[T], *, limit_s: float, grace_s: float = CONNECT_S, fetch: int = FETCH
+    ) -> T:
+        """Run a unit that the server lets only read, and ends after `limit_s`.
+
+        A server that is silent or away is given up `grace_s` after that.
+        """
+        return self._wait(self._read(unit, limit_s, fetch), limit_s + grace_s)
 
     def close(self) -> None:
         """End; calls in flight are given up and raise `GraphUnavailable`."""

@@ -32,7 +32,16 @@ from cypher import driver_errors, schema
 from cypher.connection import CONNECT_S, FETCH, Connection, Unit
 from cypher.driver_errors import CAUGHT
 from cypher.known import Known, Statement, questions
-from cypher.ports import Dialect, GraphBatch, GraphUnavailable, Removal, Rows, Written, check_limits
+from cypher.ports import (
+    Dialect,
+    GraphBatch,
+    GraphUnavailable,
+    QueryTooBroad,
+    Removal,
+    Rows,
+    Written,
+    check_limits,
+)
 from cypher.reading import Guard, stream
 from cypher.removal import clear
 from cypher.statements import plan
@@ -42,6 +51,7 @@ T = TypeVar("T")
 
 WRITE_S: Final = 30.0
 """The server ends a batch that writes for longer; it takes a fraction of a second."""
+OFFSET_MS: Final = 10_000
 MIGRATE_S: Final = 600.0
 """For building all indexes on a database that is full already; on an empty one it is a second."""
 
@@ -96,7 +106,7 @@ class Neo4jStore:
         """
         with self._migrating:
             try:
-                applied = self._connection.read(_applied, limit_s=CONNECT_S)
+                applied = self._connection.read(_applied, limit_s=CONNECT_S, grace_s=0)
                 left = schema.pending(applied)
                 for each in left:
                     self._apply(each)
@@ -143,7 +153,11 @@ class Neo4jStore:
         max_rows: int,
         timeout_ms: int,
     ) -> Rows:
-        """See `GraphStore.query`; a silent server is given up `CONNECT_S` after the time limit."""
+        """See `GraphStore.query`.
+
+        The time limit is for the rows. Planning a statement that the server does not know, and
+        reaching a server that is silent, are given `CONNECT_S` each beyond it.
+        """
         check_limits(max_rows, timeout_ms)
         seconds = timeout_ms / 1_000
 
@@ -165,14 +179,18 @@ class Neo4jStore:
         self._check_ready()
         try:
             fetch = min(max_rows + 1, FETCH)
-            return self._connection.read(unit, limit_s=seconds, fetch=fetch)
+            # The server's clock runs while it plans, which the first time may take seconds.
+            return self._connection.read(unit, limit_s=seconds + CONNECT_S, fetch=fetch)
         except CAUGHT as error:
             raise driver_errors.on_query(error, timeout_ms) from error
 
     def offset(self) -> int | None:
         """See `GraphStore.offset`."""
         ask = "MATCH (s:Sink {id: 'graph'}) RETURN s.offset"
-        rows = self.query(ask, {}, max_rows=1, timeout_ms=5_000).rows
+        try:
+            rows = self.query(ask, {}, max_rows=1, timeout_ms=OFFSET_MS).rows
+        except QueryTooBroad as error:  # one node by its key: it is not the question that is slow
+            raise driver_errors.silent(OFFSET_MS / 1_000) from error
         found = rows[0][0] if rows else None
         return found if isinstance(found, int) else None
 
