@@ -207,8 +207,9 @@ class CacheFeed:
             raise Superseded(
                 "another follower began it", field="cache", remedy="Nothing: it is looked at again."
             )
+        level = logging.WARNING if self.generations else logging.INFO  # at first it may be empty
+        _log.log(level, "the cache was empty: it is filled from verdict %d on", first)
         self.generations += 1
-        _log.warning("the cache was empty: it is filled from verdict %d on", first)
         self._until = (verdicts.next, lists.next)
         for start in range(0, len(self._configured), PAGE):
             part = self._configured[start : start + PAGE]
