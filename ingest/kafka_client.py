@@ -216,9 +216,20 @@ class Connection:
         """The brokers that are known."""
         return [int(broker.nodeId) for broker in self._client.cluster.brokers()]
 
-    async def anywhere(self, request: Any) -> Any:
-        """A question that any broker can answer."""
-        return await insist(lambda: self.send(self._client.get_random_node(), request))
+    async def anywhere(self, request: Any, read: Callable[[Any], tuple[int, T]]) -> T:
+        """A question that any broker can answer; as `to_leader`."""
+        while True:
+            try:
+                code, answer = read(await self.send(self._client.get_random_node(), request))
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+            else:
+                if code == 0:
+                    return answer
+                if not for_code(code).retriable:
+                    raise Answer(type(request).__name__, code)
+            await asyncio.sleep(PAUSE_S)
 
     async def to_controller(self, request: Any) -> Any:
         """A question for the broker that is in charge of the cluster."""
@@ -234,7 +245,7 @@ class Connection:
 
     async def metadata(self, topics: list[str]) -> Any:
         """What the brokers know of these topics now."""
-        return await self.anywhere(Metadata(topics))
+        return await self.anywhere(Metadata(topics), lambda response: (0, response))
 
     async def to_leader(
         self,

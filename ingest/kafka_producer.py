@@ -119,10 +119,7 @@ class Producer:
             return response.error_code, (response.producer_id, response.producer_epoch)
 
         if self.transactional_id is None:
-            response = await self._connection.anywhere(request)
-            code, self.id = read(response)
-            if code:
-                raise Answer("a producer id", code)
+            self.id = await self._connection.anywhere(request, read)
         else:
             self.id = await self._connection.to_coordinator(
                 "transaction", self.transactional_id, request, read, self.lane

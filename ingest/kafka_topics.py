@@ -246,7 +246,7 @@ async def _describe(connection: Connection, consumers: Sequence[str]) -> list[De
 async def _retention(connection: Connection) -> dict[str, int]:
     names = [connection.settings.name(topic) for topic in Topic]
     request = DescribeConfigsRequest([(_TOPIC, name, ["retention.ms"]) for name in names])
-    response = await connection.anywhere(request)
+    response = await connection.anywhere(request, lambda each: (0, each))
     found: dict[str, int] = {}
     for code, _, _, name, entries in response.resources:
         if code:
