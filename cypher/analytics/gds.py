@@ -137,6 +137,7 @@ class GdsAnalytics:
         user: Who signs in; None where the server asks nobody.
         password: Their password.
         settings: Parameters and bounds.
+        database: Its name on that server.
 
     Raises:
         GraphUnavailable: The server does not answer, refuses the user or lacks GDS.
@@ -148,8 +149,11 @@ class GdsAnalytics:
         user: str | None = None,
         password: str | None = None,
         settings: AnalysisSettings | None = None,
+        *,
+        database: str = "neo4j",
     ) -> None:
         self.settings = settings or AnalysisSettings()
+        self._database = database
         auth = None if user is None else neo4j.basic_auth(user, password or "")
         self._driver = neo4j.GraphDatabase.driver(
             url,
@@ -164,7 +168,10 @@ class GdsAnalytics:
             with _told("signing in", self.settings):
                 self._driver.verify_connectivity()
                 self._runner = _BoundedRunner(
-                    self._driver, _BoundedRunner.parse_protocol(url), show_progress=False
+                    self._driver,
+                    _BoundedRunner.parse_protocol(url),
+                    database=database,
+                    show_progress=False,
                 )
                 self._gds = GraphDataScience(self._runner, arrow=False, show_progress=False)
         except Exception:
@@ -286,14 +293,16 @@ class GdsAnalytics:
         def read(tx: neo4j.ManagedTransaction) -> list[Row]:
             return tx.run(text, dict(parameters)).data()
 
-        with self._driver.session(default_access_mode=neo4j.READ_ACCESS) as session:
+        with self._driver.session(
+            database=self._database, default_access_mode=neo4j.READ_ACCESS
+        ) as session:
             return session.execute_read(neo4j.unit_of_work(timeout=seconds)(read))
 
     def _write(self, statement: Statement) -> None:
         def change(tx: neo4j.ManagedTransaction) -> None:
             tx.run(statement.text, rows=statement.rows).consume()
 
-        with self._driver.session() as session:
+        with self._driver.session(database=self._database) as session:
             session.execute_write(neo4j.unit_of_work(timeout=_WRITE_S)(change))
 
 

@@ -1,5 +1,6 @@
 """The corners of the deep analysis: what features read when, what is refused, what a run costs."""
 
+import json
 import time
 import tracemalloc
 from dataclasses import replace
@@ -9,6 +10,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from api.commands.analyse import analyse
 from cypher.analytics import algorithms, embedded
 from cypher.analytics.embedded import compute, estimate
 from cypher.analytics.nightly import NightlyReplayer
@@ -20,6 +22,8 @@ from cypher.analytics.ports import (
     AnalysisTooLarge,
 )
 from cypher.analytics.stored_graph import StoredGraph, stored_graph
+from cypher.embedded import EmbeddedGraphStore
+from cypher.sink import graph_batch
 from graph.errors import Incompatible, InvalidInput, InvalidSetting
 from graph.transaction import (
     DAY,
@@ -31,6 +35,8 @@ from graph.transaction import (
     TransactionType,
 )
 from ingest import analysis_parts
+from ingest.embedded import EmbeddedLog
+from ingest.ports import Topic
 from scorer.deep_features import FIRST, DeepFeatures
 from scorer.detector import Detector
 from scorer.feature_catalogue import DEEP_COLUMNS, FEATURES, SCHEMA
@@ -394,3 +400,42 @@ def test_no_file_of_the_analysis_imports_a_library_under_the_gpl() -> None:
     folder = Path(embedded.__file__).parent
     text = "".join(path.read_text() for path in folder.glob("*.py"))
     assert not any(f"import {name}" in text for name in ("igraph", "leidenalg", "graph_tool"))
+
+
+# --- from the terminal ----------------------------------------------------------------------------
+
+
+def test_the_command_analyses_a_folder_and_tells_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    store = EmbeddedGraphStore(folder / "graph.kgl")
+    names = ("ann", "bob", "cid", "ann", "dan")
+    moved = [transfer(n, START + n, *names[n : n + 2]) for n in range(4)]
+    store.write(graph_batch([(tx, None) for tx in moved]))
+    store.close()
+    bounds = {"memory": 64, "seconds": 60.0, "community": "louvain", "kafka": None, "neo4j": None}
+    analyse(**bounds, as_of=START + 10, data=folder, config=None, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["entities"], told["parts"], told["as_of"]) == (4, 1, START + 10)
+    assert told["largest"]["cycle_size"] == 3.0
+    assert told["largest"]["fraud_rank"] is None
+    log = EmbeddedLog(folder / "log.sqlite")
+    records = log.read(Topic.DEEP_ANALYSIS, 0, 0, 10)
+    log.close()
+    detector = Detector()
+    for record in records:
+        detector.refer(analysis_parts.read(record.value))
+    assert detector.deep.run_id == told["run_id"]
+    analyse(**bounds, as_of=START + 10, data=folder, config=None, as_json=False)
+    shown = capsys.readouterr().out
+    assert "betweenness" in shown
+    assert "user:ann" in shown
+    with pytest.raises(InvalidSetting, match="Louvain only"):
+        analyse(**(bounds | {"community": "leiden"}), as_of=None, data=folder)
+    with pytest.raises(InvalidSetting, match="no such algorithm"):
+        analyse(**(bounds | {"community": "magic"}), as_of=None, data=folder)
+    with pytest.raises(InvalidSetting, match="no graph database"):
+        analyse(**bounds, as_of=None, data=tmp_path / "elsewhere")
