@@ -92,7 +92,7 @@ kafka_start() {
     -cp "$kafka_jars/*" kafka.Kafka "$kafka_conf"
   kafka_wait
 }
-kafka_wait() { await kafka "$kafka_pid" "$kafka_conf" 120 "$kafka_log" kafka_ready; }
+kafka_wait() { await kafka "$kafka_pid" "$kafka_conf" 240 "$kafka_log" kafka_ready; }
 kafka_stop() { end "$kafka_pid" "$kafka_conf" TERM 30; }
 kafka_kill() { end "$kafka_pid" "$kafka_conf" KILL 10; }
 kafka_env() {
