@@ -39,7 +39,7 @@ class ListStanding(_Out):
 
 
 class ListDecision(_Out):
-    """A decision as it was written; it counts from the next batch of transactions on."""
+    """A decision as it was written; the engine goes by it within a second."""
 
     listing: ListName
     entity: EntityOut

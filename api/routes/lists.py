@@ -107,7 +107,7 @@ async def standing(request: Request, listing: Listing, kind: Kind, id: Id) -> Re
     },
 )
 async def put(request: Request, listing: Listing, kind: Kind, id: Id) -> Response:  # noqa: A002
-    """Written to the log, it counts from the next batch on; an entry that is there is replaced.
+    """Written to the log; the engine goes by it within a second. An entry there is replaced.
 
     What is blocked is declined, what is allowed is never the centre of evidence, what is watched
     is named in verdicts and alerts and decides nothing. Where an entity is blocked and allowed, the
@@ -145,7 +145,7 @@ async def delete(
     reason: Annotated[str, Query(max_length=200)] = "",
     author: Annotated[str, Query(max_length=64)] = "",
 ) -> Response:
-    """Written to the log, it counts from the next batch on; doing it again is harmless."""
+    """Written to the log; the engine goes by it within a second. Again is harmless."""
     change = ListChange(
         Entity(kind, id), listing, listed=False, reason=reason, author=author, at=wall_clock()
     )
