@@ -148,7 +148,9 @@ def _engine(figures: dict[str, Any]) -> Iterator[Metric]:
         yield CounterMetricFamily(f"ringfence_{name}", about, value=figures[field])
     yield _gauge("queued_transactions", "Transactions waiting to be scored.", figures["queued"])
     lag = figures["stream_lag"]
-    yield _gauge("log_up", "Whether the log answers.", lag is not None)
+    # Only who leads reads the stream: of a standby, no lag says nothing about the log.
+    if lag is not None or figures["state"] == "running":
+        yield _gauge("log_up", "Whether the log answers who leads.", lag is not None)
     if lag is not None:
         yield _gauge("stream_lag_records", "Records of the stream not yet read.", lag)
     recovered = figures["recovered"]

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
+from api import metrics
 from api.app import create_app
 from api.metrics import ADMISSIONS, STATES, TIMED
 from api.serving import server_of
@@ -155,3 +156,18 @@ def test_every_figure_of_the_engine_is_exported_or_left_out_on_purpose():
     assert set(EngineStats.__dataclass_fields__) == exported | words_or_offsets
     assert set(ADMISSIONS) == {"accepted", "late", "ahead", "duplicate"}
     assert TIMED == ("/v1/score", "/v1/score/batch")
+
+
+@pytest.mark.parametrize(("state", "shown"), [("standby", False), ("running", True)])
+def test_only_who_leads_says_whether_the_log_answers(state, shown):
+    figures = {
+        **dict.fromkeys(EngineStats.__dataclass_fields__, 0),
+        "state": state,
+        "decisions": {},
+        "observed": {},
+        "stream_lag": None,
+        "recovered": None,
+    }
+    names = {family.name for family in metrics._engine(figures)}
+    assert ("ringfence_log_up" in names) is shown
+    assert "ringfence_stream_lag_records" not in names
