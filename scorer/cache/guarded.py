@@ -76,6 +76,8 @@ class GuardedCache:
         self._slow_s = slow_s
         self._quiet_s = quiet_s
         self._trying = False
+        self._slow = False
+        self._asked_at: float | None = None  # when a ping under way was sent
         self._clear_from = 0.0  # monotonic seconds from which no trouble is known of
         self.failures = 0
         self.refused = 0
@@ -89,15 +91,23 @@ class GuardedCache:
     @property
     def trouble(self) -> bool:
         """Whether the cache failed, was slow or was left alone lately. Safe from any thread."""
-        return self.state != "closed" or time.monotonic() < self._clear_from
+        now, asked_at = time.monotonic(), self._asked_at
+        overdue = asked_at is not None and now - asked_at > self._slow_s
+        return self.state != "closed" or self._slow or overdue or now < self._clear_from
 
     async def ping(self) -> None:
-        """Ask for an answer of any kind; a slow one is trouble."""
-        began = time.monotonic()
-        await self._call(self._cache.ping)
-        if time.monotonic() - began > self._slow_s:
-            self._clear_from = time.monotonic() + self._quiet_s
+        """Ask for an answer of any kind; a slow one is trouble until a quick one came."""
+        began = self._asked_at = time.monotonic()
+        try:
+            await self._call(self._cache.ping)
+        finally:
+            self._asked_at = None
+        now, was_slow = time.monotonic(), self._slow
+        self._slow = now - began > self._slow_s
+        if self._slow:
             self.last_error = f"an answer took more than {self._slow_s:g} s"
+        if self._slow or was_slow:
+            self._clear_from = now + self._quiet_s
 
     async def frontier(self) -> Frontier | None:
         """See `Cache`."""
