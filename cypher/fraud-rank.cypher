@@ -1,8 +1,8 @@
 // Accounts closest to known fraud
 //
-// Which accounts stand closest to known fraud in the whole graph? Taken from the last deep analysis:
-// a random walk that starts from accounts in alerted rings and follows money and shared identifiers
-// ends here most often. Before the first deep analysis there are no rows.
+// Which accounts stand closest to known fraud in the whole graph? Taken from the last deep
+// analysis: a random walk that starts from accounts in alerted rings and follows money and shared
+// identifiers ends here most often. Before the first deep analysis there are no rows.
 //
 // :group accounts
 // :asked-by A team that looks for the next member of a ring before the ring does.
@@ -30,7 +30,8 @@ WITH d, u,
   CASE WHEN d.slot = 'a' THEN u.deep_a_pagerank ELSE u.deep_b_pagerank END AS pagerank,
   CASE WHEN d.slot = 'a' THEN u.deep_a_betweenness ELSE u.deep_b_betweenness END AS betweenness,
   CASE WHEN d.slot = 'a' THEN u.deep_a_community ELSE u.deep_b_community END AS community,
-  CASE WHEN d.slot = 'a' THEN u.deep_a_community_size ELSE u.deep_b_community_size END AS community_size
+  CASE WHEN d.slot = 'a' THEN u.deep_a_community_size ELSE u.deep_b_community_size
+    END AS community_size
   WHERE run = d.run_id AND fraud_rank > 0
 OPTIONAL MATCH (u)<-[:HAS_MEMBER]-(r:Ring)
   WHERE NOT (r)-[:MERGED_INTO]->(:Ring)

@@ -1,9 +1,9 @@
 // Money trail backward
 //
-// Where did this user's money come from, and from where before that? A payment
-// belongs to the trail if it was made within hours before the one after it, and a given part of it
-// was carried on, or pooled with other money. Refunds and money from the outside are ends; money that the user sent itself is
-// shown, not followed further.
+// Where did this user's money come from, and from where before that? A payment belongs to the
+// trail if it was made within hours before the one after it, and a given part of it was carried
+// on, or pooled with other money. Refunds and money from the outside are ends; money that the user
+// sent itself is shown, not followed further.
 //
 // :group money
 // :asked-by An investigator who looks for the victims behind a mule.

@@ -1,9 +1,9 @@
 // Money trail forward
 //
-// Where did the money that this user paid go, and where did it leave? A payment
-// belongs to the trail if it was made within hours after the one before it and carries on a given
-// part of its amount, or pools it with other money. Shops and cash are ends; money that comes back to the user is shown, not
-// followed further.
+// Where did the money that this user paid go, and where did it leave? A payment belongs to the
+// trail if it was made within hours after the one before it and carries on a given part of its
+// amount, or pools it with other money. Shops and cash are ends; money that comes back to the user
+// is shown, not followed further.
 //
 // :group money
 // :asked-by A fraud desk that tries to stop stolen money before it is cash.

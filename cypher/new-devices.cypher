@@ -1,6 +1,7 @@
 // New devices of an account
 //
-// Which devices were new to this account, and what did it pay right after? A new phone followed by large payments is how an account takeover looks.
+// Which devices were new to this account, and what did it pay right after? A new phone followed by
+// large payments is how an account takeover looks.
 //
 // :group accounts
 // :asked-by An account-takeover team, or whoever takes the call of a customer robbed.

@@ -1,7 +1,8 @@
 // Pass-through accounts
 //
 // Which users send on within hours what they receive? A payment counts as passed on when, within
-// `hours` after it, at least `carry` percent of it left the account again (to users, shops or cash).
+// `hours` after it, at least `carry` percent of it left the account again (to users, shops or
+// cash).
 //
 // :group money
 // :asked-by A mule-account team that looks for accounts which only lend their name.

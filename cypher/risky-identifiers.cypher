@@ -1,6 +1,7 @@
 // Risky identifiers
 //
-// Which devices, IPs and cards do members of rings use, and who else does? The ones to put on a watch or block list come first.
+// Which devices, IPs and cards do members of rings use, and who else does? The ones to put on a
+// watch or block list come first.
 //
 // :group sharing
 // :asked-by Whoever keeps the block and watch lists.
@@ -29,7 +30,8 @@ WITH n, u, l, r ORDER BY r.ring_id
 WITH n, count(DISTINCT u.id) AS in_rings, max(r.score) AS score, max(l.last_seen) AS last_seen,
   collect(DISTINCT r.ring_id)[..20] AS rings
   WHERE in_rings >= $least
-WITH n, in_rings, score, last_seen, rings, COUNT { (n)<-[:USED_DEVICE|USED_IP|USED_CARD]-(:User) } AS accounts
+WITH n, in_rings, score, last_seen, rings,
+  COUNT { (n)<-[:USED_DEVICE|USED_IP|USED_CARD]-(:User) } AS accounts
 RETURN labels(n)[0] AS kind, n.id AS identifier, in_rings, accounts,
   in_rings * 100 / accounts AS percent, score, last_seen, rings
 ORDER BY percent DESC, in_rings DESC, score DESC, kind, identifier

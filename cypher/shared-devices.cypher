@@ -29,8 +29,8 @@ WITH n, u, l,
     MATCH (u)<-[:HAS_MEMBER]-(r:Ring) WHERE NOT (r)-[:MERGED_INTO]->(:Ring)
   } THEN 1 ELSE 0 END AS ringed
 ORDER BY u.id
-WITH n.id AS identifier, count(u) AS accounts, sum(ringed) AS in_rings, sum(l.count) AS transactions,
-  min(l.first_seen) AS first_seen, max(l.last_seen) AS last_seen, collect(u.id)[..20] AS users
+WITH n.id AS identifier, count(u) AS accounts, sum(ringed) AS in_rings,
+  sum(l.count) AS transactions, min(l.first_seen) AS first_seen, max(l.last_seen) AS last_seen, collect(u.id)[..20] AS users
   WHERE accounts >= $least AND accounts <= $most
 RETURN identifier, accounts, in_rings, transactions, first_seen, last_seen, users
 ORDER BY accounts, in_rings DESC, transactions DESC, identifier

@@ -90,6 +90,13 @@ def understood(store: GraphStore) -> list[Investigation]:
     return [each for each in catalogue() if each.needs in (None, store.dialect)]
 
 
+def required(about: Investigation, text: str) -> dict[str, object]:
+    """What must be given, with this text for every id."""
+    return {
+        p.name: text if p.type == "string" else p.example for p in about.parameters if p.required
+    }
+
+
 def test_on_an_empty_graph_each_gives_its_columns_and_no_rows(store: GraphStore) -> None:
     for each in understood(store):
         given = {p.name: p.example for p in each.parameters if p.required}
@@ -141,9 +148,9 @@ def test_every_portable_investigation_agrees_with_brute_force_row_by_row(
 def test_what_a_city_does_not_know_gives_no_rows(store: GraphStore) -> None:
     store.write(questions.city(1).batch())
     for each in understood(store):
-        strings = [p.name for p in each.parameters if p.type == "string"]
-        if strings:
-            assert ask(store, each.name, **dict.fromkeys(strings, "nobody")) == [], each.name
+        given = required(each, "nobody")
+        if "nobody" in given.values():
+            assert ask(store, each.name, **given) == [], each.name
 
 
 @pytest.fixture
@@ -425,8 +432,8 @@ def test_no_text_can_become_part_of_a_query(store: GraphStore) -> None:
     fill(store, *stream, rings=(ring("r1", 0.9, (user("ann"), Role.MULE)),))
     before = everything(store)
     for each in understood(store):
-        given = {p.name: "ann" for p in each.parameters if p.required and p.type == "string"}
-        for parameter in given:
+        given = required(each, "ann")
+        for parameter in (name for name, value in given.items() if value == "ann"):
             for attack in ATTACKS:
                 asked = given | {parameter: attack}
                 assert answered(store, each.name, asked).rows == (), (each.name, asked)
