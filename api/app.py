@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from api import problems
+from api import caching, problems
 from api.guard import Guard
 from api.metrics import measure
 from api.questions import Questions
@@ -58,6 +58,7 @@ def create_app(service: Service | None) -> FastAPI:
     for module in (scoring, rings, alerts, investigations, free_cypher, health):
         app.include_router(module.router)
     problems.install(app)
+    caching.install(app, None if service is None else service.caching)
     app.add_middleware(Guard)
     measure(app, service)
     app.add_route("/docs", reference_page(app), include_in_schema=False)

@@ -12,15 +12,21 @@ from typing import Annotated, Final, NamedTuple
 import typer
 
 from api.commands import (
+    analyse,
     bench,
     config,
     demo,
     evaluate,
+    graph,
     investigate,
+    lists,
+    produce,
+    redrive,
     replay,
     serve,
     simulate,
     sink,
+    topics,
     train,
     warm,
 )
@@ -52,6 +58,11 @@ COMMANDS: Final = (
     Command(serve.serve, serve.EXAMPLES),
     Command(sink.sink, sink.EXAMPLES),
     Command(config.config, config.EXAMPLES),
+    Command(topics.topics, topics.EXAMPLES),
+    Command(produce.produce, produce.EXAMPLES),
+    Command(redrive.redrive, redrive.EXAMPLES),
+    Command(lists.lists, lists.EXAMPLES),
+    Command(analyse.analyse, analyse.EXAMPLES),
     Command(investigate.investigate, investigate.EXAMPLES),
     Command(bench.bench, bench.EXAMPLES),
     Command(warm.warm, warm.EXAMPLES),
@@ -68,6 +79,7 @@ app: Final = typer.Typer(
 )
 for _command in COMMANDS:
     app.command(epilog=_command.examples, no_args_is_help=False)(_command.run)
+app.add_typer(graph.app, name="graph")
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so

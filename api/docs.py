@@ -113,8 +113,8 @@ def cli_page() -> str:
         "| 3 | a model, log or snapshot is of another version or damaged |",
         "| 4 | a part outside this process does not answer |",
     ]
-    for run, examples in cli.COMMANDS:
-        lines += ["", f"## ringfence {run.__name__}", "", *_unwrapped(inspect.getdoc(run) or "")]
+    for name, run, examples in _commands():
+        lines += ["", f"## ringfence {name}", "", *_unwrapped(inspect.getdoc(run) or "")]
         lines += ["", "| | takes | default | meaning |", "|---|---|---|---|", *_parameters(run)]
         shown = [line.removeprefix("$ ") for line in examples.split("\n\n")[1:]]
         lines += ["", "```sh", *shown, "```"]
@@ -125,6 +125,17 @@ def cli_page() -> str:
         "Every setting, its variable and the settings file: [configuration.md](configuration.md).",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _commands() -> Iterator[tuple[str, Callable[..., None], str]]:
+    for run, examples in cli.COMMANDS:
+        yield run.__name__, run, examples
+    for group in cli.app.registered_groups:
+        assert group.typer_instance is not None  # noqa: S101 - how typer registers one
+        for command in group.typer_instance.registered_commands:
+            assert command.callback is not None  # noqa: S101 - as above
+            name = f"{group.name} {command.name or command.callback.__name__}"
+            yield name, command.callback, command.epilog or ""
 
 
 def configuration_page() -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from api.board import RingBoard
+from api.caching import Caching
 from api.pauses import Pauses
 from api.settings import Settings
 from api.streams import Feed
@@ -18,7 +19,7 @@ from graph.errors import RingfenceError
 from ingest.currencies import RateTable
 from ingest.engine import Engine, EngineStats
 from ingest.ports import Log
-from ingest.sinks import Follower
+from ingest.sinks import Follows
 from ingest.worker import Worker
 
 MOST_BEHIND: Final = 4_096  # records of the stream not yet read: about half a second of work
@@ -47,12 +48,13 @@ class Service:
         log: Where everything is written.
         engine: The one writer: transactions in, verdicts out.
         worker: Runs the engine and the followers of the sinks.
-        sinks: What follows the log into the graph database.
+        sinks: What follows the log into the graph database and the cache.
         board: Rings, read off the log.
         alerts: The alert stream.
         rings: The stream of ring events.
         graph: The graph database that investigations ask.
         views: How values are shown.
+        caching: The lists, the cache and the rate limits.
         model: What `/v1/model` says.
         warm: Compiles the kernels, or loads them compiled.
         producers: What puts transactions into the log from within (the demo's stream).
@@ -63,12 +65,13 @@ class Service:
     log: Log
     engine: Engine
     worker: Worker
-    sinks: Sequence[Follower[Any]]
+    sinks: Sequence[Follows]
     board: RingBoard
     alerts: Feed
     rings: Feed
     graph: GraphStore
     views: Views
+    caching: Caching
     model: dict[str, Any]
     warm: Callable[[], object]
     producers: list[Producer] = field(default_factory=list)
@@ -95,6 +98,7 @@ class Service:
         if self._pauses is not None:
             self._pauses.stop()
         self.board.stop()
+        self.caching.stop()
         self.graph.close()
         self.log.close()
 
@@ -116,12 +120,10 @@ class Service:
             found.append(f"engine: {stats.error or stats.state}")
         elif stats.error is not None:
             found.append(f"log: cannot be written: {stats.error}")
-        if stats.stream_lag is None:
-            found.append("log: does not answer")
-        elif stats.stream_lag > MOST_BEHIND:
-            found.append(f"engine: {stats.stream_lag} transactions of the stream behind")
-        if not self.board.ready:
-            found.append("rings: being read from the log")
+        found += _behind(stats)
+        for name, ready in (("lists", self.caching.lists.ready), ("rings", self.board.ready)):
+            if not ready:
+                found.append(f"{name}: being read from the log")
         return found
 
     def warnings(self, stats: EngineStats) -> list[str]:
@@ -149,6 +151,7 @@ class Service:
             self.warm()
             self._warmed.set()
             self.board.start()
+            self.caching.start()
             self.worker.start()
             self.engine.wait_ready()
             self._pauses = Pauses(lambda: self.engine.batches)
@@ -159,3 +162,11 @@ class Service:
         except RingfenceError as error:
             _LOG.error("the server cannot start: %s", error)
             self._failed = str(error)
+
+
+def _behind(stats: EngineStats) -> list[str]:
+    if stats.stream_lag is None:  # who does not lead has no stream to be behind of
+        return ["log: does not answer"] if stats.state == "running" else []
+    if stats.stream_lag > MOST_BEHIND:
+        return [f"engine: {stats.stream_lag} transactions of the stream behind"]
+    return []

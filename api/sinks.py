@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from prometheus_client import CollectorRegistry, start_http_server
@@ -11,20 +11,25 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from api.adapters import open_graph, open_log
+from api.caching import Caching, cache_feed, open_caching
 from api.metrics import sink_figures
 from api.rates import rate_table
 from api.settings import Settings
-from api.wiring import followers
+from api.views import Views
+from api.wiring import configured_lists, followers
 from graph.errors import Unavailable
+from ingest.cache_sink import CacheFeed
 from ingest.codec import decode
-from ingest.sinks import Follower
+from ingest.currencies import EXPONENTS
+from ingest.sinks import Follows, scored
+from ingest.stream import Decode
 from ingest.worker import Worker
 
 _LOG: Final = logging.getLogger("ringfence.api")
 
 
 class _Figures(Collector):
-    def __init__(self, sinks: Sequence[Follower[Any]]) -> None:
+    def __init__(self, sinks: Sequence[Follows]) -> None:
         self._sinks = sinks
 
     def describe(self) -> Iterable[Metric]:
@@ -54,11 +59,13 @@ def run(settings: Settings, *, listen: bool, announce: Callable[[str], None]) ->
         store = open_graph(settings) if "graph" in settings.sinks else None
         try:
             read = partial(decode, rates=rate_table(settings), now=None)
-            sinks = followers(settings, log, store, read)
+            caching = open_caching(settings, log, configured_lists(settings))
+            sinks = followers(settings, log, read, store, _cache(settings, caching, read))
             if listen:
                 _listen(settings, sinks)
             announce(f"following the log into {', '.join(each.consumer for each in sinks)}")
             Worker(None, sinks).run()
+            caching.cache.stop()
         finally:
             if store is not None:
                 store.close()
@@ -66,7 +73,13 @@ def run(settings: Settings, *, listen: bool, announce: Callable[[str], None]) ->
         log.close()
 
 
-def _listen(settings: Settings, sinks: Sequence[Follower[Any]]) -> None:
+def _cache(settings: Settings, caching: Caching, read: Decode) -> CacheFeed:
+    rates = rate_table(settings)
+    views = Views(rates.base, EXPONENTS[rates.base])
+    return cache_feed(caching, views, scored(caching.log, read), configured_lists(settings))
+
+
+def _listen(settings: Settings, sinks: Sequence[Follows]) -> None:
     registry = CollectorRegistry()
     registry.register(_Figures(sinks))
     try:

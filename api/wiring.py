@@ -14,6 +14,7 @@ import msgspec
 
 from api.adapters import data_folder, lease, open_graph, open_log
 from api.board import RingBoard
+from api.caching import cache_feed, open_caching
 from api.lists import read_lists
 from api.rates import rate_table
 from api.service import Service
@@ -25,6 +26,8 @@ from cypher.ports import GraphStore
 from cypher.sink import GraphSink
 from graph.errors import Incompatible
 from graph.heuristics import Lists
+from ingest.analysis_parts import read as read_part
+from ingest.cache_sink import CacheFeed
 from ingest.codec import decode
 from ingest.currencies import EXPONENTS
 from ingest.engine import Engine, EngineConfig
@@ -34,7 +37,7 @@ from ingest.records import AlertRecord, RingEventRecord
 from ingest.records import decode as read_record
 from ingest.recovery import Build, Checkpoints
 from ingest.reference import ReadFact
-from ingest.sinks import Follower, scored
+from ingest.sinks import Follower, Follows, scored
 from ingest.stream import CONSUMER, Decode
 from ingest.worker import Worker
 from scorer.artefact import TrainedModel, load_model
@@ -45,7 +48,10 @@ CHECKPOINTS: Final = "checkpoints"
 EMBEDDED_POLL_MS: Final = 50
 SERVER_POLL_MS: Final = 5
 """Reading ahead is done in the background there, so that looking often costs little."""
-FACTS: Final[Mapping[Topic, ReadFact]] = {Topic.LISTS: read_change}
+FACTS: Final[Mapping[Topic, ReadFact]] = {
+    Topic.LISTS: read_change,
+    Topic.DEEP_ANALYSIS: read_part,
+}
 
 
 def build(settings: Settings) -> Service:
@@ -57,7 +63,7 @@ def build(settings: Settings) -> Service:
         GraphUnavailable: Another process has this data folder.
     """
     model = None if settings.model_dir is None else load(settings.model_dir)
-    config = DetectorConfig(lists=Lists() if settings.lists is None else read_lists(settings.lists))
+    config = DetectorConfig(lists=configured_lists(settings))
     policy = FIXED if settings.policy == "fixed" else None
 
     def detector_from(snapshot: bytes | None) -> Detector:
@@ -72,7 +78,12 @@ def build(settings: Settings) -> Service:
             )
         return restored
 
-    return assemble(settings, detector_from, model_view(model), partial(warm, model))
+    return assemble(settings, detector_from, config.lists, model_view(model), partial(warm, model))
+
+
+def configured_lists(settings: Settings) -> Lists:
+    """How the lists begin: as the settings' file has them, or empty."""
+    return Lists() if settings.lists is None else read_lists(settings.lists)
 
 
 def detector(model: TrainedModel | None = None) -> Detector:
@@ -104,7 +115,11 @@ def model_view(model: TrainedModel | None) -> dict[str, Any]:
 
 
 def assemble(
-    settings: Settings, build: Build, model: dict[str, Any], warm: Callable[[], object]
+    settings: Settings,
+    build: Build,
+    lists: Lists,
+    model: dict[str, Any],
+    warm: Callable[[], object],
 ) -> Service:
     """Everything around a detector: log, engine, sinks, read models and streams."""
     rates = rate_table(settings)
@@ -112,6 +127,7 @@ def assemble(
     log = open_log(settings)
     # History has no clock: only what comes over HTTP is compared with the wall.
     read = partial(decode, rates=rates, now=None)
+    caching = open_caching(settings, log, lists)
     engine = Engine(
         log,
         build,
@@ -119,13 +135,15 @@ def assemble(
         checkpoints=Checkpoints(data_folder(settings) / CHECKPOINTS),
         facts=FACTS,
         lease=lease(settings, log, CONSUMER),
+        degraded=caching.cache.degraded,
         config=EngineConfig(
             checkpoint_every=settings.checkpoint_every,
             poll_ms=SERVER_POLL_MS if settings.kafka else EMBEDDED_POLL_MS,
         ),
     )
     store = open_graph(settings)
-    sinks = followers(settings, log, store, read)
+    to_cache = cache_feed(caching, views, scored(log, read), lists)
+    sinks = followers(settings, log, read, store, to_cache)
     feed = partial(Feed, log=log, most_clients=settings.max_streams)
     return Service(
         settings=settings,
@@ -139,16 +157,21 @@ def assemble(
         rings=feed("ring", topic=Topic.RINGS, render=partial(_ring_event, views)),
         graph=store,
         views=views,
+        caching=caching,
         model=model,
         warm=warm,
     )
 
 
 def followers(
-    settings: Settings, log: Log, store: GraphStore | None, read: Decode
-) -> list[Follower[Any]]:
+    settings: Settings,
+    log: Log,
+    read: Decode,
+    store: GraphStore | None,
+    cache: CacheFeed | None,
+) -> list[Follows]:
     """The followers that `settings.sinks` names."""
-    found: list[Follower[Any]] = []
+    found: list[Follows] = []
     if "graph" in settings.sinks and store is not None:
         found.append(
             Follower(
@@ -161,6 +184,8 @@ def followers(
                 lease=lease(settings, log, "graph"),
             )
         )
+    if "cache" in settings.sinks and cache is not None:
+        found.append(cache)
     return found
 
 

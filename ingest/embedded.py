@@ -33,7 +33,7 @@ RETENTION: Final[Mapping[Topic, int]] = {
     Topic.TRANSACTIONS: 5_000_000,
     Topic.SUBMISSIONS: 5_000_000,
     Topic.VERDICTS: 5_000_000,
-    Topic.LISTS: 10_000,
+    Topic.LISTS: 10_000_000,  # never cut in practice: who is listed is all of it, folded
     Topic.DEEP_ANALYSIS: 10_000,
     Topic.LEASES: 10_000,
     Topic.RINGS: 1_000_000,

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from graph.errors import InvalidSetting, RingfenceError, Unavailable
 from graph.rings import Alert
@@ -67,6 +67,27 @@ def alerts(page: Sequence[Record]) -> list[tuple[Record, Alert]]:
     return [
         (record, records.decode(record.value, records.AlertRecord).to_alert()) for record in page
     ]
+
+
+class Follows(Protocol):
+    """What a process runs beside the engine: a follower, or what behaves as one."""
+
+    @property
+    def consumer(self) -> str:
+        """Its name."""
+        ...
+
+    def start(self) -> None:
+        """Follow, on a thread of its own."""
+        ...
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """End; whether it did within `timeout` seconds."""
+        ...
+
+    def stats(self) -> "FollowerStats":
+        """Figures since the start."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

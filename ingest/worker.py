@@ -9,11 +9,11 @@ import signal
 import threading
 from collections.abc import Sequence
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 from graph.errors import Unavailable
 from ingest.engine import Engine
-from ingest.sinks import Follower
+from ingest.sinks import Follows
 
 STOP_S: Final = 20.0
 """How long the engine may take to drain, and after it the followers: under the 30 s that
@@ -31,7 +31,7 @@ class Worker:
         followers: Its sinks' followers.
     """
 
-    def __init__(self, engine: Engine | None, followers: Sequence[Follower[Any]] = ()) -> None:
+    def __init__(self, engine: Engine | None, followers: Sequence[Follows] = ()) -> None:
         self._engine = engine
         self._followers = followers
         self._asked = threading.Event()

@@ -11,11 +11,18 @@ EXAMPLES: Final = examples(
     "ringfence bench window --hub --json",
     "ringfence bench score",
     "ringfence bench http --json",
+    "ringfence bench shards",
+    "ringfence bench kafka --kafka 127.0.0.1:9092",
+    "ringfence bench graph --neo4j bolt://127.0.0.1:7687",
+    "ringfence bench cache --redis redis://127.0.0.1:6379/0",
 )
 
 
 def bench(
-    what: Annotated[str, typer.Argument(help="window, score or http.", metavar="WHAT")],
+    what: Annotated[
+        str,
+        typer.Argument(help="window, score, http, shards, kafka, graph or cache.", metavar="WHAT"),
+    ],
     hub: Annotated[
         bool, typer.Option("--hub", help="window: a power law with supernodes.")
     ] = False,
@@ -23,6 +30,9 @@ def bench(
         int, typer.Option(help="window: transfers of the stream.", min=1_000)
     ] = 300_000,
     accounts: Annotated[int, typer.Option(help="window: accounts.", min=10)] = 6_000,
+    kafka: Annotated[str | None, typer.Option(help="kafka: a broker, host:port.")] = None,
+    neo4j: Annotated[str | None, typer.Option(help="graph: Neo4j's URL.")] = None,
+    redis: Annotated[str | None, typer.Option(help="cache: Redis's URL.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
 ) -> None:
     """Time ours and a named alternative on the same input, one after the other.
@@ -32,8 +42,9 @@ def bench(
     """
     from api.bench.http import bench_http
     from api.bench.score import bench_score
+    from api.bench.servers import bench_servers
+    from api.bench.shards import bench_shards
     from api.bench.window import bench_window
-    from graph.errors import InvalidInput
 
     found: dict[str, Any]
     if what == "window":
@@ -43,11 +54,8 @@ def bench(
         found = bench_score()
     elif what == "http":
         found = bench_http()
+    elif what == "shards":
+        found = bench_shards()
     else:
-        raise InvalidInput(
-            "there is no such benchmark",
-            field="WHAT",
-            value=what,
-            remedy="Use window, score or http.",
-        )
+        found = bench_servers(what, kafka=kafka, neo4j=neo4j, redis=redis)
     figures(found, as_json=as_json, title=f"bench {what}")

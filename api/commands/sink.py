@@ -30,7 +30,8 @@ def sink(
     """Follow the log into the graph database or the cache, until SIGTERM.
 
     `ringfence serve` does this by itself; run it apart (and serve with `--sinks none`) to keep the
-    work off the machine that answers. Two of one kind stand by for each other.
+    work off the machine that answers. Of two that follow into the graph one stands by; two caches'
+    followers do the same work twice, which is harmless.
     """
     from api.settings import Settings
     from api.sinks import run
