@@ -37,7 +37,7 @@ from ingest.records import AlertRecord, RingEventRecord
 from ingest.records import decode as read_record
 from ingest.recovery import Build, Checkpoints
 from ingest.reference import ReadFact
-from ingest.sinks import Follower, Follows, scored
+from ingest.sinks import BATCH, Follower, Follows, scored
 from ingest.stream import CONSUMER, Decode
 from ingest.worker import Worker
 from scorer.artefact import TrainedModel, load_model
@@ -46,6 +46,7 @@ from scorer.detector import Detector, DetectorConfig
 
 CHECKPOINTS: Final = "checkpoints"
 EMBEDDED_POLL_MS: Final = 50
+SERVER_PAGE: Final = 1_000
 SERVER_POLL_MS: Final = 5
 """Reading ahead is done in the background there, so that looking often costs little."""
 FACTS: Final[Mapping[Topic, ReadFact]] = {
@@ -181,6 +182,7 @@ def followers(
                 scored(log, read),
                 GraphSink(store),
                 start=store.offset,
+                page=SERVER_PAGE if settings.neo4j else BATCH,
                 lease=lease(settings, log, "graph"),
             )
         )

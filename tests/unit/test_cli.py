@@ -80,7 +80,11 @@ def test_simulate_prints_its_figures_as_json_and_nothing_else_on_stdout(tmp_path
         (["simulat"], 2, "simulate"),
         (["train", "nowhere", "--mapping", "ringfense", "--out", "m"], 2, "ringfence"),
         (["train", "nowhere", "--mapping", "ringfence", "--out", "m"], 2, "nowhere"),
-        (["investigate", "ring-of-user", "--data", "nowhere"], 2, "no graph database"),
+        (
+            ["investigate", "ring-of-user", "--param", "user=u", "--data", "nowhere"],
+            2,
+            "no graph database",
+        ),
         (["serve", "--port", "99999"], 2, "--port"),
         (["serve", "--data", "data", "--model", "nowhere"], 2, "nowhere"),
     ],

@@ -395,6 +395,9 @@ def test_prometheus_scrapes_the_engines_and_reads_the_rules_that_are_mounted(com
         for name in ("engine", "standby")
         for port in compose["services"][name]["ports"]
     }
+    for name in ("sink-graph", "sink-cache"):
+        command = compose["services"][name]["command"]
+        inside.add(f"{name}:{command[command.index('--port') + 1]}")
     assert targets == inside
     mounted = {m.split(":")[1] for m in compose["services"]["prometheus"]["volumes"]}
     assert {f"/etc/prometheus/{each}" for each in config["rule_files"]} <= mounted
