@@ -277,9 +277,12 @@ def _heard(name: str) -> Iterator[list[str]]:
 
     logger, listener = logging.getLogger(name), Listener()
     propagate, logger.propagate = logger.propagate, False
+    level = logger.level
+    logger.setLevel(logging.WARNING)  # who else works with the library may have silenced it
     logger.addHandler(listener)
     try:
         yield heard
     finally:
         logger.removeHandler(listener)
+        logger.setLevel(level)
         logger.propagate = propagate

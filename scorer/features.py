@@ -142,7 +142,8 @@ class FeatureExtractor:
             admission: What the window made of it.
             evidence: What the heuristics say it completed.
             ring_score: Score of the strongest ring it touches, 0 to 1.
-            out: float32 [features], contiguous; overwritten, NaN where nothing is known.
+            out: float32 [features], contiguous; overwritten but for the family `deep`, NaN where
+                nothing is known.
         """
         device, ip, card, _ = admission.links
         self._fill(

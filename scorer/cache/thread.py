@@ -40,8 +40,8 @@ class CacheThread:
     def __init__(self, cache: GuardedCache, *, heartbeat_s: float = HEARTBEAT_S) -> None:
         self._cache = cache
         self._heartbeat_s = heartbeat_s
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="cache", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None  # a socket pair: not before `start`
+        self._jobs: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._under_way = 0
         self._ended = False
         self._guard = threading.Lock()
@@ -54,7 +54,13 @@ class CacheThread:
     def start(self) -> None:
         """Start the thread; the cache need not be there. Twice is harmless."""
         with self._guard:
-            if self._thread.ident is None and not self._ended:
+            if self._loop is None and not self._ended:
+                self._loop = asyncio.new_event_loop()
+                for job in self._jobs:
+                    _begin(self._loop, job)
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._loop,), name="cache", daemon=True
+                )
                 self._thread.start()
 
     def stop(self) -> None:
@@ -63,11 +69,9 @@ class CacheThread:
             if self._ended:
                 return
             self._ended = True
-        if self._thread.ident is None:
-            self._loop.close()
-            return
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(STOP_S)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(STOP_S)
 
     def degraded(self) -> tuple[str, ...]:
         """What a verdict has to name: `("cache",)` or nothing. From any thread, at once."""
@@ -80,18 +84,22 @@ class CacheThread:
         `WAITING` questions already.
         """
         with self._guard:
-            refused = self._ended or self._thread.ident is None
+            loop = None if self._ended else self._loop
             full = self._under_way >= WAITING
-            if not (refused or full):
+            if loop is not None and not full:
                 self._under_way += 1
-        if refused or full:
+        if loop is None or full:
             future: Future[T] = Future()
-            what = "the cache's thread has ended" if refused else f"{WAITING} calls wait for it"
+            what = (
+                "the cache's thread does not run"
+                if loop is None
+                else f"{WAITING} calls wait for it"
+            )
             future.set_exception(
                 CacheUnavailable(what, field="cache", remedy="Do without, or ask again later.")
             )
             return future
-        found = asyncio.run_coroutine_threadsafe(question(self._cache), self._loop)
+        found = asyncio.run_coroutine_threadsafe(question(self._cache), loop)
         found.add_done_callback(self._done)
         return found
 
@@ -128,20 +136,25 @@ class CacheThread:
                     _log.debug("%s", error)  # the breaker says when it begins and ends
                 await asyncio.sleep(seconds)
 
-        self._loop.call_soon_threadsafe(lambda: self._loop.create_task(again()))
+        with self._guard:
+            loop = self._loop
+            if loop is None:
+                self._jobs.append(again)
+                return
+        _begin(loop, again)
 
     def _done(self, _: "Future[Any]") -> None:
         with self._guard:
             self._under_way -= 1
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
         self.every(self._heartbeat_s, self._beat)
         try:
-            self._loop.run_forever()
-            self._loop.run_until_complete(self._end())
+            loop.run_forever()
+            loop.run_until_complete(self._end())
         finally:
-            self._loop.close()
+            loop.close()
 
     async def _beat(self, cache: Cache) -> None:
         well = not self._cache.trouble
@@ -157,6 +170,10 @@ class CacheThread:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._cache.close()
+
+
+def _begin(loop: asyncio.AbstractEventLoop, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    loop.call_soon_threadsafe(lambda: loop.create_task(job()))
 
 
 def _seen(answer: "asyncio.Future[Any]") -> None:

@@ -496,7 +496,8 @@ def test_a_server_that_is_not_started_lives_but_is_not_ready(tmp_path: Path):
             answer = client.get("/readyz")
             assert answer.status_code == 503
             missing = schemas.Readiness.model_validate(answer.json()).missing
-            assert [line.split(":")[0] for line in missing] == ["kernels", "engine", "rings"]
+            named = [line.split(":")[0] for line in missing]
+            assert named == ["kernels", "engine", "lists", "rings"]
             refused = client.post("/v1/score", json=transfer())
             problem(refused, 503)
             assert int(refused.headers["retry-after"]) >= 1

@@ -134,7 +134,7 @@ def test_calls_under_way_are_bounded_and_after_the_end_refused(monkeypatch) -> N
     monkeypatch.setattr(module, "WAITING", 2)
     cache = Fickle()
     thread = CacheThread(GuardedCache(cache), heartbeat_s=60)
-    with pytest.raises(CacheUnavailable, match="ended"):
+    with pytest.raises(CacheUnavailable, match="does not run"):
         thread.ask(lambda c: c.ping()).result(5)
     thread.start()
     gate = threading.Event()
@@ -153,7 +153,7 @@ def test_calls_under_way_are_bounded_and_after_the_end_refused(monkeypatch) -> N
     thread.ask(lambda c: c.ping()).result(5)
     thread.stop()
     thread.stop()
-    with pytest.raises(CacheUnavailable, match="ended"):
+    with pytest.raises(CacheUnavailable, match="does not run"):
         thread.ask(wait).result(5)
 
 

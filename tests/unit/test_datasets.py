@@ -541,6 +541,7 @@ def test_a_broken_line_says_which(tmp_path: Path):
         read(tmp_path, load_mapping("ringfence"))
 
 
+@pytest.mark.slow
 @needs_public_data
 @pytest.mark.parametrize(
     ("name", "folder", "fraud", "legitimate", "unknown", "rings"),
@@ -570,6 +571,7 @@ def test_public_data(name: str, folder: str, fraud: int, legitimate: int, unknow
     assert count(PUBLIC / folder, shipped) == fraud + legitimate + unknown
 
 
+@pytest.mark.slow
 @needs_public_data
 def test_the_first_purchase_of_the_web_shop():
     shipped = load_mapping("fraud-ecommerce")
