@@ -10,6 +10,9 @@ INSTALL := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --constraint 
 KERNELS := $(shell grep -rl --include='*.py' -e 'from numba' graph scorer ingest 2>/dev/null)
 PORT ?= 8000
 
+# Without bytecode each process of the tests compiles every module again: ten seconds each.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test check bench servers servers-stop servers-status env format constraints clean
 .DEFAULT_GOAL := help
 
