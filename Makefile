@@ -9,11 +9,13 @@ UV_VERSION := 0.13.9
 INSTALL := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --constraint constraints.txt
 KERNELS := $(shell grep -rl --include='*.py' -e 'from numba' graph scorer ingest 2>/dev/null)
 PORT ?= 8000
+SEED ?= 1
+KILLS ?= 200
 
 # Without bytecode each process of the tests compiles every module again: ten seconds each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test check bench servers servers-stop servers-status env format constraints clean
+.PHONY: help setup demo test check bench chaos servers servers-stop servers-status env format constraints clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -39,6 +41,9 @@ bench: $(VENV)/.tested $(VENV)/.warm ## ours and a named alternative on the same
 	$(BIN)/ringfence bench window --hub
 	$(BIN)/ringfence bench score
 	$(BIN)/ringfence bench http
+
+chaos: $(VENV)/.tested $(VENV)/.warm ## kill worker, broker, Neo4j and Redis KILLS times at random (SEED), then judge; CHAOS=--short
+	$(BIN)/python tests/chaos/campaign.py --seed $(SEED) --kills $(KILLS) $(CHAOS)
 
 servers: ## start Kafka, Neo4j, Redis and PostgreSQL as local processes and wait until they answer
 	deploy/local/servers start

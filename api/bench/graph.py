@@ -84,11 +84,11 @@ def bench_graph(
         server = Neo4jStore(url, user=user, password=password, database=database)
         auth = (user, password)
         with neo4j.GraphDatabase.driver(url, auth=auth) as driver:
-            _refuse_unless_empty(server, url)
+            refuse_unless_empty(server, url)
             try:
                 found, also = _passes(server, batches, budget_s)
             finally:
-                _empty(driver, database)
+                make_empty(driver, database)
                 server.close()
         out[f"neo4j_{size}"] = found
         out[f"same_graph_{size}"] = holds == also
@@ -149,7 +149,8 @@ def _rss_mb() -> float:
     return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def _refuse_unless_empty(store: GraphStore, url: str) -> None:
+def refuse_unless_empty(store: GraphStore, url: str) -> None:
+    """Raise `InvalidSetting` where the graph holds anything: it is about to be emptied."""
     # The store's own nodes: its ledger, and what a sink leaves that has written nothing yet.
     ask = "MATCH (n) WHERE NOT n:Migration AND NOT n:Sink RETURN n.id LIMIT 1"
     if store.query(ask, {}, max_rows=1, timeout_ms=30_000).rows:
@@ -161,7 +162,8 @@ def _refuse_unless_empty(store: GraphStore, url: str) -> None:
         )
 
 
-def _empty(driver: neo4j.Driver, database: str) -> None:
+def make_empty(driver: neo4j.Driver, database: str) -> None:
+    """Take everything out but the ledger of migrations, bit by bit."""
     for what in (
         "MATCH ()-[r]->() WITH r LIMIT 10000 DELETE r",
         "MATCH (n) WHERE NOT n:Migration WITH n LIMIT 10000 DELETE n",

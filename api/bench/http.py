@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,10 @@ from api.bench import time_each
 from api.bench.score import simulated
 from graph.errors import Unavailable
 from ingest.codec import encode
+from scorer.history import LabelledTransaction
+
+Ask = Callable[[bytes], bytes]
+"""Posts a body to /v1/score and gives the answer's; raises `Unavailable` for any but 200."""
 
 _HOST: Final = "127.0.0.1"
 _START_S: Final = 60.0
@@ -56,16 +61,7 @@ uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error", acc
 
 def bench_http(*, requests: int = 3_000, seed: int = 5, budget_s: float = 60.0) -> dict[str, Any]:
     """Run both and compare; figures by their published names."""
-    now = int(time.time() * 1_000)
-    history = simulated(seed, days=2, users=1_500)
-    newest = history[-1].transaction.timestamp
-    bodies = [
-        encode(row.transaction).replace(
-            str(row.transaction.timestamp).encode(),
-            str(row.transaction.timestamp - newest + now).encode(),
-        )
-        for row in history[-requests:]
-    ]
+    bodies = bodies_until_now(simulated(seed, days=2, users=1_500)[-requests:])
     warm, timed = bodies[: requests // 5], bodies[requests // 5 :]
     figures = {}
     with tempfile.TemporaryDirectory(prefix="ringfence-bench-") as folder:
@@ -74,7 +70,7 @@ def bench_http(*, requests: int = 3_000, seed: int = 5, budget_s: float = 60.0) 
             "fastapi_constant": [sys.executable, "-c", _FLOOR],
         }
         for name, command in commands.items():
-            with _serving(command, Path(folder) / f"{name}.log") as ask:
+            with serving(command, Path(folder) / f"{name}.log") as ask:
                 for body in warm:
                     ask(body)
                 figures[name] = time_each(ask, timed, budget_s=budget_s)
@@ -87,15 +83,33 @@ def bench_http(*, requests: int = 3_000, seed: int = 5, budget_s: float = 60.0) 
     }
 
 
+def bodies_until_now(history: Sequence[LabelledTransaction]) -> list[bytes]:
+    """Requests as a caller would send them now: the last one's event time is this moment."""
+    later = int(time.time() * 1_000) - history[-1].transaction.timestamp
+    return [
+        encode(replace(row.transaction, timestamp=row.transaction.timestamp + later))
+        for row in history
+    ]
+
+
 @contextmanager
-def _serving(command: list[str], log: Path) -> Iterator[Any]:
-    """A server in a process of its own; gives a function that posts one body."""
+def serving(command: list[str], log: Path, **environment: str) -> Iterator[Ask]:
+    """A server in a process of its own; gives a function that posts one body.
+
+    Args:
+        command: What to run; a free port is added at its end.
+        log: File for what it prints.
+        environment: Variables it has besides ours.
+
+    Raises:
+        Unavailable: It does not start.
+    """
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         port = probe.getsockname()[1]
     with log.open("wb") as output:
         server = subprocess.Popen(  # noqa: S603  # our own interpreter and our own arguments
-            [*command, str(port)], stdout=output, stderr=output, env=dict(os.environ)
+            [*command, str(port)], stdout=output, stderr=output, env={**os.environ, **environment}
         )
     try:
         connection = _connect(server, port, log)

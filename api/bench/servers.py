@@ -1,9 +1,11 @@
 """The benchmarks that need a server: which settings name it, and what is said where none does."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from api.settings import Settings
 from graph.errors import InvalidInput
+
+T = TypeVar("T")
 
 
 def bench_servers(
@@ -35,15 +37,21 @@ def bench_servers(
 
         url = None if settings.redis is None else settings.redis.get_secret_value()
         return bench_cache(_named(url, "--redis", "redis://127.0.0.1:6379/0"))
+    if what == "outages":
+        from api.bench.outages import bench_outages  # noqa: PLC0415 - as above
+
+        _named(settings.neo4j, "--neo4j", "bolt://127.0.0.1:7687")
+        _named(settings.redis, "--redis", "redis://127.0.0.1:6379/0")
+        return bench_outages(settings)
     raise InvalidInput(
         "there is no such benchmark",
         field="WHAT",
         value=what,
-        remedy="Use window, score, http, shards, kafka, graph or cache.",
+        remedy="Use window, score, http, shards, kafka, graph, cache or outages.",
     )
 
 
-def _named(server: str | None, flag: str, example: str) -> str:
+def _named(server: T | None, flag: str, example: str) -> T:
     if server is None:
         raise InvalidInput(
             "this benchmark needs a server",

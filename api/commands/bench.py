@@ -15,13 +15,16 @@ EXAMPLES: Final = examples(
     "ringfence bench kafka --kafka 127.0.0.1:9092",
     "ringfence bench graph --neo4j bolt://127.0.0.1:7687",
     "ringfence bench cache --redis redis://127.0.0.1:6379/0",
+    "ringfence bench outages --neo4j bolt://127.0.0.1:7687 --redis redis://127.0.0.1:6379/0",
 )
 
 
 def bench(
     what: Annotated[
         str,
-        typer.Argument(help="window, score, http, shards, kafka, graph or cache.", metavar="WHAT"),
+        typer.Argument(
+            help="window, score, http, shards, kafka, graph, cache or outages.", metavar="WHAT"
+        ),
     ],
     hub: Annotated[
         bool, typer.Option("--hub", help="window: a power law with supernodes.")
@@ -31,8 +34,8 @@ def bench(
     ] = 300_000,
     accounts: Annotated[int, typer.Option(help="window: accounts.", min=10)] = 6_000,
     kafka: Annotated[str | None, typer.Option(help="kafka: a broker, host:port.")] = None,
-    neo4j: Annotated[str | None, typer.Option(help="graph: Neo4j's URL.")] = None,
-    redis: Annotated[str | None, typer.Option(help="cache: Redis's URL.")] = None,
+    neo4j: Annotated[str | None, typer.Option(help="graph, outages: Neo4j's URL.")] = None,
+    redis: Annotated[str | None, typer.Option(help="cache, outages: Redis's URL.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
 ) -> None:
     """Time ours and a named alternative on the same input, one after the other.

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from api.bench.toxic import Toxic
 from cypher.embedded import EmbeddedGraphStore
 from cypher.ports import GraphStore, GraphUnavailable
 from cypher.sink import GraphSink
@@ -50,7 +51,6 @@ def _load(name: str) -> ModuleType:
 
 
 whole: Callable[[GraphStore], list[str]] = _load("graph_contents").whole
-Toxic = _load("toxic").Toxic
 
 
 def decode(data: bytes) -> Transaction:

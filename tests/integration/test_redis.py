@@ -22,6 +22,7 @@ from types import SimpleNamespace
 import pytest
 import redis
 
+from api.bench.toxic import Toxic
 from graph.lists import ListName
 from ingest import cache_sink
 from ingest.embedded import EmbeddedLog
@@ -34,7 +35,6 @@ from scorer.cache.thread import CacheThread
 
 TESTS = Path(__file__).parents[1]
 world = SimpleNamespace(**runpy.run_path(str(TESTS / "cached_world.py")))
-Toxic = runpy.run_path(str(TESTS / "toxic.py"))["Toxic"]
 # Bounds wide enough for a machine that is busy: only the test of slowness is about time.
 QUICK = {"open_s": 0.2, "quiet_s": 0.2, "call_s": 6.0, "slow_s": 6.0}
 

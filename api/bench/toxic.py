@@ -170,7 +170,7 @@ class Toxic:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         task = asyncio.current_task()
-        assert task is not None
+        assert task is not None  # noqa: S101 - it runs in one
         writers = self._open[task] = [writer]
         try:
             if self._resetting:
