@@ -11,7 +11,9 @@ import typer
 
 from api.console import examples, figures, progress, say
 
-MIGRATE_EXAMPLES: Final = examples("ringfence graph migrate", "ringfence graph migrate --json")
+MIGRATE_EXAMPLES: Final = examples(
+    "ringfence graph migrate --neo4j bolt://127.0.0.1:7687", "ringfence graph migrate --json"
+)
 RETAIN_EXAMPLES: Final = examples(
     "ringfence graph retain --days 180 --dry-run",
     "ringfence graph retain --days 180 --json",
@@ -27,11 +29,20 @@ app: Final = typer.Typer(
 _APPLIED: Final = "MATCH (m:Migration) RETURN m.id AS number, m.name AS name ORDER BY number"
 
 Data = Annotated[Path | None, typer.Option(help="Data folder, where the graph is embedded.")]
+Neo4j = Annotated[str | None, typer.Option(help="As for serve: Neo4j's URL.")]
+Config = Annotated[
+    Path | None, typer.Option(help="TOML file with settings; else ./ringfence.toml.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Figures as JSON.")]
 
 
 @app.command(epilog=MIGRATE_EXAMPLES)
-def migrate(data: Data = None, as_json: AsJson = False) -> None:
+def migrate(
+    data: Data = None,
+    neo4j: Neo4j = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
     """Bring constraints and indexes up to date, and say which migrations are applied.
 
     The server does the same as it starts; this is for doing it before a deployment. A database that
@@ -40,7 +51,7 @@ def migrate(data: Data = None, as_json: AsJson = False) -> None:
     from api.adapters import open_graph
     from api.settings import Settings
 
-    settings = Settings.load(data_dir=data)
+    settings = Settings.load(config=config, data_dir=data, neo4j=neo4j)
     with closing(open_graph(settings, must_exist=True)) as store:  # opening applies them
         found = store.query(_APPLIED, {}, max_rows=1_000, timeout_ms=10_000).rows
     applied = [f"{number:04}-{name}" for number, name in found]
@@ -52,6 +63,8 @@ def retain(
     days: Annotated[int, typer.Option(help="Days of event time to keep.", min=1)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and take nothing.")] = False,
     data: Data = None,
+    neo4j: Neo4j = None,
+    config: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """Take transactions older than so many days out of the graph, and what hung on them alone.
@@ -65,7 +78,8 @@ def retain(
     from cypher.retention import Forgotten, horizon
     from cypher.retention import retain as forget
 
-    with closing(open_graph(Settings.load(data_dir=data), must_exist=True)) as store:
+    settings = Settings.load(config=config, data_dir=data, neo4j=neo4j)
+    with closing(open_graph(settings, must_exist=True)) as store:
         before = horizon(store, days, int(time.time() * 1_000))
         if before is None:
             say("the graph holds fewer than three transactions: nothing is old")

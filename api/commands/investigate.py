@@ -20,6 +20,7 @@ EXAMPLES: Final = examples(
     "ringfence investigate ring-of-user --param user=u-1007 --data ringfence-data",
     "ringfence investigate money-trail-forward -p user=u-1007 -p hops=4 -p since=2026-03-01T00:00Z",
     "ringfence investigate shared-devices -p most=5 --json",
+    "ringfence investigate pass-through --neo4j bolt://127.0.0.1:7687",
 )
 
 
@@ -28,7 +29,13 @@ def investigate(
     param: Annotated[
         list[str] | None, typer.Option("--param", "-p", help="name=value; may be repeated.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of the graph database.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Data folder, where the graph is embedded.")
+    ] = None,
+    neo4j: Annotated[str | None, typer.Option(help="As for serve: Neo4j's URL.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with settings; else ./ringfence.toml.")
+    ] = None,
     about: Annotated[
         bool, typer.Option("--about", help="What it answers and takes, without asking it.")
     ] = False,
@@ -54,7 +61,7 @@ def investigate(
     from api.settings import Settings
     from cypher.queries import run
 
-    settings = Settings.load(data_dir=data)
+    settings = Settings.load(config=config, data_dir=data, neo4j=neo4j)
     store = open_graph(settings, must_exist=True)
     try:
         rows = run(store, name, parameters)
