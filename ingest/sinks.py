@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -100,7 +101,7 @@ class FollowerStats:
         written: Rows the sink has taken.
         dead_letters: Rows the sink refused.
         lost: Records retention took, they or their input, before they were read.
-        lag: Records not yet done with, as of the last batch.
+        lag: Records not yet done with, as of the last batch or the last attempt at one.
     """
 
     state: str
@@ -152,7 +153,7 @@ class Follower(Generic[T]):
         self._thread = threading.Thread(target=self._run, name=f"sink {consumer}", daemon=True)
         self._state = "running"
         self._error: str | None = None
-        self._written = self._letters = self._lost = self._lag = 0
+        self._written = self._letters = self._lost = self._lag = self._offset = 0
 
     @property
     def consumer(self) -> str:
@@ -222,9 +223,11 @@ class Follower(Generic[T]):
 
     def _follow(self, writer: Writer) -> None:
         self._state = "running"
+        committed = self._patiently(lambda: self._log.committed(self._consumer, self._topic, 0))
+        self._offset = committed  # until the sink has said where it stands
         offset = None if self._standing is None else self._patiently(self._standing)
         if offset is None:
-            offset = self._patiently(lambda: self._log.committed(self._consumer, self._topic, 0))
+            offset = committed
         end = self._patiently(lambda: self._log.bounds(self._topic, 0)).next
         if offset > end:
             raise InvalidSetting(
@@ -242,6 +245,7 @@ class Follower(Generic[T]):
             before, offset = offset, self._step(writer, offset)
 
     def _step(self, writer: Writer, offset: int) -> int:
+        self._offset = offset
         page = self._patiently(lambda: self._log.read(self._topic, 0, offset, self._page))
         if not page:
             self._lag = 0
@@ -310,6 +314,8 @@ class Follower(Generic[T]):
             except Unavailable as error:
                 _log.warning("%s waits %.1f s: %s", self._consumer, pause, error)
                 self._state, self._error = "waiting", str(error)
+                with suppress(Unavailable):  # the log grows meanwhile, and operators watch the lag
+                    self._lag = max(0, self._log.bounds(self._topic, 0).next - self._offset)
                 if self._stop.wait(pause):
                     raise _Stopped from error
                 pause = min(2 * pause, LONGEST_PAUSE_S)

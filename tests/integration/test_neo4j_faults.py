@@ -126,6 +126,13 @@ class Running:
             time.sleep(0.05)
 
 
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def untroubled(log: EmbeddedLog, path: Path) -> list[str]:
     """What the same verdicts make of a graph that was never in trouble."""
     store = EmbeddedGraphStore(path)
@@ -167,11 +174,12 @@ def test_verdicts_go_on_and_the_graph_catches_up(
     third = len(stream) // 3
     with Running(log, store) as running:
         running.score(stream[:third])
+        running.drained()
         TROUBLES[trouble](proxy)
         running.score(stream[third : 2 * third])  # each answered, whatever the graph does
         assert running.engine.stats().state == "running"
         if trouble in ("silent", "resetting", "refusing"):
-            assert running.follower.stats().lag > 0
+            until(lambda: running.follower.stats().lag > 0)
         else:
             time.sleep(1.0)
         proxy.heal()

@@ -181,15 +181,28 @@ def test_a_dead_sink_delays_no_verdict_and_catches_up(log: EmbeddedLog) -> None:
     verdicts = score(log, *(f"t{n}" for n in range(10)))
     assert len(verdicts) == 10
     until(lambda: table.writes >= 3)
+    until(lambda: following.stats().lag == 10)
     stats = following.stats()
-    assert (stats.state, stats.written, stats.lag) == ("waiting", 0, 10)
+    assert (stats.state, stats.written) == ("waiting", 0)
     assert "the table is down" in str(stats.error)
+    score(log, "later")
+    until(lambda: following.stats().lag == 11)  # it grows while the sink is away
     table.down.clear()
-    until(lambda: len(table.rows) == 10)
+    until(lambda: len(table.rows) == 11)
     until(lambda: following.stats().lag == 0)
     assert following.stats().error is None
     assert following.stop(20)
     assert letters(log) == []
+
+
+def test_a_sink_that_is_away_from_the_start_has_a_lag(log: EmbeddedLog) -> None:
+    def away() -> int:
+        raise Unavailable("it is not there", remedy="Start it.")
+
+    following = follower(log, Table(), start=away)
+    score(log, "a", "b")
+    until(lambda: following.stats().lag == 2)
+    assert following.stop(20)
 
 
 def test_a_follower_of_a_dead_sink_can_be_stopped(log: EmbeddedLog) -> None:
