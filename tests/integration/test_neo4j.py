@@ -1,6 +1,5 @@
 """What is particular to the real Neo4j: its schema, its lock, what it refuses and gives away."""
 
-import contextlib
 import importlib.util
 import logging
 import threading
@@ -18,7 +17,6 @@ from neo4j import Driver, GraphDatabase
 from cypher import driver_errors, schema
 from cypher.embedded import EmbeddedGraphStore
 from cypher.ports import GraphBatch, GraphStore, GraphUnavailable, QueryTooBroad, Written
-from cypher.queries import catalogue, run
 from cypher.sink import graph_batch, movement
 from cypher.store import Neo4jStore
 from graph.errors import Incompatible, InvalidInput, InvalidSetting
@@ -251,22 +249,6 @@ def test_cypher_in_every_text_is_text(opened: Any, driver: Driver, tmp_path: Pat
     assert driver.execute_query("CALL db.labels()").records == labels
     assert driver.execute_query("SHOW INDEXES YIELD name RETURN name").records == schema_before
     alone.close()
-
-
-def test_cypher_in_a_parameter_of_an_investigation_finds_nothing_and_changes_nothing(
-    opened: Any,
-) -> None:
-    store = opened()
-    store.write(hostile(0, "harmless"))
-    before = whole(store)
-    for each in catalogue():
-        texts = [p.name for p in each.parameters if isinstance(p.example, str) and p.required]
-        for text in CYPHER[:4]:
-            given = {p.name: p.example for p in each.parameters if p.required}
-            given |= {name: text for name in texts if "at" not in name and "since" not in name}
-            with contextlib.suppress(InvalidInput):  # where text is no value of that parameter
-                run(store, each.name, given)
-    assert whole(store) == before
 
 
 @pytest.mark.parametrize(
