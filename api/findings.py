@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -53,7 +54,8 @@ def drawn(
         return _tree(about, parameters, rows, views)
     table = _table(about, rows, views)
     endless = console.options.update(max_width=_ENDLESS)
-    if console.measure(table, options=endless).maximum <= SQUEEZED * console.width:
+    width = console.measure(table, options=endless)
+    if width.minimum <= console.width and width.maximum <= SQUEEZED * console.width:
         return table
     return _cards(about, rows, views)
 
@@ -89,22 +91,27 @@ def _items(value: object) -> Sequence[object]:
 
 def _table(about: Investigation, rows: Rows, views: Views) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in about.columns:
-        right = column.type in _RIGHT
+    drawn_rows = [
+        [
+            Text(cell(column, value, views), style=_style(column, value))
+            for column, value in zip(about.columns, row, strict=True)
+        ]
+        for row in rows.rows
+    ]
+    for place, column in enumerate(about.columns):
+        listed = column.type.startswith(_LISTED)
+        heading = column.name.replace("_", " ")
+        widths = [cell_len(heading), *(row[place].cell_len for row in drawn_rows)]
         table.add_column(
-            column.name.replace("_", " "),
-            justify="right" if right else "left",
-            # A list may go over several lines; anything else is one word to copy.
-            no_wrap=not column.type.startswith(_LISTED),
+            heading,
+            justify="right" if column.type in _RIGHT else "left",
+            # A list may go over several lines; anything else is one word to copy, never cut.
+            no_wrap=not listed,
+            min_width=None if listed else max(widths),
             overflow="fold",
         )
-    for row in rows.rows:
-        table.add_row(
-            *(
-                Text(cell(column, value, views), style=_style(column, value))
-                for column, value in zip(about.columns, row, strict=True)
-            )
-        )
+    for each in drawn_rows:
+        table.add_row(*each)
     return table
 
 

@@ -114,7 +114,7 @@ class Service:
             found.append(f"start: {self._failed}")
         elif not self._warmed.is_set():
             found.append("kernels: being compiled")
-        elif not self._settled.is_set():
+        elif stats.state == "running" and not self._settled.is_set():
             found.append("start: what it built is being put aside")
         if stats.state != "running":
             found.append(f"engine: {stats.error or stats.state}")

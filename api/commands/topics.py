@@ -22,7 +22,7 @@ EXAMPLES: Final = examples(
 )
 CONSUMERS: Final = ("engine", "graph", "cache", "redrive")
 """Whose lag is told unless others are named."""
-_DAY_MS: Final = 86_400_000
+_HOUR_MS: Final = 3_600_000
 
 
 class What(Enum):
@@ -87,7 +87,7 @@ def _describe(found: "list[Described]", *, as_json: bool) -> None:
         return
     table = Table("topic", "partitions", "records", "kept", "lag", box=None)
     for each in found:
-        kept = "for good" if each.retention_ms < 0 else f"{each.retention_ms / _DAY_MS:g} days"
+        kept = _kept(each.retention_ms)
         lag = ", ".join(f"{name} {count:,}" for name, count in each.lag.items()) or "-"
         table.add_row(each.name, str(len(each.bounds)), f"{_records(each):,}", kept, lag)
     Console(highlight=False).print(table)
@@ -107,3 +107,11 @@ def _view(each: "Described") -> dict[str, Any]:
 
 def _records(each: "Described") -> int:
     return sum(bounds.next - bounds.first for bounds in each.bounds)
+
+
+def _kept(milliseconds: int) -> str:
+    if milliseconds < 0:
+        return "for good"
+    hours = milliseconds / _HOUR_MS
+    amount, unit = (hours / 24, "day") if hours >= 24 else (hours, "hour")
+    return f"{amount:g} {unit}" + ("" if amount == 1 else "s")

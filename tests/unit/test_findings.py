@@ -96,6 +96,16 @@ def test_a_table_too_wide_to_be_read_becomes_cards(store: GraphStore) -> None:
     assert max(map(len, cards)) <= 80
 
 
+@pytest.mark.parametrize("width", [60, 75, 80, 90, 100, 120])
+def test_no_amount_and_no_time_is_ever_cut_short(store: GraphStore, width: int) -> None:
+    rows = run(store, "pass-through", {})
+    assert rows.rows
+    text = printed("pass-through", rows, width)
+    for row in rows.rows:
+        for column, value in zip(find("pass-through").columns, row, strict=True):
+            assert cell(column, value, EUR) in text
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "shown"),
     [
