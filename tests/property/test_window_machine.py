@@ -40,13 +40,17 @@ class WindowMachine(RuleBasedStateMachine):
         self.seen: list[int] = []
         self.absurd: list[int] = []
         self.number = 0
+        self.cutoff = 0
+        self.counts = dict.fromkeys(Status, 0)
 
     def mark(self) -> int:
         newest = sorted(self.seen + self.absurd)[-3:]
         return newest[0] if newest else 0
 
     def send(self, tx: Transaction) -> Status:
-        return self.window.add(tx).status
+        status = self.window.add(tx).status
+        self.counts[status] += 1
+        return status
 
     @rule(
         step=st.integers(-6 * MINUTE, 20 * MINUTE),
@@ -78,6 +82,7 @@ class WindowMachine(RuleBasedStateMachine):
         assert self.send(tx) is (Status.LATE if late else Status.ACCEPTED)
         if not late:
             self.kept.append(tx)
+            self.cutoff = self.mark() - CONFIG.horizon
 
     @rule(data=st.data())
     def repeat(self, data) -> None:
@@ -109,6 +114,11 @@ class WindowMachine(RuleBasedStateMachine):
         saved = self.window.snapshot()
         self.window = TransactionWindow.restore(saved)
         assert self.window.snapshot() == saved
+
+    @invariant()
+    def counts_everything_and_holds_the_whole_horizon(self) -> None:
+        assert self.window.counts == self.counts
+        assert self.window.cutoff == self.cutoff
 
     @invariant()
     def holds_what_the_model_holds(self) -> None:

@@ -21,7 +21,7 @@ from ingest.arrivals import Arrivals
 from ingest.currencies import RateTable
 from ingest.embedded import EmbeddedLog
 from ingest.engine import Engine, EngineConfig
-from ingest.ports import Detector, Message, Overloaded, Topic
+from ingest.ports import Detector, Message, Outputs, Overloaded, Topic, Writer
 from ingest.recovery import Build, Checkpoints, Recovered, Recovery
 from ingest.reference import Facts
 from ingest.stream import Decode, Input
@@ -218,6 +218,28 @@ def test_poison_becomes_a_dead_letter_and_the_partition_moves_on(log: EmbeddedLo
     assert log.committed("engine", Topic.TRANSACTIONS, 0) == 5
 
 
+def test_answers_and_how_far_the_stream_was_read_are_one_commit(log: EmbeddedLog) -> None:
+    """Whatever a kill leaves behind is the log as it stood between two transactions."""
+    stream(log, *(b"poison" if n % 4 == 1 else raw(f"t{n}") for n in range(20)))
+    claim, stood = log.claim, []
+
+    class Watched:
+        def __init__(self, writer: Writer) -> None:
+            self.writer = writer
+
+        @contextmanager
+        def transaction(self) -> Iterator[Outputs]:
+            with self.writer.transaction() as outputs:
+                yield outputs
+            said = [log.bounds(topic, 0).next for topic in (Topic.VERDICTS, Topic.DEAD_LETTERS)]
+            stood.append((sum(said), log.committed("engine", Topic.TRANSACTIONS, 0)))
+
+    log.claim = lambda owner: Watched(claim(owner))  # type: ignore[assignment,method-assign,return-value]
+    with running(log, config=EngineConfig(batch=4, stream_share=4)):
+        until(lambda: log.committed("engine", Topic.TRANSACTIONS, 0) == 20)
+    assert stood == [(n, n) for n in (4, 8, 12, 16, 20)]
+
+
 def test_late_ones_are_answered_written_and_counted(log: EmbeddedLog) -> None:
     with running(log) as engine:
         verdicts = submit(engine, raw("a", at=10_000_000), raw("b", at=0))
@@ -378,6 +400,21 @@ def test_a_checkpoint_of_another_log_is_refused(log: EmbeddedLog, tmp_path: Path
         recovered = engine.stats().recovered
     assert recovered is not None
     assert "the journal ends at 0" in recovered.refused[0]
+
+
+def test_a_checkpoint_of_a_detector_of_another_version_is_refused_aloud(
+    log: EmbeddedLog, tmp_path: Path
+) -> None:
+    """Its file is whole; what lies in it is the detector's to refuse."""
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    for start in (0, 10):
+        with running(log, checkpoints=checkpoints) as engine:
+            submit(engine, *(raw(f"t{n}", at=n) for n in range(start, start + 10)))
+    checkpoints.save(20, b"of another version", {})
+    detector, recovered = recover(log, TinyDetector, decode, checkpoints)
+    assert (recovered.from_checkpoint, recovered.observed, recovered.differing) == (10, 10, 0)
+    assert recovered.refused == ("000000000000020.checkpoint: not a tiny snapshot. Begin anew.",)
+    assert detector.snapshot() == recover(log, TinyDetector, decode, None)[0].snapshot()
 
 
 def test_an_engine_writes_checkpoints_while_it_runs(log: EmbeddedLog, tmp_path: Path) -> None:

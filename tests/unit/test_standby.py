@@ -72,13 +72,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts an engine as another process would: with a connection to the log of its own."""
     engines: list[tuple[Engine, EmbeddedLog]] = []
 
-    def started(**kwargs: Any) -> Engine:
+    def started(*, patience: float = PATIENCE, **kwargs: Any) -> Engine:
         own = EmbeddedLog(tmp_path / "log.db")
         engine = Engine(
             own,
             TinyDetector,
             decode,
-            lease=Lease(own, "engine", patience=PATIENCE),
+            lease=Lease(own, "engine", patience=patience),
             facts={Topic.LISTS: fact},
             config=EngineConfig(poll_ms=5, news_ms=10, checkpoint_every=10),
             **kwargs,
@@ -127,12 +127,12 @@ def test_one_leads_and_the_other_stands_by(log: EmbeddedLog, start: Start) -> No
 def test_a_clean_end_hands_over_at_once_and_nothing_is_lost(log: EmbeddedLog, start: Start) -> None:
     leader = start()
     leader.wait_ready(20)
-    standby = start()
+    standby = start(patience=12.0)  # it looks every 1.5 s: what it waits for is the goodbye
     until(lambda: standby.stats().state == "standby")
     stream(log, *"abcd")
     until(lambda: len(journal(log)) == 4)
     assert leader.stop(20)
-    standby.wait_ready(20)
+    standby.wait_ready(8)
     stream(log, *"efg")
     until(lambda: len(journal(log)) == 7)
     assert [line.to_verdict() for line in journal(log)] == straight(*"abcdefg")

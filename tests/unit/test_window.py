@@ -42,6 +42,29 @@ def test_a_full_window_gives_up_its_oldest_edges_and_says_so() -> None:
     assert window.add(transfer(99, 14_000, "a", "b")).status is Status.LATE
 
 
+def test_what_a_full_window_gave_up_stays_away_after_a_restore() -> None:
+    window = TransactionWindow(small(max_edges=10))
+    for n in range(25):
+        window.add(transfer(n, n * 1000, "a", "b"))
+    window = TransactionWindow.restore(window.snapshot())
+    assert window.add(transfer(99, 14_000, "a", "b")).status is Status.LATE
+    assert window.add(transfer(98, 14_001, "a", "b")).status is Status.ACCEPTED
+
+
+def test_an_edge_is_held_for_the_whole_horizon_and_not_a_millisecond_longer() -> None:
+    window = TransactionWindow(small(horizon=HOUR))
+    oldest = window.add(transfer(0, 0, "a", "b")).position
+    for n in range(1, 4):
+        window.add(transfer(n, HOUR, "a", "b"))
+    assert (window.watermark, window.cutoff) == (START + HOUR, START)
+    assert window.tail == oldest
+    assert window.add(transfer(0, 0, "a", "b")).status is Status.DUPLICATE
+    for n in range(4, 7):
+        window.add(transfer(n, HOUR + 1, "a", "b"))
+    assert window.cutoff == START + 1
+    assert window.tail == oldest + 1
+
+
 def test_links_beyond_their_cap_forget_the_oldest_pair_first() -> None:
     window = TransactionWindow(small(max_links=64, max_accounts=512, max_edges=1024))
     for n in range(200):
