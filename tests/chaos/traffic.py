@@ -21,6 +21,7 @@ from ingest.simulator import SimulationConfig, write
 
 TICK_S: Final = 0.05
 USERS: Final = 600
+MOST_DAYS: Final = 20.0
 OVER_HTTP, BOTH_WAYS, TWICE, POISON = 0.08, 0.02, 0.02, 0.004
 LISTS_EVERY_S: Final = 2.0
 ANSWER_S: Final = 12.0
@@ -30,8 +31,11 @@ def city(seed: int, count: int, folder: Path) -> list[tuple[str, str, bytes]]:
     """At least `count` simulated transactions by event time: id, user, bytes."""
     from ingest.datasets import read  # noqa: PLC0415 - pyarrow takes its time
 
-    days = max(2.0, count * 1.3 / (2.3 * USERS))
-    write(SimulationConfig(seed=seed, days=days, users=USERS, fraud_share=0.01), folder)
+    # A person makes some 2.3 transactions a day; a long campaign needs a larger city, not a longer
+    # time, in which the rings would outnumber the people.
+    days = min(MOST_DAYS, max(2.0, count * 1.3 / (2.3 * USERS)))
+    users = max(USERS, int(count * 1.3 / (2.3 * days)))
+    write(SimulationConfig(seed=seed, days=days, users=users, fraud_share=0.01), folder)
     found = [
         (each.transaction.transaction_id, each.transaction.user_id, codec.encode(each.transaction))
         for each in read(folder, load_mapping("ringfence"))

@@ -20,6 +20,7 @@ from ingest.ports import Message, Topic
 
 WORKER = Path(__file__).with_name("killed_worker.py")
 STREAM, HTTP = 120, 25
+POISON = range(5, STREAM, 9)
 
 
 class Written(NamedTuple):
@@ -49,7 +50,8 @@ def prepare(folder: Path) -> None:
     (folder / "http").mkdir()
     log = EmbeddedLog(folder / "log.db")
     data = [raw(f"s{n if n % 10 else n // 2}", f"su{n % 7}", n) for n in range(STREAM)]
-    data[5] = data[50] = b"\x00poison"
+    for n in POISON:  # verdicts have a name that nobody gets twice; a letter would be doubled
+        data[n] = b"\x00poison"
     log.append([Message(Topic.TRANSACTIONS, 0, d) for d in data])
     log.close()
     for n in range(HTTP):
@@ -119,7 +121,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Written:
     finish(folder)
     result = written(folder)
     assert set(result.verdicts.values()) == {1}
-    assert result.letters == {5: 1, 50: 1}
+    assert result.letters == dict.fromkeys(POISON, 1)
     assert len(result.rings) > 50
     assert len(result.alerts) > 10
     return result
