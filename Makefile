@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 INSTALL := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --constraint constraints.txt
+# The others kill processes, fill a processor or share a server: one at a time.
+FAST := $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser and not servers"
 KERNELS := $(shell grep -rl --include='*.py' -e 'from numba' graph scorer ingest 2>/dev/null)
 PORT ?= 8000
 SEED ?= 1
@@ -27,14 +29,15 @@ demo: $(VENV)/.warm ## train, serve and stream a simulated city until a ring gro
 	$(BIN)/ringfence demo --port $(PORT) --data .cache/demo
 
 test: $(VENV)/.tested $(VENV)/.warm ## the whole test suite; what needs a server runs where `make servers` did
-	$(BIN)/python -m pytest
+	$(FAST)
+	$(BIN)/python -m pytest -m "slow or browser or servers"
 
 check: $(VENV)/.tested $(VENV)/.warm ## format, lint, types, import contracts, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser and not servers"
+	$(FAST)
 
 bench: $(VENV)/.tested $(VENV)/.warm ## ours and a named alternative on the same input, one after the other
 	$(BIN)/ringfence bench window
