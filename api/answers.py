@@ -1,6 +1,5 @@
 """Answers: plain data out as JSON bytes, and how OpenAPI describes the answers of a route."""
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -24,11 +23,6 @@ def service_of(request: Request) -> Service:
     service = request.app.state.service
     assert isinstance(service, Service)  # noqa: S101 - what create_app put there
     return service
-
-
-def wall_clock() -> int:
-    """Epoch milliseconds now. Only the border has a clock; the core is given its times."""
-    return int(datetime.now(UTC).timestamp() * 1000)
 
 
 def described(model: type[BaseModel], *problems: int) -> dict[int | str, dict[str, Any]]:

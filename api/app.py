@@ -13,12 +13,24 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from api import caching, problems
+from api import problems
+from api.caching import Caching
 from api.guard import Guard
 from api.metrics import measure
 from api.questions import Questions
+from api.rate_limit import RateLimit
 from api.reference import reference_page, reference_style
-from api.routes import alerts, free_cypher, health, investigations, rings, scoring
+from api.routes import (
+    alerts,
+    free_cypher,
+    health,
+    investigations,
+    lists,
+    profiles,
+    rings,
+    scoring,
+    verdicts,
+)
 from api.schemas import AlertOut, Problem, RingEventOut
 from api.service import Service
 from api.transaction_schema import SCHEMA
@@ -58,13 +70,22 @@ def create_app(service: Service | None) -> FastAPI:
     for module in (scoring, rings, alerts, investigations, free_cypher, health):
         app.include_router(module.router)
     problems.install(app)
-    caching.install(app, None if service is None else service.caching)
+    install_caching(app, None if service is None else service.caching)
     app.add_middleware(Guard)
     measure(app, service)
     app.add_route("/docs", reference_page(app), include_in_schema=False)
     app.add_route("/docs.css", reference_style, include_in_schema=False)
     app.router.default = _page
     return app
+
+
+def install_caching(app: FastAPI, caching: Caching | None) -> None:
+    """Add lists, profiles, verdicts and the rate limits; without parts they are only described."""
+    for module in (lists, profiles, verdicts):
+        app.include_router(module.router)
+    app.state.caching = caching
+    if caching is not None:
+        app.add_middleware(RateLimit, limiter=caching.limiter)
 
 
 _FILES: Final = StaticFiles(directory=STATIC, html=True, check_dir=False)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
-from fastapi import FastAPI, Request
+from fastapi import Request
 
+from api.clock import wall_clock
 from api.list_board import ListBoard
-from api.rate_limit import REPORT_S, RateLimit, RateLimiter
+from api.rate_limit import REPORT_S, RateLimiter
 from api.settings import Settings
 from api.views import Views
 from graph.lists import ListChange, Lists
@@ -89,23 +90,6 @@ def cache_feed(
         return msgspec.json.encode(views.verdict(verdict))
 
     return CacheFeed(caching.log, load, caching.cache, render, lists=lists, wall=wall_clock)
-
-
-def wall_clock() -> int:
-    """Epoch milliseconds now."""
-    return time.time_ns() // 1_000_000
-
-
-def install(app: FastAPI, caching: Caching | None) -> None:
-    """Add the routes; without parts they can only be described."""
-    # Here, since the routes ask this module for their parts.
-    from api.routes import lists, profiles, verdicts  # noqa: PLC0415
-
-    for module in (lists, profiles, verdicts):
-        app.include_router(module.router)
-    app.state.caching = caching
-    if caching is not None:
-        app.add_middleware(RateLimit, limiter=caching.limiter)
 
 
 def caching_of(request: Request) -> Caching:

@@ -7,9 +7,10 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from api.answers import answer, described, wall_clock
+from api.answers import answer, described
 from api.body import read_json_bytes
 from api.caching import Caching, caching_of
+from api.clock import wall_clock
 from api.listing_schemas import ListDecision, ListPage, ListStanding
 from api.problems import InvalidBody
 from api.views import View, entity, timestamp

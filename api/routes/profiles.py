@@ -5,8 +5,9 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from api.answers import answer, described, wall_clock
+from api.answers import answer, described
 from api.caching import READ_S, STALE_MS, caching_of
+from api.clock import wall_clock
 from api.listing_schemas import ProfileOut
 from api.views import View, entity, timestamp
 from graph.lists import ListChange, ListName

@@ -6,8 +6,9 @@ from typing import Final
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.answers import answer, described, service_of, wall_clock
+from api.answers import answer, described, service_of
 from api.body import decode_array, read_json_bytes
+from api.clock import wall_clock
 from api.problems import problem_of
 from api.schemas import BatchOut, VerdictOut
 from api.transaction_schema import batch_request_body, request_body

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from fastapi import FastAPI
 
-from api import caching as parts
 from api import problems
+from api.app import install_caching
 from api.caching import Caching
 from api.list_board import ListBoard
 from api.listing_schemas import ListDecision, ListPage, ListStanding, ProfileOut
@@ -98,7 +98,7 @@ def stage(tmp_path, monkeypatch):
     )
     app = FastAPI()
     problems.install(app)
-    parts.install(app, caching)
+    install_caching(app, caching)
     monkeypatch.setattr(
         "api.routes.verdicts.service_of", lambda request: SimpleNamespace(views=VIEWS)
     )
