@@ -96,7 +96,7 @@ class Views:
             "seen_at": timestamp(found.seen_at),
             "members": [member(each) for each in found.members],
             "hops": [self.hop(each) for each in found.hops],
-            "facts": dict(found.facts),
+            "facts": dict(sorted(found.facts.items())),  # as the log has them: the same bytes
             "retained": found.retained,
             "truncated": found.truncated,
         }

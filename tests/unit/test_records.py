@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.views import Views
 from graph.errors import Incompatible
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.rings import Alert, Ring, RingEvent, RingEventKind, RingState
@@ -107,6 +108,22 @@ def test_a_verdict_comes_back_as_it_was(verdict: Verdict) -> None:
     header = records.decode(data, records.VerdictHeader)
     assert (header.partition, header.offset) == (1, 7)
     assert header.verdict.transaction_id == verdict.transaction_id
+
+
+@given(st.dictionaries(_text, _floats, max_size=5))
+def test_an_answer_is_the_same_bytes_from_the_detector_and_from_the_log(facts: dict) -> None:
+    user = Entity(EntityKind.USER, "ada")
+    piece = Evidence(Pattern.MULE, 0, ((user, Role.MULE),), (), 0.5, "seen", facts)
+    verdict = Verdict(
+        transaction_id="t", timestamp=0, admission="accepted", decision=Decision.APPROVE,
+        score=0.1, model_score=None, ring_score=0.0, expected_cost=1.0, reasons=(),
+        evidence=(piece,), rings=(), ring_events=(), tiers=(), degraded=(), model_version=None,
+    )  # fmt: skip
+    fields = records.verdict_fields(verdict)
+    data = records.encode(records.VerdictRecord(Topic.TRANSACTIONS, 0, 0, fields))
+    told = records.decode(data, records.VerdictRecord).to_verdict()
+    show = Views("EUR", 2).verdict
+    assert msgspec.json.encode(show(told)) == msgspec.json.encode(show(verdict))
 
 
 @given(_event)
