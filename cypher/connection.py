@@ -8,6 +8,7 @@ for at most `RETRY_S`. Errors come out as the driver raises them (`CAUGHT` in
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError, Future
@@ -41,6 +42,9 @@ FETCH: Final = 1_000
 
 _SCHEMES: Final = ("bolt", "bolt+s", "bolt+ssc", "neo4j", "neo4j+s", "neo4j+ssc")
 _MARGIN_S: Final = 5.0
+
+# What the driver would log of lost connections is in the errors raised here; and it retries.
+logging.getLogger("neo4j").setLevel(logging.CRITICAL)
 
 
 class Connection:
