@@ -42,7 +42,8 @@ class Known:
     """What the graph said it holds of a batch (see `accounts` and `questions`).
 
     Attributes:
-        by_id: Whether the database finds a relationship by its `transaction_id`.
+        by_id: Whether the database has indexes, finds a relationship by its `transaction_id`, and
+            takes hints to use them.
         horizon: What is older has been given up by retention; None where nothing has.
         degrees: Relationships of an account, by label and id; empty where `by_id`.
         transactions: Decision and score of those there, by id.
@@ -192,6 +193,16 @@ def match_movements(example: Movement, known: Known) -> str:
     else:
         pattern = f"{right}<-[p:{relation}]-{left}"
     return f"MATCH {pattern} WHERE p.transaction_id IN row.transactions"
+
+
+def match_node(name: str, label: str, column: str, known: Known) -> str:
+    """A pattern that finds the node of a row by its key.
+
+    A statement is planned when it first runs, which is while the graph is empty: then scanning a
+    label looks as cheap as its index, and stays so until the server plans anew. Hence the hint.
+    """
+    hint = f" USING INDEX {name}:{label}(id)" if known.by_id else ""
+    return f"MATCH ({name}:{label} {{id: row.{column}}}){hint}"
 
 
 def ends(movement: Movement) -> Row:

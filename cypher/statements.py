@@ -11,7 +11,16 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Final
 
-from cypher.known import LABELS, Known, Row, Statement, by_shape, ends, match_movements
+from cypher.known import (
+    LABELS,
+    Known,
+    Row,
+    Statement,
+    by_shape,
+    ends,
+    match_movements,
+    match_node,
+)
 from cypher.ports import GraphBatch, Movement, Written
 from graph.rings import Alert, Ring, RingState
 from graph.transaction import Entity, EntityKind
@@ -45,9 +54,9 @@ def plan(batch: GraphBatch, known: Known) -> tuple[list[Statement], Written]:
         *_nodes(new, rings, alerts),
         *_movements(new, known),
         *_verdicts(judged, known),
-        *_links(new),
+        *_links(new, known),
         *_rings(rings, known),
-        *_alerts(alerts),
+        *_alerts(alerts, known),
     ]
     if batch.offset is not None:
         statements.append(
@@ -107,8 +116,8 @@ def _movements(new: Sequence[Movement], known: Known) -> list[Statement]:
     return [
         Statement(
             "UNWIND $rows AS row "
-            f"MATCH (s:{LABELS[group[0].source.kind]} {{id: row.source}}) "
-            f"MATCH (t:{LABELS[group[0].target.kind]} {{id: row.target}}) "
+            f"{match_node('s', LABELS[group[0].source.kind], 'source', known)} "
+            f"{match_node('t', LABELS[group[0].target.kind], 'target', known)} "
             f"CREATE (s)-[:{group[0].relation} {{transaction_id: row.transaction_id, "
             "timestamp: row.timestamp, value: row.value, amount: row.amount, "
             "currency: row.currency, type: row.type, decision: row.decision, "
@@ -146,7 +155,7 @@ def _verdicts(judged: Sequence[Movement], known: Known) -> list[Statement]:
     ]
 
 
-def _links(new: Sequence[Movement]) -> list[Statement]:
+def _links(new: Sequence[Movement], known: Known) -> list[Statement]:
     """Sharing: summed over the batch first, so that each link is touched once."""
     seen: dict[tuple[str, Entity], list[int]] = defaultdict(list)
     for movement in new:
@@ -165,8 +174,9 @@ def _links(new: Sequence[Movement]) -> list[Statement]:
         )
     return [
         Statement(
-            "UNWIND $rows AS row MATCH (u:User {id: row.user}) "
-            f"MATCH (i:{LABELS[kind]} {{id: row.identifier}}) MERGE (u)-[l:{LINKS[kind]}]->(i) "
+            f"UNWIND $rows AS row {match_node('u', 'User', 'user', known)} "
+            f"{match_node('i', LABELS[kind], 'identifier', known)} "
+            f"MERGE (u)-[l:{LINKS[kind]}]->(i) "
             "SET l.count = coalesce(l.count, 0) + row.count, "
             "l.first_seen = CASE WHEN l.first_seen < row.first "
             "THEN l.first_seen ELSE row.first END, "
@@ -211,8 +221,8 @@ def _rings(rings: Sequence[Ring], known: Known) -> list[Statement]:
         ),
         *(
             Statement(
-                "UNWIND $rows AS row MATCH (r:Ring {id: row.ring}) "
-                f"MATCH (n:{label} {{id: row.member}}) "
+                f"UNWIND $rows AS row {match_node('r', 'Ring', 'ring', known)} "
+                f"{match_node('n', label, 'member', known)} "
                 "CREATE (r)-[:HAS_MEMBER {role: row.role}]->(n)",
                 rows,
             )
@@ -221,8 +231,8 @@ def _rings(rings: Sequence[Ring], known: Known) -> list[Statement]:
         *(
             [
                 Statement(
-                    "UNWIND $rows AS row MATCH (a:Ring {id: row.alias}) "
-                    "MATCH (r:Ring {id: row.ring}) MERGE (a)-[:MERGED_INTO]->(r)",
+                    f"UNWIND $rows AS row {match_node('a', 'Ring', 'alias', known)} "
+                    f"{match_node('r', 'Ring', 'ring', known)} MERGE (a)-[:MERGED_INTO]->(r)",
                     merged,
                 )
             ]
@@ -247,13 +257,14 @@ def _ring_row(ring: Ring) -> Row:
     }
 
 
-def _alerts(alerts: Sequence[Alert]) -> list[Statement]:
+def _alerts(alerts: Sequence[Alert], known: Known) -> list[Statement]:
     if not alerts:
         return []
     return [
         Statement(
-            "UNWIND $rows AS row MATCH (a:Alert {id: row.alert_id}) "
-            "MATCH (r:Ring {id: row.ring_id}) SET a.revision = row.revision, a.at = row.at, "
+            f"UNWIND $rows AS row {match_node('a', 'Alert', 'alert_id', known)} "
+            f"{match_node('r', 'Ring', 'ring_id', known)} "
+            "SET a.revision = row.revision, a.at = row.at, "
             "a.headline = row.headline, a.score = row.score, a.money = row.money, "
             "a.member_count = row.member_count, a.patterns = row.patterns, "
             "a.policy_version = row.policy_version MERGE (a)-[:ABOUT]->(r)",
