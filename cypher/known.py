@@ -182,10 +182,13 @@ def match_movements(example: Movement, known: Known) -> str:
     source, target = LABELS[example.source.kind], LABELS[example.target.kind]
     relation = example.relation
     if known.by_id:
+        # The ends are looked at last: named in the pattern, a plan made while the graph was empty
+        # begins from a merchant and walks through all its payments.
         return (
-            f"MATCH (s:{source})-[p:{relation} {{transaction_id: row.transaction_id}}]->"
-            f"(t:{target}) USING INDEX p:{relation}(transaction_id) "
-            "WHERE s.id = row.source AND t.id = row.target"
+            f"MATCH ()-[p:{relation} {{transaction_id: row.transaction_id}}]->() "
+            f"USING INDEX p:{relation}(transaction_id) "
+            "WITH row, p, startNode(p) AS s, endNode(p) AS t "
+            f"WHERE s:{source} AND s.id = row.source AND t:{target} AND t.id = row.target"
         )
     left, right = f"(s:{source} {{id: row.source}})", f"(t:{target} {{id: row.target}})"
     if _from_source(example, known):
