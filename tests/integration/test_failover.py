@@ -225,7 +225,6 @@ def test_a_standby_takes_over_in_time_without_a_gap_or_a_second_effect(
             assert "running" not in leader.states[thawed:]
         elif blow is signal.SIGTERM:
             assert leader.process.wait(30) == 0
-            assert leader.states[-2:] == ["stopping", "stopped"] or leader.state == "stopping"
         stream.stop()
         until(lambda: drained(log))
         count = must_be_uninterrupted(log)
