@@ -80,6 +80,8 @@ class Service:
     _starter: threading.Thread | None = None
     _pauses: Pauses | None = None
     _failed: str | None = None
+    _order: threading.Lock = field(default_factory=threading.Lock)
+    _ended: threading.Event = field(default_factory=threading.Event)  # set and read under `_order`
 
     def start(self) -> None:
         """Begin, without waiting: `missing` says what is not there yet."""
@@ -88,13 +90,15 @@ class Service:
 
     def stop(self) -> None:
         """End what is open, answer what waits, write a checkpoint, let go of the files."""
+        with self._order:
+            self._ended.set()  # what has not begun by now never will
         for producer in self.producers:
             producer.stop()
         self.close_streams()
         if not self.worker.stop():
             _LOG.warning("not everything ended in time; it goes on from what was committed")
         if self._starter is not None:
-            self._starter.join(timeout=5.0)  # it may be about to start what is stopped next
+            self._starter.join(timeout=5.0)
         if self._pauses is not None:
             self._pauses.stop()
         self.board.stop()
@@ -150,15 +154,21 @@ class Service:
         try:
             self.warm()
             self._warmed.set()
-            self.board.start()
-            self.caching.start()
-            self.worker.start()
+            with self._order:
+                if self._ended.is_set():
+                    return
+                self.board.start()
+                self.caching.start()
+                self.worker.start()
             self.engine.wait_ready()
-            self._pauses = Pauses(lambda: self.engine.batches)
-            self._pauses.start()
-            self._settled.set()
-            for producer in self.producers:
-                producer.start()
+            with self._order:
+                if self._ended.is_set():
+                    return
+                self._pauses = Pauses(lambda: self.engine.batches)
+                self._pauses.start()
+                self._settled.set()
+                for producer in self.producers:
+                    producer.start()
         except RingfenceError as error:
             _LOG.error("the server cannot start: %s", error)
             self._failed = str(error)

@@ -12,19 +12,23 @@ Waiting: writers of several processes take turns, for at most `BUSY_MS`; then `U
 Readers never wait for writers.
 """
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from graph.errors import Incompatible, InvalidSetting, Unavailable
 from ingest.ports import Bounds, Fenced, Message, Outputs, Polled, Record, Topic
 
 FORMAT: Final = 2
 BUSY_MS: Final = 5_000
+CLOSE_S: Final = 10.0
+"""How long `close` waits for a thread that is in the middle of something."""
 WAL_LIMIT: Final = 64 * 1024 * 1024
 """The write-ahead file is cut back to this many bytes after a checkpoint."""
 
@@ -67,6 +71,16 @@ _CHUNKS: Final = (256, 64, 16, 4, 1)
 """Rows of one INSERT, so that a few prepared statements do for any number."""
 _INDEXED: Final = frozenset({Topic.VERDICTS})
 
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A thread's connection, and what that thread holds while it works with it."""
+
+    connection: sqlite3.Connection
+    use: Any = field(default_factory=threading.RLock)  # a factory, which is no type
+
 
 class EmbeddedLog:
     """A `ports.Log` in one SQLite file, created where it is missing.
@@ -100,7 +114,8 @@ class EmbeddedLog:
                     remedy="Give a number of records, 1 or more.",
                 )
         self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
+        self._open: list[_Line] = []
+        self._closed = False
         self._guard = threading.Lock()
         self._streams = self._prepare()
 
@@ -195,12 +210,19 @@ class EmbeddedLog:
         return EmbeddedWriter(self, owner, int(epoch))
 
     def close(self) -> None:
-        """Close the connections of all threads."""
+        """Close the connections of all threads; what they do now they may end first.
+
+        To close a connection that another thread works with would end the process, not the call.
+        """
         with self._guard:
-            connections, self._open = self._open, []
-        for connection in connections:
-            connection.close()
-        self._local = threading.local()
+            self._closed = True
+            lines, self._open = self._open, []
+        for line in lines:
+            if line.use.acquire(timeout=CLOSE_S):
+                line.connection.close()
+                line.use.release()
+            else:
+                _log.warning("a thread still works with the log: its connection ends with it")
 
     # -- within --------------------------------------------------------------------------------
 
@@ -244,25 +266,33 @@ class EmbeddedLog:
             )
         return stream
 
-    def _connection(self) -> sqlite3.Connection:
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise Unavailable("the embedded log was closed", remedy="Open it again.")
+
+    def _line(self) -> "_Line":
         """This thread's own: within one connection, readers would see what is not committed."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
+        line: _Line | None = getattr(self._local, "line", None)
+        if line is None:
             connection = sqlite3.connect(
                 self._path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
             )
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
-            self._local.connection = connection
+            line = self._local.line = _Line(connection)
             with self._guard:
-                self._open.append(connection)
-        return connection
+                self._open.append(line)
+        return line
 
     @contextmanager
     def _driver(self) -> Iterator[sqlite3.Connection]:
         """This thread's connection, with the driver's errors in the words of the house."""
         try:
-            yield self._connection()
+            self._must_be_open()
+            line = self._line()
+            with line.use:
+                self._must_be_open()
+                yield line.connection
         except (sqlite3.OperationalError, sqlite3.InterfaceError) as error:
             raise Unavailable(
                 f"the embedded log does not answer: {error}",

@@ -506,6 +506,22 @@ def test_a_server_that_is_not_started_lives_but_is_not_ready(tmp_path: Path):
         until(lambda: client.get("/readyz").status_code == 200, "ready")
 
 
+def test_what_is_stopped_before_it_began_never_begins(tmp_path: Path):
+    """Else an engine would start on a log that is being closed."""
+    service = build(Settings.load({}, data_dir=tmp_path, port=0, log_level="error"))
+    hold = threading.Event()
+    service.warm = hold.wait
+    service.start()
+    stopping = threading.Thread(target=service.stop)
+    stopping.start()
+    until(lambda: service.engine.standing()[0] == "stopping", "the stop")
+    hold.set()
+    stopping.join(30)
+    assert not stopping.is_alive()
+    assert not service.engine._thread.is_alive()
+    assert service.engine._thread.ident is None
+
+
 def test_a_fault_of_ours_is_a_problem_with_a_number_and_tells_nothing(client, service, monkeypatch):
     def broken(_):
         raise ZeroDivisionError("secret")

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_the_file_stops_growing(tmp_path: Path) -> None:
 def test_a_commit_is_on_disk_before_it_is_told(tmp_path: Path) -> None:
     log = EmbeddedLog(tmp_path / "log.db")
     log.append(verdicts(1))
-    connection = log._connection()
+    connection = log._line().connection
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
     log.close()
@@ -99,12 +100,12 @@ def test_a_writer_that_waits_too_long_is_told(
 def test_a_full_disk_is_told_and_nothing_is_written(tmp_path: Path) -> None:
     log = EmbeddedLog(tmp_path / "log.db")
     log.append(verdicts(1))
-    pages = log._connection().execute("PRAGMA page_count").fetchone()[0]
-    log._connection().execute(f"PRAGMA max_page_count = {pages}")
+    pages = log._line().connection.execute("PRAGMA page_count").fetchone()[0]
+    log._line().connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(Unavailable, match="full"):
         log.append([Message(Topic.TRANSACTIONS, 0, b"x" * 100_000)])
     assert log.read(Topic.TRANSACTIONS, 0, 0, 1) == []
-    log._connection().execute("PRAGMA max_page_count = 1000000")
+    log._line().connection.execute("PRAGMA max_page_count = 1000000")
     log.append([Message(Topic.TRANSACTIONS, 0, b"x" * 100_000)])
     assert len(log.read(Topic.TRANSACTIONS, 0, 0, 2)) == 1
     log.close()
@@ -151,3 +152,28 @@ def test_another_process_reads_while_this_one_writes(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.stdout.strip() == "['1', '2']"
     log.close()
+
+
+def test_closing_waits_for_who_reads_and_refuses_who_comes_later(tmp_path: Path) -> None:
+    """Closed under the feet of another thread, SQLite ends the process."""
+    for turn in range(30):
+        log = EmbeddedLog(tmp_path / f"{turn}.db")
+        refused: list[Unavailable] = []
+
+        def read(log: EmbeddedLog = log, refused: list[Unavailable] = refused) -> None:
+            while not refused:
+                try:
+                    log.bounds(Topic.VERDICTS, 0)
+                    log.append([Message(Topic.ALERTS, 0, b"x")])
+                except Unavailable as error:
+                    refused.append(error)
+
+        readers = [threading.Thread(target=read) for _ in range(3)]
+        for reader in readers:
+            reader.start()
+        time.sleep(0.01)
+        log.close()
+        for reader in readers:
+            reader.join(20)
+            assert not reader.is_alive()
+        assert "closed" in str(refused[0])

@@ -481,7 +481,7 @@ def test_a_second_engine_takes_over_and_the_first_answers_nothing_more(log: Embe
 @contextmanager
 def full_disk(engine: Engine, log: EmbeddedLog) -> Iterator[None]:
     """Lets the file of the log not grow by one page, for the connection of the engine's thread."""
-    connection = engine.ask(lambda _: log._connection()).result(20)
+    connection = engine.ask(lambda _: log._line().connection).result(20)
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
     yield
