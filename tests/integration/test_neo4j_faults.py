@@ -8,10 +8,12 @@ same verdicts make without any trouble; what is compared is every node, relation
 import importlib.util
 import os
 import random
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -270,6 +272,12 @@ def test_a_store_opens_while_its_server_is_away_and_goes_on_when_it_is_back(
 # --- killed -------------------------------------------------------------------------------------
 
 
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
 class Server:
     """A Neo4j of our own, to be killed."""
 
@@ -280,15 +288,22 @@ class Server:
             "SERVERS_DIR": str(folder),
             "SERVERS_JARS": jars,
             "SERVERS_NEO4J_HEAP": "512m",
+            # Named, so that it comes back where it was: else a port still busy is replaced.
+            "SERVERS_NEO4J_PORT": str(free_port()),
+            "SERVERS_NEO4J_HTTP_PORT": str(free_port()),
         }
 
     def do(self, verb: str) -> None:
         script = ROOT / "deploy" / "local" / "servers"
-        done = subprocess.run(
-            [script, verb, "neo4j"], env=self._environment, capture_output=True, text=True,
-            check=False, timeout=280,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        for pause in (1, 3, 5, None):
+            done = subprocess.run(
+                [script, verb, "neo4j"], env=self._environment, capture_output=True, text=True,
+                check=False, timeout=280,
+            )  # fmt: skip
+            if done.returncode == 0:
+                return
+            assert pause is not None, done.stderr
+            time.sleep(pause)  # what was killed may leave its port busy for a moment
 
     def open(self) -> Neo4jStore:
         lines = (self._folder / "env").read_text().splitlines()
@@ -316,7 +331,7 @@ def test_kill_9_of_the_server_while_it_writes_loses_and_doubles_nothing(
     store = server.open()
     chance = random.Random(7)
     third = len(stream) // 3
-    with Running(log, store) as running:
+    with closing(store), Running(log, store) as running:
         for part in range(3):
             scoring = threading.Thread(
                 target=running.score, args=(stream[part * third : (part + 1) * third], 100)
@@ -331,5 +346,4 @@ def test_kill_9_of_the_server_while_it_writes_loses_and_doubles_nothing(
                 server.do("start")
         running.drained()
         assert running.follower.stats().dead_letters == 0
-    assert whole(store) == untroubled(log, tmp_path / "alone.kgl")
-    store.close()
+        assert whole(store) == untroubled(log, tmp_path / "alone.kgl")
