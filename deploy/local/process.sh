@@ -15,12 +15,17 @@ taken() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 port() {
   local file=$SERVERS_DIR/$1.port asked=SERVERS_${1^^}_PORT
   asked=${asked//-/_}
-  local want=${!asked:-}
+  local want=${!asked:-} before=
+  [[ -s $file ]] && before=$(<"$file")
+  # What was killed may hold its port for a moment longer than it lives.
+  local until=$((SECONDS + 5))
+  while [[ -n $before && ${want:-$before} == "$before" ]] && taken "$before" && ((SECONDS < until)); do
+    sleep 0.2
+  done
   if [[ -n $want ]]; then
     taken "$want" && { say "$1" "port $want ($asked) is taken"; return 1; }
   else
-    want=$2
-    [[ -s $file ]] && want=$(<"$file")
+    want=${before:-$2}
     local tries=0
     while taken "$want"; do
       ((++tries <= 50)) || { say "$1" "no free port in 50 tries"; return 1; }
