@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 INSTALL := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --constraint constraints.txt
 # The others kill processes, fill a processor or share a server: one at a time.
 FAST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0 -m "not slow and not browser and not servers"
-KERNELS := $(shell grep -rl --include='*.py' -e 'from numba' graph scorer ingest 2>/dev/null)
+KERNELS := $(shell grep -rl --include='*.py' -e 'import .*kernel\b' graph scorer 2>/dev/null)
 PORT ?= 8000
 SEED ?= 1
 KILLS ?= 200

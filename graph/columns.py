@@ -37,6 +37,11 @@ class PagedColumns:
         self._first = 0
         self._next = 0
 
+    @property
+    def reached(self) -> int:
+        """The first logical page that is not there yet."""
+        return self._next
+
     def reach(self, end: int) -> None:
         """Make sure that row `end` can be written."""
         while self._next <= end >> PAGE_SHIFT:

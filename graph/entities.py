@@ -5,7 +5,7 @@ cards) are shared. An id is given at first sight and given back after the entity
 for the retention; its `generation` then grows, so that whoever keeps state by id can tell.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -45,6 +45,8 @@ class EntitySpace:
         last_seen: int64[capacity], epoch ms.
         size: Ids ever given out; live and free ones are all below it.
         refused: How often a new entity found no id: the space was full of entities in use.
+        given_back: Ids given back so far by this object: while it stands still, no id that was
+            looked up has come to mean somebody else.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class EntitySpace:
         self.pressed = retention if pressed is None else pressed
         self.size = 0
         self.refused = 0
+        self.given_back = 0
         self._keys: list[str | None] = []
         self._entities: dict[int, Entity] = {}
         self._free: list[int] = []
@@ -76,6 +79,15 @@ class EntitySpace:
 
     def __iter__(self) -> Iterator[int]:
         return (i for i, key in enumerate(self._keys) if key is not None)
+
+    def finder(self, kind: EntityKind) -> Callable[[str, int], int]:
+        """A function (key, what to say of the unknown) to ids, for many look-ups of one kind."""
+        shards = self._shards[kind]
+
+        def find(key: str, unknown: int) -> int:
+            return shards[hash(key) % _SHARDS].get(key, unknown)
+
+        return find
 
     def find(self, kind: EntityKind, key: str) -> int:
         """Id of an entity, or -1 if it has none."""
@@ -136,6 +148,7 @@ class EntitySpace:
                 self._keys[i] = None
                 self._entities.pop(i, None)
                 self._free.append(i)
+                self.given_back += 1
 
     @property
     def nbytes(self) -> int:

@@ -21,8 +21,9 @@ notice a change of a callee in another file; only `slot` is called from other fi
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from graph.compiled import kernel
 
 PAGE_SHIFT: Final = 12
 PAGE: Final = 1 << PAGE_SHIFT
@@ -126,20 +127,20 @@ class PositionTable(NamedTuple):
     state: NDArray[np.int64]
 
 
-@njit(cache=True, inline="always")
+@kernel(inline="always")
 def slot(pages, position):
     """Row of a position in the columns."""
     page = pages[(position >> PAGE_SHIFT) & (pages.shape[0] - 1)]
     return (np.int64(page) << PAGE_SHIFT) | (position & PAGE_MASK)
 
 
-@njit(cache=True)
+@kernel
 def _position(code, end):
     """Position that a table's code stands for, given that it is live."""
     return end - ((end - (code - 2)) % TABLE_MODULUS)
 
 
-@njit(cache=True)
+@kernel
 def _mixed(key):
     """Spread a 64-bit key (finaliser of MurmurHash3)."""
     h = np.uint64(key)
@@ -151,7 +152,7 @@ def _mixed(key):
     return np.uint32(h & np.uint64(0xFFFFFFFF))
 
 
-@njit(cache=True)
+@kernel
 def _put(slots, h, position):
     mask = slots.shape[0] - 1
     i = np.int64(h) & mask
@@ -160,7 +161,7 @@ def _put(slots, h, position):
     slots[i] = np.int32(position % TABLE_MODULUS + 2)
 
 
-@njit(cache=True)
+@kernel
 def find_edge(edges, table, h, tail, end, skip):
     """Position of the live edge number `skip` whose id hashes to `h`, or -1. Mutates nothing."""
     for generation in range(2):
@@ -180,7 +181,7 @@ def find_edge(edges, table, h, tail, end, skip):
     return np.int64(NONE)
 
 
-@njit(cache=True)
+@kernel
 def _delete(slots, i, pages, hashes, end):
     """Empty bucket `i` and close the gap (backward shift). Mutates `slots`."""
     mask = slots.shape[0] - 1
@@ -196,7 +197,7 @@ def _delete(slots, i, pages, hashes, end):
     slots[i] = _EMPTY
 
 
-@njit(cache=True)
+@kernel
 def _forget(pages, hashes, table, position, end):
     """Take a live position out of its table. Mutates the table."""
     code = np.int32(position % TABLE_MODULUS + 2)
@@ -220,7 +221,7 @@ def _forget(pages, hashes, table, position, end):
             i = (i + 1) & mask
 
 
-@njit(cache=True)
+@kernel
 def _enter(pages, hashes, table, position):
     """Put a new position into its table and move a few buckets out of the old one.
 
@@ -243,7 +244,7 @@ def _enter(pages, hashes, table, position):
         table.state[1] = i + 1
 
 
-@njit(cache=True)
+@kernel
 def evict_edges(edges, table, tail, end, cutoff, most):
     """Move the tail over at most `most` edges older than the cutoff; returns the new tail.
 
@@ -257,7 +258,7 @@ def evict_edges(edges, table, tail, end, cutoff, most):
     return tail
 
 
-@njit(cache=True)
+@kernel
 def _place(edges, back, head, tail, time, h, budget):
     """Where an edge belongs in a chain: (its newer neighbour or -1, its older one, steps).
 
@@ -295,7 +296,7 @@ def _place(edges, back, head, tail, time, h, budget):
     return newer, older, steps
 
 
-@njit(cache=True)
+@kernel
 def _splice(edges, back, heads, account, position, newer, older):
     """Put an edge between its neighbours in a chain. Mutates `back` and `heads`."""
     back[slot(edges.pages, position)] = 0 if older < 0 else position - older
@@ -305,7 +306,7 @@ def _splice(edges, back, heads, account, position, newer, older):
         back[slot(edges.pages, newer)] = newer - position
 
 
-@njit(cache=True)
+@kernel
 def append_edge(edges, table, tail, end, time, value, source, target, h, in_order, budget):
     """Write the edge at position `end` and tie it into its chains.
 
@@ -390,7 +391,7 @@ def append_edge(edges, table, tail, end, time, value, source, target, h, in_orde
     return 1 if disordered else 0
 
 
-@njit(cache=True)
+@kernel
 def later_edges(edges, tail, position, hops, budget, out):
     """Later edges whose evidence an edge that arrived out of order may change.
 
@@ -446,7 +447,7 @@ def later_edges(edges, tail, position, hops, budget, out):
     return count, 0
 
 
-@njit(cache=True)
+@kernel
 def _include(out, count, p, position):
     """Add a position once; returns (count, whether there was no room). Mutates `out`."""
     if p == position:
@@ -460,13 +461,13 @@ def _include(out, count, p, position):
     return count + 1, False
 
 
-@njit(cache=True)
+@kernel
 def link_key(user, entity):
     """Hash of a pair."""
     return _mixed((np.int64(user) << 32) ^ (np.int64(entity) & 0xFFFFFFFF))
 
 
-@njit(cache=True)
+@kernel
 def find_link(links, table, user, entity, tail, end):
     """Position of a pair's link or -1. Mutates nothing."""
     h = link_key(user, entity)
@@ -486,7 +487,7 @@ def find_link(links, table, user, entity, tail, end):
     return np.int64(NONE)
 
 
-@njit(cache=True)
+@kernel
 def _append_link(links, table, tail, end, user, entity, first, last, count, mark):
     """Write a link at position `end` and tie it into its chains. Mutates links and table."""
     s = slot(links.pages, end)
@@ -508,7 +509,7 @@ def _append_link(links, table, tail, end, user, entity, first, last, count, mark
     _enter(links.pages, links.key_hash, table, end)
 
 
-@njit(cache=True)
+@kernel
 def read_links(links, table, tail, end, oldest, user, entities, seen):
     """Fill `seen` (int64[4, 3]: count, first, last) for the pairs of a user. Mutates `seen`."""
     for k in range(entities.shape[0]):
@@ -526,7 +527,7 @@ def read_links(links, table, tail, end, oldest, user, entities, seen):
                 seen[k, 2] = links.last[s]
 
 
-@njit(cache=True)
+@kernel
 def touch_links(links, table, tail, end, oldest, mark, user, entities, time, seen):
     """Note that a user was seen with up to four entities; returns the new end.
 
@@ -557,7 +558,7 @@ def touch_links(links, table, tail, end, oldest, mark, user, entities, time, see
     return end
 
 
-@njit(cache=True)
+@kernel
 def expire_links(links, table, tail, end, oldest, mark, most, pressed):
     """Move the tail over links unseen since `oldest`; returns (tail, end).
 
@@ -581,7 +582,7 @@ def expire_links(links, table, tail, end, oldest, mark, most, pressed):
     return tail, end
 
 
-@njit(cache=True)
+@kernel
 def index_log(pages, hashes, table, tail, end):
     """Fill an empty table of enough size with all live positions. Mutates the table."""
     for position in range(tail, end):
@@ -596,7 +597,7 @@ LINK_TAIL: Final = 2
 LINK_END: Final = 3
 
 
-@njit(cache=True)
+@kernel
 def admit(
     edges,
     edge_table,

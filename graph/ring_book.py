@@ -15,6 +15,7 @@ without evidence, except one look at the ring that has been still the longest.
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Final, Self
 
 import msgspec
@@ -22,6 +23,7 @@ import xxhash
 
 from graph.alerting import alert_on
 from graph.evidence import Evidence, Pattern
+from graph.lists import NEVER
 from graph.live_ring import LiveRing, SavedRing, weight
 from graph.ring_policy import RingPolicy
 from graph.rings import Ring, RingEvent, RingEventKind, RingState
@@ -89,6 +91,16 @@ class RingBook:
         for piece in evidence:
             events.extend(self._take(piece))
         return events
+
+    @property
+    def next_rest(self) -> int:
+        """Watermark at which a ring falls quiet or expires; `NEVER` where none will."""
+        due = NEVER
+        for live in islice(self._active.values(), 1):
+            due = live.ring.changed_at + self.policy.quiet_after
+        for live in islice(self._quiet.values(), 1):
+            due = min(due, live.ring.changed_at + self.policy.expire_after)
+        return due
 
     def _find(self, ring_id: str) -> LiveRing | None:
         ring_id = self._aliases.get(ring_id, ring_id)

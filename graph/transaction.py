@@ -6,10 +6,12 @@ which transactions of several currencies are compared; the codec computes it fro
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 MILLISECOND: Final = 1
 SECOND: Final = 1_000
@@ -60,8 +62,7 @@ class Entity:
         return hash(self.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Money:
+class Money(msgspec.Struct, frozen=True):
     """An exact amount: `minor` units (cents for EUR, yen for JPY) of an ISO 4217 currency."""
 
     minor: int
@@ -80,8 +81,7 @@ class Location:
 _NO_ATTRIBUTES: Final[Mapping[str, object]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(msgspec.Struct, frozen=True):
     """One movement of money (or the attempt at one), valid by construction in the codec.
 
     Attributes:
@@ -123,7 +123,7 @@ class Transaction:
     channel: str | None = None
     outcome: Outcome | None = None
     user_created_at: int | None = None
-    attributes: Mapping[str, object] = field(default_factory=lambda: _NO_ATTRIBUTES)
+    attributes: Mapping[str, object] = _NO_ATTRIBUTES
 
     @property
     def moves_money(self) -> bool:
@@ -176,8 +176,7 @@ class Transaction:
         return parties + self.identifiers
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(msgspec.Struct, frozen=True):
     """What became known about a transaction, and when: a label is used only after `known_at`."""
 
     transaction: Transaction

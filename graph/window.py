@@ -11,19 +11,19 @@ Where the memory cap is reached the oldest edges are given up early: `pressed` c
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from graph import kernels
+from graph import kernels, watermark
 from graph.admission import Admission, Link, Status
 from graph.columns import GrowingTable, PagedColumns
 from graph.compiled import bind
 from graph.entities import EntitySpace
 from graph.evidence import Hop
-from graph.kernels import NONE, PAGE_MASK, PAGE_SHIFT, EdgeLog, LinkLog
+from graph.kernels import NONE, PAGE_MASK, PAGE_SHIFT, EdgeLog, LinkLog, PositionTable
 from graph.snapshot import Snapshot, pack, unpack
 from graph.transaction import DAY, MINUTE, Entity, EntityKind, Transaction, TransactionType
 from graph.watermark import Punctuality, Watermark
@@ -32,13 +32,18 @@ _VERSION: Final = 1
 
 # How deep in an account's chain a transaction may arrive: 4,096 edges of one account within the
 # lateness. Deeper ones are refused as late, so that no single add walks further.
-_DISORDER_BUDGET: Final = 4096
+DISORDER_BUDGET: Final = 4096
 # Evicting at most this many edges an add keeps the add after a long silence short.
-_EVICT_MOST: Final = 256
-_EXPIRE_MOST: Final = 8
+EVICT_MOST: Final = 256
+EXPIRE_MOST: Final = 8
 _LATER_MOST: Final = 256
 _LATER_BUDGET: Final = 2000
 _LATER_HOPS: Final = 5
+
+# Places in `WindowParts.ends`: those of `kernels.admit` first.
+(
+    TAIL, END, LINK_TAIL, LINK_END, FLOOR, CUTOFF, EDGE_PAGES, LINK_PAGES, TEXT, WITNESSES,
+) = range(10)  # fmt: skip
 
 _FOREVER: Final = np.iinfo(np.int64).max
 _INWARD: Final = (TransactionType.DEPOSIT, TransactionType.REFUND)
@@ -68,6 +73,34 @@ class WindowConfig:
     max_accounts: int = 1_048_576
     max_identifiers: int = 2_097_152
     max_links: int = 8_388_608
+
+
+class WindowParts(NamedTuple):
+    """What compiled code needs to take transactions in by itself (`graph.fast_path`).
+
+    Attributes:
+        edges, edge_table: The edge log and its duplicate index.
+        links, link_table: The link log and its index of pairs.
+        text: uint32, where the id of an edge begins in the text of its page.
+        account_seen, account_generation: By account id, as in `EntitySpace`.
+        identifier_seen, identifier_kind: By identifier id.
+        ends: int64[10], the moving ends: `TAIL`, `END`, `LINK_TAIL`, `LINK_END`; `FLOOR` and
+            `CUTOFF` in time; the first logical page not there yet of both logs, `EDGE_PAGES` and
+            `LINK_PAGES`; `TEXT`, bytes of text in the page of `END`; how many `WITNESSES`.
+        mark: int64[3, 2], the watermark's witnesses: times and keys, oldest first.
+    """
+
+    edges: EdgeLog
+    edge_table: PositionTable
+    links: LinkLog
+    link_table: PositionTable
+    text: NDArray[np.uint32]
+    account_seen: NDArray[np.int64]
+    account_generation: NDArray[np.int32]
+    identifier_seen: NDArray[np.int64]
+    identifier_kind: NDArray[np.uint8]
+    ends: NDArray[np.int64]
+    mark: NDArray[np.int64]
 
 
 class TransactionWindow:
@@ -143,6 +176,8 @@ class TransactionWindow:
         self._spans = np.zeros(4, np.int64)
         self._entities = np.full(4, NONE, np.int64)
         self._seen = np.zeros((4, 3), np.int64)
+        self._ends = np.zeros(WITNESSES + 1, np.int64)
+        self._witnesses = np.zeros((watermark.WITNESSES, 2), np.int64)
         self._later = np.zeros(_LATER_MOST, np.int64)
         tables = (self._edge_table.table, self._link_table.table)
         self._find_kernel = bind(kernels.find_edge, self.edges, tables[0], 0, 0, 0, 0)
@@ -189,11 +224,56 @@ class TransactionWindow:
         blob += text
         position = self.end
         self.tail, self.end, self.link_tail, self.link_end = self._spans.tolist()
-        for page in self._edge_columns.release(self.tail):
-            self._texts.pop(page, None)
-        self._link_columns.release(self.link_tail)
+        self._give_back_pages()
         self.counts[Status.ACCEPTED] += 1
         return Admission(Status.ACCEPTED, position, *ids, self._relations(), outcome == 1)
+
+    def refuse(self, tx: Transaction) -> Admission:
+        """The answer about a transaction that compiled code found too deep in a chain: late."""
+        return self._unchanged(Status.LATE, tx)
+
+    def lend(self) -> WindowParts:
+        """The parts, for compiled code that takes transactions in; `adopt` must follow."""
+        witnesses = self._mark.snapshot()
+        if witnesses:
+            self._witnesses[: len(witnesses)] = witnesses
+        self._ends[:] = (
+            self.tail,
+            self.end,
+            self.link_tail,
+            self.link_end,
+            self._floor,
+            self.cutoff,
+            self._edge_columns.reached,
+            self._link_columns.reached,
+            len(self._texts.get(self.end >> PAGE_SHIFT, ())),
+            len(witnesses),
+        )
+        return WindowParts(
+            self.edges,
+            self._edge_table.table,
+            self.links,
+            self._link_table.table,
+            self._text,
+            self.accounts.last_seen,
+            self.accounts.generation,
+            self.identifiers.last_seen,
+            self.identifiers.kind,
+            self._ends,
+            self._witnesses,
+        )
+
+    def adopt(self, texts: Sequence[bytes]) -> None:
+        """Take over what was done to the parts: transactions of these ids were taken in."""
+        ends = self._ends.tolist()
+        if texts:
+            # Compiled code never goes over the end of a page.
+            self._texts[self.end >> PAGE_SHIFT] += b"".join(texts)
+        witnesses = self._witnesses[: ends[WITNESSES]].tolist()
+        self._mark.restore([(time, key) for time, key in witnesses])
+        self.tail, self.end, self.link_tail, self.link_end, _, self.cutoff = ends[: CUTOFF + 1]
+        self._give_back_pages()
+        self.counts[Status.ACCEPTED] += len(texts)
 
     def transaction_id(self, position: int) -> str:
         """Id of a live transaction."""
@@ -251,6 +331,11 @@ class TransactionWindow:
             + self._edge_table.nbytes
             + sum(len(blob) for blob in self._texts.values())
         )
+
+    def _give_back_pages(self) -> None:
+        for page in self._edge_columns.release(self.tail):
+            self._texts.pop(page, None)
+        self._link_columns.release(self.link_tail)
 
     def _find(self, text: bytes, id_hash: int) -> int:
         """Position of the live transaction with this id, or -1."""
@@ -318,11 +403,11 @@ class TransactionWindow:
         inward = tx.type in _INWARD
         user, other = ids[0], ids[1]
         mark = self._mark.time
-        full = self.link_end - self.link_tail + _EXPIRE_MOST + 4 > self.config.max_links
+        full = self.link_end - self.link_tail + EXPIRE_MOST + 4 > self.config.max_links
         self._edge_columns.reach(self.end)
         self._edge_table.make_room(1)
-        self._link_columns.reach(self.link_end + _EXPIRE_MOST + 4)
-        self._link_table.make_room(_EXPIRE_MOST + 4)
+        self._link_columns.reach(self.link_end + EXPIRE_MOST + 4)
+        self._link_table.make_room(EXPIRE_MOST + 4)
         spans = self._spans
         spans[0], spans[1], spans[2], spans[3] = self.tail, self.end, self.link_tail, self.link_end
         outcome: int = self._admit_kernel(
@@ -338,13 +423,13 @@ class TransactionWindow:
             id_hash,
             tx.timestamp >= self._mark.newest,
             self.cutoff,
-            _EVICT_MOST,
-            _DISORDER_BUDGET,
+            EVICT_MOST,
+            DISORDER_BUDGET,
             user,
             self._linked(ids),
             mark - self.config.retention,
             mark,
-            _EXPIRE_MOST,
+            EXPIRE_MOST,
             full,
             self._seen,
         )

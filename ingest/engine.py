@@ -20,8 +20,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
+
+from msgspec import structs
 
 from graph.errors import InvalidInput, Unavailable
 from graph.transaction import Transaction
@@ -469,7 +471,9 @@ class Engine:
         unseen = [item.transaction for item in fresh.values()]
         observed = detector.observe_batch(unseen) if unseen else []
         if missing := self._degraded():
-            observed = [replace(said, degraded=(*said.degraded, *missing)) for said in observed]
+            observed = [
+                structs.replace(said, degraded=(*said.degraded, *missing)) for said in observed
+            ]
         entries = [entry(item, said) for item, said in zip(fresh.values(), observed, strict=True)]
         following = self._insist(lambda: _commit(writer, entries, page, self._known))
         verdicts.update(zip(fresh, observed, strict=True))

@@ -7,12 +7,12 @@ transactions stay in order, and whoever else writes with the default partitioner
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from typing import Final
 
 from aiokafka.partitioner import murmur2
+from msgspec import structs
 
 from graph.transaction import SECOND, Transaction
 from ingest.codec import encode
@@ -96,7 +96,7 @@ def endlessly(begin: Callable[[], Iterable[Transaction]]) -> Iterator[Transactio
                 yield each
             else:
                 name = f"{each.transaction_id}~{number}"
-                yield replace(each, transaction_id=name, timestamp=each.timestamp + shift)
+                yield structs.replace(each, transaction_id=name, timestamp=each.timestamp + shift)
         if first is None:
             return
         number, shift = number + 1, shift + last - first + SECOND

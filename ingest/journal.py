@@ -6,7 +6,9 @@ events and alerts; the dead letters; and the offsets of the stream.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from ingest import records
 from ingest.ports import Log, Message, Outputs, Topic
@@ -14,8 +16,7 @@ from ingest.stream import CONSUMER, Input, StreamPage
 from scorer.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One input and what is to be said about it, in the form of the wire.
 
     It is encoded but for the offset of an HTTP input, which only the open transaction knows.

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,8 +62,7 @@ class Fenced(Unavailable):
     code = "fenced"
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """What is appended: the value is opaque to the log, the key may name it (see `Log.find`)."""
 
     topic: Topic
@@ -71,8 +71,7 @@ class Message:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """A message with its place in the log."""
 
     topic: Topic

@@ -213,13 +213,35 @@ class DeadLetterRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="dea
 
 AnyRecord = VerdictRecord | RingEventRecord | AlertRecord | DeadLetterRecord | VerdictHeader
 R = TypeVar("R", bound=AnyRecord)
+S = TypeVar("S")
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 def verdict_fields(verdict: Verdict) -> VerdictFields:
     """A verdict of the core in the form of the wire."""
-    return msgspec.convert(verdict, VerdictFields, from_attributes=True)
+    # Most say nothing of reasons, evidence and rings: only what is there is converted.
+    return VerdictFields(
+        transaction_id=verdict.transaction_id,
+        timestamp=verdict.timestamp,
+        admission=verdict.admission,
+        decision=verdict.decision,
+        score=verdict.score,
+        model_score=verdict.model_score,
+        ring_score=verdict.ring_score,
+        expected_cost=verdict.expected_cost,
+        reasons=_converted(verdict.reasons, tuple[ReasonRecord, ...]),
+        evidence=_converted(verdict.evidence, tuple[EvidenceRecord, ...]),
+        rings=verdict.rings,
+        ring_events=_converted(verdict.ring_events, tuple[RingEventFields, ...]),
+        tiers=verdict.tiers,
+        degraded=verdict.degraded,
+        model_version=verdict.model_version,
+    )
+
+
+def _converted(values: tuple[object, ...], into: type[tuple[S, ...]]) -> tuple[S, ...]:
+    return msgspec.convert(values, into, from_attributes=True) if values else ()
 
 
 def ring_event_record(transaction_id: str, event: RingEvent) -> RingEventRecord:

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from graph.errors import InvalidInput
 from graph.transaction import Transaction
 from ingest import records
@@ -31,8 +33,7 @@ Decode = Callable[[bytes], Transaction]
 """Bytes of the log to a transaction; raises `InvalidInput` (see `ingest.codec`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(msgspec.Struct, frozen=True):
     """A transaction on its way, and the record it stands in.
 
     `offset` is None until the journal has appended it (HTTP).

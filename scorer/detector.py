@@ -8,18 +8,20 @@ a snapshot in their middle.
 import heapq
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from graph.admission import Admission, Status
 from graph.errors import Incompatible, InvalidInput
 from graph.evidence import Evidence
+from graph.fast_path import FastPath, Stop
 from graph.heuristics import Catalogue, Lists, Thresholds, catalogue
-from graph.lists import ListChange, ListEntry, ListName
+from graph.lists import NEVER, ListChange, ListEntry, ListName
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
 from graph.rings import Ring, RingEvent
@@ -30,6 +32,7 @@ from scorer.artefact import TrainedModel
 from scorer.blend import Blend
 from scorer.decision import Policy
 from scorer.deep_features import DeepFeatures
+from scorer.feature_catalogue import RING_SCORE
 from scorer.features import FeatureConfig, FeatureExtractor
 from scorer.ports import FeatureSchema, Signals
 from scorer.reasons import FamilyShare, name_watched, reasons, with_watched
@@ -62,7 +65,8 @@ class _Sight(NamedTuple):
     """What was seen of one transaction before anything was decided about it."""
 
     transaction: Transaction
-    admission: Admission
+    status: Status
+    degraded: tuple[str, ...]
     evidence: tuple[Evidence, ...]
     rings: tuple[Ring, ...]
     ring_events: tuple[RingEvent, ...]
@@ -107,6 +111,8 @@ class Detector:
                 value=model.version,
                 remedy="Train it again with `ringfence train`.",
             )
+        self._missing: tuple[str, ...] = () if model is not None else ("model",)
+        self._fast = FastPath(self.window, self.heuristics)
         self._blend = model.blend if model else Blend()
         self._labels: list[tuple[int, int, Label]] = []
         self._labels_taken = 0
@@ -133,7 +139,7 @@ class Detector:
         if len(transactions) > len(self._rows):
             self._rows = np.empty((len(transactions), len(self.schema.names)), np.float32)
         rows = self.last_features = self._rows[: len(transactions)]
-        sights = [self._see(tx, row) for tx, row in zip(transactions, rows, strict=True)]
+        sights = self._see_all(transactions, rows)
         if self.model is None:
             return [self._judge(sight, row, None) for sight, row in zip(sights, rows, strict=True)]
         calibrate, margins = self.model.calibration.apply, self.model.booster.margins(rows)
@@ -144,9 +150,9 @@ class Detector:
 
     def observe_features(self, transaction: Transaction, out: NDArray[np.float32]) -> Signals:
         """Take one transaction in and fill `out` with its features: training's way in."""
-        sight = self._see(transaction, out)
+        (sight,) = self._see_all((transaction,), out.reshape(1, -1))
         return Signals(
-            accepted=sight.admission.status is Status.ACCEPTED,
+            accepted=sight.status is Status.ACCEPTED,
             ring_score=_strongest(sight.rings),
             evidence=sight.evidence,
             ring_events=sight.ring_events,
@@ -168,9 +174,57 @@ class Detector:
         heapq.heappush(self._labels, (label.known_at, self._labels_taken, label))
         self._labels_taken += 1
 
-    def _see(self, tx: Transaction, row: NDArray[np.float32]) -> _Sight:
-        """Window, heuristics, rings, features."""
-        admission = self.window.add(tx)
+    def _see_all(
+        self, transactions: Sequence[Transaction], rows: NDArray[np.float32]
+    ) -> list[_Sight]:
+        """Window, heuristics, rings, features: what is quiet in compiled stretches, the rest alone.
+
+        Both ways lead to the same sights and the same state.
+        """
+        if not transactions:
+            return []
+        fast, spaces = self._fast, (self.window.accounts, self.window.identifiers)
+        fast.lay_out(transactions)
+        self.features.lay_out(transactions)
+        sights: list[_Sight] = []
+        at, end = 0, len(transactions)
+        while at < end:
+            stop, why = fast.advance(at, self._due())
+            if stop > at:
+                self.features.observe_rows(fast.arrivals, at, stop, rows)
+                sights += [self._see_quiet(transactions[i], rows[i]) for i in range(at, stop)]
+            if why is Stop.NOTHING:
+                break
+            given_back = [space.given_back for space in spaces]
+            tx = transactions[stop]
+            if why is Stop.ADMITTED:
+                admission = fast.admission(stop)
+            elif why is Stop.REFUSED:
+                admission = self.window.refuse(tx)
+            else:
+                admission = self.window.add(tx)
+            sights.append(self._see(tx, admission, rows[stop]))
+            at = stop + 1
+            if at < end and given_back != [space.given_back for space in spaces]:
+                fast.look_up(at, end)
+        return sights
+
+    def _due(self) -> int:
+        """Watermark at which a label, a list entry or a ring asks for attention."""
+        labelled = self._labels[0][0] if self._labels else NEVER
+        return min(self.heuristics.lists.next_expiry, self.rings.next_rest, labelled)
+
+    def _see_quiet(self, tx: Transaction, row: NDArray[np.float32]) -> _Sight:
+        """What a transaction touches that completed nothing."""
+        rings = self.rings.touched_by(tx)
+        if rings:
+            row[RING_SCORE] = int(_strongest(rings) * 1_000_000) / 1e6
+        self.deep.fill(tx, row)
+        watched = self.heuristics.lists.touched(ListName.WATCH, tx)
+        return _Sight(tx, Status.ACCEPTED, self._missing, (), rings, (), watched)
+
+    def _see(self, tx: Transaction, admission: Admission, row: NDArray[np.float32]) -> _Sight:
+        """Heuristics, rings, features, of one transaction the window has answered."""
         self._learn_what_is_known()
         lists = self.heuristics.lists
         if lists.next_expiry <= self.window.watermark:
@@ -181,15 +235,18 @@ class Detector:
         self.features.observe(tx, admission, evidence, _strongest(rings), row)
         self.deep.fill(tx, row)
         watched = lists.touched(ListName.WATCH, tx)
-        return _Sight(tx, admission, tuple(evidence), rings, tuple(events), watched)
+        degraded = self._degraded(tx, admission)
+        return _Sight(
+            tx, admission.status, degraded, tuple(evidence), rings, tuple(events), watched
+        )
 
     def _judge(self, sight: _Sight, row: NDArray[np.float32], model_score: float | None) -> Verdict:
         """Blend, decision, reasons."""
-        tx, admission, evidence, rings, events, _ = sight
-        if admission.status is Status.DUPLICATE and tx.transaction_id in self._answered:
+        tx, status, degraded, evidence, rings, events, watched = sight
+        if status is Status.DUPLICATE and tx.transaction_id in self._answered:
             # What it completed and did to rings was told the first time.
             first = self._answered[tx.transaction_id]
-            return replace(first, admission=admission.status.value, evidence=(), ring_events=())
+            return structs.replace(first, admission=status.value, evidence=(), ring_events=())
         ring_score = _strongest(rings)
         score = self._blend.apply(model_score, ring_score, evidence)
         decision, cost = self._decide(score, model_score, evidence, row)
@@ -197,7 +254,7 @@ class Detector:
         verdict = Verdict(
             transaction_id=tx.transaction_id,
             timestamp=tx.timestamp,
-            admission=admission.status.value,
+            admission=status.value,
             decision=decision,
             score=score,
             model_score=model_score,
@@ -207,16 +264,16 @@ class Detector:
                 ()
                 if passes and not evidence
                 else reasons(tx, evidence, rings, () if passes else self._shares(row)),
-                sight.watched,
+                watched,
             ),
             evidence=evidence,
             rings=tuple(ring.ring_id for ring in rings),
             ring_events=events,
             tiers=_WITHOUT_MODEL if self.model is None else _WITH_MODEL,
-            degraded=self._degraded(tx, admission),
+            degraded=degraded,
             model_version=None if self.model is None else self.model.version,
         )
-        if admission.status is Status.ACCEPTED:
+        if status is Status.ACCEPTED:
             self._remember(verdict)
         return verdict
 
@@ -258,7 +315,7 @@ class Detector:
         return () if self.model is None else self.model.shares(row)
 
     def _degraded(self, tx: Transaction, admission: Admission) -> tuple[str, ...]:
-        missing = () if self.model is not None else ("model",)
+        missing = self._missing
         if admission.status is Status.ACCEPTED and (
             admission.user < 0 or (admission.other < 0 and tx.other_party is not None)
         ):
@@ -335,6 +392,7 @@ class Detector:
             values["features"], detector.window.accounts, detector.window.identifiers
         )
         detector.deep = DeepFeatures.restore(values["deep"])
+        detector._fast = FastPath(detector.window, detector.heuristics)
         detector._labels = msgspec.msgpack.decode(
             values["labels"], type=list[tuple[int, int, Label]]
         )

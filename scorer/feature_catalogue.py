@@ -301,6 +301,9 @@ SCHEMA: Final = FeatureSchema(
     connection_families=CONNECTION_FAMILIES,
 )
 
+RING_SCORE: Final = SCHEMA.names.index("ring_score")
+"""Its column in a row."""
+
 
 _PREAMBLE: Final = """\
 # Features

@@ -23,8 +23,9 @@ a change in another one.
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from graph.compiled import kernel
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
@@ -165,12 +166,12 @@ class FeatureState(NamedTuple):
     totals: NDArray[np.float64]
 
 
-@njit(cache=True)
+@kernel
 def _decay(age, tau):
     return np.exp(-age / tau) if age > 0 else 1.0
 
 
-@njit(cache=True)
+@kernel
 def _decaying(stat, at, age, tau, x):
     """Adds x to the decaying figure at `at`, which stands `age` before the event of x."""
     if age >= 0:
@@ -179,23 +180,23 @@ def _decaying(stat, at, age, tau, x):
         stat[at] += x * np.exp(age / tau)
 
 
-@njit(cache=True)
+@kernel
 def _log_seconds(age):
     return np.log1p(max(age, 0) / 1000.0)
 
 
-@njit(cache=True)
+@kernel
 def _log_money(minor):
     return np.log1p(minor / 100.0)
 
 
-@njit(cache=True)
+@kernel
 def _ratio(value, usual):
     """Value over the usual one, both a whole unit larger: small change does not explode it."""
     return (value + 100.0) / (usual + 100.0)
 
 
-@njit(cache=True)
+@kernel
 def _z(x, count, mean, m2):
     """Standard score against `count` earlier figures whose variance is shrunk towards 1."""
     if count < 1.0:
@@ -203,7 +204,7 @@ def _z(x, count, mean, m2):
     return (x - mean) / np.sqrt((m2 + 1.0) / (count + 1.0))
 
 
-@njit(cache=True)
+@kernel
 def _welford(stat, at, x):
     """Adds x to the (count, mean, M2) at `at`."""
     stat[at] += 1.0
@@ -212,7 +213,7 @@ def _welford(stat, at, x):
     stat[at + 2] += delta * (x - stat[at + 1])
 
 
-@njit(cache=True)
+@kernel
 def ring_read(ring, w, last, time, column):
     """Count (column 0) or sum (1) of the window w that ends at `time`; see the module.
 
@@ -234,7 +235,7 @@ def ring_read(ring, w, last, time, column):
     return total
 
 
-@njit(cache=True)
+@kernel
 def ring_write(ring, last, time, value):
     """Adds one event of `value` to all windows of a ring; mutates it."""
     for w in range(len(WINDOWS)):
@@ -248,7 +249,7 @@ def ring_write(ring, last, time, value):
             ring[w, here & (RING - 1), 1] += value
 
 
-@njit(cache=True)
+@kernel
 def _mixed(key):
     """Spread a 64-bit key (finaliser of splitmix64)."""
     h = np.uint64(key)
@@ -257,7 +258,7 @@ def _mixed(key):
     return h ^ (h >> np.uint64(31))
 
 
-@njit(cache=True)
+@kernel
 def _pair(kind, a, a_generation, b, b_generation):
     """Key of an ordered pair: kind 0 accounts, 1-3 identifiers, 4-7 fields; never 0."""
     h = _mixed((np.uint64(a) << np.uint64(32)) | np.uint64(a_generation))
@@ -265,12 +266,12 @@ def _pair(kind, a, a_generation, b, b_generation):
     return _mixed(h + np.uint64(kind)) | np.uint64(1)
 
 
-@njit(cache=True)
+@kernel
 def _pair_set(keys, key):
     return np.int64((key >> np.uint64(1)) & np.uint64(len(keys) // WAYS - 1)) * WAYS
 
 
-@njit(cache=True)
+@kernel
 def _pair_find(keys, key):
     at = _pair_set(keys, key)
     for k in range(at, at + WAYS):
@@ -279,7 +280,7 @@ def _pair_find(keys, key):
     return -1
 
 
-@njit(cache=True)
+@kernel
 def _pair_write(state, key, time, value):
     """Notes a sighting of the pair and says whether it was new; mutates the pair table."""
     keys = state.pair_key
@@ -303,7 +304,7 @@ def _pair_write(state, key, time, value):
     return new
 
 
-@njit(cache=True)
+@kernel
 def _label_read(memory, time, base, out, at):
     """Three features: rate of all time, by event time and by label time."""
     out[at] = (memory[L_FRAUD] + PRIOR * base) / (memory[L_KNOWN] + PRIOR)
@@ -314,7 +315,7 @@ def _label_read(memory, time, base, out, at):
     return at + 3
 
 
-@njit(cache=True)
+@kernel
 def _label_write(memory, event, known_at, fraud):
     if memory[L_KNOWN] == 0.0:
         memory[L_EVENT_ANCHOR] = event
@@ -335,7 +336,7 @@ def _label_write(memory, event, known_at, fraud):
         memory[L_LAST_FRAUD] = event
 
 
-@njit(cache=True)
+@kernel
 def read_amount(state, row, out, at):
     """The amount, and how unusual it is in the stream, its category and its location."""
     x = _log_money(row[R_VALUE])
@@ -351,7 +352,7 @@ def read_amount(state, row, out, at):
     return at + 5
 
 
-@njit(cache=True)
+@kernel
 def read_time(row, out, at):
     """Hour and weekday on their circles (day 0 of the epoch was a Thursday)."""
     day = 2.0 * np.pi * (row[R_TIME] % DAY) / DAY
@@ -363,7 +364,7 @@ def read_time(row, out, at):
     return at + 4
 
 
-@njit(cache=True)
+@kernel
 def read_transaction(state, row, out, at):
     """What kind of transaction it is, and how common its category is."""
     out[at] = row[R_TYPE]
@@ -380,7 +381,7 @@ def read_transaction(state, row, out, at):
     return at + 8
 
 
-@njit(cache=True)
+@kernel
 def read_behaviour(state, row, out, at):
     """The transaction against its user's own past."""
     time, value, user = row[R_TIME], row[R_VALUE], row[R_USER]
@@ -413,7 +414,7 @@ def read_behaviour(state, row, out, at):
     return at + 17
 
 
-@njit(cache=True)
+@kernel
 def read_counterparty(state, row, out, at):
     """The transaction against what its other party usually sees."""
     time, value, other = row[R_TIME], row[R_VALUE], row[R_OTHER]
@@ -433,7 +434,7 @@ def read_counterparty(state, row, out, at):
     return at + 8
 
 
-@njit(cache=True)
+@kernel
 def read_velocity(state, row, out, at):
     """Counts and sums by window of user, other party, device, IP and card."""
     time = row[R_TIME]
@@ -462,7 +463,7 @@ def read_velocity(state, row, out, at):
     return at
 
 
-@njit(cache=True)
+@kernel
 def read_novelty(state, row, out, at):
     """What is new to the user: other party, device, IP, card, and fields."""
     time, value, user, other = row[R_TIME], row[R_VALUE], row[R_USER], row[R_OTHER]
@@ -500,7 +501,7 @@ def read_novelty(state, row, out, at):
     return at + 2
 
 
-@njit(cache=True)
+@kernel
 def read_sharing(state, row, out, at):
     """How many the user deals with, and how many share the other party, device, IP and card."""
     time, user, other = row[R_TIME], row[R_USER], row[R_OTHER]
@@ -524,7 +525,7 @@ def read_sharing(state, row, out, at):
     return at
 
 
-@njit(cache=True)
+@kernel
 def read_flow(state, row, out, at):
     """Money through the user and through the other party: what came in against what goes out."""
     time, value, user, other = row[R_TIME], row[R_VALUE], row[R_USER], row[R_OTHER]
@@ -554,7 +555,7 @@ def read_flow(state, row, out, at):
     return at + 10
 
 
-@njit(cache=True)
+@kernel
 def _group(pattern):
     if pattern < 3:
         return 0
@@ -563,7 +564,7 @@ def _group(pattern):
     return 2 if pattern < 8 else 3
 
 
-@njit(cache=True)
+@kernel
 def _read_past_evidence(state, a, time, out, at):
     if a >= 0:
         d = _decay(time - state.account_time[a, T_EVIDENCE], TAU_EVIDENCE)
@@ -572,7 +573,7 @@ def _read_past_evidence(state, a, time, out, at):
     return at + len(GROUPS)
 
 
-@njit(cache=True)
+@kernel
 def read_evidence(state, row, out, at):
     """What the heuristics say of it, and what they said of its user lately."""
     for p in range(KINDS):
@@ -581,13 +582,13 @@ def read_evidence(state, row, out, at):
     return _read_past_evidence(state, row[R_USER], row[R_TIME], out, at + KINDS + 1)
 
 
-@njit(cache=True)
+@kernel
 def _base_rate(state):
     """Share of fraud among all labels known, with half a fraud in fifty to begin with."""
     return (state.totals[G_FRAUD] + 0.5) / (state.totals[G_KNOWN] + 50.0)
 
 
-@njit(cache=True)
+@kernel
 def _read_party(memory, time, base, out, at):
     """The three of `_label_read`, log of labels known, rate by label, days since known fraud."""
     _label_read(memory, time, base, out, at)
@@ -599,7 +600,7 @@ def _read_party(memory, time, base, out, at):
     return at + 6
 
 
-@njit(cache=True)
+@kernel
 def read_labels(state, row, out, at):
     """Fraud known so far: everywhere, and of the user."""
     if state.totals[G_KNOWN] > 0:
@@ -608,7 +609,7 @@ def read_labels(state, row, out, at):
     return _read_party(memory, row[R_TIME], _base_rate(state), out, at + 1)
 
 
-@njit(cache=True)
+@kernel
 def read_reputation(state, row, out, at):
     """Fraud known so far of what the transaction touches, and evidence around the other party."""
     time, other = row[R_TIME], row[R_OTHER]
@@ -630,7 +631,7 @@ def read_reputation(state, row, out, at):
     return _read_past_evidence(state, other, time, out, at)
 
 
-@njit(cache=True)
+@kernel
 def read(state, row, out):
     """Fills `out` float32[features] for `row`, NaN = unknown; mutates nothing else."""
     out[:] = np.nan
@@ -649,7 +650,7 @@ def read(state, row, out):
     return read_reputation(state, row, out, at)
 
 
-@njit(cache=True)
+@kernel
 def _claim(state, row, time):
     """Empties the rows of ids that were given out anew since they were written."""
     strange = len(state.account_given)
@@ -673,7 +674,7 @@ def _claim(state, row, time):
             state.identifier_label[i] = 0.0
 
 
-@njit(cache=True)
+@kernel
 def _estrange(state, row):
     """Replaces ids whose rows are not theirs by the stranger; mutates `row`."""
     strange = len(state.account_given)
@@ -688,7 +689,7 @@ def _estrange(state, row):
             row[R_DEVICE + k] = strange
 
 
-@njit(cache=True)
+@kernel
 def _flow_write(state, a, way, time, value, moved):
     s, t = state.account_stat[a], state.account_time[a]
     last = t[T_OUT + way] if s[F_OUT + way] > 0 else time
@@ -699,7 +700,7 @@ def _flow_write(state, a, way, time, value, moved):
         s[F_LAST_IN] = value
 
 
-@njit(cache=True)
+@kernel
 def _write_user(state, row, new_other):
     time, value, user = row[R_TIME], row[R_VALUE], row[R_USER]
     declined = row[R_OUTCOME] == DECLINED
@@ -729,7 +730,7 @@ def _write_user(state, row, new_other):
     _flow_write(state, user, row[R_INWARD], time, value, not declined)
 
 
-@njit(cache=True)
+@kernel
 def _write_other(state, row, new_user):
     time, value, other = row[R_TIME], row[R_VALUE], row[R_OTHER]
     declined = row[R_OUTCOME] == DECLINED
@@ -749,7 +750,7 @@ def _write_other(state, row, new_user):
     _flow_write(state, other, 1 - row[R_INWARD], time, value, not declined)
 
 
-@njit(cache=True)
+@kernel
 def _write_identifier(state, row, k, new_user):
     time, i = row[R_TIME], row[R_DEVICE + k]
     declined = row[R_OUTCOME] == DECLINED
@@ -764,7 +765,7 @@ def _write_identifier(state, row, k, new_user):
     state.identifier_time[i] = max(last, time)
 
 
-@njit(cache=True)
+@kernel
 def _write_evidence(state, row):
     found = 0
     for p in range(KINDS):
@@ -785,7 +786,7 @@ def _write_evidence(state, row):
             t[T_EVIDENCE] = max(row[R_TIME], t[T_EVIDENCE])
 
 
-@njit(cache=True)
+@kernel
 def _write_fields(state, row):
     time, value, user = row[R_TIME], row[R_VALUE], row[R_USER]
     moved = row[R_OUTCOME] != DECLINED
@@ -801,7 +802,7 @@ def _write_fields(state, row):
         _welford(state.totals, G_COUNT, _log_money(value))
 
 
-@njit(cache=True)
+@kernel
 def _write(state, row):
     """Adds the transaction to everything it touches; strangers are left alone."""
     time, value, user, other = row[R_TIME], row[R_VALUE], row[R_USER], row[R_OTHER]
@@ -834,7 +835,7 @@ def _write(state, row):
     _write_evidence(state, row)
 
 
-@njit(cache=True)
+@kernel
 def observe(state, row, out, take):
     """Fills `out` for `row` as of just before it, then takes it in, if it is to be taken.
 
@@ -853,7 +854,16 @@ def observe(state, row, out, take):
         _write(state, row)
 
 
-@njit(cache=True)
+@kernel(nogil=True)
+def observe_rows(state, rows, outs, start, stop):
+    """`observe` with `take` for rows int64[N, ROW] from start to stop, into outs float32[N, F]."""
+    for i in range(start, stop):
+        _claim(state, rows[i], rows[i, R_TIME])
+        read(state, rows[i], outs[i])
+        _write(state, rows[i])
+
+
+@kernel
 def learn(state, row, known_at, fraud):
     """Adds one label to everything its transaction touched; mutates the label memories."""
     _claim(state, row, row[R_TIME])

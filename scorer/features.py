@@ -20,12 +20,16 @@ from graph.compiled import bind
 from graph.entities import EntitySpace
 from graph.errors import Incompatible, InvalidSetting
 from graph.evidence import Evidence
+from graph.fast_path import LINKS, USER
 from graph.snapshot import Snapshot, pack, unpack
 from graph.transaction import EntityKind, Label, Outcome, Transaction, TransactionType
 from scorer import feature_kernels as kernels
 from scorer.feature_catalogue import SCHEMA
 from scorer.feature_kernels import FeatureState
 from scorer.ports import FeatureSchema
+
+_LINK_COLUMNS: Final = [LINKS + 3 * k + j for k in range(3) for j in range(2)]
+"""Count and first of device, IP and card: all that features need of the links."""
 
 _VERSION: Final = 1
 _KIND: Final = "features"
@@ -123,6 +127,10 @@ class FeatureExtractor:
         self._slots: dict[str, int] = {}
         take, row = False, np.zeros(len(self.names), np.float32)
         self._observe = bind(kernels.observe, self._state, self._row, row, take)
+        self._rows = np.zeros((1, kernels.ROW), np.int64)
+        self._observe_rows = bind(
+            kernels.observe_rows, self._state, self._rows, row.reshape(1, -1), 0, 0
+        )
         self._learn = bind(kernels.learn, self._state, self._row, 0, 0.0)
 
     def observe(
@@ -147,6 +155,8 @@ class FeatureExtractor:
         """
         device, ip, card, _ = admission.links
         self._fill(
+            self._row.data,
+            0,
             tx,
             (admission.user, admission.other, admission.device, admission.ip, admission.card),
             (device.count, device.first, ip.count, ip.first, card.count, card.first),
@@ -154,6 +164,33 @@ class FeatureExtractor:
             int(ring_score * _MILLIONTHS),
         )
         self._observe(self._state, self._row, out, admission.status is Status.ACCEPTED)
+
+    def lay_out(self, transactions: Sequence[Transaction]) -> None:
+        """Put a batch into rows, for `observe_rows`."""
+        if len(transactions) > len(self._rows):
+            self._rows = np.zeros((len(transactions), kernels.ROW), np.int64)
+        nobody, nothing = (-1,) * 5, (0,) * 6
+        rows, width = self._rows.data, kernels.ROW * self._rows.itemsize
+        for i, tx in enumerate(transactions):
+            self._fill(rows, i * width, tx, nobody, nothing, _NO_EVIDENCE, 0)
+
+    def observe_rows(
+        self, arrivals: NDArray[np.int64], start: int, stop: int, out: NDArray[np.float32]
+    ) -> None:
+        """`observe` for accepted transactions of the batch that completed nothing.
+
+        The ring score is left 0: it is of no account for what is remembered.
+
+        Args:
+            arrivals: int64 [N, graph.fast_path.WIDTH], the batch as the window took it in.
+            start: First row.
+            stop: Behind the last.
+            out: float32 [N, features], contiguous; rows from start to stop are overwritten.
+        """
+        rows = self._rows
+        rows[start:stop, kernels.R_USER : kernels.R_USER + 5] = arrivals[start:stop, USER:LINKS]
+        rows[start:stop, kernels.R_LINK : kernels.R_LINK + 6] = arrivals[start:stop, _LINK_COLUMNS]
+        self._observe_rows(self._state, rows, out, start, stop)
 
     def learn(self, label: Label) -> None:
         """Add a label whose time has come to what its transaction touched.
@@ -170,7 +207,7 @@ class FeatureExtractor:
             -1 if tx.ip_address is None else find(EntityKind.IP, tx.ip_address),
             -1 if tx.card_id is None else find(EntityKind.CARD, tx.card_id),
         )
-        self._fill(tx, ids, (0,) * 6, _NO_EVIDENCE, 0)
+        self._fill(self._row.data, 0, tx, ids, (0,) * 6, _NO_EVIDENCE, 0)
         self._learn(self._state, self._row, label.known_at, float(label.fraud))
 
     def snapshot(self) -> bytes:
@@ -218,13 +255,15 @@ class FeatureExtractor:
 
     def _fill(
         self,
+        into: memoryview,
+        offset: int,
         tx: Transaction,
         ids: tuple[int, int, int, int, int],
         links: tuple[int, ...],
         found: tuple[int, ...],
         ring: int,
     ) -> None:
-        """Lay the transaction out in the row, as the `R_` places of the kernels say."""
+        """Lay the transaction out in a row, as the `R_` places of the kernels say."""
         user, other, device, ip, card = ids
         strange, unknown = self._accounts.capacity, self._identifiers.capacity
         other_kind = _OUTSIDE
@@ -234,8 +273,8 @@ class FeatureExtractor:
             other_kind = _MERCHANT
         created = tx.user_created_at
         self._layout.pack_into(
-            self._row.data,
-            0,
+            into,
+            offset,
             tx.timestamp,
             tx.value,
             _TYPES[tx.type],

@@ -5,12 +5,13 @@ computed from what was known at that moment, and from labels only once they were
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import sklearn
 import xgboost
+from msgspec import structs
 from numpy.typing import NDArray
 
 from graph.errors import InvalidInput, InvalidSetting
@@ -129,7 +130,9 @@ def replay(
             true_rings.setdefault(item.ring_id, TrueRing(item.ring_id)).add(transaction)
         label = item.label
         if label is not None and place not in withheld:
-            replayer.learn(replace(label, known_at=transaction.timestamp) if at_once else label)
+            replayer.learn(
+                structs.replace(label, known_at=transaction.timestamp) if at_once else label
+            )
         if not kept:
             continue
         if used == MAX_ROWS:

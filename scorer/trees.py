@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from graph.compiled import kernel
 from graph.errors import Incompatible
 
 NODE: Final = np.dtype(
@@ -55,7 +55,7 @@ class Forest(NamedTuple):
     width: int
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _step(nodes: Any, node: int, row: Any) -> int:
     """One step down: XGBoost goes left when the value is *below* the threshold."""
     at = nodes[node]
@@ -64,7 +64,7 @@ def _step(nodes: Any, node: int, row: Any) -> int:
     return at.left + ((missing | (value >= at.threshold)) & (at.turn >> 1))  # type: ignore[no-any-return]
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def margin_of_row(nodes: Any, roots: Any, base: Any, depth: int, row: Any) -> Any:
     """Margin of one row. `nodes` NODE [N], `roots` int32 [T], `row` float32 [F]; mutates nothing.
 
@@ -95,14 +95,14 @@ def margin_of_row(nodes: Any, roots: Any, base: Any, depth: int, row: Any) -> An
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def margins_of_rows(nodes: Any, roots: Any, base: Any, depth: int, rows: Any, out: Any) -> None:
     """Margins of `rows` float32 [R, F] into `out` float32 [R], each as `margin_of_row` gives it."""
     for index in range(rows.shape[0]):
         out[index] = margin_of_row(nodes, roots, base, depth, rows[index])
 
 
-@njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def contributions_of_row(
     nodes: Any, means: Any, roots: Any, depth: int, row: Any, out: Any
 ) -> float:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from graph.evidence import Evidence
 from graph.rings import RingEvent
 
@@ -38,8 +40,7 @@ class Reason:
     ring_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """The answer to one transaction.
 
     Attributes:

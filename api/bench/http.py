@@ -15,9 +15,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import structs
 
 from api.bench import time_each
 from api.bench.score import simulated
@@ -87,7 +88,7 @@ def bodies_until_now(history: Sequence[LabelledTransaction]) -> list[bytes]:
     """Requests as a caller would send them now: the last one's event time is this moment."""
     later = int(time.time() * 1_000) - history[-1].transaction.timestamp
     return [
-        encode(replace(row.transaction, timestamp=row.transaction.timestamp + later))
+        encode(structs.replace(row.transaction, timestamp=row.transaction.timestamp + later))
         for row in history
     ]
 

@@ -61,26 +61,30 @@ class Catalogue:
     """All heuristics in order: rules, money patterns, identity.
 
     Attributes:
+        thresholds: When a pattern counts as one.
         lists: Who is blocked, allowed and watched; the caller may change it between transactions.
+        travel, velocity, cycles, mules, fans, sharing: One heuristic each.
         rules: Lists, impossible travel and velocity.
         money: Cycles, mules and fans.
         identity: Shared devices, cards and IPs.
     """
 
     def __init__(self, thresholds: Thresholds, lists: Lists) -> None:
-        self._travel: Final = ImpossibleTravel(thresholds)
+        self.thresholds: Final = thresholds
         self.lists: Final = ListBook(lists)
+        self.travel: Final = ImpossibleTravel(thresholds)
+        self.velocity: Final = Velocity(thresholds)
+        self.cycles: Final = Cycles(thresholds)
+        self.mules: Final = Mules(thresholds)
+        self.fans: Final = Fans(thresholds)
+        self.sharing: Final = SharedIdentity(thresholds)
         self.rules: Final[tuple[Heuristic, ...]] = (
             Blocklist(self.lists),
-            self._travel,
-            Velocity(thresholds),
+            self.travel,
+            self.velocity,
         )
-        self.money: Final[tuple[MoneyPattern, ...]] = (
-            Cycles(thresholds),
-            Mules(thresholds),
-            Fans(thresholds),
-        )
-        self.identity: Final[tuple[Heuristic, ...]] = (SharedIdentity(thresholds),)
+        self.money: Final[tuple[MoneyPattern, ...]] = (self.cycles, self.mules, self.fans)
+        self.identity: Final[tuple[Heuristic, ...]] = (self.sharing,)
 
     def detect(
         self, window: TransactionWindow, tx: Transaction, admission: Admission
@@ -119,7 +123,7 @@ class Catalogue:
 
     def snapshot(self) -> bytes:
         """The state of the stateful heuristics; take it together with the window's."""
-        return self._travel.snapshot()
+        return self.travel.snapshot()
 
     def restore(self, data: bytes) -> None:
         """Take over a snapshot.
@@ -127,7 +131,7 @@ class Catalogue:
         Raises:
             Incompatible: It is torn, altered, or of another version.
         """
-        self._travel.restore(data)
+        self.travel.restore(data)
 
 
 def catalogue(thresholds: Thresholds = Thresholds(), lists: Lists = Lists()) -> Catalogue:

@@ -6,9 +6,9 @@ forgotten, and so is everything before the stream began.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from graph.compiled import kernel
 from graph.kernels import slot
 from graph.window import TransactionWindow
 
@@ -40,7 +40,7 @@ def load_acquaintance(window: TransactionWindow) -> None:
     acquainted(window, 0, np.empty(0, np.int64), 0, 2)
 
 
-@njit(cache=True)
+@kernel
 def _dealt_with(links, tail, account, others, before, budget, known):  # type: ignore[no-untyped-def]
     """Mark those that the account's own links name; returns whether the walk was cut short.
 
@@ -64,7 +64,7 @@ def _dealt_with(links, tail, account, others, before, budget, known):  # type: i
     return False
 
 
-@njit(cache=True)
+@kernel
 def _were_dealt_with_by(links, tail, account, others, before, budget, known):  # type: ignore[no-untyped-def]
     """Mark those whose links name the account; returns whether a walk was cut short.
 

@@ -51,11 +51,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from graph.admission import Admission, Status
-from graph.compiled import bind
+from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.heuristics.witness import reach, rows_of, span_in_words
 from graph.kernels import KIND_USER, slot
@@ -145,7 +144,7 @@ class Cycles:
             self._hops,
             self._path,
         )
-        self._kernel = self._kernel or bind(_cycles_at, *arguments)
+        self._kernel = self._kernel or bind(cycles_at, *arguments)
         result: tuple[int, int, bool] = self._kernel(*arguments)
         return result
 
@@ -196,8 +195,8 @@ class Cycles:
         return sum(window.dealt(target, source, before) for source, target in ends)
 
 
-@njit(cache=True)
-def _cycles_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912  # one search, one loop
+@kernel
+def cycles_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912  # one search, one loop
     edges, tail, cutoff, position, within, least, most, hops, budget, found, found_hops, path
 ):
     """Search backwards from the edge at `position` for the cycles that it closes.

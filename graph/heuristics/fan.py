@@ -51,11 +51,10 @@ from math import log2
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from graph.admission import Admission, Status
-from graph.compiled import bind
+from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Pattern, Role
 from graph.heuristics.acquaintance import acquainted, load_acquaintance
 from graph.heuristics.witness import reach, rows_of, span_in_words, witness
@@ -75,10 +74,9 @@ class Fans:
     def __init__(self, thresholds: Thresholds) -> None:
         self.thresholds: Final = thresholds
         n = thresholds.fan_scan
-        self._told = told_counts(thresholds.fan_counterparties, thresholds.told_singly, n + 1)
+        self.told = told_counts(thresholds.fan_counterparties, thresholds.told_singly, n + 1)
         self._found: NDArray[np.int64] = np.zeros((2, n + 1), np.int64)
-        table = 1 << (2 * (n + 1) - 1).bit_length()
-        self._seen: NDArray[np.int32] = np.zeros(table, np.int32)
+        self._seen: NDArray[np.int32] = np.zeros(table_size(n), np.int32)
         # Bound at the first call: the arrays of every window have the same types.
         self._kernel: Callable[..., Any] | None = None
 
@@ -103,14 +101,14 @@ class Fans:
             self._seen,
         )
         if self._kernel is None:
-            self._kernel = bind(_crowds_at, *arguments)
+            self._kernel = bind(crowds_at, *arguments)
             load_acquaintance(window)
         ins, cut_in, outs, cut_out = self._kernel(*arguments)
         if not ins and not outs:
             return ()
         found: list[Evidence] = []
         for side, count, cut in ((0, int(ins), bool(cut_in)), (1, int(outs), bool(cut_out))):
-            if count in self._told:
+            if count in self.told:
                 crowd = self._found[side, :count]
                 found += self._judge(window, crowd, incoming=side == 0, truncated=cut)
         return found
@@ -168,8 +166,13 @@ class Fans:
         ]
 
 
-@njit(cache=True)
-def _crowds_at(  # type: ignore[no-untyped-def]
+def table_size(scan: int) -> int:
+    """Length of the scratch table that so many edges and the one at hand need: half of it free."""
+    return 1 << (2 * (scan + 1) - 1).bit_length()
+
+
+@kernel
+def crowds_at(  # type: ignore[no-untyped-def]
     edges, tail, cutoff, position, within, least, found, seen
 ):
     """Count the distinct counterparties on both sides of the edge at `position`.
@@ -198,14 +201,14 @@ def _crowds_at(  # type: ignore[no-untyped-def]
     return payers, cut_in, payees, cut_out
 
 
-@njit(cache=True)
+@kernel
 def _crowd(  # type: ignore[no-untyped-def]  # noqa: C901  # one walk, then one pass
     edges, back, ends, centre, tail, since, position, least, found, seen
 ):
     """Count the distinct users at the other end of `centre`'s edges up to the one at `position`.
 
     `back` and `ends` are the chain of the centre's side and the column of the other end. Mutates
-    `found` (int64[n + 1]) and `seen`, as in `_crowds_at`.
+    `found` (int64[n + 1]) and `seen`, as in `crowds_at`.
 
     Returns:
         (distinct counterparties or 0, whether the bound n cut the walk).

@@ -58,11 +58,10 @@ from math import log
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from graph.admission import Admission, Status
-from graph.compiled import bind
+from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Pattern, Role
 from graph.heuristics.witness import span_in_words
 from graph.kernels import KIND_CARD, KIND_DEVICE, slot
@@ -84,7 +83,7 @@ class SharedIdentity:
         # Bound at the first call: the arrays of every window have the same types.
         self._links_kernel: Callable[..., Any] | None = None
         self._companions_kernel: Callable[..., Any] | None = None
-        self._told = {
+        self.told = {
             pattern: told_counts(least, thresholds.told_singly, thresholds.sharing_scan)
             for pattern, least in (
                 (Pattern.SHARED_DEVICE, thresholds.device_users),
@@ -119,7 +118,7 @@ class SharedIdentity:
         """Rows of the identifier's live links, one a user, and whether the bound cut them."""
         oldest = window.watermark - window.config.retention
         arguments = (window.links, window.link_tail, identifier, oldest, self._rows)
-        self._links_kernel = self._links_kernel or bind(_links_of, *arguments)
+        self._links_kernel = self._links_kernel or bind(links_of, *arguments)
         count, cut = self._links_kernel(*arguments)
         return self._rows[:count].copy(), bool(cut)
 
@@ -127,7 +126,7 @@ class SharedIdentity:
         self, window: TransactionWindow, pattern: Pattern, identifier: int, now: int
     ) -> Sequence[Evidence]:
         rows, cut = self._users(window, identifier)
-        if len(rows) not in self._told[pattern]:
+        if len(rows) not in self.told[pattern]:
             return ()
         return [self._evidence(window, pattern, identifier, rows, len(rows), now, truncated=cut)]
 
@@ -138,14 +137,14 @@ class SharedIdentity:
         oldest = window.watermark - window.config.retention
         kinds = window.identifiers.kind
         arguments = (window.links, kinds, window.link_tail, user, oldest, self._rows)
-        self._companions_kernel = self._companions_kernel or bind(_companions_of, *arguments)
+        self._companions_kernel = self._companions_kernel or bind(companions_of, *arguments)
         found, cut_companions = self._companions_kernel(*arguments)
         companions = {int(u) for u in window.links.user[self._rows[:found]]}
         if len(companions) + 1 < self.thresholds.ip_users:
             return ()
         rows, cut_users = self._users(window, ip)
         together = rows[np.isin(window.links.user[rows], [*companions, user])]
-        if len(together) not in self._told[Pattern.SHARED_IP]:
+        if len(together) not in self.told[Pattern.SHARED_IP]:
             return ()
         return [
             self._evidence(
@@ -178,7 +177,7 @@ class SharedIdentity:
         base = _WEAK
         if strong:
             base = max(_STRONG, min(1 - 0.2 * limits.farm_users / max(new, 1), _STRONGEST))
-        expected = limits.farm_users if farm else min(self._told[pattern])
+        expected = limits.farm_users if farm else min(self.told[pattern])
         weight = float(np.exp(-ages).mean()) * min(log(5 + expected) / log(5 + degree), 1.0)
         shared = window.identifiers.entity(identifier)
         users = self._members(window, rows)
@@ -206,8 +205,8 @@ class SharedIdentity:
         return [user for _, user in users[-self.thresholds.witness :]]
 
 
-@njit(cache=True)
-def _links_of(links, tail, identifier, oldest, out):  # type: ignore[no-untyped-def]
+@kernel
+def links_of(links, tail, identifier, oldest, out):  # type: ignore[no-untyped-def]
     """Rows of the links of an identifier used since `oldest`, newest first.
 
     Fills `out` (int64[n]); looks at no more than n links. Mutates `out` only.
@@ -230,8 +229,8 @@ def _links_of(links, tail, identifier, oldest, out):  # type: ignore[no-untyped-
     return count, position >= tail
 
 
-@njit(cache=True)
-def _companions_of(links, kinds, tail, user, oldest, out):  # type: ignore[no-untyped-def]
+@kernel
+def companions_of(links, kinds, tail, user, oldest, out):  # type: ignore[no-untyped-def]
     """Rows of other users' links to the devices and cards of a user, used since `oldest`.
 
     Fills `out` (int64[n]); looks at no more than n links of the user and n of others. A user may

@@ -55,11 +55,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from graph.admission import Admission, Status
-from graph.compiled import bind
+from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.heuristics.acquaintance import acquainted, load_acquaintance
 from graph.heuristics.witness import reach, rows_of, span_in_words, witness
@@ -80,7 +79,7 @@ class Mules:
     def __init__(self, thresholds: Thresholds) -> None:
         self.thresholds: Final = thresholds
         n = thresholds.mule_scan
-        self._told = told_counts(1, thresholds.told_singly, n)
+        self.told = told_counts(1, thresholds.told_singly, n)
         self._ins: NDArray[np.int64] = np.zeros((2, n), np.int64)
         self._outs: NDArray[np.int64] = np.zeros(n + 1, np.int64)
         self._senders: NDArray[np.int64] = np.zeros(thresholds.mule_senders, np.int64)
@@ -112,10 +111,10 @@ class Mules:
             self._flows,
         )
         if self._kernel is None:
-            self._kernel = bind(_flows_at, *arguments)
+            self._kernel = bind(flows_at, *arguments)
             load_acquaintance(window)
         came, went, flows, forwardings, received, forwarded, truncated = self._kernel(*arguments)
-        if forwardings not in self._told:
+        if forwardings not in self.told:
             return ()
         return self._judge(
             window,
@@ -138,7 +137,7 @@ class Mules:
         *,
         truncated: bool,
     ) -> Sequence[Evidence]:
-        """Evidence if enough of the senders are strangers; arrays as `_flows_at` fills them."""
+        """Evidence if enough of the senders are strangers; arrays as `flows_at` fills them."""
         limits, edges = self.thresholds, window.edges
         came, went = rows_of(edges, ins), rows_of(edges, outs)
         centre, now = int(edges.source[went[0]]), int(edges.time[went[0]])
@@ -222,8 +221,8 @@ def _shown(flows: NDArray[np.int64], position: int, most: int) -> set[int]:
     return shown
 
 
-@njit(cache=True)
-def _flows_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915  # one merge
+@kernel
+def flows_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915  # one merge
     edges, tail, cutoff, position, within, passes_on, dwell, ins, outs, senders, flows
 ):
     """Match what came in against what went out up to the edge at `position`, first in first out.

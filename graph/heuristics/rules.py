@@ -17,11 +17,10 @@ from math import asin, cos, radians, sin, sqrt
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from graph.admission import Admission, Status
-from graph.compiled import bind
+from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.heuristics.witness import span_in_words, witness
 from graph.kernels import slot
@@ -96,7 +95,7 @@ class ImpossibleTravel:
         self.thresholds: Final = thresholds
         self._before: NDArray[np.int64] = np.zeros(2, np.int64)
         self._allocate(0)
-        self._kernel = bind(_moved, *self._columns(), 0, 0, 0, 0, 0.0, 0.0, self._before)
+        self._kernel = bind(_moved, *self.columns(), 0, 0, 0, 0, 0.0, 0.0, self._before)
 
     def _allocate(self, capacity: int) -> None:
         self._generation: NDArray[np.int32] = np.zeros(capacity, np.int32)
@@ -114,10 +113,8 @@ class ImpossibleTravel:
         if admission.status is not Status.ACCEPTED or admission.user < 0:
             return ()
         user = admission.user
-        if user >= len(self._time):
-            self._grow(window.accounts.capacity)
         km = self._kernel(
-            *self._columns(),
+            *self.columns(window.accounts.capacity if user >= len(self._time) else 0),
             user,
             int(window.accounts.generation[user]),
             tx.timestamp,
@@ -135,14 +132,17 @@ class ImpossibleTravel:
             return ()
         return [self._evidence(window, tx, before, then, km, kmh)]
 
-    def _grow(self, capacity: int) -> None:
-        old = self._columns()
-        self._allocate(capacity)
-        for column, known in zip(self._columns(), old, strict=True):
-            column[: len(known)] = known
+    def columns(self, capacity: int = 0) -> tuple[NDArray[Any], ...]:
+        """By account id, of at least so many: generation, time, position, place.
 
-    def _columns(self) -> list[NDArray[Any]]:
-        return [self._generation, self._time, self._position, self._place]
+        For compiled code, which may change them as `settle` does.
+        """
+        if capacity > len(self._time):
+            old = self.columns()
+            self._allocate(capacity)
+            for column, known in zip(self.columns(), old, strict=True):
+                column[: len(known)] = known
+        return self._generation, self._time, self._position, self._place
 
     def _evidence(
         self,
@@ -229,9 +229,8 @@ class Velocity:
 
     def __init__(self, thresholds: Thresholds) -> None:
         self.thresholds: Final = thresholds
-        self._attempts: NDArray[np.int64] = np.zeros(
-            max(_VELOCITY_SCAN, thresholds.velocity_attempts), np.int64
-        )
+        self.most: Final = max(_VELOCITY_SCAN, thresholds.velocity_attempts)
+        self._attempts: NDArray[np.int64] = np.zeros(self.most, np.int64)
         # Bound at the first call: the arrays of every window have the same types.
         self._kernel: Callable[..., Any] | None = None
 
@@ -252,7 +251,7 @@ class Velocity:
             tx.timestamp,
             self._attempts,
         )
-        self._kernel = self._kernel or bind(_attempts_of, *arguments)
+        self._kernel = self._kernel or bind(attempts_of, *arguments)
         attempts, declined, truncated = self._kernel(*arguments)
         if attempts < limits.velocity_attempts:
             return ()
@@ -282,7 +281,7 @@ def _as_hop(tx: Transaction) -> Hop:
     return Hop(tx.transaction_id, tx.payer, tx.payee, tx.value, tx.timestamp)
 
 
-@njit(cache=True)
+@kernel
 def great_circle_km(latitude, longitude, to_lat, to_lon):  # type: ignore[no-untyped-def]
     """Distance on the sphere (haversine), km.
 
@@ -294,7 +293,7 @@ def great_circle_km(latitude, longitude, to_lat, to_lon):  # type: ignore[no-unt
     return 2 * _EARTH_KM * asin(sqrt(min(h, 1.0)))
 
 
-@njit(cache=True)
+@kernel
 def _moved(  # type: ignore[no-untyped-def]
     generations, times, positions, places, user, generation, time, position, latitude, longitude,
     before,
@@ -304,23 +303,41 @@ def _moved(  # type: ignore[no-untyped-def]
     Takes and mutates the columns of `ImpossibleTravel`; an older transaction does not replace a
     newer one. Fills `before` (int64[2]: time and position of the sighting compared with).
     """
-    km = 0.0
-    known = generations[user] == generation
     before[0], before[1] = times[user], positions[user]
-    if known:
-        lat, lon = places[user, 0], places[user, 1]
-        if lat != latitude or lon != longitude:
-            km = great_circle_km(lat, lon, latitude, longitude)
-    if not known or time >= times[user]:
+    km = km_from(generations, places, user, generation, latitude, longitude)
+    settle(generations, times, positions, places, user, generation, time, position,
+           latitude, longitude)  # fmt: skip
+    return km
+
+
+@kernel
+def km_from(generations, places, user, generation, latitude, longitude):  # type: ignore[no-untyped-def]
+    """Km from where an account was last seen, 0 if that is not known. Mutates nothing."""
+    if generations[user] != generation:
+        return 0.0
+    lat, lon = places[user, 0], places[user, 1]
+    if lat == latitude and lon == longitude:
+        return 0.0
+    return great_circle_km(lat, lon, latitude, longitude)
+
+
+@kernel
+def settle(  # type: ignore[no-untyped-def]
+    generations, times, positions, places, user, generation, time, position, latitude, longitude
+):
+    """Note that an account was seen here; an older transaction does not replace a newer one.
+
+    Mutates the first four.
+    """
+    if generations[user] != generation or time >= times[user]:
         generations[user] = generation
         times[user] = time
         positions[user] = position
         places[user, 0], places[user, 1] = latitude, longitude
-    return km
 
 
-@njit(cache=True)
-def _attempts_of(edges, tail, account, since, now, out):  # type: ignore[no-untyped-def]
+@kernel
+def attempts_of(edges, tail, account, since, now, out):  # type: ignore[no-untyped-def]
     """Outgoing edges of an account with since < time <= now, newest first.
 
     Fills `out` (int64[n], positions); looks at no more than n edges. Mutates `out` only.

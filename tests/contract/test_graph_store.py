@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from cypher import retention
 from cypher.ports import (
@@ -172,7 +173,7 @@ def test_every_type_of_transaction_has_its_place_and_is_idempotent(
     target: tuple[str, str],
 ) -> None:
     base = transfer("t1", to="bob")
-    shaped = replace(base, **({"counterparty_id": None, "merchant_id": "shop"} | fields))  # type: ignore[arg-type]
+    shaped = structs.replace(base, **({"counterparty_id": None, "merchant_id": "shop"} | fields))  # type: ignore[arg-type]
     for _ in range(2):
         store.write(batch(shaped))
         assert rows(
@@ -430,7 +431,9 @@ def old_and_new() -> GraphBatch:
     """Ann paid long ago through a phone she uses still, and through a card that is gone."""
     transactions = [
         transfer("t1", OLD, to="gone"),
-        replace(transfer("t2", OLD + 1), type=TransactionType.DEPOSIT, counterparty_id=None),
+        structs.replace(
+            transfer("t2", OLD + 1), type=TransactionType.DEPOSIT, counterparty_id=None
+        ),
         transfer("t3", OLD + 2, user="gone", to="ann", outcome=Outcome.DECLINED),
         transfer("t4", NEW, card_id="new"),
         transfer("t5", NEW + 1, user="bob", to="ann", card_id=None, ip_address=None),

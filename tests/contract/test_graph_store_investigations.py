@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from msgspec import structs
 
 from cypher import free_cypher
 from cypher.analytics.embedded import EmbeddedAnalytics
@@ -251,7 +252,9 @@ def test_fan_in_sums_by_payer_within_the_span_and_leaves_out_what_never_arrived(
     refund = Transaction(
         "t5", 3 * HOUR, TransactionType.REFUND, Money(7, "EUR"), 7, "hub", merchant_id="shop"
     )
-    deposit = replace(refund, transaction_id="t6", type=TransactionType.DEPOSIT, merchant_id=None)
+    deposit = structs.replace(
+        refund, transaction_id="t6", type=TransactionType.DEPOSIT, merchant_id=None
+    )
     fill(
         store,
         paid("t1", "ann", "hub", 1, 100),

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from msgspec import structs
 from neo4j import Driver, GraphDatabase
 
 from cypher import driver_errors, schema
@@ -218,7 +219,7 @@ def hostile(i: int, text: str) -> GraphBatch:
         f"{text} {i}", 1_000, TransactionType.TRANSFER, Money(5, text), 5, f"u{text}",
         counterparty_id=f"v{text}", device_id=text, ip_address=text, card_id=text,
     )  # fmt: skip
-    shop = replace(
+    shop = structs.replace(
         transaction, transaction_id=f"shop {text}", type=TransactionType.PAYMENT,
         counterparty_id=None, merchant_id=text, outcome=Outcome.DECLINED,
     )  # fmt: skip

@@ -2,9 +2,9 @@
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from hypothesis import strategies as st
+from msgspec import structs
 
 from graph.transaction import MINUTE, Money, Outcome, Transaction, TransactionType
 from graph.window import TransactionWindow, WindowConfig
@@ -69,7 +69,7 @@ def ticking(stream: Sequence[Transaction]) -> list[Transaction]:
         while whole and tx.timestamp - whole[-1].timestamp > 240 * MINUTE:
             minute = (whole[-1].timestamp - START) / MINUTE + 240
             tick = transaction(0, minute, "somebody", "shop-around-the-corner", 1)
-            whole.append(replace(tick, transaction_id=f"tick{len(whole)}"))
+            whole.append(structs.replace(tick, transaction_id=f"tick{len(whole)}"))
         whole.append(tx)
     return whole
 
@@ -119,6 +119,6 @@ def relabelled(stream: Iterable[Transaction], rng: random.Random) -> list[Transa
         return None if old is None else names[old]
 
     return [
-        replace(tx, user_id=name(tx.user_id), counterparty_id=name(tx.counterparty_id))
+        structs.replace(tx, user_id=name(tx.user_id), counterparty_id=name(tx.counterparty_id))
         for tx in stream
     ]

@@ -9,6 +9,7 @@ import pytest
 import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from graph.admission import Admission, Status
 from graph.evidence import Evidence, Pattern, Role
@@ -119,7 +120,7 @@ def in_time(script: Sequence[Step]) -> list[Step]:
     now, placed = START, []
     for number, step in enumerate(script):
         now += step.tx.timestamp
-        tx = replace(step.tx, transaction_id=f"t{number}", timestamp=now)
+        tx = structs.replace(step.tx, transaction_id=f"t{number}", timestamp=now)
         placed.append(replace(step, tx=tx))
     return placed
 
@@ -591,7 +592,7 @@ def test_poisoning_the_future_changes_no_earlier_row(
     poisoned = [
         replace(
             step,
-            tx=replace(step.tx, value=10**12, user_id="eve", outcome=Outcome.DECLINED),
+            tx=structs.replace(step.tx, value=10**12, user_id="eve", outcome=Outcome.DECLINED),
             labels=((0, True),) * 5,
         )
         for step in placed[cut:]
@@ -622,8 +623,8 @@ def test_what_is_not_accepted_is_answered_and_changes_nothing(script: list[Step]
     run = Run().all(placed)
     image = run.features.snapshot()
     again = run.taken[-1]
-    late = replace(again, transaction_id="late", timestamp=START - DAY, user_id="nobody")
-    ahead = replace(again, transaction_id="ahead", timestamp=again.timestamp + 1000 * DAY)
+    late = structs.replace(again, transaction_id="late", timestamp=START - DAY, user_id="nobody")
+    ahead = structs.replace(again, transaction_id="ahead", timestamp=again.timestamp + 1000 * DAY)
     nothing = placed[0].evidence
     for tx, status in ((again, Status.DUPLICATE), (late, Status.LATE), (ahead, Status.AHEAD)):
         admission, row = run.take(Step(tx, nothing, 0.5, ()))
@@ -655,7 +656,7 @@ def test_names_do_not_matter(script: list[Step]) -> None:
     renamed = [
         replace(
             step,
-            tx=replace(
+            tx=structs.replace(
                 step.tx,
                 user_id=other_name[step.tx.user_id],
                 counterparty_id=other_name.get(step.tx.counterparty_id or ""),

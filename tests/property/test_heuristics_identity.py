@@ -2,12 +2,12 @@
 
 import random
 import runpy
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from graph.evidence import Pattern
 from graph.heuristics.identity import SharedIdentity
@@ -77,7 +77,7 @@ def test_sharing_is_what_sets_say(stream: list[Transaction]) -> None:
 def test_names_change_nothing_but_names(stream: list[Transaction], seed: int) -> None:
     rng = random.Random(seed)
     names = {f"u{i}": f"{rng.getrandbits(64):x}" for i in range(7)}
-    renamed = [replace(tx, user_id=names[tx.user_id]) for tx in stream]
+    renamed = [structs.replace(tx, user_id=names[tx.user_id]) for tx in stream]
     window, identity = streams.small_window(), SharedIdentity(LIMITS)
     other, again = streams.small_window(), SharedIdentity(LIMITS)
     for tx, alias in zip(stream, renamed, strict=True):

@@ -1,12 +1,11 @@
 """The window against a model made of plain lists, under every order of adding that it allows."""
 
-from dataclasses import replace
-
 import numpy as np
 import xxhash
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import structs
 
 from graph.admission import Status
 from graph.kernels import slot
@@ -89,7 +88,7 @@ class WindowMachine(RuleBasedStateMachine):
         live = [tx for tx in self.kept if tx.timestamp >= self.window.cutoff]
         if live:
             tx = data.draw(st.sampled_from(live))
-            changed = replace(tx, value=tx.value + 1)
+            changed = structs.replace(tx, value=tx.value + 1)
             assert self.send(changed) is Status.DUPLICATE
 
     @precondition(lambda self: len(self.seen) >= 3 and len(self.absurd) < 2)

@@ -1,10 +1,10 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from graph.errors import InvalidInput
 from graph.transaction import DAY, Location, Money, Outcome, Transaction, TransactionType
@@ -526,7 +526,7 @@ def test_the_value_follows_from_the_rates_at_hand():
     sent = read(PAYMENT, currency="USD")
     again = decode(encode(sent), rates=RateTable("USD"), now=None)
     assert (sent.value, again.value) == (1150, 1250)
-    assert replace(again, value=1150) == sent
+    assert structs.replace(again, value=1150) == sent
 
 
 def test_every_refusal_is_an_invalid_input_with_a_code_of_its_own():

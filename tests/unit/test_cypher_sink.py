@@ -1,8 +1,8 @@
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from cypher.embedded import EmbeddedGraphStore
 from cypher.ports import GraphBatch, Relation, Written
@@ -26,7 +26,7 @@ def payment(key: str = "t1", **fields: object) -> Transaction:
     base = Transaction(
         key, 1_000, TransactionType.PAYMENT, Money(999, "USD"), 920, "ann", merchant_id="shop"
     )
-    return replace(base, **fields)  # type: ignore[arg-type]
+    return structs.replace(base, **fields)  # type: ignore[arg-type]
 
 
 def verdict(key: str = "t1", admission: str = "accepted", *events: RingEvent) -> Verdict:
@@ -86,7 +86,7 @@ def test_a_declined_transaction_is_an_attempt_wherever_it_would_have_gone() -> N
 def test_a_transaction_our_verdict_declines_is_still_paid_until_the_outcome_says_otherwise() -> (
     None
 ):
-    made = movement(payment(), replace(verdict(), decision=Decision.DECLINE))
+    made = movement(payment(), structs.replace(verdict(), decision=Decision.DECLINE))
     assert (made.relation, made.decision) == (Relation.PAID, "decline")
 
 

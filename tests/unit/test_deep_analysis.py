@@ -9,6 +9,7 @@ from pathlib import Path
 import networkx as nx
 import numpy as np
 import pytest
+from msgspec import structs
 
 from api.commands.analyse import analyse
 from cypher.analytics import algorithms, embedded
@@ -124,8 +125,8 @@ def test_a_merchant_and_a_user_of_one_name_are_two() -> None:
     deep = DeepFeatures()
     shop = Entity(EntityKind.MERCHANT, "bob")
     deep.refer(part(START, {user("bob"): {"core": 3.0}, shop: {"fraud_rank": 0.5}}))
-    buy = replace(transfer(1, START + 1), counterparty_id=None, merchant_id="bob")
-    row = known(read(deep, replace(buy, type=TransactionType.PAYMENT)))
+    buy = structs.replace(transfer(1, START + 1), counterparty_id=None, merchant_id="bob")
+    row = known(read(deep, structs.replace(buy, type=TransactionType.PAYMENT)))
     assert row.keys() == {"deep_other_fraud_rank", "deep_age"}
     assert known(read(deep, transfer(1, START + 1)))["deep_other_core"] == 3.0
 

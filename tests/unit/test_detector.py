@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from graph.errors import Incompatible, InvalidInput
 from graph.evidence import Pattern
@@ -121,7 +122,7 @@ def test_a_connection_alone_never_declines() -> None:
 def test_a_blocked_device_is_declined_by_itself() -> None:
     stolen = Entity(EntityKind.DEVICE, "stolen")
     detector = Detector(replace(CONFIG, lists=Lists(blocked=frozenset({stolen}))))
-    verdict = detector.observe(replace(transfer(1, 0, "a", "b"), device_id="stolen"))
+    verdict = detector.observe(structs.replace(transfer(1, 0, "a", "b"), device_id="stolen"))
     assert verdict.decision is Decision.DECLINE
     assert verdict.reasons[0].code == "blocked"
 
@@ -132,7 +133,7 @@ def test_a_transaction_sent_again_gets_its_first_verdict_without_new_events() ->
         first = detector.observe(transfer(n, n * MINUTE, source, target))
     before = detector.snapshot()
     again = detector.observe(transfer(2, 2 * MINUTE, "c", "a"))
-    assert again == replace(first, admission="duplicate", evidence=(), ring_events=())
+    assert again == structs.replace(first, admission="duplicate", evidence=(), ring_events=())
     within = detector.observe_batch([transfer(7, HOUR, "x", "y"), transfer(7, HOUR, "x", "y")])
     assert [v.admission for v in within] == ["accepted", "duplicate"]
     assert within[0].score == within[1].score

@@ -1,10 +1,10 @@
 import doctest
 import runpy
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from msgspec import structs
 
 import graph.heuristics.rules
 import graph.heuristics.witness
@@ -57,7 +57,7 @@ def test_a_blocked_merchant_is_not_a_user_of_the_same_name() -> None:
     window = streams.small_window()
     rule = Blocklist(ListBook(Lists(blocked=frozenset({Entity(EntityKind.MERCHANT, "shop")}))))
     payment, transfer = transaction(1, 0, "a", "shop", 5), transaction(2, 1, "a", "sho", 5)
-    transfer = replace(transfer, counterparty_id="shop")
+    transfer = structs.replace(transfer, counterparty_id="shop")
     assert len(rule.detect(window, payment, window.add(payment))) == 1
     assert not rule.detect(window, transfer, window.add(transfer))
 
@@ -148,10 +148,10 @@ def test_an_older_place_is_compared_but_not_remembered() -> None:
 def test_a_recycled_account_id_brings_no_place_along() -> None:
     config = WindowConfig(max_accounts=3, retention=DAY, max_edges=4096, max_links=4096)
     window, rule = TransactionWindow(config), ImpossibleTravel(Thresholds(travel_kmh=1))
-    tx = replace(transaction(0, 0, "a", None, 5), location=BERLIN)
+    tx = structs.replace(transaction(0, 0, "a", None, 5), location=BERLIN)
     first = window.add(tx)
     assert rule.detect(window, tx, first) == ()
-    after = replace(transaction(1, 30 * 24 * 60, "z", None, 5), location=NEW_YORK)
+    after = structs.replace(transaction(1, 30 * 24 * 60, "z", None, 5), location=NEW_YORK)
     for tick in streams.ticking([tx, after])[1:-1]:
         window.add(tick)
     tx = after

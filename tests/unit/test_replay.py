@@ -12,6 +12,7 @@ from types import ModuleType
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from msgspec import structs
 
 from graph.errors import InvalidSetting
 from graph.transaction import DAY, MINUTE, SECOND, Money, Transaction, TransactionType
@@ -111,7 +112,7 @@ def test_a_label_is_told_after_its_transaction_and_before_the_next(tmp_path: Pat
 
     rows = [row for row in history(size=6, delay=0) if row.fraud is not None]
     rows = [
-        replace(row, transaction=replace(row.transaction, timestamp=n), known_at=n)
+        replace(row, transaction=structs.replace(row.transaction, timestamp=n), known_at=n)
         for n, row in enumerate(rows)
     ]
     replay(rows, Listening(), tmp_path / "out", batch=100)

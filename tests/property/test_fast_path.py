@@ -1,0 +1,222 @@
+"""The fast path and the long way: the same verdicts, the same features, the same state.
+
+The long way takes every transaction through `TransactionWindow.add` and the heuristics' own
+`detect`; it is what the fast path falls back to, so here it is made to fall back always.
+"""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+
+from graph.fast_path import FastPath, Stop
+from graph.heuristics import Lists
+from graph.lists import ListChange, ListName
+from graph.ring_policy import RingPolicy
+from graph.thresholds import Thresholds
+from graph.transaction import (
+    DAY,
+    HOUR,
+    MINUTE,
+    Entity,
+    EntityKind,
+    Label,
+    Location,
+    Money,
+    Transaction,
+)
+from graph.transaction import TransactionType as Type
+from graph.window import WindowConfig
+from scorer.detector import Detector, DetectorConfig
+from scorer.features import FeatureConfig
+from tests.oracles.streams import HORIZON, LATENESS, REACH, START, money_streams, shuffled
+
+ROOMY = DetectorConfig(
+    window=WindowConfig(
+        horizon=HORIZON,
+        lateness=LATENESS,
+        max_edges=4096,
+        max_accounts=1024,
+        max_identifiers=1024,
+        max_links=4096,
+    ),
+    # Low, so that short streams of few users bring every heuristic to speak.
+    thresholds=Thresholds(
+        velocity_attempts=4,
+        velocity_within=30 * MINUTE,
+        mule_senders=2,
+        fan_counterparties=3,
+        device_users=2,
+        farm_users=3,
+        card_users=2,
+        ip_users=2,
+        told_singly=3,
+    ),
+    rings=RingPolicy(quiet_after=2 * HOUR, expire_after=3 * HOUR),
+    features=FeatureConfig(pairs=1 << 10),
+)
+# Everything full and forgotten at once: ids are given back, edges and links given up early.
+TIGHT = replace(
+    ROOMY,
+    window=WindowConfig(
+        horizon=HORIZON,
+        lateness=LATENESS,
+        retention=REACH,
+        memory=REACH,
+        max_edges=24,
+        max_accounts=6,
+        max_identifiers=5,
+        max_links=24,
+    ),
+)
+PLACES = (None, None, Location("Berlin", 52.52, 13.40), Location("New York", 40.71, -74.01))
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> list[Transaction]:
+    """Streams with devices, places, repeats, latecomers and absurd clocks, in order of arrival."""
+    seed = draw(st.integers(0, 2**32 - 1))
+    rng = random.Random(seed)
+    stream = [
+        structs.replace(
+            tx,
+            device_id=rng.choice([None, "d0", "d1", "d2", f"d-{tx.user_id}"]),
+            ip_address=rng.choice([None, "10.0.0.1", "10.0.0.2"]),
+            card_id=rng.choice([None, None, "c0", f"c-{tx.user_id}"]),
+            location=rng.choice(PLACES),
+            channel=rng.choice([None, "app", "web"]),
+        )
+        for tx in draw(money_streams(accounts=7, most=70))
+    ]
+    if draw(st.booleans()):
+        stream = shuffled(stream, rng)
+    for _ in range(draw(st.integers(0, 4))):
+        if stream:
+            at = rng.randrange(len(stream))
+            odd = stream[rng.randrange(len(stream))]
+            apart = rng.choice([0, 0, -HORIZON, -2 * HOUR, 2 * HORIZON, 100 * DAY])
+            name = odd.transaction_id if apart == 0 else f"odd{rng.getrandbits(32)}"
+            stream.insert(
+                at, structs.replace(odd, transaction_id=name, timestamp=odd.timestamp + apart)
+            )
+    return stream
+
+
+def tx_money(n: int) -> Money:
+    return Money(n + 1, "EUR")
+
+
+def told(config: DetectorConfig, stream: list[Transaction], cuts: list[int], facts: list) -> tuple:
+    """Verdicts, rows and the state at the end; between batches labels and lists change."""
+    detector = Detector(config)
+    verdicts, rows = [], []
+    ends = [*sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
+    start = 0
+    for number, end in enumerate(ends):
+        part = stream[start:end]
+        verdicts += detector.observe_batch(part)
+        rows.append(detector.last_features.copy())
+        for tx in part[::3]:
+            detector.learn(Label(tx, len(tx.user_id) % 2 == 0, tx.timestamp + 40 * MINUTE))
+        if number < len(facts):
+            detector.refer(facts[number])
+        start = end
+    return verdicts, np.concatenate(rows), detector.snapshot()
+
+
+def the_long_way(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(FastPath, "advance", lambda self, start, due: (start, Stop.ATTENTION))
+
+
+FACTS = [
+    ListChange(Entity(EntityKind.USER, "u3"), ListName.BLOCK, expires_at=START + 5 * HOUR),
+    ListChange(Entity(EntityKind.DEVICE, "d1"), ListName.WATCH, expires_at=START + 4 * HOUR),
+    ListChange(Entity(EntityKind.USER, "u1"), ListName.ALLOW),
+]
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    stream=lives(),
+    cuts=st.lists(st.integers(0, 200), max_size=4),
+    config=st.sampled_from([ROOMY, TIGHT]),
+)
+def test_both_ways_say_and_remember_the_same(stream, cuts, config) -> None:
+    fast = told(config, stream, cuts, FACTS)
+    with pytest.MonkeyPatch.context() as patch:
+        the_long_way(patch)
+        slow = told(config, stream, cuts, FACTS)
+    assert fast[0] == slow[0]
+    np.testing.assert_array_equal(fast[1], slow[1])
+    assert fast[2] == slow[2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(stream=lives(), config=st.sampled_from([ROOMY, TIGHT]))
+def test_one_at_a_time_says_and_remembers_the_same(stream, config) -> None:
+    detector, alone = Detector(config), Detector(config)
+    assert detector.observe_batch(stream) == [alone.observe(tx) for tx in stream]
+    assert detector.snapshot() == alone.snapshot()
+
+
+def test_most_of_an_ordinary_day_is_quiet(monkeypatch) -> None:
+    """Else the tests above would compare the long way with itself."""
+    ways = []
+    advance = FastPath.advance
+
+    def counted(self: FastPath, start: int, due: int) -> tuple[int, Stop]:
+        row, why = advance(self, start, due)
+        ways.extend([Stop.NOTHING] * (row - start))
+        if why is not Stop.NOTHING:
+            ways.append(why)
+        return row, why
+
+    monkeypatch.setattr(FastPath, "advance", counted)
+    day = [
+        Transaction(
+            f"t{n}", START + n * MINUTE, Type.TRANSFER, tx_money(n), n + 1, f"u{n % 9}", f"v{n % 7}"
+        )
+        for n in range(400)
+    ]
+    Detector().observe_batch(day)
+    assert len(ways) == len(day)
+    assert ways.count(Stop.NOTHING) > 0.8 * len(day)
+    assert ways[0] is Stop.ATTENTION  # everybody is new
+
+
+@pytest.mark.parametrize("depth", [4095, 4097])
+def test_too_deep_in_a_chain_is_late_on_both_ways(depth, monkeypatch) -> None:
+    """A transaction that belongs beneath more edges of its account than an add walks over."""
+    stream = [
+        Transaction(f"t{n}", START + n, Type.TRANSFER, tx_money(n), 1, "hub", f"v{n % 3}")
+        for n in range(1, depth + 1)
+    ]
+    stream += [
+        Transaction("first", START, Type.TRANSFER, tx_money(1), 1, "hub", "v0"),
+        Transaction("then", START + depth + 1, Type.TRANSFER, tx_money(1), 1, "v1", "v2"),
+    ]
+    fast = told(DetectorConfig(), stream, [], [])
+    the_long_way(monkeypatch)
+    slow = told(DetectorConfig(), stream, [], [])
+    assert [v.admission for v in fast[0][-2:]] == [
+        "accepted" if depth < 4096 else "late",
+        "accepted",
+    ]
+    assert fast[0] == slow[0]
+    assert fast[2] == slow[2]
+
+
+def test_blocked_from_the_start(monkeypatch) -> None:
+    config = replace(ROOMY, lists=Lists(blocked=frozenset({Entity(EntityKind.USER, "u2")})))
+    stream = [
+        Transaction(f"t{n}", START + n, Type.TRANSFER, tx_money(n), 1, f"u{n % 4}", "v")
+        for n in range(40)
+    ]
+    fast = told(config, stream, [], [])
+    assert [v.decision.value for v in fast[0]].count("decline") == 10
+    the_long_way(monkeypatch)
+    assert fast[2] == told(config, stream, [], [])[2]
