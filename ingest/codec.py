@@ -14,7 +14,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Final
@@ -27,7 +27,9 @@ from ingest import fields
 from ingest.card_numbers import is_card_number
 from ingest.currencies import EXPONENTS, RateTable
 from ingest.fields import Flaw, show
+from ingest.numbers import exact
 from ingest.parties import check_parties
+from ingest.plain_records import read_plain
 
 LARGEST_RECORD: Final = 1 << 20
 """Bytes of one record."""
@@ -127,6 +129,9 @@ def decode(
             value=f"{len(data)} bytes",
             remedy="Send one transaction a record, and fewer unknown fields.",
         )
+    plain = read_plain(data, rates, now)
+    if plain is not None:
+        return plain
     try:
         record = _DECODER.decode(data)
     except RecursionError:
@@ -233,14 +238,7 @@ def decimal_text(money: Money) -> str:
     return f"{digits[:-exponent]}.{digits[-exponent:]}"
 
 
-def _exact(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:  # an exponent of twenty digits; the reader of the field refuses it
-        return Decimal("Infinity")
-
-
-_DECODER: Final = msgspec.json.Decoder(dict[str, Any], float_hook=_exact)
+_DECODER: Final = msgspec.json.Decoder(dict[str, Any], float_hook=exact)
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 
 

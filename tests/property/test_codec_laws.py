@@ -4,6 +4,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from graph.transaction import Transaction
 from ingest import codec
 from ingest.card_numbers import is_card_number, mask_card_numbers
 from ingest.currencies import EXPONENTS, RateTable
+from ingest.plain_records import read_plain
 
 RATES = RateTable("EUR", {"USD": "0.92", "JPY": "0.0061", "KWD": "3.01", "CLF": "37.1"})
 
@@ -100,6 +102,37 @@ def test_what_is_accepted_comes_back_unchanged(record: dict[str, Any]):
     again = codec.decode(written, rates=RATES, now=None)
     assert again == found
     assert codec.encode(again) == written
+
+
+def the_long_way(data: bytes) -> Transaction | None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec, "read_plain", lambda data, rates, now: None)
+        return decode(data)
+
+
+@given(records(), st.lists(st.tuples(names, anything), max_size=2), st.booleans(), st.booleans())
+def test_plain_records_are_read_as_all_others_are(
+    record: dict[str, Any], changes: list[tuple[str, Any]], twice: bool, spaced: bool
+):
+    pairs = [*record.items(), ("channel", "app:1"), ("user_created_at", "2020-01-01T00:00:00.5Z")]
+    # A change stands beside what it changes (a key that occurs twice) or in its place.
+    if twice:
+        pairs += changes
+    else:
+        pairs = list((dict(pairs) | dict(changes)).items())
+    colon = " : " if spaced else ":"
+    data = "{" + ",".join(f"{json.dumps(k)}{colon}{json.dumps(v)}" for k, v in pairs) + "}"
+    plain = read_plain(data.encode(), RATES, None)
+    if plain is not None:
+        assert plain == the_long_way(data.encode())
+
+
+@given(records())
+def test_canonical_records_without_unknown_fields_are_plain(record: dict[str, Any]):
+    record.pop("note", None)
+    found = decode(json.dumps(record).encode())
+    if found is not None and b"\\" not in codec.encode(found):
+        assert read_plain(codec.encode(found), RATES, None) == found
 
 
 @given(records(), st.randoms(use_true_random=False))
