@@ -65,7 +65,10 @@ class PagedColumns:
 
     def rows(self, tail: int, end: int) -> NDArray[np.int64]:
         """Physical rows of the live positions, in order."""
-        positions = np.arange(tail, end, dtype=np.int64)
+        return self.rows_at(np.arange(tail, end, dtype=np.int64))
+
+    def rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Physical rows of positions: `row` for many at once."""
         page = self.pages[(positions >> PAGE_SHIFT) & (len(self.pages) - 1)].astype(np.int64)
         rows: NDArray[np.int64] = (page << PAGE_SHIFT) | (positions & PAGE_MASK)
         return rows

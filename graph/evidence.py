@@ -11,6 +11,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
 import xxhash
 
 from graph.transaction import Entity
@@ -45,8 +46,7 @@ class Role(StrEnum):
     SHARED = "shared"
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(msgspec.Struct, frozen=True):
     """One transaction of a witness. `source` or `target` is None where money left the graph."""
 
     transaction_id: str

@@ -155,8 +155,10 @@ class ListBook:
 
     def touched(self, listing: ListName, tx: Transaction) -> tuple[ListEntry, ...]:
         """Entries on a list that a transaction touches: its parties first, then identifiers."""
+        if not self._size:
+            return ()
         on = self._ids[listing]
-        if not self._size or not (
+        if not (
             tx.user_id in on[EntityKind.USER]
             or tx.counterparty_id in on[EntityKind.USER]
             or tx.merchant_id in on[EntityKind.MERCHANT]

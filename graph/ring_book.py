@@ -31,6 +31,7 @@ from graph.snapshot import Snapshot, encode_state, pack, unpack
 from graph.transaction import Entity, EntityKind, Transaction
 
 _VERSION: Final = 1
+_NONE: Final[frozenset[str]] = frozenset()
 _CROWDS: Final = frozenset({Pattern.FAN_IN, Pattern.FAN_OUT})
 
 
@@ -44,7 +45,13 @@ class RingBook:
         self._quiet: OrderedDict[str, LiveRing] = OrderedDict()  # the stillest first
         self._closed: OrderedDict[str, LiveRing] = OrderedDict()
         self._aliases: dict[str, str] = {}
-        self._by_member: dict[EntityKind, dict[str, set[str]]] = {kind: {} for kind in EntityKind}
+        # None has no rings: a transaction's absent parties are looked up like any other.
+        self._by_member: dict[EntityKind, dict[str | None, set[str]]] = {
+            kind: {} for kind in EntityKind
+        }
+        self._by_user = self._by_member[EntityKind.USER]
+        self._by_device = self._by_member[EntityKind.DEVICE]
+        self._by_card = self._by_member[EntityKind.CARD]
 
     def __len__(self) -> int:
         return len(self._active) + len(self._quiet)
@@ -71,17 +78,13 @@ class RingBook:
 
     def touched_by(self, tx: Transaction) -> tuple[Ring, ...]:
         """Live rings that the transaction's parties, device or card belong to, strongest first."""
-        by = self._by_member
-        found: set[str] = set()
-        found.update(by[EntityKind.USER].get(tx.user_id, ()))
-        if tx.counterparty_id is not None:
-            found.update(by[EntityKind.USER].get(tx.counterparty_id, ()))
-        if tx.device_id is not None:
-            found.update(by[EntityKind.DEVICE].get(tx.device_id, ()))
-        if tx.card_id is not None:
-            found.update(by[EntityKind.CARD].get(tx.card_id, ()))
-        if not found:
+        by_user = self._by_user.get
+        user, other = by_user(tx.user_id, _NONE), by_user(tx.counterparty_id, _NONE)
+        device = self._by_device.get(tx.device_id, _NONE)
+        card = self._by_card.get(tx.card_id, _NONE)
+        if not (user or other or device or card):
             return ()
+        found = user | other | device | card
         rings = [self._live(ring_id).ring for ring_id in found]
         return tuple(sorted(rings, key=lambda ring: (-ring.score, ring.ring_id)))
 

@@ -277,24 +277,43 @@ class TransactionWindow:
 
     def transaction_id(self, position: int) -> str:
         """Id of a live transaction."""
-        page, text = position >> PAGE_SHIFT, self._text
         row = self._row(position)
-        blob = self._texts[page]
+        return self._id_at(position, row, int(self._text[row]))
+
+    def _id_at(self, position: int, row: int, start: int) -> str:
+        """The id that begins at `start` in the text of its page."""
+        blob = self._texts[position >> PAGE_SHIFT]
         last = position + 1 == self.end or (position + 1) & PAGE_MASK == 0
-        stop = len(blob) if last else int(text[row + 1])
-        return blob[int(text[row]) : stop].decode()
+        stop = len(blob) if last else int(self._text[row + 1])
+        return blob[start:stop].decode()
+
+    def rows_of(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows of live edges in the columns of `edges`."""
+        return self._edge_columns.rows_at(positions)
+
+    def hops(self, positions: Sequence[int]) -> list[Hop]:
+        """Live edges as steps of a witness, in the order given."""
+        edges, account = self.edges, self.account
+        rows = self.rows_of(np.array(positions, np.int64))
+        columns = [
+            column[rows].tolist()
+            for column in (edges.source, edges.target, edges.value, edges.time, self._text)
+        ]
+        return [
+            Hop(
+                self._id_at(position, row, text), account(source), account(target), abs(value), time
+            )
+            for position, row, source, target, value, time, text in zip(
+                positions,
+                rows.tolist(),
+                *columns,
+                strict=True,
+            )
+        ]
 
     def hop(self, position: int) -> Hop:
         """A live edge as a step of a witness."""
-        row = self._row(position)
-        source, target = int(self.edges.source[row]), int(self.edges.target[row])
-        return Hop(
-            transaction_id=self.transaction_id(position),
-            source=self.account(source),
-            target=self.account(target),
-            value=abs(int(self.edges.value[row])),
-            timestamp=int(self.edges.time[row]),
-        )
+        return self.hops((position,))[0]
 
     def account(self, id_: int) -> Entity | None:
         """The user or merchant behind an account id; None for -1."""

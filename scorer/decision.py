@@ -16,6 +16,8 @@ from graph.errors import InvalidSetting
 from graph.evidence import Evidence, Pattern
 from scorer.verdict import Decision
 
+_HARSHER: Final = (Decision.STEP_UP, Decision.DECLINE)
+
 
 @dataclass(frozen=True, slots=True)
 class Costs:
@@ -99,11 +101,11 @@ class Policy:
             if probability >= decline_from:
                 return Decision.DECLINE
             return Decision.STEP_UP if probability >= step_up_from else Decision.APPROVE
-        costs = self.costs
+        expected = self.costs.expected
         best = Decision.APPROVE
-        lowest = probability * costs.loss
-        for decision in (Decision.STEP_UP, Decision.DECLINE):
-            cost = costs.expected(decision, probability)
+        lowest = expected(best, probability)
+        for decision in _HARSHER:
+            cost = expected(decision, probability)
             if cost < lowest:
                 best, lowest = decision, cost
         return best

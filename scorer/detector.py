@@ -284,14 +284,17 @@ class Detector:
         evidence: tuple[Evidence, ...],
         row: NDArray[np.float32],
     ) -> tuple[Decision, float]:
-        own = None
-        if not evidence and self.policy.choose(score) is Decision.DECLINE:
-            # About to decline on figures alone: would it be declined without those about others?
-            own = (
-                self._blend.apply(None, 0.0, ())
-                if self.model is None or model_score is None
-                else self.model.own_probability(row)
-            )
+        if evidence:
+            return self.policy.decide(score, evidence)
+        decision = self.policy.choose(score)
+        if decision is not Decision.DECLINE:
+            return decision, self.policy.costs.expected(decision, score)
+        # About to decline on figures alone: would it be declined without those about others?
+        own = (
+            self._blend.apply(None, 0.0, ())
+            if self.model is None or model_score is None
+            else self.model.own_probability(row)
+        )
         return self.policy.decide(score, evidence, own)
 
     def _evidence(self, tx: Transaction, admission: Admission) -> list[Evidence]:

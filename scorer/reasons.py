@@ -10,6 +10,7 @@ path contributions (`scorer.booster`), which are approximate in their parts.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -72,19 +73,25 @@ def family_shares(
     booster: Booster, schema: FeatureSchema, row: NDArray[np.float32]
 ) -> tuple[FamilyShare, ...]:
     """Families that speak for fraud in one row, strongest first; about 50 microseconds."""
-    parts, _ = booster.contributions(row)
-    members: dict[str, list[int]] = {}
-    for index, family in enumerate(schema.families):
-        members.setdefault(family, []).append(index)
+    parts = booster.contributions(row)[0].tolist()
     shares = []
-    for family, columns in members.items():
-        weight = float(sum(parts[index] for index in columns))
+    for family, columns in _columns(schema.families):
+        weight = sum([parts[index] for index in columns])
         if weight < _LEAST_WEIGHT:
             continue
-        top = max(columns, key=lambda index: float(parts[index]))
+        top = max(columns, key=parts.__getitem__)
         connection = family in schema.connection_families
         shares.append(FamilyShare(family, weight, schema.names[top], float(row[top]), connection))
     return tuple(sorted(shares, key=lambda share: (-share.weight, share.family)))
+
+
+@lru_cache(maxsize=16)
+def _columns(families: tuple[str, ...]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """The columns of each family, in the order of their first."""
+    members: dict[str, list[int]] = {}
+    for index, family in enumerate(families):
+        members.setdefault(family, []).append(index)
+    return tuple((family, tuple(columns)) for family, columns in members.items())
 
 
 def reasons(

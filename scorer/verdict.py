@@ -1,6 +1,5 @@
 """The verdict: the answer to one transaction."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -24,8 +23,7 @@ class Standing(StrEnum):
     CONNECTED = "connected"
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(msgspec.Struct, frozen=True):
     """Why: a stable code, whether the transaction did it or is connected to it, and a sentence.
 
     `evidence_id` and `ring_id` point at what proves it, where there is such a thing; `weight` is

@@ -56,7 +56,7 @@ from numpy.typing import NDArray
 from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
-from graph.heuristics.witness import reach, rows_of, span_in_words
+from graph.heuristics.witness import reach, span_in_words
 from graph.kernels import KIND_USER, slot
 from graph.thresholds import MOST_HOPS, Thresholds
 from graph.transaction import Transaction
@@ -109,7 +109,8 @@ class Cycles:
         if not count:
             return ()
         cycles = [self._found[i, : self._hops[i]].tolist() for i in range(count)]
-        hops = {p: window.hop(p) for cycle in cycles for p in cycle}
+        positions = list({p: None for cycle in cycles for p in cycle})
+        hops = dict(zip(positions, window.hops(positions), strict=True))
         return [
             self._evidence(
                 tuple(hops[p] for p in cycle),
@@ -188,7 +189,7 @@ class Cycles:
         What may still arrive late does not count, so that the order of arrival does not matter.
         """
         before = start - window.config.lateness
-        rows = rows_of(window.edges, np.array(positions, np.int64))
+        rows = window.rows_of(np.array(positions, np.int64))
         ends = zip(
             window.edges.source[rows].tolist(), window.edges.target[rows].tolist(), strict=True
         )

@@ -57,7 +57,7 @@ from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Pattern, Role
 from graph.heuristics.acquaintance import acquainted, load_acquaintance
-from graph.heuristics.witness import reach, rows_of, span_in_words, witness
+from graph.heuristics.witness import reach, span_in_words, witness
 from graph.kernels import KIND_USER, slot
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Transaction
@@ -123,7 +123,7 @@ class Fans:
     ) -> Sequence[Evidence]:
         """Evidence if enough of the counterparties are strangers; `crowd` is newest first."""
         limits, edges = self.thresholds, window.edges
-        rows = rows_of(edges, crowd)
+        rows = window.rows_of(crowd)
         side = edges.source if incoming else edges.target
         centre = int((edges.target if incoming else edges.source)[rows[0]])
         now, first = int(edges.time[rows[0]]), int(edges.time[rows[-1]])

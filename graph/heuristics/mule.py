@@ -61,7 +61,7 @@ from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.heuristics.acquaintance import acquainted, load_acquaintance
-from graph.heuristics.witness import reach, rows_of, span_in_words, witness
+from graph.heuristics.witness import reach, span_in_words, witness
 from graph.kernels import KIND_MERCHANT, KIND_USER, slot
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Entity, EntityKind, Transaction
@@ -139,7 +139,7 @@ class Mules:
     ) -> Sequence[Evidence]:
         """Evidence if enough of the senders are strangers; arrays as `flows_at` fills them."""
         limits, edges = self.thresholds, window.edges
-        came, went = rows_of(edges, ins), rows_of(edges, outs)
+        came, went = window.rows_of(ins), window.rows_of(outs)
         centre, now = int(edges.source[went[0]]), int(edges.time[went[0]])
         senders = np.setdiff1d(edges.source[came], edges.target[went]).astype(np.int64)
         senders = senders[senders >= 0]
@@ -153,7 +153,7 @@ class Mules:
         shown = _shown(flows, int(outs[0]), limits.witness)
         hops = witness(window, shown)
         mule = window.accounts.entity(centre)
-        named = strangers.intersection(edges.source[rows_of(edges, np.array(list(shown)))].tolist())
+        named = strangers.intersection(edges.source[window.rows_of(np.array(list(shown)))].tolist())
         share = forwarded / received
         return [
             Evidence(

@@ -7,11 +7,7 @@ arrival. So it does not matter when an edge came in, only when it happened.
 
 from collections.abc import Iterable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from graph.evidence import Hop
-from graph.kernels import PAGE_MASK, PAGE_SHIFT, EdgeLog
 from graph.window import TransactionWindow
 
 
@@ -28,16 +24,9 @@ def reach(window: TransactionWindow, within: int) -> int:
 
 def witness(window: TransactionWindow, positions: Iterable[int]) -> tuple[Hop, ...]:
     """The live edges at these positions as hops, by time, then id."""
-    hops = [window.hop(position) for position in positions]
-    return tuple(sorted(hops, key=lambda hop: (hop.timestamp, hop.transaction_id)))
-
-
-def rows_of(edges: EdgeLog, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows of positions in the columns: `slot` for many at once."""
-    pages = edges.pages
-    page = pages[(positions >> PAGE_SHIFT) & (len(pages) - 1)].astype(np.int64)
-    rows: NDArray[np.int64] = (page << PAGE_SHIFT) | (positions & PAGE_MASK)
-    return rows
+    return tuple(
+        sorted(window.hops(list(positions)), key=lambda hop: (hop.timestamp, hop.transaction_id))
+    )
 
 
 def span_in_words(milliseconds: float) -> str:

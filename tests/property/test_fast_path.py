@@ -163,6 +163,40 @@ def test_one_at_a_time_says_and_remembers_the_same(stream, config) -> None:
     assert detector.snapshot() == alone.snapshot()
 
 
+def crowded(seed: int) -> list[Transaction]:
+    """Four hundred transactions of twelve users, out of order: much to tell, much to forget."""
+    rng = random.Random(seed)
+    stream = []
+    for number in range(400):
+        payer, payee = rng.sample(range(12), 2)
+        tx = Transaction(
+            f"t{number}",
+            START + number * 4 * MINUTE,
+            Type.TRANSFER,
+            tx_money(number),
+            rng.choice([80, 90, 95, 100]),
+            f"u{payer}",
+            f"u{payee}",
+            device_id=rng.choice([None, None, f"d{payer // 2}", f"d{number // 3}"]),
+        )
+        stream.append(tx)
+    return shuffled(stream, rng)
+
+
+@pytest.mark.parametrize("config", [ROOMY, TIGHT], ids=["roomy", "tight"])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_crowd_is_told_the_same(seed, config, monkeypatch) -> None:
+    stream = crowded(seed)
+    fast = told(config, stream, [150, 300], FACTS)
+    the_long_way(monkeypatch)
+    slow = told(config, stream, [150, 300], FACTS)
+    assert fast[0] == slow[0]
+    np.testing.assert_array_equal(fast[1], slow[1])
+    assert fast[2] == slow[2]
+    patterns = {piece.pattern.value for verdict in fast[0] for piece in verdict.evidence}
+    assert patterns >= ({"mule", "cycle", "fan_in", "shared_device"} if config is ROOMY else set())
+
+
 def test_most_of_an_ordinary_day_is_quiet(monkeypatch) -> None:
     """Else the tests above would compare the long way with itself."""
     ways = []
