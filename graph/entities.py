@@ -126,6 +126,11 @@ class EntitySpace:
             self.last_seen[id_] = now
         return id_
 
+    @property
+    def has_room(self) -> bool:
+        """Whether three more entities can come in without another's giving way."""
+        return len(self._free) + self.capacity - self.size >= 3
+
     def _take(self, watermark: int) -> int:
         if not self._free and self.size == self.capacity:
             self._sweep(_SWEEP_FULL, watermark - self.pressed)

@@ -5,13 +5,15 @@ the heuristics' silence is a few loops over columns, and what they cost in an in
 interpreter. So a batch is laid out in columns once, and one kernel takes it in, row by row, until
 it meets a row that is not its business:
 
-    ATTENTION  left as it was: somebody new, a duplicate, late or ahead, blocked, a log or table
-               that has to grow, or something falls due at its time
+    NEWCOMER   left as it was: it names somebody who has no id yet, and is given one
+    ATTENTION  left as it was: a duplicate, late or ahead, blocked, a log or table that has to
+               grow, or something falls due at its time
     ADMITTED   in the window, and some heuristic may have something to say (or it arrived out of
                order, so that later edges may too)
     REFUSED    it belongs too deep in a chain: late (see `graph.kernels.append_edge`)
 
-That row goes the long way, one step at a time, and the kernel goes on behind it. `_speaks` is the
+A newcomer is met and the kernel goes on with the same row; any other row goes the long way, one
+step at a time, and the kernel goes on behind it. `_speaks` is the
 twin of the heuristics, kernel for kernel with the same limits: it may take for a speaker who has
 nothing to say, never the other way round, and leaves the saying to them. So both ways give the
 same verdicts and the same state; `tests/property/test_fast_path.py` holds them to it.
@@ -47,6 +49,7 @@ from graph.window import (
     LINK_END,
     LINK_PAGES,
     LINK_TAIL,
+    NOW,
     TAIL,
     TEXT,
     WITNESSES,
@@ -76,6 +79,7 @@ class Stop(IntEnum):
     ATTENTION = 1
     ADMITTED = 2
     REFUSED = 3
+    NEWCOMER = 4
 
 
 class _Limits(NamedTuple):
@@ -262,16 +266,22 @@ class FastPath:
             reason = Stop(why)
             taken = row + 1 if reason is Stop.ADMITTED else row
             self._window.adopt(self._texts[start:taken])
-            if reason is not Stop.ATTENTION or not self._was_met(row):
+            if reason is not Stop.NEWCOMER:
                 return row, reason
+            if not self._meet(row):
+                return row, Stop.ATTENTION
             start = row
 
-    def _was_met(self, row: int) -> bool:
-        """Whether who was unknown in a row has come in since the batch was laid out."""
-        if not (self.arrivals[row, USER:LINKS] == UNKNOWN).any():
+    def _meet(self, row: int) -> bool:
+        """Give ids to whoever has none in a row; False where there may be no room for them."""
+        spaces = (self._window.accounts, self._window.identifiers)
+        if not all(space.has_room for space in spaces):
             return False
-        self.look_up(row, row + 1)
-        return not (self.arrivals[row, USER:LINKS] == UNKNOWN).any()
+        given_back = [space.given_back for space in spaces]
+        self.arrivals[row, USER:LINKS] = self._window.meet(self._transactions[row])
+        if given_back != [space.given_back for space in spaces]:
+            self.look_up(row + 1, len(self._transactions))
+        return True
 
     def admission(self, row: int) -> Admission:
         """What became of a row that was `ADMITTED`; of the last one that `advance` came to."""
@@ -338,11 +348,8 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
         for i in range(start, stop):
             row = arrivals[i]
             time, h, user = row[TIME], row[HASH], row[USER]
-            if row[ASIDE] >= 0 or user < 0 or ends[WITNESSES] < mark.shape[0]:
+            if row[ASIDE] >= 0 or ends[WITNESSES] < mark.shape[0]:
                 return i, 1
-            for k in range(OTHER, LINKS):
-                if row[k] == UNKNOWN:
-                    return i, 1
             end, link_end = ends[END], ends[LINK_END]
             if (
                 end & kernels.PAGE_MASK == 0
@@ -372,6 +379,10 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
                 return i, 1
             if now >= due:
                 return i, 1
+            for k in range(USER, LINKS):
+                if row[k] == UNKNOWN:
+                    ends[NOW] = now
+                    return i, 4
             if not known and newest > 0:
                 for k in range(newest - 1):
                     mark[k, 0], mark[k, 1] = mark[k + 1, 0], mark[k + 1, 1]

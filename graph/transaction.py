@@ -47,8 +47,7 @@ class EntityKind(StrEnum):
     MERCHANT = "merchant"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Entity:
+class Entity(msgspec.Struct, frozen=True, order=True):
     """A typed node: users and merchants hold money, devices, IPs and cards are shared."""
 
     kind: EntityKind
@@ -56,10 +55,6 @@ class Entity:
 
     def __str__(self) -> str:
         return f"{self.kind.value}:{self.id}"
-
-    def __hash__(self) -> int:
-        # An enum's hash is a call into Python; ids alone tell entities apart well enough.
-        return hash(self.id)
 
 
 class Money(msgspec.Struct, frozen=True):

@@ -42,8 +42,8 @@ _LATER_HOPS: Final = 5
 
 # Places in `WindowParts.ends`: those of `kernels.admit` first.
 (
-    TAIL, END, LINK_TAIL, LINK_END, FLOOR, CUTOFF, EDGE_PAGES, LINK_PAGES, TEXT, WITNESSES,
-) = range(10)  # fmt: skip
+    TAIL, END, LINK_TAIL, LINK_END, FLOOR, CUTOFF, EDGE_PAGES, LINK_PAGES, TEXT, WITNESSES, NOW,
+) = range(11)  # fmt: skip
 
 _FOREVER: Final = np.iinfo(np.int64).max
 _INWARD: Final = (TransactionType.DEPOSIT, TransactionType.REFUND)
@@ -84,9 +84,10 @@ class WindowParts(NamedTuple):
         text: uint32, where the id of an edge begins in the text of its page.
         account_seen, account_generation: By account id, as in `EntitySpace`.
         identifier_seen, identifier_kind: By identifier id.
-        ends: int64[10], the moving ends: `TAIL`, `END`, `LINK_TAIL`, `LINK_END`; `FLOOR` and
+        ends: int64[11], the moving ends: `TAIL`, `END`, `LINK_TAIL`, `LINK_END`; `FLOOR` and
             `CUTOFF` in time; the first logical page not there yet of both logs, `EDGE_PAGES` and
-            `LINK_PAGES`; `TEXT`, bytes of text in the page of `END`; how many `WITNESSES`.
+            `LINK_PAGES`; `TEXT`, bytes of text in the page of `END`; how many `WITNESSES`;
+            and `NOW`, the watermark as it will be with the row that names a newcomer.
         mark: int64[3, 2], the watermark's witnesses: times and keys, oldest first.
     """
 
@@ -176,7 +177,7 @@ class TransactionWindow:
         self._spans = np.zeros(4, np.int64)
         self._entities = np.full(4, NONE, np.int64)
         self._seen = np.zeros((4, 3), np.int64)
-        self._ends = np.zeros(WITNESSES + 1, np.int64)
+        self._ends = np.zeros(NOW + 1, np.int64)
         self._witnesses = np.zeros((watermark.WITNESSES, 2), np.int64)
         self._later = np.zeros(_LATER_MOST, np.int64)
         tables = (self._edge_table.table, self._link_table.table)
@@ -215,7 +216,7 @@ class TransactionWindow:
         self.cutoff = max(self._mark.time - self.config.horizon, self._floor)
         if len(self) >= self.config.max_edges:
             self._give_up_the_oldest()
-        ids = self._intern(tx)
+        ids = self._intern(tx, self._mark.time)
         outcome = self._admit(tx, id_hash, ids)
         if outcome == 2:  # as append_edge documents
             return self._unchanged(Status.LATE, tx)
@@ -248,6 +249,7 @@ class TransactionWindow:
             self._link_columns.reached,
             len(self._texts.get(self.end >> PAGE_SHIFT, ())),
             len(witnesses),
+            self._mark.time,
         )
         return WindowParts(
             self.edges,
@@ -262,6 +264,13 @@ class TransactionWindow:
             self._ends,
             self._witnesses,
         )
+
+    def meet(self, tx: Transaction) -> tuple[int, int, int, int, int]:
+        """Give ids to the entities of a transaction that compiled code stopped at, as `add` does.
+
+        For between two loans, with room for all of them: the transaction is taken in next.
+        """
+        return self._intern(tx, int(self._ends[NOW]))
 
     def adopt(self, texts: Sequence[bytes]) -> None:
         """Take over what was done to the parts: transactions of these ids were taken in."""
@@ -400,8 +409,9 @@ class TransactionWindow:
         )
         return Admission(status, position, *ids, links=self._relations(), disordered=False)
 
-    def _intern(self, tx: Transaction) -> tuple[int, int, int, int, int]:
-        mark, now = self._mark.time, tx.timestamp
+    def _intern(self, tx: Transaction, mark: int) -> tuple[int, int, int, int, int]:
+        """Ids of its entities at a watermark: user, other party, device, IP, card."""
+        now = tx.timestamp
         accounts, identifiers = self.accounts, self.identifiers
         user = accounts.intern(EntityKind.USER, tx.user_id, now, mark)
         other = device = ip = card = NONE

@@ -9,7 +9,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 import msgspec
 import numpy as np
@@ -37,7 +37,7 @@ from scorer.features import FeatureConfig, FeatureExtractor
 from scorer.ports import FeatureSchema, Signals
 from scorer.reasons import FamilyShare, name_watched, reasons, with_watched
 from scorer.reference import AnalysisPart
-from scorer.verdict import Decision, Verdict
+from scorer.verdict import Decision, Reason, Verdict
 
 _VERSION: Final = 2  # 2: with the deep analysis
 
@@ -61,7 +61,7 @@ class DetectorConfig:
     features: FeatureConfig = FeatureConfig()
 
 
-class _Sight(NamedTuple):
+class _Sight(msgspec.Struct):
     """What was seen of one transaction before anything was decided about it."""
 
     transaction: Transaction
@@ -185,14 +185,14 @@ class Detector:
             return []
         fast, spaces = self._fast, (self.window.accounts, self.window.identifiers)
         fast.lay_out(transactions)
-        self.features.lay_out(transactions)
+        self.features.lay_out(transactions, fast.arrivals)
         sights: list[_Sight] = []
         at, end = 0, len(transactions)
         while at < end:
             stop, why = fast.advance(at, self._due())
             if stop > at:
                 self.features.observe_rows(fast.arrivals, at, stop, rows)
-                sights += [self._see_quiet(transactions[i], rows[i]) for i in range(at, stop)]
+                sights += map(self._see_quiet, transactions[at:stop], rows[at:stop])
             if why is Stop.NOTHING:
                 break
             given_back = [space.given_back for space in spaces]
@@ -216,11 +216,11 @@ class Detector:
 
     def _see_quiet(self, tx: Transaction, row: NDArray[np.float32]) -> _Sight:
         """What a transaction touches that completed nothing."""
-        rings = self.rings.touched_by(tx)
+        rings, lists = self.rings.touched_by(tx), self.heuristics.lists
         if rings:
             row[RING_SCORE] = int(_strongest(rings) * 1_000_000) / 1e6
         self.deep.fill(tx, row)
-        watched = self.heuristics.lists.touched(ListName.WATCH, tx)
+        watched = lists.touched(ListName.WATCH, tx) if lists else ()
         return _Sight(tx, Status.ACCEPTED, self._missing, (), rings, (), watched)
 
     def _see(self, tx: Transaction, admission: Admission, row: NDArray[np.float32]) -> _Sight:
@@ -242,7 +242,8 @@ class Detector:
 
     def _judge(self, sight: _Sight, row: NDArray[np.float32], model_score: float | None) -> Verdict:
         """Blend, decision, reasons."""
-        tx, status, degraded, evidence, rings, events, watched = sight
+        tx, evidence, rings = sight.transaction, sight.evidence, sight.rings
+        status = sight.status
         if status is Status.DUPLICATE and tx.transaction_id in self._answered:
             # What it completed and did to rings was told the first time.
             first = self._answered[tx.transaction_id]
@@ -250,7 +251,13 @@ class Detector:
         ring_score = _strongest(rings)
         score = self._blend.apply(model_score, ring_score, evidence)
         decision, cost = self._decide(score, model_score, evidence, row)
-        passes = decision is Decision.APPROVE
+        why: tuple[Reason, ...] = ()
+        if evidence or decision is not Decision.APPROVE:
+            shares = () if decision is Decision.APPROVE else self._shares(row)
+            why = reasons(tx, evidence, rings, shares)
+        if sight.watched:
+            why = with_watched(why, sight.watched)
+        model = self.model
         verdict = Verdict(
             transaction_id=tx.transaction_id,
             timestamp=tx.timestamp,
@@ -260,18 +267,13 @@ class Detector:
             model_score=model_score,
             ring_score=ring_score,
             expected_cost=cost,
-            reasons=with_watched(
-                ()
-                if passes and not evidence
-                else reasons(tx, evidence, rings, () if passes else self._shares(row)),
-                watched,
-            ),
+            reasons=why,
             evidence=evidence,
-            rings=tuple(ring.ring_id for ring in rings),
-            ring_events=events,
-            tiers=_WITHOUT_MODEL if self.model is None else _WITH_MODEL,
-            degraded=degraded,
-            model_version=None if self.model is None else self.model.version,
+            rings=tuple([ring.ring_id for ring in rings]) if rings else (),
+            ring_events=sight.ring_events,
+            tiers=_WITHOUT_MODEL if model is None else _WITH_MODEL,
+            degraded=sight.degraded,
+            model_version=None if model is None else model.version,
         )
         if status is Status.ACCEPTED:
             self._remember(verdict)
@@ -284,11 +286,9 @@ class Detector:
         evidence: tuple[Evidence, ...],
         row: NDArray[np.float32],
     ) -> tuple[Decision, float]:
-        if evidence:
-            return self.policy.decide(score, evidence)
-        decision = self.policy.choose(score)
-        if decision is not Decision.DECLINE:
-            return decision, self.policy.costs.expected(decision, score)
+        decision, cost = self.policy.decide(score, evidence)
+        if decision is not Decision.DECLINE or evidence:
+            return decision, cost
         # About to decline on figures alone: would it be declined without those about others?
         own = (
             self._blend.apply(None, 0.0, ())

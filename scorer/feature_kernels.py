@@ -59,10 +59,10 @@ WAYS: Final = 4
 # One transaction in `row`. An id of the capacity is a stranger: named, but without state of its
 # own; -1 is nobody at all. Fields are slots, -1 = absent. Strength and ring score in millionths.
 (
-    R_TIME, R_VALUE, R_TYPE, R_OUTCOME, R_OTHER_KIND, R_INWARD, R_CREATED, R_ZEROS,
-    R_USER, R_OTHER, R_DEVICE, R_IP, R_CARD, R_FIELD,
-) = range(14)  # fmt: skip
-R_LINK: Final = R_FIELD + len(FIELDS)  # (count, first) of device, ip, card
+    R_TIME, R_VALUE, R_INWARD, R_TYPE, R_OUTCOME, R_OTHER_KIND, R_CREATED, R_ZEROS, R_FIELD,
+) = range(9)  # fmt: skip
+R_USER, R_OTHER, R_DEVICE, R_IP, R_CARD = range(R_FIELD + len(FIELDS), R_FIELD + len(FIELDS) + 5)
+R_LINK: Final = R_CARD + 1  # (count, first) of device, ip, card
 R_EVIDENCE: Final = R_LINK + 6
 R_STRENGTH: Final = R_EVIDENCE + KINDS
 R_RING: Final = R_STRENGTH + 1

@@ -20,7 +20,7 @@ from graph.compiled import bind
 from graph.entities import EntitySpace
 from graph.errors import Incompatible, InvalidSetting
 from graph.evidence import Evidence
-from graph.fast_path import LINKS, USER
+from graph.fast_path import INWARD, LINKS, TIME, USER, VALUE
 from graph.snapshot import Snapshot, pack, unpack
 from graph.transaction import EntityKind, Label, Outcome, Transaction, TransactionType
 from scorer import feature_kernels as kernels
@@ -155,8 +155,6 @@ class FeatureExtractor:
         """
         device, ip, card, _ = admission.links
         self._fill(
-            self._row.data,
-            0,
             tx,
             (admission.user, admission.other, admission.device, admission.ip, admission.card),
             (device.count, device.first, ip.count, ip.first, card.count, card.first),
@@ -165,14 +163,16 @@ class FeatureExtractor:
         )
         self._observe(self._state, self._row, out, admission.status is Status.ACCEPTED)
 
-    def lay_out(self, transactions: Sequence[Transaction]) -> None:
-        """Put a batch into rows, for `observe_rows`."""
-        if len(transactions) > len(self._rows):
-            self._rows = np.zeros((len(transactions), kernels.ROW), np.int64)
-        nobody, nothing = (-1,) * 5, (0,) * 6
-        rows, width = self._rows.data, kernels.ROW * self._rows.itemsize
-        for i, tx in enumerate(transactions):
-            self._fill(rows, i * width, tx, nobody, nothing, _NO_EVIDENCE, 0)
+    def lay_out(self, transactions: Sequence[Transaction], arrivals: NDArray[np.int64]) -> None:
+        """Put a batch into rows, for `observe_rows`; `arrivals` as the fast path laid it out."""
+        count = len(transactions)
+        if count > len(self._rows):
+            self._rows = np.zeros((count, kernels.ROW), np.int64)
+        rows, given = self._rows[:count], arrivals[:count]
+        rows[:, kernels.R_TIME] = given[:, TIME]
+        rows[:, kernels.R_VALUE] = np.abs(given[:, VALUE])
+        rows[:, kernels.R_INWARD] = given[:, INWARD]
+        rows[:, kernels.R_TYPE : kernels.R_USER] = [self._given(tx) for tx in transactions]
 
     def observe_rows(
         self, arrivals: NDArray[np.int64], start: int, stop: int, out: NDArray[np.float32]
@@ -207,7 +207,7 @@ class FeatureExtractor:
             -1 if tx.ip_address is None else find(EntityKind.IP, tx.ip_address),
             -1 if tx.card_id is None else find(EntityKind.CARD, tx.card_id),
         )
-        self._fill(self._row.data, 0, tx, ids, (0,) * 6, _NO_EVIDENCE, 0)
+        self._fill(tx, ids, (0,) * 6, _NO_EVIDENCE, 0)
         self._learn(self._state, self._row, label.known_at, float(label.fraud))
 
     def snapshot(self) -> bytes:
@@ -255,46 +255,49 @@ class FeatureExtractor:
 
     def _fill(
         self,
-        into: memoryview,
-        offset: int,
         tx: Transaction,
         ids: tuple[int, int, int, int, int],
         links: tuple[int, ...],
         found: tuple[int, ...],
         ring: int,
     ) -> None:
-        """Lay the transaction out in a row, as the `R_` places of the kernels say."""
+        """Lay the transaction out in the row, as the `R_` places of the kernels say."""
         user, other, device, ip, card = ids
         strange, unknown = self._accounts.capacity, self._identifiers.capacity
-        other_kind = _OUTSIDE
-        if tx.counterparty_id is not None:
-            other_kind = _USER
-        elif tx.merchant_id is not None:
-            other_kind = _MERCHANT
-        created = tx.user_created_at
+        given = self._given(tx)
+        outside = given[kernels.R_OTHER_KIND - kernels.R_TYPE] == _OUTSIDE
         self._layout.pack_into(
-            into,
-            offset,
+            self._row.data,
+            0,
             tx.timestamp,
             tx.value,
-            _TYPES[tx.type],
-            _OUTCOMES[tx.outcome],
-            other_kind,
             tx.type is TransactionType.DEPOSIT or tx.type is TransactionType.REFUND,
-            kernels.UNKNOWN_CREATION if created is None else created,
-            _zeros(tx.amount.minor),
+            *given,
             user if user >= 0 else strange,
-            other if other >= 0 or other_kind == _OUTSIDE else strange,
+            other if other >= 0 or outside else strange,
             device if device >= 0 or tx.device_id is None else unknown,
             ip if ip >= 0 or tx.ip_address is None else unknown,
             card if card >= 0 or tx.card_id is None else unknown,
-            -1 if tx.channel is None else self._slot(tx.channel),
-            -1 if tx.country is None else self._slot(tx.country),
-            -1 if tx.merchant_category is None else self._slot(tx.merchant_category),
-            -1 if tx.location is None else self._slot(tx.location.text),
             *links,
             *found,
             ring,
+        )
+
+    def _given(self, tx: Transaction) -> tuple[int, ...]:
+        """What a transaction says of itself, from `R_TYPE` on."""
+        slot, created, place = self._slot, tx.user_created_at, tx.location
+        return (
+            _TYPES[tx.type],
+            _OUTCOMES[tx.outcome],
+            _USER
+            if tx.counterparty_id is not None
+            else (_OUTSIDE if tx.merchant_id is None else _MERCHANT),
+            kernels.UNKNOWN_CREATION if created is None else created,
+            _zeros(tx.amount.minor),
+            -1 if tx.channel is None else slot(tx.channel),
+            -1 if tx.country is None else slot(tx.country),
+            -1 if tx.merchant_category is None else slot(tx.merchant_category),
+            -1 if place is None else slot(place.text),
         )
 
     def _slot(self, text: str) -> int:

@@ -5,39 +5,63 @@ the link log remembers (30 days by default). A yearly or monthly habit just outs
 forgotten, and so is everything before the stream began.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from graph.compiled import kernel
+from graph.compiled import bind, kernel
 from graph.kernels import slot
 from graph.window import TransactionWindow
 
 
-def acquainted(
-    window: TransactionWindow, account: int, others: NDArray[np.int64], before: int, budget: int
-) -> tuple[NDArray[np.bool_], bool]:
-    """Which of the other accounts had dealt with the account before a moment, either way.
+class Acquaintance:
+    """Tells strangers from acquaintances, for one heuristic."""
 
-    Args:
-        window: The window.
-        account: Account id.
-        others: int64[n], distinct account ids, ascending.
-        before: Epoch ms; a pair first seen at or after it is not acquainted.
-        budget: Most links looked at: half for the account's own, half shared by the others.
+    def __init__(self) -> None:
+        # Bound at the first call: the arrays of every window have the same types.
+        self._kernel: Callable[..., Any] | None = None
 
-    Returns:
-        (bool[n], whether the budget cut a search short: then some may know each other after all).
+    def load(self, window: TransactionWindow) -> None:
+        """Load the kernel before the first piece of evidence needs it: that takes 10 ms."""
+        self.of(window, 0, np.empty(0, np.int64), 0, 2)
+
+    def of(
+        self,
+        window: TransactionWindow,
+        account: int,
+        others: NDArray[np.int64],
+        before: int,
+        budget: int,
+    ) -> tuple[NDArray[np.bool_], bool]:
+        """Which of the other accounts had dealt with the account before a moment, either way.
+
+        Args:
+            window: The window.
+            account: Account id.
+            others: int64[n], distinct account ids, ascending.
+            before: Epoch ms; a pair first seen at or after it is not acquainted.
+            budget: Most links looked at: half for the account's own, half shared by the others.
+
+        Returns:
+            (bool[n], whether the budget cut a search short: then some may know each other after
+            all).
+        """
+        known = np.zeros(len(others), np.bool_)
+        arguments = (window.links, window.link_tail, account, others, before, budget // 2, known)
+        self._kernel = self._kernel or bind(_acquainted, *arguments)
+        return known, bool(self._kernel(*arguments))
+
+
+@kernel
+def _acquainted(links, tail, account, others, before, budget, known):  # type: ignore[no-untyped-def]
+    """Mark those that either names, each with the budget; returns whether a walk was cut short.
+
+    Mutates `known` (bool[n]) only.
     """
-    known = np.zeros(len(others), np.bool_)
-    links, tail, half = window.links, window.link_tail, budget // 2
-    cut = _dealt_with(links, tail, account, others, before, half, known)
-    cut |= _were_dealt_with_by(links, tail, account, others, before, half, known)
-    return known, bool(cut)
-
-
-def load_acquaintance(window: TransactionWindow) -> None:
-    """Load the kernels before the first piece of evidence needs them: that takes 10 ms."""
-    acquainted(window, 0, np.empty(0, np.int64), 0, 2)
+    cut = _dealt_with(links, tail, account, others, before, budget, known)
+    return _were_dealt_with_by(links, tail, account, others, before, budget, known) or cut
 
 
 @kernel

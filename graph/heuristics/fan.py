@@ -56,7 +56,7 @@ from numpy.typing import NDArray
 from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Pattern, Role
-from graph.heuristics.acquaintance import acquainted, load_acquaintance
+from graph.heuristics.acquaintance import Acquaintance
 from graph.heuristics.witness import reach, span_in_words, witness
 from graph.kernels import KIND_USER, slot
 from graph.thresholds import Thresholds, told_counts
@@ -77,6 +77,7 @@ class Fans:
         self.told = told_counts(thresholds.fan_counterparties, thresholds.told_singly, n + 1)
         self._found: NDArray[np.int64] = np.zeros((2, n + 1), np.int64)
         self._seen: NDArray[np.int32] = np.zeros(table_size(n), np.int32)
+        self._acquaintance = Acquaintance()
         # Bound at the first call: the arrays of every window have the same types.
         self._kernel: Callable[..., Any] | None = None
 
@@ -102,7 +103,7 @@ class Fans:
         )
         if self._kernel is None:
             self._kernel = bind(crowds_at, *arguments)
-            load_acquaintance(window)
+            self._acquaintance.load(window)
         ins, cut_in, outs, cut_out = self._kernel(*arguments)
         if not ins and not outs:
             return ()
@@ -128,7 +129,7 @@ class Fans:
         centre = int((edges.target if incoming else edges.source)[rows[0]])
         now, first = int(edges.time[rows[0]]), int(edges.time[rows[-1]])
         before = max(now - reach(window, limits.fan_within), window.cutoff)
-        known, cut = acquainted(
+        known, cut = self._acquaintance.of(
             window, centre, np.sort(side[rows]).astype(np.int64), before, limits.acquaintance_scan
         )
         fresh = len(crowd) - int(known.sum())

@@ -139,11 +139,13 @@ class SharedIdentity:
         arguments = (window.links, kinds, window.link_tail, user, oldest, self._rows)
         self._companions_kernel = self._companions_kernel or bind(companions_of, *arguments)
         found, cut_companions = self._companions_kernel(*arguments)
-        companions = {int(u) for u in window.links.user[self._rows[:found]]}
+        companions = set(window.links.user[self._rows[:found]].tolist())
         if len(companions) + 1 < self.thresholds.ip_users:
             return ()
         rows, cut_users = self._users(window, ip)
-        together = rows[np.isin(window.links.user[rows], [*companions, user])]
+        companions.add(user)
+        mine = [u in companions for u in window.links.user[rows].tolist()]
+        together = rows[np.array(mine, np.bool_)]
         if len(together) not in self.told[Pattern.SHARED_IP]:
             return ()
         return [

@@ -60,7 +60,7 @@ from numpy.typing import NDArray
 from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
-from graph.heuristics.acquaintance import acquainted, load_acquaintance
+from graph.heuristics.acquaintance import Acquaintance
 from graph.heuristics.witness import reach, span_in_words, witness
 from graph.kernels import KIND_MERCHANT, KIND_USER, slot
 from graph.thresholds import Thresholds, told_counts
@@ -84,6 +84,7 @@ class Mules:
         self._outs: NDArray[np.int64] = np.zeros(n + 1, np.int64)
         self._senders: NDArray[np.int64] = np.zeros(thresholds.mule_senders, np.int64)
         self._flows: NDArray[np.int64] = np.zeros((2 * n + 1, 4), np.int64)
+        self._acquaintance = Acquaintance()
         # Bound at the first call: the arrays of every window have the same types.
         self._kernel: Callable[..., Any] | None = None
 
@@ -112,7 +113,7 @@ class Mules:
         )
         if self._kernel is None:
             self._kernel = bind(flows_at, *arguments)
-            load_acquaintance(window)
+            self._acquaintance.load(window)
         came, went, flows, forwardings, received, forwarded, truncated = self._kernel(*arguments)
         if forwardings not in self.told:
             return ()
@@ -145,7 +146,7 @@ class Mules:
         senders = senders[senders >= 0]
         senders = senders[edges.account_kind[senders] == KIND_USER]
         since = max(now - reach(window, limits.mule_within), window.cutoff)
-        known, cut = acquainted(window, centre, senders, since, limits.acquaintance_scan)
+        known, cut = self._acquaintance.of(window, centre, senders, since, limits.acquaintance_scan)
         strangers = set(senders[~known].tolist())
         if len(strangers) < limits.mule_senders:
             return ()
