@@ -46,7 +46,7 @@ class Role(StrEnum):
     SHARED = "shared"
 
 
-class Hop(msgspec.Struct, frozen=True):
+class Hop(msgspec.Struct, frozen=True, gc=False):
     """One transaction of a witness. `source` or `target` is None where money left the graph."""
 
     transaction_id: str

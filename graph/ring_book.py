@@ -85,6 +85,8 @@ class RingBook:
         if not (user or other or device or card):
             return ()
         found = user | other | device | card
+        if len(found) == 1:
+            return tuple([self._live(ring_id).ring for ring_id in found])
         rings = [self._live(ring_id).ring for ring_id in found]
         return tuple(sorted(rings, key=lambda ring: (-ring.score, ring.ring_id)))
 

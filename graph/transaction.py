@@ -47,7 +47,7 @@ class EntityKind(StrEnum):
     MERCHANT = "merchant"
 
 
-class Entity(msgspec.Struct, frozen=True, order=True):
+class Entity(msgspec.Struct, frozen=True, order=True, gc=False):
     """A typed node: users and merchants hold money, devices, IPs and cards are shared."""
 
     kind: EntityKind
@@ -57,7 +57,7 @@ class Entity(msgspec.Struct, frozen=True, order=True):
         return f"{self.kind.value}:{self.id}"
 
 
-class Money(msgspec.Struct, frozen=True):
+class Money(msgspec.Struct, frozen=True, gc=False):
     """An exact amount: `minor` units (cents for EUR, yen for JPY) of an ISO 4217 currency."""
 
     minor: int
@@ -76,7 +76,7 @@ class Location:
 _NO_ATTRIBUTES: Final[Mapping[str, object]] = MappingProxyType({})
 
 
-class Transaction(msgspec.Struct, frozen=True):
+class Transaction(msgspec.Struct, frozen=True, gc=False):
     """One movement of money (or the attempt at one), valid by construction in the codec.
 
     Attributes:
@@ -171,7 +171,7 @@ class Transaction(msgspec.Struct, frozen=True):
         return parties + self.identifiers
 
 
-class Label(msgspec.Struct, frozen=True):
+class Label(msgspec.Struct, frozen=True, gc=False):
     """What became known about a transaction, and when: a label is used only after `known_at`."""
 
     transaction: Transaction

@@ -527,11 +527,12 @@ class Engine:
     def _count(self, observed: list[Verdict], *, duplicates: int, page: StreamPage | None) -> None:
         self._counts["batches"] += 1
         self._counts["duplicates"] += duplicates
-        for verdict in observed:
-            self._admissions[verdict.admission] += 1
-            self._decisions[verdict.decision.value] += 1
-            self._counts["ring_events"] += len(verdict.ring_events)
-            self._counts["alerts"] += sum(e.alert is not None for e in verdict.ring_events)
+        self._admissions.update([verdict.admission for verdict in observed])
+        for decision, count in Counter([verdict.decision for verdict in observed]).items():
+            self._decisions[decision.value] += count
+        events = [event for verdict in observed for event in verdict.ring_events]
+        self._counts["ring_events"] += len(events)
+        self._counts["alerts"] += sum(event.alert is not None for event in events)
         if page is not None:
             self._counts["dead_letters"] += len(page.letters)
             self._counts["lost"] += page.lost

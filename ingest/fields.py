@@ -234,6 +234,10 @@ def minor_units(value: object, currency: str) -> int:
     """
     exponent = EXPONENTS[currency]
     if type(value) is str:
+        if exponent and value[-exponent - 1 : -exponent] == "." and len(value) <= 15:
+            digits = value[: -exponent - 1] + value[-exponent:]
+            if digits.isdecimal() and digits.isascii() and len(digits) > exponent:
+                return int(digits)  # all its decimals and no more than 14 digits: nearly all
         plain = _PLAIN_AMOUNT.fullmatch(value)
         if plain is not None:
             whole, decimals = plain.groups("")

@@ -16,7 +16,7 @@ from ingest.stream import CONSUMER, Input, StreamPage
 from scorer.verdict import Verdict
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One input and what is to be said about it, in the form of the wire.
 
     It is encoded but for the offset of an HTTP input, which only the open transaction knows.

@@ -45,8 +45,11 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=
 _DECODER: Final = msgspec.json.Decoder(_Plain, float_hook=exact)
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
-# An account is opened once and named in everything it does.
+# What comes again and again is read once: an account is opened once and named in all it does.
 _opening_time: Final = lru_cache(maxsize=65_536)(fields.opening_time)
+_location: Final = lru_cache(maxsize=16_384)(fields.location)
+_word: Final = lru_cache(maxsize=4_096)(fields.word)
+_country_code: Final = lru_cache(maxsize=1_024)(fields.country_code)
 
 
 def read_plain(data: bytes, rates: RateTable, now: int | None) -> Transaction | None:
@@ -75,7 +78,7 @@ def _transaction(record: _Plain, rates: RateTable, now: int | None) -> Transacti
     if opened is not None and opened > time + DAY:
         return None
     kind, code = fields.transaction_type(record.type), fields.currency_code(record.currency)
-    identifier, word = fields.identifier, fields.word
+    identifier, word = fields.identifier, _word
     user = identifier(record.user_id)
     counterparty = None if record.counterparty_id is None else identifier(record.counterparty_id)
     merchant = None if record.merchant_id is None else identifier(record.merchant_id)
@@ -87,15 +90,15 @@ def _transaction(record: _Plain, rates: RateTable, now: int | None) -> Transacti
         time,
         kind,
         Money(units, code),
-        fields.base_value(units, code, rates),
+        units if code == rates.base else fields.base_value(units, code, rates),
         user,
         counterparty,
         merchant,
         None if record.device_id is None else identifier(record.device_id),
         None if record.ip_address is None else fields.ip_address(record.ip_address),
         None if record.card_id is None else fields.card_token(record.card_id),
-        None if record.country is None else fields.country_code(record.country),
-        None if record.location is None else fields.location(record.location),
+        None if record.country is None else _country_code(record.country),
+        None if record.location is None else _location(record.location),
         None if record.merchant_category is None else word(record.merchant_category),
         None if record.channel is None else word(record.channel),
         None if record.outcome is None else fields.outcome(record.outcome),

@@ -62,7 +62,7 @@ class Fenced(Unavailable):
     code = "fenced"
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """What is appended: the value is opaque to the log, the key may name it (see `Log.find`)."""
 
     topic: Topic
@@ -71,7 +71,7 @@ class Message(msgspec.Struct, frozen=True):
     key: str | None = None
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A message with its place in the log."""
 
     topic: Topic

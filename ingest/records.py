@@ -18,14 +18,14 @@ from ingest.ports import Topic
 from scorer.verdict import Decision, Standing, Verdict
 
 
-class EntityRecord(msgspec.Struct, frozen=True):
+class EntityRecord(msgspec.Struct, frozen=True, gc=False):
     """A typed node."""
 
     kind: EntityKind
     id: str
 
 
-class HopRecord(msgspec.Struct, frozen=True):
+class HopRecord(msgspec.Struct, frozen=True, gc=False):
     """One transaction of a witness; null where the money left the graph."""
 
     transaction_id: str
@@ -35,7 +35,7 @@ class HopRecord(msgspec.Struct, frozen=True):
     timestamp: int
 
 
-class EvidenceRecord(msgspec.Struct, frozen=True):
+class EvidenceRecord(msgspec.Struct, frozen=True, gc=False):
     """One pattern with its witness, under its stable id."""
 
     evidence_id: str
@@ -50,7 +50,7 @@ class EvidenceRecord(msgspec.Struct, frozen=True):
     truncated: bool
 
 
-class AlertFields(msgspec.Struct, frozen=True):
+class AlertFields(msgspec.Struct, frozen=True, gc=False):
     """An alert inside the ring event that raised it."""
 
     alert_id: str
@@ -66,7 +66,7 @@ class AlertFields(msgspec.Struct, frozen=True):
     watched: tuple[EntityRecord, ...] = ()
 
 
-class RingFields(msgspec.Struct, frozen=True):
+class RingFields(msgspec.Struct, frozen=True, gc=False):
     """A ring as it stood right after an event."""
 
     ring_id: str
@@ -84,7 +84,7 @@ class RingFields(msgspec.Struct, frozen=True):
     truncated: bool
 
 
-class RingEventFields(msgspec.Struct, frozen=True):
+class RingEventFields(msgspec.Struct, frozen=True, gc=False):
     """A ring event inside the verdict of the transaction that caused it."""
 
     kind: RingEventKind
@@ -97,7 +97,7 @@ class RingEventFields(msgspec.Struct, frozen=True):
     alert: AlertFields | None
 
 
-class ReasonRecord(msgspec.Struct, frozen=True):
+class ReasonRecord(msgspec.Struct, frozen=True, gc=False):
     """Why."""
 
     code: str
@@ -108,7 +108,7 @@ class ReasonRecord(msgspec.Struct, frozen=True):
     ring_id: str | None
 
 
-class VerdictFields(msgspec.Struct, frozen=True):
+class VerdictFields(msgspec.Struct, frozen=True, gc=False):
     """The verdict, as `scorer.verdict.Verdict` documents it."""
 
     transaction_id: str
@@ -129,7 +129,12 @@ class VerdictFields(msgspec.Struct, frozen=True):
 
 
 class VerdictRecord(
-    msgspec.Struct, frozen=True, omit_defaults=True, tag_field="schema", tag="verdict/2"
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    omit_defaults=True,
+    tag_field="schema",
+    tag="verdict/2",
 ):
     """A verdict, the record of the log it answers, and what else was known then.
 
@@ -153,7 +158,7 @@ class VerdictRecord(
         return msgspec.convert(self.verdict, Verdict, from_attributes=True)
 
 
-class _Subject(msgspec.Struct, frozen=True):
+class _Subject(msgspec.Struct, frozen=True, gc=False):
     transaction_id: str
 
 

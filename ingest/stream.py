@@ -10,6 +10,7 @@ it brings may be late (counted by the window, as ever).
 The order is not a promise: it depends on what was at hand. The journal writes down which it was.
 """
 
+import heapq
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ Decode = Callable[[bytes], Transaction]
 """Bytes of the log to a transaction; raises `InvalidInput` (see `ingest.codec`)."""
 
 
-class Input(msgspec.Struct, frozen=True):
+class Input(msgspec.Struct, frozen=True, gc=False):
     """A transaction on its way, and the record it stands in.
 
     `offset` is None until the journal has appended it (HTTP).
@@ -106,40 +107,43 @@ class Stream:
         inputs: list[Input] = []
         letters: list[records.DeadLetterRecord] = []
         moved: dict[int, int] = {}
-        lost = 0
+        heads = [(_event_time(p.ahead[0][0]), n) for n, p in self._partitions.items() if p.ahead]
+        heapq.heapify(heads)
+        one_ran_out = True
         while len(inputs) + len(letters) < limit:
-            number = self._next(time.monotonic() if now is None else now)
-            if number is None:
+            if one_ran_out and not self._may_go_on(time.monotonic() if now is None else now):
                 break
+            number = heads[0][1]
             partition = self._partitions[number]
             item, offset = partition.ahead.popleft()
             if isinstance(item, Input):
                 inputs.append(item)
             else:
                 letters.append(item)
-            lost, partition.lost = lost + partition.lost, 0
             partition.taken = moved[number] = offset + 1
+            one_ran_out = not partition.ahead
+            if one_ran_out:
+                heapq.heappop(heads)
+            else:
+                heapq.heapreplace(heads, (_event_time(partition.ahead[0][0]), number))
         if not moved:
             return None
+        lost = sum(self._partitions[number].lost for number in moved)
+        for number in moved:
+            self._partitions[number].lost = 0
         return StreamPage(tuple(inputs), tuple(letters), lost, moved)
 
-    def _next(self, now: float) -> int | None:
-        """The partition to take from; None if there is none or one is worth waiting for."""
+    def _may_go_on(self, now: float) -> bool:
+        """Whether something is at hand, and nobody who has nothing is worth waiting for."""
         empty = [n for n, p in self._partitions.items() if not p.ahead]
         if len(empty) == len(self._partitions):
             self._waits_since = None
-            return None
+            return False
         if self._behind.isdisjoint(empty):
             self._waits_since = None
-        else:
-            self._waits_since = now if self._waits_since is None else self._waits_since
-            if now - self._waits_since < PATIENCE_S:
-                return None
-        return min(
-            (_event_time(p.ahead[0][0]), number)
-            for number, p in self._partitions.items()
-            if p.ahead
-        )[1]
+            return True
+        self._waits_since = now if self._waits_since is None else self._waits_since
+        return now - self._waits_since >= PATIENCE_S
 
     def _fill(self) -> None:
         offsets = {n: p.read for n, p in self._partitions.items() if len(p.ahead) < AHEAD}

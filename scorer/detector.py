@@ -61,7 +61,7 @@ class DetectorConfig:
     features: FeatureConfig = FeatureConfig()
 
 
-class _Sight(msgspec.Struct):
+class _Sight(msgspec.Struct, gc=False):
     """What was seen of one transaction before anything was decided about it."""
 
     transaction: Transaction

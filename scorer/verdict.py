@@ -23,7 +23,7 @@ class Standing(StrEnum):
     CONNECTED = "connected"
 
 
-class Reason(msgspec.Struct, frozen=True):
+class Reason(msgspec.Struct, frozen=True, gc=False):
     """Why: a stable code, whether the transaction did it or is connected to it, and a sentence.
 
     `evidence_id` and `ring_id` point at what proves it, where there is such a thing; `weight` is
@@ -38,7 +38,7 @@ class Reason(msgspec.Struct, frozen=True):
     ring_id: str | None = None
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """The answer to one transaction.
 
     Attributes:
