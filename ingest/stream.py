@@ -14,6 +14,7 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -85,6 +86,16 @@ class Stream:
         }
         self._behind: frozenset[int] = frozenset()
         self._waits_since: float | None = None
+        self._reader = ThreadPoolExecutor(1, "stream")
+        self._begun: Future[StreamPage | None] | None = None
+
+    def close(self) -> None:
+        """End what was begun; what it took is as if it had never been taken."""
+        self._reader.shutdown()
+
+    def begin(self, limit: int) -> None:
+        """Begin the next `take` on another thread, for who waits for something else meanwhile."""
+        self._begun = self._reader.submit(self._take, limit, None)
 
     def lag(self) -> int:
         """Records not yet taken; a broker's marks between transactions may count as such."""
@@ -96,6 +107,8 @@ class Stream:
     def take(self, limit: int, now: float | None = None) -> StreamPage | None:
         """The next records by event time, at most `limit`; None where nothing is at hand.
 
+        Where one was begun, it is that one, with the limit it was begun with.
+
         Args:
             limit: Most records.
             now: Monotonic seconds; the clock's if it is not given.
@@ -103,6 +116,10 @@ class Stream:
         Raises:
             Unavailable: The log does not answer; what was at hand stays at hand.
         """
+        begun, self._begun = self._begun, None
+        return self._take(limit, now) if begun is None else begun.result()
+
+    def _take(self, limit: int, now: float | None) -> StreamPage | None:
         self._fill()
         inputs: list[Input] = []
         letters: list[records.DeadLetterRecord] = []
