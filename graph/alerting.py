@@ -30,7 +30,7 @@ def alert_on(
     `money_factor` since the last alert, in a ring that scores at least `min_score`. The id derives
     from ring, revision and policy version, so the same change always has the same alert.
     """
-    users = sum(1 for entity, _ in ring.members if entity.kind is EntityKind.USER)
+    users = [entity.kind for entity, _ in ring.members].count(EntityKind.USER)
     material = (
         users > told.users
         or len(ring.patterns) > told.patterns

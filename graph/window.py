@@ -37,6 +37,8 @@ DISORDER_BUDGET: Final = 4096
 EVICT_MOST: Final = 256
 EXPIRE_MOST: Final = 8
 _LATER_MOST: Final = 256
+_HOPS_MOST: Final = 65_536
+"""Hops kept once they were made: about 200 bytes each."""
 _LATER_BUDGET: Final = 2000
 _LATER_HOPS: Final = 5
 
@@ -167,6 +169,7 @@ class TransactionWindow:
         )
         self._link_table = GrowingTable()
         self._texts: dict[int, bytearray] = {}
+        self._hops: dict[int, Hop] = {}
         # Positions start at 1, so that a zeroed head is below every tail: none yet.
         self.tail = self.end = 1
         self.link_tail = self.link_end = 1
@@ -286,43 +289,33 @@ class TransactionWindow:
 
     def transaction_id(self, position: int) -> str:
         """Id of a live transaction."""
+        page, text = position >> PAGE_SHIFT, self._text
         row = self._row(position)
-        return self._id_at(position, row, int(self._text[row]))
-
-    def _id_at(self, position: int, row: int, start: int) -> str:
-        """The id that begins at `start` in the text of its page."""
-        blob = self._texts[position >> PAGE_SHIFT]
+        blob = self._texts[page]
         last = position + 1 == self.end or (position + 1) & PAGE_MASK == 0
-        stop = len(blob) if last else int(self._text[row + 1])
-        return blob[start:stop].decode()
+        stop = len(blob) if last else int(text[row + 1])
+        return blob[int(text[row]) : stop].decode()
 
     def rows_of(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of live edges in the columns of `edges`."""
         return self._edge_columns.rows_at(positions)
 
-    def hops(self, positions: Sequence[int]) -> list[Hop]:
-        """Live edges as steps of a witness, in the order given."""
-        edges, account = self.edges, self.account
-        rows = self.rows_of(np.array(positions, np.int64))
-        columns = [
-            column[rows].tolist()
-            for column in (edges.source, edges.target, edges.value, edges.time, self._text)
-        ]
-        return [
-            Hop(
-                self._id_at(position, row, text), account(source), account(target), abs(value), time
-            )
-            for position, row, source, target, value, time, text in zip(
-                positions,
-                rows.tolist(),
-                *columns,
-                strict=True,
-            )
-        ]
-
     def hop(self, position: int) -> Hop:
         """A live edge as a step of a witness."""
-        return self.hops((position,))[0]
+        known = self._hops.get(position)
+        if known is None:
+            # A crowd that grows is told again and again, each time with the same hops.
+            if len(self._hops) >= _HOPS_MOST:
+                self._hops.clear()
+            row, edges = self._row(position), self.edges
+            known = self._hops[position] = Hop(
+                transaction_id=self.transaction_id(position),
+                source=self.account(int(edges.source[row])),
+                target=self.account(int(edges.target[row])),
+                value=abs(int(edges.value[row])),
+                timestamp=int(edges.time[row]),
+            )
+        return known
 
     def account(self, id_: int) -> Entity | None:
         """The user or merchant behind an account id; None for -1."""

@@ -464,7 +464,7 @@ class Engine:
     ) -> None:
         """Detect, commit, and only then tell."""
         if page and len(page.inputs) + len(page.letters) >= self._config.stream_share:
-            # There will be more, and it can be read while kernels and commits leave the interpreter free.
+            # There will be more: read it while kernels and commits leave the interpreter free.
             stream.begin(self._config.stream_share if self._taken else self._config.batch)
         began = time.monotonic()
         arrived = [item for submission in self._taken for item in submission.inputs]

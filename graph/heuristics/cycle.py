@@ -109,8 +109,7 @@ class Cycles:
         if not count:
             return ()
         cycles = [self._found[i, : self._hops[i]].tolist() for i in range(count)]
-        positions = list({p: None for cycle in cycles for p in cycle})
-        hops = dict(zip(positions, window.hops(positions), strict=True))
+        hops = {p: window.hop(p) for cycle in cycles for p in cycle}
         return [
             self._evidence(
                 tuple(hops[p] for p in cycle),

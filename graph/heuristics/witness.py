@@ -24,9 +24,9 @@ def reach(window: TransactionWindow, within: int) -> int:
 
 def witness(window: TransactionWindow, positions: Iterable[int]) -> tuple[Hop, ...]:
     """The live edges at these positions as hops, by time, then id."""
-    return tuple(
-        sorted(window.hops(list(positions)), key=lambda hop: (hop.timestamp, hop.transaction_id))
-    )
+    hops = [window.hop(position) for position in positions]
+    hops.sort(key=lambda hop: (hop.timestamp, hop.transaction_id))
+    return tuple(hops)
 
 
 def span_in_words(milliseconds: float) -> str:
