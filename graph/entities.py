@@ -5,7 +5,7 @@ cards) are shared. An id is given at first sight and given back after the entity
 for the retention; its `generation` then grows, so that whoever keeps state by id can tell.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +25,7 @@ KIND_CODES: Final = {
 _KINDS: Final = {code: kind for kind, code in KIND_CODES.items()}
 
 # One big dict stops for tens of milliseconds when it grows; each of these for tens of microseconds.
-_SHARDS: Final = 512
+SHARDS: Final = 512
 _SWEEP_ROUTINE: Final = 2
 _SWEEP_FULL: Final = 256
 
@@ -71,7 +71,7 @@ class EntitySpace:
         self._free: list[int] = []
         self._hand = 0
         self._shards: dict[EntityKind, list[dict[str, int]]] = {
-            kind: [{} for _ in range(_SHARDS)] for kind in kinds
+            kind: [{} for _ in range(SHARDS)] for kind in kinds
         }
 
     def __len__(self) -> int:
@@ -80,18 +80,13 @@ class EntitySpace:
     def __iter__(self) -> Iterator[int]:
         return (i for i, key in enumerate(self._keys) if key is not None)
 
-    def finder(self, kind: EntityKind) -> Callable[[str, int], int]:
-        """A function (key, what to say of the unknown) to ids, for many look-ups of one kind."""
-        shards = self._shards[kind]
-
-        def find(key: str, unknown: int) -> int:
-            return shards[hash(key) % _SHARDS].get(key, unknown)
-
-        return find
+    def shards(self, kind: EntityKind) -> Sequence[Mapping[str, int]]:
+        """The ids of one kind, for many look-ups: a key is in shard `hash(key) % SHARDS`."""
+        return self._shards[kind]
 
     def find(self, kind: EntityKind, key: str) -> int:
         """Id of an entity, or -1 if it has none."""
-        return self._shards[kind][hash(key) % _SHARDS].get(key, NONE)
+        return self._shards[kind][hash(key) % SHARDS].get(key, NONE)
 
     def entity(self, id_: int) -> Entity:
         """The entity behind a live id.
@@ -109,7 +104,7 @@ class EntitySpace:
 
     def intern(self, kind: EntityKind, key: str, now: int, watermark: int) -> int:
         """Id of an entity, given out if it is new; -1 if the space is full of entities in use."""
-        shard = self._shards[kind][hash(key) % _SHARDS]
+        shard = self._shards[kind][hash(key) % SHARDS]
         id_ = shard.get(key, NONE)
         if id_ < 0:
             self._sweep(_SWEEP_ROUTINE, watermark - self.retention)
@@ -149,7 +144,7 @@ class EntitySpace:
             self._hand = (i + 1) % self.size
             key = self._keys[i]
             if key is not None and self.last_seen[i] < oldest:
-                del self._shards[_KINDS[int(self.kind[i])]][hash(key) % _SHARDS][key]
+                del self._shards[_KINDS[int(self.kind[i])]][hash(key) % SHARDS][key]
                 self._keys[i] = None
                 self._entities.pop(i, None)
                 self._free.append(i)
@@ -190,4 +185,4 @@ class EntitySpace:
         for i, key in enumerate(self._keys):
             if key is not None:
                 kind = _KINDS[int(self.kind[i])]
-                self._shards[kind][hash(key) % _SHARDS][key] = i
+                self._shards[kind][hash(key) % SHARDS][key] = i

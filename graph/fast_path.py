@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from graph import kernels, window
 from graph.admission import Admission, Link, Status
 from graph.compiled import bind, kernel
+from graph.entities import SHARDS
 from graph.evidence import Pattern
 from graph.heuristics import Catalogue, cycle, fan, identity, mule, rules
 from graph.heuristics.witness import reach
@@ -233,19 +234,20 @@ class FastPath:
     def look_up(self, start: int, stop: int) -> None:
         """Write down the ids that the entities of some rows have now."""
         accounts, identifiers = self._window.accounts, self._window.identifiers
-        user, merchant = accounts.finder(EntityKind.USER), accounts.finder(EntityKind.MERCHANT)
-        device, ip = identifiers.finder(EntityKind.DEVICE), identifiers.finder(EntityKind.IP)
-        card = identifiers.finder(EntityKind.CARD)
-        none, unknown = NONE, UNKNOWN
+        user, merchant = accounts.shards(EntityKind.USER), accounts.shards(EntityKind.MERCHANT)
+        device, ip = identifiers.shards(EntityKind.DEVICE), identifiers.shards(EntityKind.IP)
+        card, none, unknown, n = identifiers.shards(EntityKind.CARD), NONE, UNKNOWN, SHARDS
         self.arrivals[start:stop, USER:LINKS] = [
             (
-                user(tx.user_id, unknown),
-                user(tx.counterparty_id, unknown)
-                if tx.counterparty_id is not None
-                else (none if tx.merchant_id is None else merchant(tx.merchant_id, unknown)),
-                none if tx.device_id is None else device(tx.device_id, unknown),
-                none if tx.ip_address is None else ip(tx.ip_address, unknown),
-                none if tx.card_id is None else card(tx.card_id, unknown),
+                user[hash(tx.user_id) % n].get(tx.user_id, unknown),
+                user[hash(k) % n].get(k, unknown)
+                if (k := tx.counterparty_id) is not None
+                else none
+                if (k := tx.merchant_id) is None
+                else merchant[hash(k) % n].get(k, unknown),
+                none if (k := tx.device_id) is None else device[hash(k) % n].get(k, unknown),
+                none if (k := tx.ip_address) is None else ip[hash(k) % n].get(k, unknown),
+                none if (k := tx.card_id) is None else card[hash(k) % n].get(k, unknown),
             )
             for tx in self._transactions[start:stop]
         ]

@@ -128,11 +128,12 @@ def test_plain_records_are_read_as_all_others_are(
 
 
 @given(records())
-def test_canonical_records_without_unknown_fields_are_plain(record: dict[str, Any]):
+def test_canonical_ascii_records_without_unknown_fields_are_plain(record: dict[str, Any]):
     record.pop("note", None)
     found = decode(json.dumps(record).encode())
-    if found is not None and b"\\" not in codec.encode(found):
-        assert read_plain(codec.encode(found), RATES, None) == found
+    written = b"" if found is None else codec.encode(found)
+    if found is not None and written.isascii() and b"\\" not in written:
+        assert read_plain(written, RATES, None) == found
 
 
 @given(records(), st.randoms(use_true_random=False))
