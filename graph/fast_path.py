@@ -13,7 +13,7 @@ it meets a row that is not its business:
     REFUSED    it belongs too deep in a chain: late (see `graph.kernels.append_edge`)
 
 A newcomer is met and the kernel goes on with the same row; any other row goes the long way, one
-step at a time, and the kernel goes on behind it. `_speaks` is the
+step at a time, and the kernel goes on behind it. `_speakers` is the
 twin of the heuristics, kernel for kernel with the same limits: it may take for a speaker who has
 nothing to say, never the other way round, and leaves the saying to them. So both ways give the
 same verdicts and the same state; `tests/property/test_fast_path.py` holds them to it.
@@ -28,12 +28,12 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from graph import kernels, window
+from graph import heuristics, kernels, window
 from graph.admission import Admission, Link, Status
 from graph.compiled import bind, kernel
 from graph.entities import SHARDS
 from graph.evidence import Pattern
-from graph.heuristics import Catalogue, cycle, fan, identity, mule, rules
+from graph.heuristics import EVERYBODY, Catalogue, Speaker, cycle, fan, identity, mule, rules
 from graph.heuristics.witness import reach
 from graph.kernels import NONE
 from graph.lists import ListName
@@ -55,7 +55,17 @@ from graph.window import (
     TEXT,
     WITNESSES,
     TransactionWindow,
+    WindowParts,
 )
+
+_TRAVEL: Final = int(Speaker.TRAVEL)
+_VELOCITY: Final = int(Speaker.VELOCITY)
+_CYCLES: Final = int(Speaker.CYCLES)
+_MULES: Final = int(Speaker.MULES)
+_FANS: Final = int(Speaker.FANS)
+_SHARING: Final = int(Speaker.SHARING)
+_DISORDERED: Final = EVERYBODY + 1
+"""Beside the speakers in `ASIDE`: the row arrived beneath newer edges of its accounts."""
 
 UNKNOWN: Final = -2
 """In a laid out row: an entity that is named, and has no id yet."""
@@ -140,13 +150,13 @@ class FastPath:
 
     Args:
         into: The window.
-        heuristics: Who would speak.
+        catalogue: Who would speak.
     """
 
-    def __init__(self, into: TransactionWindow, heuristics: Catalogue) -> None:
+    def __init__(self, into: TransactionWindow, catalogue: Catalogue) -> None:
         self._window = into
-        self._heuristics = heuristics
-        limits, config = heuristics.thresholds, into.config
+        self._heuristics = catalogue
+        limits, config = catalogue.thresholds, into.config
         self._limits = _Limits(
             lateness=config.lateness,
             ahead=config.horizon,
@@ -169,17 +179,17 @@ class FastPath:
             fan_counterparties=limits.fan_counterparties,
             ip_users=limits.ip_users,
         )
-        shared = heuristics.sharing.told
+        shared = catalogue.sharing.told
         self._told = _Told(
-            mule=_table(heuristics.mules.told),
-            fan=_table(heuristics.fans.told),
+            mule=_table(catalogue.mules.told),
+            fan=_table(catalogue.fans.told),
             device=_table(shared[Pattern.SHARED_DEVICE]),
             card=_table(shared[Pattern.SHARED_CARD]),
         )
         self._scratch = _Scratch(
             entities=np.zeros(4, np.int64),
             seen=np.zeros((4, 3), np.int64),
-            attempts=np.zeros(heuristics.velocity.most, np.int64),
+            attempts=np.zeros(catalogue.velocity.most, np.int64),
             cycles=np.zeros((1, MOST_HOPS), np.int64),
             hops=np.zeros(1, np.int64),
             path=np.zeros((2, MOST_HOPS), np.int64),
@@ -195,7 +205,9 @@ class FastPath:
         self._places: NDArray[np.float64] = np.zeros((1, 2), np.float64)
         self._texts: list[bytes] = []
         self._transactions: Sequence[Transaction] = ()
-        self._kernel = bind(_advance, *self._arguments(0, 0, 0))
+        self._parts: WindowParts | None = None  # while nothing else has changed the window
+        travel = catalogue.travel.columns(into.accounts.capacity)
+        self._kernel = bind(_advance, *self._arguments(into.lend(), travel), 0, 0, 0)
 
     def lay_out(self, transactions: Sequence[Transaction]) -> None:
         """Put a batch into columns: `arrivals`, int64 [N, WIDTH], to be advanced through."""
@@ -229,6 +241,7 @@ class FastPath:
                 0 if lists.touched(ListName.BLOCK, tx) else NONE for tx in transactions
             ]
         self._transactions = transactions
+        self._parts = None
         self.look_up(0, count)
 
     def look_up(self, start: int, stop: int) -> None:
@@ -263,16 +276,22 @@ class FastPath:
         Returns:
             (the row that goes the long way, why); (how many rows there are, `NOTHING`) at the end.
         """
+        into, stop = self._window, len(self._transactions)
+        if self._parts is None:
+            self._parts = into.lend()
+        travel = self._heuristics.travel.columns(into.accounts.capacity)
+        row = start
         while True:
-            row, why = self._kernel(*self._arguments(start, len(self._transactions), due))
-            reason = Stop(why)
-            taken = row + 1 if reason is Stop.ADMITTED else row
-            self._window.adopt(self._texts[start:taken])
-            if reason is not Stop.NEWCOMER:
-                return row, reason
+            row, why = self._kernel(*self._arguments(self._parts, travel), row, stop, due)
+            if why != Stop.NEWCOMER:
+                break
             if not self._meet(row):
-                return row, Stop.ATTENTION
-            start = row
+                why = Stop.ATTENTION
+                break
+        into.adopt(self._texts[start : row + (why == Stop.ADMITTED)])
+        if why != Stop.ADMITTED:
+            self._parts = None  # the long way changes what was lent
+        return row, Stop(why)
 
     def _meet(self, row: int) -> bool:
         """Give ids to whoever has none in a row; False where there may be no room for them."""
@@ -299,23 +318,16 @@ class FastPath:
             at[IP],
             at[CARD],
             (device, ip, card, other),
-            at[ASIDE] > 0,
+            at[ASIDE] >= _DISORDERED,
         )
 
-    def _arguments(self, start: int, stop: int, due: int) -> tuple[Any, ...]:
-        into = self._window
-        return (
-            into.lend(),
-            self._heuristics.travel.columns(into.accounts.capacity),
-            self._limits,
-            self._told,
-            self._scratch,
-            self.arrivals,
-            self._places,
-            start,
-            stop,
-            due,
-        )
+    def speakers(self, row: int) -> int:
+        """Who may have something to say of a row that was `ADMITTED`, as `Speaker` flags."""
+        return int(self.arrivals[row, ASIDE]) & EVERYBODY
+
+    def _arguments(self, parts: WindowParts, travel: tuple[NDArray[Any], ...]) -> tuple[Any, ...]:
+        limits, told, scratch = self._limits, self._told, self._scratch
+        return parts, travel, limits, told, scratch, self.arrivals, self._places
 
 
 def _table(sizes: frozenset[int]) -> NDArray[np.uint8]:
@@ -325,9 +337,9 @@ def _table(sizes: frozenset[int]) -> NDArray[np.uint8]:
 
 
 def _sources() -> int:
-    """Hash of the files whose kernels are called from this one."""
+    """Hash of the files whose kernels and constants are used in this one."""
     digest = xxhash.xxh32()
-    for module in (kernels, window, cycle, fan, identity, mule, rules):
+    for module in (kernels, window, heuristics, cycle, fan, identity, mule, rules):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.intdigest()
 
@@ -340,7 +352,7 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
         """Take rows in until one is not for here; see `FastPath.advance`.
 
         Mutates parts, travel, scratch and the links and `ASIDE` of arrivals. `ASIDE` of an
-        admitted row is 1 if it arrived beneath newer edges.
+        admitted row has its speakers, and `_DISORDERED`.
         """
         _ = sources
         edges, links, ends, mark = parts.edges, parts.links, parts.ends, parts.mark
@@ -433,8 +445,12 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
             for k in range(4):
                 for j in range(3):
                     row[LINKS + 3 * k + j] = seen[k, j]
-            row[ASIDE] = outcome
-            if outcome == 1 or _speaks(parts, limits, told, scratch, row, end, now):
+            if outcome == 1:
+                row[ASIDE] = _DISORDERED | EVERYBODY
+                return i, 2
+            speakers = _speakers(parts, limits, told, scratch, row, end, now)
+            if speakers != 0:
+                row[ASIDE] = speakers | _TRAVEL
                 return i, 2
             latitude, longitude = places[i, 0], places[i, 1]
             if not np.isnan(latitude):
@@ -442,6 +458,7 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
                 generation = parts.account_generation[user]
                 km = rules.km_from(generations, where, user, generation, latitude, longitude)
                 if km > limits.travel_km:
+                    row[ASIDE] = _TRAVEL
                     return i, 2
                 rules.settle(
                     generations, times, positions, where, user, generation, time, end,
@@ -453,11 +470,12 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
 
 
 @kernel(cache=False)  # not cached by itself: its callees are in other files
-def _speaks(parts, limits, told, scratch, row, position, now):  # type: ignore[no-untyped-def]  # one line a heuristic
-    """Whether a heuristic but impossible travel may have something to say of a row just admitted.
+def _speakers(parts, limits, told, scratch, row, position, now):  # type: ignore[no-untyped-def]
+    """Heuristics but impossible travel that may have something to say of a row just admitted.
 
     Mutates scratch only.
     """
+    found = 0
     edges = parts.edges
     tail, cutoff, time, user = parts.ends[TAIL], parts.ends[CUTOFF], row[TIME], row[USER]
     if row[INWARD] == 0:
@@ -465,28 +483,30 @@ def _speaks(parts, limits, told, scratch, row, position, now):  # type: ignore[n
             edges, tail, user, time - limits.velocity_within, time, scratch.attempts
         )
         if attempts >= limits.velocity_attempts:
-            return True
+            found |= _VELOCITY
     count, _, _ = cycle.cycles_at(
         edges, tail, cutoff, position, limits.cycle_within, limits.cycle_ratio_least,
         limits.cycle_ratio_most, limits.cycle_hops, limits.cycle_scan, scratch.cycles,
         scratch.hops, scratch.path,
     )  # fmt: skip
     if count > 0:
-        return True
+        found |= _CYCLES
     _, _, _, forwardings, _, _, _ = mule.flows_at(
         edges, tail, cutoff, position, limits.mule_within, limits.mule_passes_on,
         limits.mule_dwell, scratch.ins, scratch.outs, scratch.senders, scratch.flows,
     )  # fmt: skip
     if forwardings < told.mule.shape[0] and told.mule[forwardings]:
-        return True
+        found |= _MULES
     ins, _, outs, _ = fan.crowds_at(
         edges, tail, cutoff, position, limits.fan_within, limits.fan_counterparties,
         scratch.crowds, scratch.crowd,
     )  # fmt: skip
     for size in (ins, outs):
         if size < told.fan.shape[0] and told.fan[size]:
-            return True
-    return _shares(parts, limits, told, scratch, row, now - limits.retention)
+            found |= _FANS
+    if _shares(parts, limits, told, scratch, row, now - limits.retention):
+        found |= _SHARING
+    return found
 
 
 @kernel(cache=False)

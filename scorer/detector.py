@@ -20,7 +20,7 @@ from graph.admission import Admission, Status
 from graph.errors import Incompatible, InvalidInput
 from graph.evidence import Evidence
 from graph.fast_path import FastPath, Stop
-from graph.heuristics import Catalogue, Lists, Thresholds, catalogue
+from graph.heuristics import EVERYBODY, Catalogue, Lists, Thresholds, catalogue
 from graph.lists import NEVER, ListChange, ListEntry, ListName
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
@@ -203,7 +203,8 @@ class Detector:
                 admission = self.window.refuse(tx)
             else:
                 admission = self.window.add(tx)
-            sights.append(self._see(tx, admission, rows[stop]))
+            speakers = fast.speakers(stop) if why is Stop.ADMITTED else EVERYBODY
+            sights.append(self._see(tx, admission, rows[stop], speakers))
             at = stop + 1
             if at < end and given_back != [space.given_back for space in spaces]:
                 fast.look_up(at, end)
@@ -223,13 +224,15 @@ class Detector:
         watched = lists.touched(ListName.WATCH, tx) if lists else ()
         return _Sight(tx, Status.ACCEPTED, self._missing, (), rings, (), watched)
 
-    def _see(self, tx: Transaction, admission: Admission, row: NDArray[np.float32]) -> _Sight:
+    def _see(
+        self, tx: Transaction, admission: Admission, row: NDArray[np.float32], speakers: int
+    ) -> _Sight:
         """Heuristics, rings, features, of one transaction the window has answered."""
         self._learn_what_is_known()
         lists = self.heuristics.lists
         if lists.next_expiry <= self.window.watermark:
             lists.expire(self.window.watermark)
-        evidence = self._evidence(tx, admission)
+        evidence = self._evidence(tx, admission, speakers)
         events = name_watched(self.rings.observe(evidence, self.window.watermark), lists)
         rings = self.rings.touched_by(tx)
         self.features.observe(tx, admission, evidence, _strongest(rings), row)
@@ -297,9 +300,9 @@ class Detector:
         )
         return self.policy.decide(score, evidence, own)
 
-    def _evidence(self, tx: Transaction, admission: Admission) -> list[Evidence]:
+    def _evidence(self, tx: Transaction, admission: Admission, speakers: int) -> list[Evidence]:
         """What the transaction completes, also in the later edges it was missing from."""
-        found = self.heuristics.detect(self.window, tx, admission)
+        found = self.heuristics.detect(self.window, tx, admission, speakers)
         if admission.disordered:
             known = {piece.evidence_id for piece in found}
             for position in self.window.affected(admission.position):

@@ -7,9 +7,10 @@ gives what an orderly arrival would have given.
 """
 
 from collections.abc import Sequence
+from enum import IntFlag, auto
 from typing import Final, Protocol
 
-from graph.admission import Admission, Status
+from graph.admission import Admission
 from graph.evidence import Evidence, Pattern
 from graph.heuristics.cycle import Cycles
 from graph.heuristics.fan import Fans
@@ -57,6 +58,21 @@ class MoneyPattern(Heuristic, Protocol):
         ...
 
 
+class Speaker(IntFlag):
+    """Heuristics by name, where some of them are known to have nothing to say."""
+
+    BLOCKLIST = auto()
+    TRAVEL = auto()
+    VELOCITY = auto()
+    CYCLES = auto()
+    MULES = auto()
+    FANS = auto()
+    SHARING = auto()
+
+
+EVERYBODY: Final = sum(Speaker)
+
+
 class Catalogue:
     """All heuristics in order: rules, money patterns, identity.
 
@@ -64,9 +80,7 @@ class Catalogue:
         thresholds: When a pattern counts as one.
         lists: Who is blocked, allowed and watched; the caller may change it between transactions.
         travel, velocity, cycles, mules, fans, sharing: One heuristic each.
-        rules: Lists, impossible travel and velocity.
         money: Cycles, mules and fans.
-        identity: Shared devices, cards and IPs.
     """
 
     def __init__(self, thresholds: Thresholds, lists: Lists) -> None:
@@ -78,26 +92,32 @@ class Catalogue:
         self.mules: Final = Mules(thresholds)
         self.fans: Final = Fans(thresholds)
         self.sharing: Final = SharedIdentity(thresholds)
-        self.rules: Final[tuple[Heuristic, ...]] = (
-            Blocklist(self.lists),
-            self.travel,
-            self.velocity,
-        )
         self.money: Final[tuple[MoneyPattern, ...]] = (self.cycles, self.mules, self.fans)
-        self.identity: Final[tuple[Heuristic, ...]] = (self.sharing,)
+        self._order: Final[tuple[tuple[int, Heuristic], ...]] = (
+            (int(Speaker.BLOCKLIST), Blocklist(self.lists)),
+            (int(Speaker.TRAVEL), self.travel),
+            (int(Speaker.VELOCITY), self.velocity),
+            (int(Speaker.CYCLES), self.cycles),
+            (int(Speaker.MULES), self.mules),
+            (int(Speaker.FANS), self.fans),
+            (int(Speaker.SHARING), self.sharing),
+        )
 
     def detect(
-        self, window: TransactionWindow, tx: Transaction, admission: Admission
+        self,
+        window: TransactionWindow,
+        tx: Transaction,
+        admission: Admission,
+        speakers: int = EVERYBODY,
     ) -> list[Evidence]:
-        """Everything this transaction completed, save what an allowed entity is the centre of."""
+        """Everything this transaction completed, save what an allowed entity is the centre of.
+
+        `speakers` are the heuristics that may have something to say, as `Speaker` flags.
+        """
         found: list[Evidence] = []
-        for rule in self.rules:
-            found += rule.detect(window, tx, admission)
-        if admission.status is Status.ACCEPTED:
-            for pattern in self.money:
-                found += pattern.at(window, admission.position)
-            for sharing in self.identity:
-                found += sharing.detect(window, tx, admission)
+        for speaker, heuristic in self._order:
+            if speakers & speaker:
+                found += heuristic.detect(window, tx, admission)
         return self._without_allowed(found)
 
     def at(self, window: TransactionWindow, position: int) -> list[Evidence]:
