@@ -198,11 +198,12 @@ def unpack(topic: Topic, answer: tuple[Any, ...], offset: int, limit: int) -> Pa
                 dead.discard(batch.producer_id)
         elif not (batch.is_transactional and batch.producer_id in dead):
             for each in batch:
-                if each.offset >= offset:
+                at = each.offset
+                if at >= offset:
                     key = each.key
                     text = None if key is None else key.decode("utf-8", "replace")
-                    records.append(Record(topic, partition, each.offset, each.value or b"", text))
+                    records.append(Record(topic, partition, at, each.value or b"", text))
                     if len(records) >= limit:
-                        return Page(records, each.offset + 1, stable, first)
+                        return Page(records, at + 1, stable, first)
         following = batch.next_offset
     return Page(records, max(following, offset), stable, first)

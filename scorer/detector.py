@@ -34,6 +34,7 @@ from scorer.decision import Policy
 from scorer.deep_features import DeepFeatures
 from scorer.feature_catalogue import RING_SCORE
 from scorer.features import FeatureConfig, FeatureExtractor
+from scorer.plain_scores import PlainScores
 from scorer.ports import FeatureSchema, Signals
 from scorer.reasons import FamilyShare, name_watched, reasons, with_watched
 from scorer.reference import AnalysisPart
@@ -46,6 +47,8 @@ _REMEMBERED: Final = 10_000
 # Labels waiting for their time: 90 days of them at one a second.
 _MAX_LABELS: Final = 8_000_000
 
+_ACCEPTED: Final = Status.ACCEPTED.value
+_APPROVED: Final = list(Decision).index(Decision.APPROVE)
 _WITHOUT_MODEL: Final = ("rules", "graph")
 _WITH_MODEL: Final = ("rules", "graph", "model")
 
@@ -71,6 +74,10 @@ class _Sight(msgspec.Struct, gc=False):
     rings: tuple[Ring, ...]
     ring_events: tuple[RingEvent, ...]
     watched: tuple[ListEntry, ...]
+
+
+_Seen = _Sight | tuple[Ring, ...]
+"""A sight, or the rings touched by a transaction of which there is nothing else to say."""
 
 
 class Detector:
@@ -114,6 +121,9 @@ class Detector:
         self._missing: tuple[str, ...] = () if model is not None else ("model",)
         self._fast = FastPath(self.window, self.heuristics)
         self._blend = model.blend if model else Blend()
+        self._plain = (
+            None if model is None else PlainScores(model.calibration, self._blend, self.policy)
+        )
         self._labels: list[tuple[int, int, Label]] = []
         self._labels_taken = 0
         self._answered: OrderedDict[str, Verdict] = OrderedDict()
@@ -139,18 +149,25 @@ class Detector:
         if len(transactions) > len(self._rows):
             self._rows = np.empty((len(transactions), len(self.schema.names)), np.float32)
         rows = self.last_features = self._rows[: len(transactions)]
-        sights = self._see_all(transactions, rows)
-        if self.model is None:
+        seen = self._see_all(transactions, rows)
+        if self.model is None or self._plain is None:
+            sights = map(self._sight, seen, transactions)
             return [self._judge(sight, row, None) for sight, row in zip(sights, rows, strict=True)]
-        calibrate, margins = self.model.calibration.apply, self.model.booster.margins(rows)
+        touched = [0.0 if isinstance(one, _Sight) else _strongest(one) for one in seen]
+        plain = self._plain.of(self.model.booster.margins(rows), np.array(touched))
         return [
-            self._judge(sight, row, calibrate(margin))
-            for sight, row, margin in zip(sights, rows, margins.tolist(), strict=True)
+            self._judge(self._sight(one, tx), rows[i], model_score)
+            if place != _APPROVED or isinstance(one, _Sight)
+            else self._approve(tx, one, model_score, score, cost)
+            for i, (one, tx, (model_score, score, cost, place)) in enumerate(
+                zip(seen, transactions, plain, strict=True)
+            )
         ]
 
     def observe_features(self, transaction: Transaction, out: NDArray[np.float32]) -> Signals:
         """Take one transaction in and fill `out` with its features: training's way in."""
-        (sight,) = self._see_all((transaction,), out.reshape(1, -1))
+        (one,) = self._see_all((transaction,), out.reshape(1, -1))
+        sight = self._sight(one, transaction)
         return Signals(
             accepted=sight.status is Status.ACCEPTED,
             ring_score=_strongest(sight.rings),
@@ -176,7 +193,7 @@ class Detector:
 
     def _see_all(
         self, transactions: Sequence[Transaction], rows: NDArray[np.float32]
-    ) -> list[_Sight]:
+    ) -> list[_Seen]:
         """Window, heuristics, rings, features: what is quiet in compiled stretches, the rest alone.
 
         Both ways lead to the same sights and the same state.
@@ -186,13 +203,13 @@ class Detector:
         fast, spaces = self._fast, (self.window.accounts, self.window.identifiers)
         fast.lay_out(transactions)
         self.features.lay_out(transactions, fast.arrivals)
-        sights: list[_Sight] = []
+        sights: list[_Seen] = []
         at, end = 0, len(transactions)
         while at < end:
             stop, why = fast.advance(at, self._due())
             if stop > at:
                 self.features.observe_rows(fast.arrivals, at, stop, rows)
-                sights += map(self._see_quiet, transactions[at:stop], rows[at:stop])
+                sights += [self._see_quiet(transactions[i], rows, i) for i in range(at, stop)]
             if why is Stop.NOTHING:
                 break
             given_back = [space.given_back for space in spaces]
@@ -215,14 +232,22 @@ class Detector:
         labelled = self._labels[0][0] if self._labels else NEVER
         return min(self.heuristics.lists.next_expiry, self.rings.next_rest, labelled)
 
-    def _see_quiet(self, tx: Transaction, row: NDArray[np.float32]) -> _Sight:
-        """What a transaction touches that completed nothing."""
+    def _see_quiet(self, tx: Transaction, rows: NDArray[np.float32], i: int) -> _Seen:
+        """What a transaction touches that completed nothing: its rings, unless there is more."""
         rings, lists = self.rings.touched_by(tx), self.heuristics.lists
         if rings:
-            row[RING_SCORE] = int(_strongest(rings) * 1_000_000) / 1e6
-        self.deep.fill(tx, row)
+            rows[i, RING_SCORE] = int(_strongest(rings) * 1_000_000) / 1e6
+        if self.deep.as_of is not None:
+            self.deep.fill(tx, rows[i])
         watched = lists.touched(ListName.WATCH, tx) if lists else ()
-        return _Sight(tx, Status.ACCEPTED, self._missing, (), rings, (), watched)
+        if watched:
+            return _Sight(tx, Status.ACCEPTED, self._missing, (), rings, (), watched)
+        return rings
+
+    def _sight(self, seen: _Seen, tx: Transaction) -> _Sight:
+        if isinstance(seen, _Sight):
+            return seen
+        return _Sight(tx, Status.ACCEPTED, self._missing, (), seen, (), ())
 
     def _see(
         self, tx: Transaction, admission: Admission, row: NDArray[np.float32], speakers: int
@@ -242,6 +267,32 @@ class Detector:
         return _Sight(
             tx, admission.status, degraded, tuple(evidence), rings, tuple(events), watched
         )
+
+    def _approve(
+        self,
+        tx: Transaction,
+        rings: tuple[Ring, ...],
+        model_score: float,
+        score: float,
+        cost: float,
+    ) -> Verdict:
+        """The verdict on what completed nothing and is approved: as `_judge` would give it."""
+        assert self.model is not None  # noqa: S101 - its scores are given
+        verdict = Verdict(
+            tx.transaction_id,
+            tx.timestamp,
+            _ACCEPTED,
+            Decision.APPROVE,
+            score,
+            model_score,
+            _strongest(rings),
+            cost,
+            rings=tuple([ring.ring_id for ring in rings]) if rings else (),
+            tiers=_WITH_MODEL,
+            model_version=self.model.version,
+        )
+        self._remember(verdict)
+        return verdict
 
     def _judge(self, sight: _Sight, row: NDArray[np.float32], model_score: float | None) -> Verdict:
         """Blend, decision, reasons."""
