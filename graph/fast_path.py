@@ -347,7 +347,7 @@ def _sources() -> int:
 def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
     """The kernel. `sources` is in the key of numba's cache, which looks at this file alone."""
 
-    @kernel(nogil=True)
+    @kernel
     def advance(parts, travel, limits, told, scratch, arrivals, places, start, stop, due):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0911, PLR0912, PLR0915  # one pass over the rows
         """Take rows in until one is not for here; see `FastPath.advance`.
 

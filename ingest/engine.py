@@ -463,9 +463,6 @@ class Engine:
         self, detector: Detector, writer: Writer, stream: Stream, page: StreamPage | None
     ) -> None:
         """Detect, commit, and only then tell."""
-        if page and len(page.inputs) + len(page.letters) >= self._config.stream_share:
-            # There will be more: read it while kernels and commits leave the interpreter free.
-            stream.begin(self._config.stream_share if self._taken else self._config.batch)
         began = time.monotonic()
         arrived = [item for submission in self._taken for item in submission.inputs]
         arrived.extend(page.inputs if page else ())
@@ -482,6 +479,9 @@ class Engine:
                 structs.replace(said, degraded=(*said.degraded, *missing)) for said in observed
             ]
         entries = [entry(item, said) for item, said in zip(fresh.values(), observed, strict=True)]
+        if page and len(page.inputs) + len(page.letters) >= self._config.stream_share:
+            # There will be more: it is read while the commit is waited for.
+            stream.begin(self._config.stream_share if self._taken else self._config.batch)
         following = self._insist(lambda: _commit(writer, entries, page, self._known))
         verdicts.update(zip(fresh, observed, strict=True))
 

@@ -854,7 +854,7 @@ def observe(state, row, out, take):
         _write(state, row)
 
 
-@kernel(nogil=True)
+@kernel
 def observe_rows(state, rows, outs, start, stop):
     """`observe` with `take` for rows int64[N, ROW] from start to stop, into outs float32[N, F]."""
     for i in range(start, stop):
