@@ -93,6 +93,9 @@ class Stop(IntEnum):
     NEWCOMER = 4
 
 
+_LEAVE_AS_LENT: Final = (Stop.NOTHING, Stop.ADMITTED, Stop.NEWCOMER)
+
+
 class _Limits(NamedTuple):
     """What the kernel compares with: thresholds, spans already bounded by what the window holds."""
 
@@ -266,7 +269,7 @@ class FastPath:
         ]
 
     def advance(self, start: int, due: int) -> tuple[int, Stop]:
-        """Take rows in from `start` on, up to the first that goes the long way.
+        """Take rows in from `start` on, up to the first that is not for compiled code.
 
         Args:
             start: First row.
@@ -274,29 +277,27 @@ class FastPath:
                 goes the long way.
 
         Returns:
-            (the row that goes the long way, why); (how many rows there are, `NOTHING`) at the end.
+            (the row it stopped at, why); (how many rows there are, `NOTHING`) at the end.
         """
         into, stop = self._window, len(self._transactions)
         if self._parts is None:
             self._parts = into.lend()
         travel = self._heuristics.travel.columns(into.accounts.capacity)
-        row = start
-        while True:
-            row, why = self._kernel(*self._arguments(self._parts, travel), row, stop, due)
-            if why != Stop.NEWCOMER:
-                break
-            if not self._meet(row):
-                why = Stop.ATTENTION
-                break
+        row, why = self._kernel(*self._arguments(self._parts, travel), start, stop, due)
         into.adopt(self._texts[start : row + (why == Stop.ADMITTED)])
-        if why != Stop.ADMITTED:
+        if why not in _LEAVE_AS_LENT:
             self._parts = None  # the long way changes what was lent
         return row, Stop(why)
 
-    def _meet(self, row: int) -> bool:
-        """Give ids to whoever has none in a row; False where there may be no room for them."""
+    def meet(self, row: int) -> bool:
+        """Give ids to who has none in a row that was left as a `NEWCOMER`, to advance from there.
+
+        False where there may be no room for them: then the row goes the long way. An id may have
+        been somebody else's in the rows before: whoever keeps state by id has to be done with them.
+        """
         spaces = (self._window.accounts, self._window.identifiers)
         if not all(space.has_room for space in spaces):
+            self._parts = None
             return False
         given_back = [space.given_back for space in spaces]
         self.arrivals[row, USER:LINKS] = self._window.meet(self._transactions[row])

@@ -212,6 +212,9 @@ class Detector:
                 sights += [self._see_quiet(transactions[i], rows, i) for i in range(at, stop)]
             if why is Stop.NOTHING:
                 break
+            if why is Stop.NEWCOMER and fast.meet(stop):
+                at = stop
+                continue
             given_back = [space.given_back for space in spaces]
             tx = transactions[stop]
             if why is Stop.ADMITTED:
