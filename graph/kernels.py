@@ -15,7 +15,8 @@ Position tables are open-addressing hash tables from a 32-bit hash to a position
 at most 3/4 and grown a few buckets at a time, so that no single add pays for a rehash.
 
 Kernels take arrays and scalars, allocate nothing, and say what they mutate. Numba's cache does not
-notice a change of a callee in another file; only `slot` is called from other files.
+notice a change of a callee in another file: from others only `slot` is called, and what the fast
+path calls, which says so to the cache (`graph.fast_path`).
 """
 
 from typing import Final, NamedTuple

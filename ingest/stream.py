@@ -25,7 +25,7 @@ from graph.transaction import Transaction
 from ingest import records
 from ingest.ports import Log, Record, Topic
 
-AHEAD: Final = 512
+AHEAD: Final = 1_024
 """Records of one partition that are read ahead."""
 PATIENCE_S: Final = 0.25
 CONSUMER: Final = "engine"
