@@ -84,7 +84,7 @@ _NOWHERE: Final = (float("nan"), float("nan"))
 
 
 class Stop(IntEnum):
-    """Why the kernel left a row to the long way; see the module."""
+    """Why the kernel stopped at a row; see the module. `NOTHING`: there are no more."""
 
     NOTHING = 0
     ATTENTION = 1

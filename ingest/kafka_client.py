@@ -28,6 +28,8 @@ from ingest.ports import Topic
 
 T = TypeVar("T")
 
+TURNS_S: Final = 0.01
+"""What a loop is given to end what it has closed."""
 PAUSE_S: Final = 0.05
 """Between two attempts at a broker that did not answer, or answered that it cannot yet."""
 SOON_S: Final = 0.001
@@ -360,6 +362,8 @@ class Connection:
         for each in rest:
             each.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
+        # A transport that was closed closes its socket in the turns of the loop after that one.
+        await asyncio.sleep(TURNS_S)
         self.loop.stop()
 
 

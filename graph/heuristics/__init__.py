@@ -4,6 +4,9 @@ Every heuristic answers `detect(window, tx, admission)` right after the window h
 transaction. The money patterns also answer `at(window, position)`: they are pure functions of the
 window and an edge, so that asking again at `window.affected(position)` after a disordered arrival
 gives what an orderly arrival would have given.
+
+Most transactions never come here: `graph.fast_path` runs the heuristics' searches in compiled code
+and asks only those that may have something to say. A heuristic that is added is asked there too.
 """
 
 from collections.abc import Sequence

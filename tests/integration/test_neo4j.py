@@ -176,7 +176,7 @@ def test_a_row_that_only_this_database_cannot_hold_is_the_rows_fault(
 ) -> None:
     """Too long for an index: the server calls it an error of its own, so it is asked once more."""
     store = opened()
-    long = replace(transfer("t1"), **{field: "x" * 40_000})  # type: ignore[arg-type]
+    long = structs.replace(transfer("t1"), **{field: "x" * 40_000})
     with pytest.raises(InvalidInput, match="too large to index"):
         store.write(graph_batch([(transfer("t2"), None), (long, None)], offset=1))
     assert ask(store, "MATCH (n:User) RETURN n.id") == []

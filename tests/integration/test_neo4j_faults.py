@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from msgspec import structs
 
 from api.bench.toxic import Toxic
 from cypher.embedded import EmbeddedGraphStore
@@ -221,9 +222,9 @@ def test_rows_it_cannot_hold_are_found_by_halving_and_become_dead_letters(
         found = decode(data)
         match bad.get(found.transaction_id):
             case "long":
-                object.__setattr__(found, "user_id", "x" * 40_000)
+                structs.force_setattr(found, "user_id", "x" * 40_000)
             case "large":
-                object.__setattr__(found, "value", 2**70)
+                structs.force_setattr(found, "value", 2**70)
         return found
 
     with Running(log, store, read) as running:
