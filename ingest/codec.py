@@ -27,7 +27,6 @@ from ingest import fields
 from ingest.card_numbers import is_card_number
 from ingest.currencies import EXPONENTS, RateTable
 from ingest.fields import Flaw, show
-from ingest.numbers import exact
 from ingest.parties import check_parties
 from ingest.plain_records import read_plain
 
@@ -238,7 +237,7 @@ def decimal_text(money: Money) -> str:
     return f"{digits[:-exponent]}.{digits[-exponent:]}"
 
 
-_DECODER: Final = msgspec.json.Decoder(dict[str, Any], float_hook=exact)
+_DECODER: Final = msgspec.json.Decoder(dict[str, Any], float_hook=fields.exact)
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 
 

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
@@ -223,6 +223,18 @@ def currency_code(value: object) -> str:
         return value
     text = _text(value, "Send a three-letter code of ISO 4217, such as EUR.")
     raise Flaw("not a currency of ISO 4217", text, nearest_currency(text[:16]))
+
+
+def exact(text: str) -> Decimal:
+    """A JSON number that is not whole, as it was written; infinity where no Decimal holds it.
+
+    >>> exact("12.50"), exact("1e99999999999999999999")
+    (Decimal('12.50'), Decimal('Infinity'))
+    """
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # an exponent of twenty digits; the reader of the field refuses it
+        return Decimal("Infinity")
 
 
 def minor_units(value: object, currency: str) -> int:

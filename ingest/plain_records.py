@@ -20,7 +20,6 @@ from ingest import fields
 from ingest.card_numbers import is_card_number
 from ingest.currencies import RateTable
 from ingest.fields import LONGEST_ID, LONGEST_WORD, Flaw
-from ingest.numbers import exact
 from ingest.parties import check_parties
 
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID)]
@@ -49,7 +48,7 @@ class _Plain(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=
     user_created_at: str | int | None = None
 
 
-_DECODER: Final = msgspec.json.Decoder(_Plain, float_hook=exact)
+_DECODER: Final = msgspec.json.Decoder(_Plain, float_hook=fields.exact)
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _SHORTEST_CARD: Final = 13
 

@@ -46,19 +46,13 @@ class PlainScores:
     """
 
     def __init__(self, calibration: Calibration, blend: Blend, policy: Policy) -> None:
-        knots, values = (
-            ((), ())
-            if not isinstance(calibration, Isotonic)
-            else (
-                calibration.margins,
-                calibration.values,
-            )
-        )
-        slope, intercept = (
-            (1.0, 0.0)
-            if isinstance(calibration, Isotonic)
-            else (calibration.slope, calibration.intercept)
-        )
+        knots: tuple[float, ...] = ()
+        values: tuple[float, ...] = ()
+        slope, intercept = 1.0, 0.0
+        if isinstance(calibration, Isotonic):
+            knots, values = calibration.margins, calibration.values
+        else:
+            slope, intercept = calibration.slope, calibration.intercept
         costs, thresholds = policy.costs, policy.thresholds or (-1.0, -1.0)
         self._knots = np.array(knots, np.float64)
         self._values = np.array(values, np.float64)

@@ -15,17 +15,18 @@ HORIZON = 300 * MINUTE
 REACH = HORIZON - LATENESS
 
 
+SMALL = WindowConfig(
+    horizon=HORIZON,
+    lateness=LATENESS,
+    max_edges=4096,
+    max_accounts=1024,
+    max_identifiers=1024,
+    max_links=4096,
+)
+
+
 def small_window() -> TransactionWindow:
-    return TransactionWindow(
-        WindowConfig(
-            horizon=HORIZON,
-            lateness=LATENESS,
-            max_edges=4096,
-            max_accounts=1024,
-            max_identifiers=1024,
-            max_links=4096,
-        )
-    )
+    return TransactionWindow(SMALL)
 
 
 def transaction(

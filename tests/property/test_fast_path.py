@@ -30,20 +30,12 @@ from graph.transaction import (
     Transaction,
 )
 from graph.transaction import TransactionType as Type
-from graph.window import WindowConfig
 from scorer.detector import Detector, DetectorConfig
 from scorer.features import FeatureConfig
-from tests.oracles.streams import HORIZON, LATENESS, REACH, START, money_streams, shuffled
+from tests.oracles.streams import HORIZON, REACH, SMALL, START, money_streams, shuffled
 
 ROOMY = DetectorConfig(
-    window=WindowConfig(
-        horizon=HORIZON,
-        lateness=LATENESS,
-        max_edges=4096,
-        max_accounts=1024,
-        max_identifiers=1024,
-        max_links=4096,
-    ),
+    window=SMALL,
     # Low, so that short streams of few users bring every heuristic to speak.
     thresholds=Thresholds(
         velocity_attempts=4,
@@ -62,9 +54,8 @@ ROOMY = DetectorConfig(
 # Everything full and forgotten at once: ids are given back, edges and links given up early.
 TIGHT = replace(
     ROOMY,
-    window=WindowConfig(
-        horizon=HORIZON,
-        lateness=LATENESS,
+    window=replace(
+        SMALL,
         retention=REACH,
         memory=REACH,
         max_edges=24,
@@ -246,10 +237,7 @@ def test_too_deep_in_a_chain_is_late_on_both_ways(depth, monkeypatch) -> None:
 
 def test_an_id_that_was_given_to_somebody_else_meanwhile_is_looked_up_again(monkeypatch) -> None:
     """Ann is forgotten in the middle of a batch that names her at its end."""
-    window = WindowConfig(
-        horizon=HORIZON, lateness=LATENESS, retention=REACH, memory=REACH, max_accounts=1024
-    )
-    config = replace(ROOMY, window=window)
+    config = replace(ROOMY, window=replace(SMALL, retention=REACH, memory=REACH))
 
     def pays(minute: int, payer: str) -> Transaction:
         name = f"{payer}-{minute}"
