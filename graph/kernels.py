@@ -16,7 +16,7 @@ at most 3/4 and grown a few buckets at a time, so that no single add pays for a 
 
 Kernels take arrays and scalars, allocate nothing, and say what they mutate. Numba's cache does not
 notice a change of a callee in another file: from others only `slot` is called, and what the fast
-path calls, which says so to the cache (`graph.fast_path`).
+path calls, which says so to the cache (`graph.fast_kernel`).
 """
 
 from typing import Final, NamedTuple

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from graph.admission import Admission, Status
 from graph.errors import Incompatible, InvalidInput
 from graph.evidence import Evidence
-from graph.fast_path import FastPath, Stop
+from graph.fast_kernel import Stop
+from graph.fast_path import FastPath
 from graph.heuristics import EVERYBODY, Catalogue, Lists, Thresholds, catalogue
 from graph.lists import NEVER, ListChange, ListEntry, ListName
 from graph.ring_book import RingBook

@@ -20,7 +20,7 @@ from graph.compiled import bind
 from graph.entities import EntitySpace
 from graph.errors import Incompatible, InvalidSetting
 from graph.evidence import Evidence
-from graph.fast_path import INWARD, LINKS, TIME, USER, VALUE
+from graph.fast_kernel import INWARD, LINKS, TIME, USER, VALUE
 from graph.snapshot import Snapshot, pack, unpack
 from graph.transaction import EntityKind, Label, Outcome, Transaction, TransactionType
 from scorer import feature_kernels as kernels
@@ -182,7 +182,7 @@ class FeatureExtractor:
         The ring score is left 0: it is of no account for what is remembered.
 
         Args:
-            arrivals: int64 [N, graph.fast_path.WIDTH], the batch as the window took it in.
+            arrivals: int64 [N, graph.fast_kernel.WIDTH], the batch as the window took it in.
             start: First row.
             stop: Behind the last.
             out: float32 [N, features], contiguous; rows from start to stop are overwritten.

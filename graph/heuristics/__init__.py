@@ -6,7 +6,8 @@ window and an edge, so that asking again at `window.affected(position)` after a 
 gives what an orderly arrival would have given.
 
 Most transactions never come here: `graph.fast_path` runs the heuristics' searches in compiled code
-and asks only those that may have something to say. A heuristic that is added is asked there too.
+and asks only those that may have something to say. A heuristic that is added has to be added to
+`graph.fast_kernel` as well.
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from graph.fast_path import FastPath, Stop
+from graph.fast_kernel import Stop
+from graph.fast_path import FastPath
 from graph.heuristics import Lists
 from graph.lists import ListChange, ListName
 from graph.ring_policy import RingPolicy
