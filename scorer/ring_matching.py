@@ -52,11 +52,14 @@ class DetectedRing:
 
     Attributes:
         ring: At its newest revision.
-        alerted_at: Event time of its first alert; None if it never alerted.
+        alerted_at: Event time of its first alert; None if it never alerted. Of a ring that split
+            from an alerted one: when half of its accounts had been told of, as part of that.
+        told: When each account was first told of in an alert.
     """
 
     ring: Ring
     alerted_at: int | None = None
+    told: dict[Entity, int] = field(default_factory=dict)
 
     @property
     def members(self) -> frozenset[Entity]:
@@ -66,6 +69,9 @@ class DetectedRing:
 
 class RingLedger:
     """Follows ring events and keeps each ring as it stood last, merged rings folded in.
+
+    A ring that splits stays the ring it was, with fewer members; each part that went is a ring of
+    its own, and nobody has to be told again of what was told of the whole.
 
     Memory: one entry for each ring that ever lived in the history.
     """
@@ -80,11 +86,15 @@ class RingLedger:
             known = self._rings.get(ring.ring_id)
             if known is None:
                 known = self._rings[ring.ring_id] = DetectedRing(ring)
+                self._inherit(known)
             # Expiry strips a ring of its members in time; what counts is what it told.
             if ring.members:
                 known.ring = ring
-            if event.alert is not None and known.alerted_at is None:
-                known.alerted_at = event.at
+            if event.alert is not None:
+                if known.alerted_at is None:
+                    known.alerted_at = event.at
+                for account in known.members:
+                    known.told.setdefault(account, event.at)
             if event.kind is RingEventKind.MERGED and event.merged_ring_id is not None:
                 self._fold(event.merged_ring_id, known)
 
@@ -95,6 +105,19 @@ class RingLedger:
         del self._rings[merged_ring_id]
         alerts = [at for at in (into.alerted_at, merged.alerted_at) if at is not None]
         into.alerted_at = min(alerts, default=None)
+        for account, at in merged.told.items():
+            into.told[account] = min(at, into.told.get(account, at))
+
+    def _inherit(self, part: DetectedRing) -> None:
+        """Let a ring that split from another one know what was told of it there."""
+        whole = self._rings.get(part.ring.split_from or "")
+        if whole is None:
+            return
+        part.told = {e: whole.told[e] for e in part.members if e in whole.told}
+        times = sorted(part.told.values())
+        half = (len(part.members) + 1) // 2
+        if half and len(times) >= half:
+            part.alerted_at = times[half - 1]
 
     def rings(self, since: int) -> list[DetectedRing]:
         """Rings that changed at or after `since`, in order of id."""
