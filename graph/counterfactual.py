@@ -6,12 +6,13 @@ ring's own evidence is. The member *clears* the ring if nothing that remains wou
 what remains is put together by the rule by which evidence joins a ring, so a ring may also be
 cleared by falling into parts that are too weak.
 
-A piece of evidence needs a member unless that is one of a crowd: not the piece's centre, and at
-least `CROWD` others play the same role in it. So a fan of thirty does not need any one payer, a
-cycle needs every hop, and a mule with three senders needs each of them. What the heuristics would
-say of the history without the member is not asked: the window is gone by then. Therefore this errs
-on both sides (a fan without one payer is a little weaker than is assumed here; a cycle may have a
-second way round that was never told).
+A piece of evidence needs a member unless that is one of many: not the piece's centre, and at least
+`CROWD` others play the same role in it, or less than `SMALL` of the money of that role is its own.
+So a fan of thirty does not need any one payer, a cycle needs every hop, a mule with three senders
+of much the same needs each of them, but not the one of its receivers who got a little. What the
+heuristics would say of the history without the member is not asked: the window is gone by then.
+Therefore this errs on both sides (a fan without one payer is a little weaker than is assumed here;
+a cycle may have a second way round that was never told).
 
 Bounds: the `MOST_TRIED` members that most evidence rests on, each in O(evidence x members) and
 `ring_overlap.MOST_COMPARISONS`. It is asked for when somebody looks at a ring, never on the path of
@@ -40,6 +41,8 @@ from graph.transaction import Entity
 
 CROWD: Final = 3
 """Others in the same role that make one of them dispensable: what the mule heuristic asks for."""
+SMALL: Final = 0.25
+"""Share of a role's money that makes a member dispensable: a fourth, as of one of a crowd."""
 MOST_TRIED: Final = 50
 """Members whose removal is tried."""
 _EXCHANGEABLE: Final = frozenset({Role.SENDER, Role.RECEIVER, Role.VICTIM, Role.MEMBER})
@@ -114,8 +117,18 @@ def _without(
 def _needed(piece: Evidence) -> set[Entity]:
     """Members without whom this evidence would not stand."""
     roles = Counter(role for _, role in piece.members)
+    through: Counter[Entity] = Counter()
+    for hop in piece.hops:
+        for end in {hop.source, hop.target}:
+            if end is not None:
+                through[end] += hop.value
+    moved: Counter[Role] = Counter()
+    for entity, role in piece.members[1:]:
+        moved[role] += through[entity]
     return {
         entity
         for i, (entity, role) in enumerate(piece.members)
-        if i == 0 or role not in _EXCHANGEABLE or roles[role] <= CROWD
+        if i == 0
+        or role not in _EXCHANGEABLE
+        or (roles[role] <= CROWD and through[entity] >= SMALL * moved[role])
     }
