@@ -14,9 +14,9 @@ heuristics would say of the history without the member is not asked: the window 
 Therefore this errs on both sides (a fan without one payer is a little weaker than is assumed here;
 a cycle may have a second way round that was never told).
 
-Bounds: the `MOST_TRIED` members that most evidence rests on, each in O(evidence x members) and
-`ring_overlap.MOST_COMPARISONS`. It is asked for when somebody looks at a ring, never on the path of
-a transaction.
+Bounds: the `MOST_TRIED` members that most evidence rests on or that join most of it, each in
+O(evidence x members) and `ring_overlap.MOST_COMPARISONS`. It is asked for when somebody looks at a
+ring, never on the path of a transaction.
 
 >>> from graph.evidence import Hop, Pattern
 >>> from graph.transaction import EntityKind
@@ -82,11 +82,7 @@ def what_clears(evidence: Sequence[Evidence], policy: RingPolicy) -> Counterfact
     score = score_of(evidence)
     if score < policy.alert_score:
         return Counterfactual(score, policy.alert_score, (), 0, truncated=False)
-    needed: Counter[Entity] = Counter()
-    for piece in evidence:
-        if piece.pattern not in UNPROVING:
-            needed.update(_needed(piece))
-    ranked = sorted(needed, key=lambda entity: (-needed[entity], entity))
+    ranked = _suspects(evidence)
     removals = []
     cut = len(ranked) > MOST_TRIED
     for entity in ranked[:MOST_TRIED]:
@@ -98,6 +94,18 @@ def what_clears(evidence: Sequence[Evidence], policy: RingPolicy) -> Counterfact
     return Counterfactual(
         score, policy.alert_score, tuple(removals), min(len(ranked), MOST_TRIED), truncated=cut
     )
+
+
+def _suspects(evidence: Sequence[Evidence]) -> list[Entity]:
+    """Whom evidence rests on, most first, then who joins pieces that stand without them."""
+    needed: Counter[Entity] = Counter()
+    named: Counter[Entity] = Counter()
+    for piece in evidence:
+        named.update(weights_of(piece).keys())
+        if piece.pattern not in UNPROVING:
+            needed.update(_needed(piece))
+    suspects = [entity for entity in named | needed if needed[entity] or named[entity] > 1]
+    return sorted(suspects, key=lambda entity: (-needed[entity], -named[entity], entity))
 
 
 def _without(
