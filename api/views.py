@@ -209,8 +209,9 @@ class Views:
             origin = "Born." if whole is None else f"Split from ring {whole}."
             return f"{origin} {self.headline(event.ring)}."
         if event.kind is RingEventKind.SPLIT:
-            gone = _counted(len(event.split_ring_ids), "part")
-            return f"Split: {gone} went, now ring {_listed(event.split_ring_ids)}."
+            gone = event.split_ring_ids
+            now = "ring" if len(gone) == 1 else "rings"
+            return f"Split: {_counted(len(gone), 'part')} went, now {now} {_listed(gone)}."
         if event.kind is RingEventKind.MERGED:
             return f"Took in ring {event.merged_ring_id}."
         if event.kind is RingEventKind.QUIET:

@@ -1,6 +1,7 @@
 """Evidence as heuristics give it, in a few letters, for tests of what becomes of it in rings.
 
-And two figures of rings as their definitions say, without any economy.
+And a day on which a ring splits, and two figures of rings as their definitions say, without any
+economy.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,8 @@ import networkx as nx
 from hypothesis import strategies as st
 
 from graph.evidence import Evidence, Hop, Pattern, Role
-from graph.transaction import HOUR, MINUTE, Entity, EntityKind
+from graph.ring_policy import RingPolicy
+from graph.transaction import HOUR, MINUTE, Entity, EntityKind, Money, Transaction, TransactionType
 
 LETTERS = "abcdefghijkl"
 
@@ -79,6 +81,40 @@ def histories(draw: st.DrawFn, longest: int = 40) -> list[list[Evidence]]:
                     pieces.append(shared(EntityKind.IP, "nat", names[:size], at))
         steps.append(pieces)
     return steps
+
+
+def circle(names: str, at: int, value: int) -> list[Transaction]:
+    """Transfers round these users, a minute apart, from `at` on."""
+    return [
+        Transaction(
+            f"{names}-{at}-{i}",
+            at + i * MINUTE,
+            TransactionType.TRANSFER,
+            Money(value - i, "EUR"),
+            value - i,
+            payer,
+            payee,
+        )
+        for i, (payer, payee) in enumerate(zip(names, names[1:] + names[0], strict=True))
+    ]
+
+
+def day_of_a_split() -> list[Transaction]:
+    """Two circles that a third joins for as long as `SPLITTING` lets it.
+
+    The sums are so far apart that no hop of one circle passes for a hop of another.
+    """
+    return [
+        *circle("abc", HOUR, 100),
+        *circle("def", HOUR + 20 * MINUTE, 100),
+        *circle("bcde", HOUR + 40 * MINUTE, 10_000),
+        *circle("abc", 4 * HOUR, 1_000_000),
+        *circle("def", 5 * HOUR, 1_000_000),
+        *circle("abc", 6 * HOUR, 100_000_000),
+    ]
+
+
+SPLITTING = RingPolicy(quiet_after=HOUR, expire_after=4 * HOUR)
 
 
 def parts_by_pairs(pieces: Sequence[Mapping[Entity, float]], least: float) -> list[list[int]]:

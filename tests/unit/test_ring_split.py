@@ -10,7 +10,7 @@ from graph.ring_split import Share, split
 from graph.rings import RingEvent, RingEventKind
 from graph.transaction import HOUR, MINUTE, Entity, EntityKind, Money, Transaction, TransactionType
 from scorer.detector import Detector, DetectorConfig
-from tests.oracles.ring_evidence import cycle, mule, shared, user
+from tests.oracles.ring_evidence import SPLITTING, cycle, day_of_a_split, mule, shared, user
 
 KINDS = RingEventKind
 POLICY = RingPolicy()
@@ -228,13 +228,7 @@ def test_a_merge_carries_over_what_newer_evidence_has_replaced() -> None:
 
 
 def test_a_ring_splits_the_same_in_batches_of_any_size() -> None:
-    # Sums so far apart that no hop of one circle passes for a hop of another.
-    day = [
-        *circle("abc", HOUR, 100), *circle("def", HOUR + 20 * MINUTE, 100),
-        *circle("bcde", HOUR + 40 * MINUTE, 10_000), *circle("abc", 4 * HOUR, 1_000_000),
-        *circle("def", 5 * HOUR, 1_000_000), *circle("abc", 6 * HOUR, 100_000_000),
-    ]  # fmt: skip
-    config = DetectorConfig(rings=RingPolicy(quiet_after=HOUR, expire_after=4 * HOUR))
+    day, config = day_of_a_split(), DetectorConfig(rings=SPLITTING)
     whole = Detector(config)
     verdicts = whole.observe_batch(day)
     events = [event for verdict in verdicts for event in verdict.ring_events]
@@ -246,13 +240,3 @@ def test_a_ring_splits_the_same_in_batches_of_any_size() -> None:
         ]
         assert again == verdicts
         assert parts.snapshot() == whole.snapshot()
-
-
-def circle(names: str, at: int, value: int) -> list[Transaction]:
-    return [
-        Transaction(
-            f"{names}-{at}-{i}", at + i * MINUTE, TransactionType.TRANSFER, Money(value - i, "EUR"),
-            value - i, payer, payee,
-        )
-        for i, (payer, payee) in enumerate(zip(names, names[1:] + names[0], strict=True))
-    ]  # fmt: skip
