@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from graph.evidence import Evidence, Role
-from graph.ring_overlap import parts_of, weights_of
+from graph.ring_overlap import Weights, parts_of, weights_of
 from graph.ring_policy import RingPolicy
 from graph.ring_score import UNPROVING, score_of
 from graph.transaction import Entity
@@ -43,7 +43,7 @@ CROWD: Final = 3
 """Others in the same role that make one of them dispensable: what the mule heuristic asks for."""
 SMALL: Final = 0.25
 """Share of a role's money that makes a member dispensable: a fourth, as of one of a crowd."""
-MOST_TRIED: Final = 50
+MOST_TRIED: Final = 30
 """Members whose removal is tried."""
 _EXCHANGEABLE: Final = frozenset({Role.SENDER, Role.RECEIVER, Role.VICTIM, Role.MEMBER})
 
@@ -82,12 +82,18 @@ def what_clears(evidence: Sequence[Evidence], policy: RingPolicy) -> Counterfact
     score = score_of(evidence)
     if score < policy.alert_score:
         return Counterfactual(score, policy.alert_score, (), 0, truncated=False)
-    ranked = _suspects(evidence)
+    needs = [_needed(piece) for piece in evidence]
+    weights = [weights_of(piece) for piece in evidence]
+    ranked = _suspects(evidence, needs, weights)
     removals = []
     cut = len(ranked) > MOST_TRIED
     for entity in ranked[:MOST_TRIED]:
-        remaining, entwined = _without(entity, evidence, policy)
+        left = [i for i, needed in enumerate(needs) if entity not in needed]
+        others = [{e: own for e, own in weights[i].items() if e != entity} for i in left]
+        groups, entwined = parts_of(others, policy.overlap)
         cut |= entwined
+        scores = (score_of(evidence[left[i]] for i in group) for group in groups)
+        remaining = max(scores, default=0.0)
         if remaining < policy.alert_score:
             removals.append(Removal(entity, remaining))
     removals.sort(key=lambda removal: (removal.remaining, removal.entity))
@@ -96,30 +102,18 @@ def what_clears(evidence: Sequence[Evidence], policy: RingPolicy) -> Counterfact
     )
 
 
-def _suspects(evidence: Sequence[Evidence]) -> list[Entity]:
+def _suspects(
+    evidence: Sequence[Evidence], needs: Sequence[set[Entity]], weights: Sequence[Weights]
+) -> list[Entity]:
     """Whom evidence rests on, most first, then who joins pieces that stand without them."""
     needed: Counter[Entity] = Counter()
     named: Counter[Entity] = Counter()
-    for piece in evidence:
-        named.update(weights_of(piece).keys())
+    for piece, needing, own in zip(evidence, needs, weights, strict=True):
+        named.update(own.keys())
         if piece.pattern not in UNPROVING:
-            needed.update(_needed(piece))
+            needed.update(needing)
     suspects = [entity for entity in named | needed if needed[entity] or named[entity] > 1]
     return sorted(suspects, key=lambda entity: (-needed[entity], -named[entity], entity))
-
-
-def _without(
-    entity: Entity, evidence: Sequence[Evidence], policy: RingPolicy
-) -> tuple[float, bool]:
-    """(the score of the riskiest part that remains, whether the bound on comparisons was hit)."""
-    left = [piece for piece in evidence if entity not in _needed(piece)]
-    weights = []
-    for piece in left:
-        own = weights_of(piece)
-        own.pop(entity, None)
-        weights.append(own)
-    groups, cut = parts_of(weights, policy.overlap)
-    return max((score_of(left[i] for i in group) for group in groups), default=0.0), cut
 
 
 def _needed(piece: Evidence) -> set[Entity]:

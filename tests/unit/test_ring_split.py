@@ -211,8 +211,8 @@ def test_where_the_bound_ends_the_search_the_ring_stays_whole_and_says_so() -> N
     ]
     assert len(star) * (len(star) - 1) / 2 > MOST_COMPARISONS
     assert split(share(*star), POLICY, 2 * HOUR) == ([], True)
-    few = star[:70]
-    assert len(split(share(*few), POLICY, 2 * HOUR)[0]) == 70
+    few = star[:40]
+    assert len(split(share(*few), POLICY, 2 * HOUR)[0]) == 40
     assert parts_of([], POLICY.overlap) == ([], False)
 
 
