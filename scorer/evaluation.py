@@ -18,6 +18,7 @@ from scorer.artefact import TrainedModel
 from scorer.decision import FIXED, Policy
 from scorer.fitting import BoosterSettings
 from scorer.history import LabelledTransaction
+from scorer.history_replay import Progress, replay, silent
 from scorer.metrics import (
     Ranking,
     Scores,
@@ -43,17 +44,8 @@ from scorer.splits import (
     shuffled_test,
     temporal_split,
 )
-from scorer.training import (
-    Learned,
-    Progress,
-    Rows,
-    Table,
-    describe,
-    learn_from,
-    replay,
-    require_labels,
-    silent,
-)
+from scorer.table import Rows, Table, describe, require_labels
+from scorer.training import Learned, learn_from
 
 Protocol = Literal["temporal", "shuffled"]
 _CONFOUNDER_ROUNDS: Final = 50

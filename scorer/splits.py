@@ -15,7 +15,7 @@ from graph.errors import InvalidSetting
 from graph.transaction import DAY
 from scorer.history import LabelledTransaction
 from scorer.metrics import Flags
-from scorer.training import Rows, Table, cut_by_time
+from scorer.table import Rows, Table, cut_by_time
 
 TEST_SHARE: Final = 0.2
 SHUFFLED_TEST_SHARE: Final = 0.2

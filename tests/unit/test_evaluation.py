@@ -12,8 +12,9 @@ from graph.transaction import DAY, HOUR
 from scorer.blend import Blend
 from scorer.decision import FIXED
 from scorer.evaluation import evaluate, headline
+from scorer.history_replay import replay
 from scorer.splits import Dates, dated_split, shuffled_split, shuffled_test, temporal_split
-from scorer.training import replay, train
+from scorer.training import train
 
 # The small engine and its planted history are those of the training tests.
 _spec = importlib.util.spec_from_file_location(
