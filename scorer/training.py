@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from scorer.fitting import BoosterSettings, fit_blend, fit_booster, fit_calibrat
 from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
 from scorer.metrics import average_precision, calibration_figures
-from scorer.ports import Replayer
+from scorer.ports import FeatureSchema, Replayer
 from scorer.table import Rows, Table, cut_by_time, describe, require_labels
 
 
@@ -53,6 +54,34 @@ class Learned:
         log_odds = [self.calibration.log_odds(float(m)) for m in self.margins(table, rows)]
         parts = zip(log_odds, table.ring_score[rows], table.joint[rows], strict=True)
         return np.array([self.blend.combine(m, float(r), float(j)) for m, r, j in parts])
+
+    def as_model(
+        self,
+        schema: FeatureSchema,
+        policy: Policy,
+        seed: int,
+        *,
+        created: str = "",
+        metrics: Mapping[str, Any] = MappingProxyType({}),
+        data: Mapping[str, Any] = MappingProxyType({}),
+    ) -> TrainedModel:
+        """The model that serves what was learned from all columns of a schema."""
+        return TrainedModel(
+            schema=schema,
+            booster=self.booster,
+            calibration=self.calibration,
+            blend=self.blend,
+            policy=policy,
+            seed=seed,
+            created=created,
+            metrics=dict(metrics),
+            data=dict(data),
+            versions={
+                "numpy": np.__version__,
+                "scikit-learn": sklearn.__version__,
+                "xgboost": xgboost.__version__,
+            },
+        )
 
 
 def learn_from(
@@ -144,13 +173,10 @@ def train(
     scores = learned.later_scores
     figures = calibration_figures(scores, table.fraud[later])
     progress("learn", learned.booster.tree_count)
-    return TrainedModel(
-        schema=table.schema,
-        booster=learned.booster,
-        calibration=learned.calibration,
-        blend=learned.blend,
-        policy=policy or Policy(),
-        seed=seed,
+    return learned.as_model(
+        table.schema,
+        policy or Policy(),
+        seed,
         created=created,
         metrics={
             # Of the slice on which it was stopped and calibrated: `evaluate` gives honest ones.
@@ -163,9 +189,4 @@ def train(
             "trees": learned.booster.tree_count,
         },
         data=dict(data or {}) | describe(table),
-        versions={
-            "numpy": np.__version__,
-            "scikit-learn": sklearn.__version__,
-            "xgboost": xgboost.__version__,
-        },
     )
