@@ -23,7 +23,8 @@ from ingest.datasets import read
 from ingest.mapping import load_mapping
 from ingest.ports import Log, Message, Topic
 from ingest.simulator import SimulationConfig, demo_config, write
-from scorer.training import Progress, train
+from scorer.history_replay import Progress
+from scorer.training import train
 
 _TICK_S: Final = 0.05
 _CHUNK: Final = 512  # transactions of history appended at a time
