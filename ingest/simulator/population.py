@@ -4,7 +4,6 @@ Every array is indexed by a dense number; names are given only when the frame is
 numbered people first, then the identities invented for rings, then businesses.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from graph.transaction import DAY, HOUR
+from ingest.simulator.belongings import KIOSKS, hand_out_cards, hand_out_devices
 from ingest.simulator.config import SimulationConfig
-from ingest.simulator.kinds import KINDS, Invention
+from ingest.simulator.crews import Crews, invent_crews
 from ingest.simulator.market import ONLINE, Market, build_market
 from ingest.simulator.places import (
     CITIES,
@@ -39,14 +39,10 @@ CARRIER_POOL: Final = 6
 HOTSPOTS: Final = 5
 """Public addresses of the cafes, hotels and stations of one city."""
 VPN_POOL: Final = 12
-KIOSKS: Final = 4
-"""Public machines of a city: internet cafes, remittance shops, libraries."""
 MACHINES: Final = 3
 """Of a campus library."""
 SLEEPERS: Final = 0.02
 """Share of people who come back during the time to an account that they did not use for long."""
-MOST_SHARED: Final = 4
-"""Devices, and cards, that the identities invented for one ring share at most."""
 LEASE_DAYS: Final = 30
 """Days after which a household's provider gives it another address."""
 FOREVER: Final = np.iinfo(np.int64).max
@@ -141,24 +137,10 @@ class World:
         return np.where(away, cities[period, user], self.city[user]), away
 
 
-@dataclass(frozen=True, slots=True)
-class _Crews:
-    """The invented identities, S of them: arrays of an identity, which names its `crew`."""
-
-    crew: Ints
-    kind: tuple[Invention, ...]
-    index: Ints
-
-    def of(self, what: Callable[[Invention], float]) -> Floats:
-        """float64[S]: what the invention of each one's kind says."""
-        table = np.array([what(kind) for kind in self.kind], dtype=np.float64)
-        return table[self.index] if len(self.index) else np.empty(0)
-
-
 def build_world(rng: np.random.Generator, config: SimulationConfig) -> World:
     """Settle everybody: O(users) time and memory."""
     people = config.users
-    crews = _crews(rng, config)
+    crews = invent_crews(rng, config)
     crew, synthetic = crews.crew, len(crews.crew)
     businesses = max(6, people // 30)
     individuals, users = people + synthetic, people + synthetic + businesses
@@ -191,10 +173,10 @@ def build_world(rng: np.random.Generator, config: SimulationConfig) -> World:
     campus = offices + businesses + city[:people]
     office_ip[:people] = np.where(student, campus, office_ip[:people])
     office_ip[first_business:] = offices + np.arange(businesses)
-    second_device, device, kiosks = _devices(rng, people, crews, household, city)
+    second_device, device, kiosks = hand_out_devices(rng, people, crews, household, city)
     library = kiosks + KIOSKS * len(CITIES)
     devices = library + MACHINES * len(CITIES)
-    card, second_card, cards = _cards(rng, people, crews, household)
+    card, second_card, cards = hand_out_cards(rng, people, crews, household)
     replaced = rng.random(users) < 1 - np.exp(-config.days / 700)
     replaced_at = np.where(replaced, config.start + rng.integers(0, config.span, users), FOREVER)
     market = build_market(rng, people)
@@ -255,21 +237,8 @@ def _habits(rng: np.random.Generator, market: Market, city: Ints) -> Ints:
     return market.visited(rng, aisle.ravel()).reshape(aisle.shape)
 
 
-def _crews(rng: np.random.Generator, config: SimulationConfig) -> _Crews:
-    kinds = [(KINDS[kind].invention, count) for kind, count in config.rings.items()]
-    inventing = [(kind, count) for kind, count in kinds if kind is not None]
-    sizes = [rng.integers(kind.size[0], kind.size[1] + 1, count) for kind, count in inventing]
-    size = np.concatenate([*sizes, np.empty(0, dtype=np.int64)]).astype(np.int64)
-    which = np.repeat(np.arange(len(inventing)), [count for _, count in inventing])
-    return _Crews(
-        np.repeat(np.arange(len(size)), size),
-        tuple(kind for kind, _ in inventing),
-        np.repeat(which, size),
-    )
-
-
 def _opened(
-    rng: np.random.Generator, config: SimulationConfig, people: int, crews: _Crews, businesses: int
+    rng: np.random.Generator, config: SimulationConfig, people: int, crews: Crews, businesses: int
 ) -> Ints:
     age = rng.exponential(550 * DAY, people)
     # Every crew opens its accounts over some weeks, a while before it uses them.
@@ -301,50 +270,6 @@ def _workplace(
     found = np.searchsorted(total, low + rng.random(len(city)) * (high - low), "right") - 1
     chosen = first_business + order[np.clip(found, 0, len(order) - 1)]
     return np.where(rng.random(len(city)) < 0.6, chosen, -1)
-
-
-def _devices(
-    rng: np.random.Generator, people: int, crews: _Crews, household: Ints, city: Ints
-) -> tuple[Ints, Ints, int]:
-    users = len(household)
-    own = np.arange(users, dtype=np.int64)
-    shared = _shared(rng, crews, users, crews.of(lambda kind: kind.devices))
-    # Small farms run on a single device.
-    crew = crews.crew
-    alone = rng.random(len(crew) + 1)[crew] < 0.35
-    first = users + MOST_SHARED * crew
-    invented = np.where(shared >= 0, np.where(alone, first, shared), people + np.arange(len(crew)))
-    own[people : people + len(crew)] = invented
-    laptops = users + MOST_SHARED * len(crew)
-    tablets = laptops + users
-    kiosks = tablets + int(household[-1]) + 1
-    draw = rng.random(users)
-    second = np.where(draw < 0.45, laptops + np.arange(users), tablets + household)
-    kiosk = kiosks + KIOSKS * city + rng.integers(0, KIOSKS, users)
-    second = np.where(draw > 0.96, kiosk, second)
-    second[people : people + len(crew)] = np.where(
-        shared >= 0, invented, second[people : people + len(crew)]
-    )
-    return second, own, kiosks
-
-
-def _cards(
-    rng: np.random.Generator, people: int, crews: _Crews, household: Ints
-) -> tuple[Ints, Ints, int]:
-    users, synthetic = len(household), len(crews.crew)
-    card = np.arange(users, dtype=np.int64)
-    shared = _shared(rng, crews, users, crews.of(lambda kind: kind.cards))
-    shares = (rng.random(synthetic) < crews.of(lambda kind: kind.card_share)) & (shared >= 0)
-    card[people : people + synthetic] = np.where(shares, shared, card[people : people + synthetic])
-    family = users + MOST_SHARED * synthetic + household
-    second = np.where(rng.random(users) < 0.25, family, card)
-    return card, second, users + MOST_SHARED * synthetic + int(household[-1]) + 1
-
-
-def _shared(rng: np.random.Generator, crews: _Crews, first: int, pool: Floats) -> Ints:
-    """One of the things that each one's crew shares, numbered from `first`; -1 where none."""
-    slot = rng.integers(0, np.maximum(pool, 1).astype(np.int64), len(crews.crew))
-    return np.where(pool > 0, first + MOST_SHARED * crews.crew + slot, -1)
 
 
 def _circles(rng: np.random.Generator, city: Ints) -> Ints:

@@ -38,14 +38,14 @@ class Tally:
         both, place = np.unique(np.concatenate([known, group]), return_inverse=True)
         total = np.bincount(place, np.concatenate([sizes, size]), len(both)).astype(np.int64)
         later = np.isin(both, still_open)
-        closed = both[~later & (total >= 2)]
-        self._groups += np.bincount(closed // STRIDE, minlength=len(LOOK_ALIKES))
+        self._groups += _whole(both[~later], total[~later])
         self._open = (both[later], total[later])
         for name, users in self._users.items():
             users.note(getattr(attire, name)[honest], flows.user[honest])
 
     def figures(self) -> dict[str, Any]:
         """All counts by name."""
+        groups = self._groups + _whole(*self._open)
         shared = {f"shared_{name}": users.shared for name, users in self._users.items()}
         return {
             "transactions": self._rows,
@@ -54,8 +54,13 @@ class Tally:
             "users": self._world.users,
             "merchants": len(self._world.market),
             "rings": dict(self._world.config.rings),
-            "look_alikes": dict(zip(LOOK_ALIKES, self._groups.tolist(), strict=True)) | shared,
+            "look_alikes": dict(zip(LOOK_ALIKES, groups.tolist(), strict=True)) | shared,
         }
+
+
+def _whole(group: Ints, size: Ints) -> Ints:
+    """Groups of two transactions or more, by kind."""
+    return np.bincount(group[size >= 2] // STRIDE, minlength=len(LOOK_ALIKES))
 
 
 class _Users:

@@ -13,9 +13,10 @@ import numpy as np
 
 from graph.evidence import Role
 from graph.transaction import HOUR
+from ingest.simulator.belongings import KIOSKS
 from ingest.simulator.flows import BURST, CASH_OUT, DEPOSIT, PAYMENT, TRANSFER
 from ingest.simulator.places import CITIES
-from ingest.simulator.population import CONTACTS, HABITS, KIOSKS
+from ingest.simulator.population import CONTACTS, HABITS
 from ingest.simulator.rings.scene import Scene
 from ingest.simulator.rings.story import AUTHORISED, DECLINED, LIFE, Row, Story
 

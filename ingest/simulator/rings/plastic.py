@@ -12,8 +12,8 @@ import numpy as np
 
 from graph.evidence import Role
 from graph.transaction import DAY, HOUR, SECOND
+from ingest.simulator.belongings import KIOSKS
 from ingest.simulator.flows import CASH_OUT, PAYMENT, REFUND, WARM_UP
-from ingest.simulator.population import KIOSKS
 from ingest.simulator.rings.scene import Scene
 from ingest.simulator.rings.story import AUTHORISED, DECLINED, Story, warm_up_time
 
