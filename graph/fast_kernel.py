@@ -15,7 +15,19 @@ from numpy.typing import NDArray
 
 from graph import heuristics, kernels, window
 from graph.compiled import kernel
-from graph.heuristics import EVERYBODY, Speaker, cycle, fan, identity, mule, rules
+from graph.heuristics import (
+    EVERYBODY,
+    Speaker,
+    chain,
+    cycle,
+    fan,
+    identity,
+    layers,
+    mule,
+    relay,
+    rules,
+    structuring,
+)
 from graph.kernels import NONE
 from graph.window import (
     CUTOFF,
@@ -39,6 +51,11 @@ _VELOCITY: Final = int(Speaker.VELOCITY)
 _CYCLES: Final = int(Speaker.CYCLES)
 _MULES: Final = int(Speaker.MULES)
 _FANS: Final = int(Speaker.FANS)
+_CHAINS: Final = int(Speaker.CHAINS)
+_SCATTERED: Final = int(Speaker.SCATTERED)
+_GATHERED: Final = int(Speaker.GATHERED)
+_LAYERS: Final = int(Speaker.LAYERS)
+_STRUCTURING: Final = int(Speaker.STRUCTURING)
 _SHARING: Final = int(Speaker.SHARING)
 DISORDERED: Final = EVERYBODY + 1
 """Beside the speakers in `ASIDE`: the row arrived beneath newer edges of its accounts."""
@@ -86,6 +103,21 @@ class Limits(NamedTuple):
     mule_dwell: int
     fan_within: int
     fan_counterparties: int
+    chain_within: int
+    chain_hops: int
+    chain_keeps: float
+    chain_scan: int
+    relay_within: int
+    relay_intermediaries: int
+    relay_scan: int
+    layer_within: int
+    layer_side: int
+    layer_density: float
+    layer_scan: int
+    stack_accounts: int
+    structuring_within: int
+    structuring_least: int
+    structuring_limit: int
     ip_users: int
 
 
@@ -94,6 +126,8 @@ class Told(NamedTuple):
 
     mule: NDArray[np.uint8]
     fan: NDArray[np.uint8]
+    layers: NDArray[np.uint8]
+    structuring: NDArray[np.uint8]
     device: NDArray[np.uint8]
     card: NDArray[np.uint8]
 
@@ -113,13 +147,25 @@ class Scratch(NamedTuple):
     flows: NDArray[np.int64]
     crowds: NDArray[np.int64]
     crowd: NDArray[np.int32]
+    chain: NDArray[np.int64]
+    chain_path: NDArray[np.int64]
+    sources: NDArray[np.int64]
+    hands: NDArray[np.int64]
+    legs: NDArray[np.int64]
+    sides: NDArray[np.int64]
+    bits: NDArray[np.int64]
+    pairs: NDArray[np.int64]
+    just_under: NDArray[np.int64]
     links: NDArray[np.int64]
 
 
 def _sources() -> int:
     """Hash of the files whose kernels and constants are used in this one."""
     digest = xxhash.xxh32()
-    for module in (kernels, window, heuristics, cycle, fan, identity, mule, rules):
+    for module in (
+        kernels, window, heuristics, chain, cycle, fan, identity, layers, mule, relay, rules,
+        structuring,
+    ):  # fmt: skip
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.intdigest()
 
@@ -284,8 +330,51 @@ def _speakers(parts, limits, told, scratch, row, position, now):  # type: ignore
     for size in (ins, outs):
         if size < told.fan.shape[0] and told.fan[size]:
             found |= _FANS
+    found |= _moves(parts, limits, told, scratch, position)
     if _shares(parts, limits, told, scratch, row, now - limits.retention):
         found |= _SHARING
+    return found
+
+
+@kernel(cache=False)
+def _moves(parts, limits, told, scratch, position):  # type: ignore[no-untyped-def]
+    """The money patterns over several accounts that may have something to say."""
+    found = 0
+    edges = parts.edges
+    tail, cutoff = parts.ends[TAIL], parts.ends[CUTOFF]
+    hops, _ = chain.chain_at(
+        edges, tail, cutoff, position, limits.chain_within, limits.chain_keeps,
+        limits.cycle_ratio_most, limits.chain_hops, limits.chain_scan, scratch.chain,
+        scratch.chain_path,
+    )  # fmt: skip
+    if hops > 0:
+        found |= _CHAINS
+    hands, _ = relay.scattered_at(
+        edges, tail, cutoff, position, limits.relay_within, limits.cycle_ratio_least,
+        limits.cycle_ratio_most, limits.relay_intermediaries, limits.relay_scan, scratch.sources,
+        scratch.hands, scratch.legs,
+    )  # fmt: skip
+    if hands > 0:
+        found |= _SCATTERED
+    _, _, flows, _, _, _, _ = mule.flows_at(
+        edges, tail, cutoff, position, limits.mule_within, limits.mule_passes_on,
+        limits.relay_within, scratch.ins, scratch.outs, scratch.senders, scratch.flows,
+    )  # fmt: skip
+    if flows > 0:
+        found |= _GATHERED
+    _, _, pairs, _, _, _ = layers.block_at(
+        edges, tail, cutoff, position, limits.layer_within, limits.layer_side,
+        limits.layer_density, limits.stack_accounts, limits.layer_scan, scratch.sides,
+        scratch.bits, scratch.pairs,
+    )  # fmt: skip
+    if pairs < told.layers.shape[0] and told.layers[pairs]:
+        found |= _LAYERS
+    ins, outs, _ = structuring.just_under_at(
+        edges, tail, cutoff, position, limits.structuring_within, limits.structuring_least,
+        limits.structuring_limit, scratch.just_under,
+    )  # fmt: skip
+    if max(ins, outs) < told.structuring.shape[0] and told.structuring[max(ins, outs)]:
+        found |= _STRUCTURING
     return found
 
 

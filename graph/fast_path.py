@@ -45,11 +45,11 @@ from graph.fast_kernel import (
     Told,
     advance,
 )
-from graph.heuristics import EVERYBODY, Catalogue, fan
+from graph.heuristics import EVERYBODY, Catalogue, fan, relay
 from graph.heuristics.witness import reach
 from graph.kernels import NONE
 from graph.lists import ListName
-from graph.thresholds import MOST_HOPS
+from graph.thresholds import LAYER_SIDE, MOST_CHAIN_HOPS, MOST_HOPS
 from graph.transaction import EntityKind, Outcome, Transaction, TransactionType
 from graph.window import (
     TransactionWindow,
@@ -97,12 +97,29 @@ class FastPath:
             mule_dwell=limits.mule_dwell,
             fan_within=reach(into, limits.fan_within),
             fan_counterparties=limits.fan_counterparties,
+            chain_within=reach(into, limits.chain_within),
+            chain_hops=limits.chain_hops,
+            chain_keeps=float(limits.chain_keeps),
+            chain_scan=limits.chain_scan,
+            relay_within=reach(into, limits.relay_within),
+            relay_intermediaries=limits.relay_intermediaries,
+            relay_scan=limits.relay_scan,
+            layer_within=reach(into, limits.layer_within),
+            layer_side=limits.layer_side,
+            layer_density=float(limits.layer_density),
+            layer_scan=limits.layer_scan,
+            stack_accounts=limits.stack_accounts,
+            structuring_within=reach(into, limits.structuring_within),
+            structuring_least=catalogue.structuring.least,
+            structuring_limit=limits.structuring_limit,
             ip_users=limits.ip_users,
         )
         shared = catalogue.sharing.told
         self._told = Told(
             mule=_table(catalogue.mules.told),
             fan=_table(catalogue.fans.told),
+            layers=_table(catalogue.layers.told),
+            structuring=_table(catalogue.structuring.told),
             device=_table(shared[Pattern.SHARED_DEVICE]),
             card=_table(shared[Pattern.SHARED_CARD]),
         )
@@ -119,6 +136,15 @@ class FastPath:
             flows=np.zeros((2 * limits.mule_scan + 1, 4), np.int64),
             crowds=np.zeros((2, limits.fan_scan + 1), np.int64),
             crowd=np.zeros(fan.table_size(limits.fan_scan), np.int32),
+            chain=np.zeros(MOST_CHAIN_HOPS, np.int64),
+            chain_path=np.zeros((2, MOST_CHAIN_HOPS), np.int64),
+            sources=np.zeros((3, relay.SOURCES), np.int64),
+            hands=np.zeros((2, relay.HANDS), np.int64),
+            legs=np.zeros((2, relay.HANDS), np.int64),
+            sides=np.zeros((3, LAYER_SIDE), np.int64),
+            bits=np.zeros((3, LAYER_SIDE), np.int64),
+            pairs=np.zeros((2, LAYER_SIDE * LAYER_SIDE), np.int64),
+            just_under=np.zeros((2, limits.structuring_scan + 1), np.int64),
             links=np.zeros(limits.sharing_scan, np.int64),
         )
         self.arrivals: NDArray[np.int64] = np.zeros((1, WIDTH), np.int64)

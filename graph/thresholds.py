@@ -14,7 +14,16 @@ MOST_HOPS: Final = 6
 """Longest cycle the search can hold; laundering cycles beyond six hops are rare in every public
 set, and each further hop multiplies the search."""
 
-_SHARES: Final = frozenset({"mule_passes_on", "fan_fresh_share"})
+MOST_CHAIN_HOPS: Final = 8
+"""Longest chain that is shown; each further hop multiplies the search as well."""
+
+LAYER_SIDE: Final = 32
+"""Most accounts on one side of a layer: the bits of a word less the sign, rounded down."""
+
+_SHARES: Final = frozenset(
+    {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "layer_density",
+     "layer_fresh_share", "structuring_least"}
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,42 @@ class Thresholds:
     # Payrolls, landlords and clubs pay the same people again; fraud fans are mostly strangers.
     fan_fresh_share: float = 0.50
     fan_scan: int = 256
+
+    # Chain: four hops are more than a family needs; a layering account keeps up to a fifth.
+    chain_within: int = DAY
+    chain_hops: int = 4
+    chain_keeps: float = 0.80
+    # Edges looked at, as for cycles.
+    chain_scan: int = 1_000
+
+    # Scatter-gather: one sum over several hands and together again, fast enough to be one hand's
+    # doing; three at once are no coincidence. Gather-scatter: as a mule, but to several receivers
+    # and with time to count the money.
+    relay_within: int = 6 * HOUR
+    relay_intermediaries: int = 3
+    relay_receivers: int = 3
+    # Half of the legs between strangers: employer, employees and their landlord know each other.
+    relay_fresh_share: float = 0.50
+    relay_scan: int = 2_000
+
+    # Layers: three by three is the smallest block that is not a few friends splitting bills; not
+    # everybody pays everybody, hence three of four pairs.
+    layer_within: int = DAY
+    layer_side: int = 3
+    layer_density: float = 0.75
+    # Two by two by two happens among friends; seven accounts in three layers do not.
+    stack_accounts: int = 7
+    layer_fresh_share: float = 0.50
+    layer_scan: int = 2_000
+
+    # Structuring: cash of 10,000 or more is reported (31 U.S.C. 5331, EU 2015/849 art. 11), in
+    # minor units of the base currency. Three payments of four fifths of it or more in three days
+    # are worth 24,000 and never once reportable.
+    structuring_limit: int = 1_000_000
+    structuring_least: float = 0.80
+    structuring_payments: int = 3
+    structuring_within: int = 72 * HOUR
+    structuring_scan: int = 256
 
     # Two people share a device in a couple, three or four in a family: weak until five in a week.
     device_users: int = 3
@@ -112,6 +157,20 @@ class Thresholds:
                 field="cycle_ratio_least",
                 value=str(self.cycle_ratio_least),
                 remedy=f"Choose at most {self.cycle_ratio_most}.",
+            )
+        if not 2 <= self.chain_hops <= MOST_CHAIN_HOPS:
+            raise InvalidSetting(
+                f"must be between 2 and {MOST_CHAIN_HOPS}",
+                field="chain_hops",
+                value=str(self.chain_hops),
+                remedy="Longer chains are not searched; use the graph database for them.",
+            )
+        if self.layer_side > LAYER_SIDE:
+            raise InvalidSetting(
+                f"must be at most {LAYER_SIDE}",
+                field="layer_side",
+                value=str(self.layer_side),
+                remedy="Larger blocks are found from their first rows on.",
             )
         if self.farm_users < self.device_users:
             raise InvalidSetting(

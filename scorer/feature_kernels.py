@@ -43,14 +43,22 @@ PATTERNS: Final = (
     "mule",
     "fan_in",
     "fan_out",
+    "chain",
+    "scatter_gather",
+    "gather_scatter",
+    "bipartite",
+    "stack",
+    "structuring",
     "shared_device",
     "shared_card",
     "shared_ip",
 )
 """Places of the evidence counts; a test holds them to `graph.evidence.Pattern`."""
 KINDS: Final = len(PATTERNS)
-GROUPS: Final = ("rules", "flow", "fans", "identity")
-"""Patterns are remembered by group: one of rules (0-2), flow (3-5), fans (6-7), identity (8-)."""
+GROUPS: Final = ("rules", "flow", "fans", "identity", "layering")
+"""What patterns are remembered by."""
+_GROUP_OF: Final = (0, 0, 0, 1, 1, 1, 2, 2, 4, 4, 4, 4, 4, 1, 3, 3, 3)
+"""Group of each pattern."""
 FIELDS: Final = ("channel", "country", "category", "location")
 SLOTS: Final = 1024
 """Hash slots a field; two texts share one with probability n / 1024 for n texts in use."""
@@ -556,15 +564,6 @@ def read_flow(state, row, out, at):
 
 
 @kernel
-def _group(pattern):
-    if pattern < 3:
-        return 0
-    if pattern < 6:
-        return 1
-    return 2 if pattern < 8 else 3
-
-
-@kernel
 def _read_past_evidence(state, a, time, out, at):
     if a >= 0:
         d = _decay(time - state.account_time[a, T_EVIDENCE], TAU_EVIDENCE)
@@ -782,7 +781,9 @@ def _write_evidence(state, row):
             for f in range(len(GROUPS)):
                 _decaying(s, E_RECENT + f, max(age, 0), TAU_EVIDENCE, 0.0)
             for p in range(KINDS):
-                _decaying(s, E_RECENT + _group(p), min(age, 0), TAU_EVIDENCE, row[R_EVIDENCE + p])
+                _decaying(
+                    s, E_RECENT + _GROUP_OF[p], min(age, 0), TAU_EVIDENCE, row[R_EVIDENCE + p]
+                )
             t[T_EVIDENCE] = max(row[R_TIME], t[T_EVIDENCE])
 
 

@@ -31,7 +31,7 @@ from scorer.ports import FeatureSchema
 _LINK_COLUMNS: Final = [LINKS + 3 * k + j for k in range(3) for j in range(2)]
 """Count and first of device, IP and card: all that features need of the links."""
 
-_VERSION: Final = 1
+_VERSION: Final = 2  # 2: evidence of layering
 _KIND: Final = "features"
 
 _TYPES: Final = {kind: code for code, kind in enumerate(TransactionType)}

@@ -16,11 +16,15 @@ from typing import Final, Protocol
 
 from graph.admission import Admission
 from graph.evidence import Evidence, Pattern
+from graph.heuristics.chain import Chains
 from graph.heuristics.cycle import Cycles
 from graph.heuristics.fan import Fans
 from graph.heuristics.identity import SharedIdentity
+from graph.heuristics.layers import Layers
 from graph.heuristics.mule import Mules
+from graph.heuristics.relay import GatherScatter, ScatterGather
 from graph.heuristics.rules import Blocklist, ImpossibleTravel, Velocity
+from graph.heuristics.structuring import Structuring
 from graph.lists import ListBook, ListName, Lists
 from graph.thresholds import Thresholds
 from graph.transaction import Transaction
@@ -28,13 +32,18 @@ from graph.window import TransactionWindow
 
 __all__ = [
     "Catalogue",
+    "Chains",
     "Cycles",
     "Fans",
+    "GatherScatter",
     "Heuristic",
+    "Layers",
     "Lists",
     "MoneyPattern",
     "Mules",
+    "ScatterGather",
     "SharedIdentity",
+    "Structuring",
     "Thresholds",
     "catalogue",
 ]
@@ -71,6 +80,11 @@ class Speaker(IntFlag):
     CYCLES = auto()
     MULES = auto()
     FANS = auto()
+    CHAINS = auto()
+    SCATTERED = auto()
+    GATHERED = auto()
+    LAYERS = auto()
+    STRUCTURING = auto()
     SHARING = auto()
 
 
@@ -83,8 +97,9 @@ class Catalogue:
     Attributes:
         thresholds: When a pattern counts as one.
         lists: Who is blocked, allowed and watched; the caller may change it between transactions.
-        travel, velocity, cycles, mules, fans, sharing: One heuristic each.
-        money: Cycles, mules and fans.
+        travel, velocity, cycles, mules, fans, chains, scattered, gathered, layers, structuring,
+            sharing: One heuristic each.
+        money: Those that look at nothing but who paid whom, from cycles to structuring.
     """
 
     def __init__(self, thresholds: Thresholds, lists: Lists) -> None:
@@ -96,7 +111,21 @@ class Catalogue:
         self.mules: Final = Mules(thresholds)
         self.fans: Final = Fans(thresholds)
         self.sharing: Final = SharedIdentity(thresholds)
-        self.money: Final[tuple[MoneyPattern, ...]] = (self.cycles, self.mules, self.fans)
+        self.chains: Final = Chains(thresholds)
+        self.scattered: Final = ScatterGather(thresholds)
+        self.gathered: Final = GatherScatter(thresholds)
+        self.layers: Final = Layers(thresholds)
+        self.structuring: Final = Structuring(thresholds)
+        self.money: Final[tuple[MoneyPattern, ...]] = (
+            self.cycles,
+            self.mules,
+            self.fans,
+            self.chains,
+            self.scattered,
+            self.gathered,
+            self.layers,
+            self.structuring,
+        )
         self._order: Final[tuple[tuple[int, Heuristic], ...]] = (
             (int(Speaker.BLOCKLIST), Blocklist(self.lists)),
             (int(Speaker.TRAVEL), self.travel),
@@ -104,6 +133,11 @@ class Catalogue:
             (int(Speaker.CYCLES), self.cycles),
             (int(Speaker.MULES), self.mules),
             (int(Speaker.FANS), self.fans),
+            (int(Speaker.CHAINS), self.chains),
+            (int(Speaker.SCATTERED), self.scattered),
+            (int(Speaker.GATHERED), self.gathered),
+            (int(Speaker.LAYERS), self.layers),
+            (int(Speaker.STRUCTURING), self.structuring),
             (int(Speaker.SHARING), self.sharing),
         )
 

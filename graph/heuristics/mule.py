@@ -150,7 +150,7 @@ class Mules:
         strangers = set(senders[~known].tolist())
         if len(strangers) < limits.mule_senders:
             return ()
-        dwell = _median_dwell(flows)
+        dwell = median_dwell(flows)
         shown = _shown(flows, int(outs[0]), limits.witness)
         hops = witness(window, shown)
         mule = window.accounts.entity(centre)
@@ -201,10 +201,10 @@ def _members(
     return tuple(members.items())
 
 
-def _median_dwell(flows: NDArray[np.int64]) -> int:
+def median_dwell(flows: NDArray[np.int64]) -> int:
     """How long the median unit of money stayed, ms (the lower median).
 
-    >>> _median_dwell(np.array([[0, 9, 60, 5], [1, 9, 50, 90]]))
+    >>> median_dwell(np.array([[0, 9, 60, 5], [1, 9, 50, 90]]))
     5
     """
     by_dwell = flows[np.argsort(flows[:, 3], kind="stable")]

@@ -42,9 +42,16 @@ WINDOWS = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
 INWARD = (TransactionType.DEPOSIT, TransactionType.REFUND)
 GROUPS = {
     "rules": {Pattern.BLOCKED, Pattern.IMPOSSIBLE_TRAVEL, Pattern.VELOCITY},
-    "flow": {Pattern.CYCLE, Pattern.PING_PONG, Pattern.MULE},
+    "flow": {Pattern.CYCLE, Pattern.PING_PONG, Pattern.MULE, Pattern.STRUCTURING},
     "fans": {Pattern.FAN_IN, Pattern.FAN_OUT},
     "identity": {Pattern.SHARED_DEVICE, Pattern.SHARED_CARD, Pattern.SHARED_IP},
+    "layering": {
+        Pattern.CHAIN,
+        Pattern.SCATTER_GATHER,
+        Pattern.GATHER_SCATTER,
+        Pattern.BIPARTITE,
+        Pattern.STACK,
+    },
 }
 
 OURS = {

@@ -68,6 +68,13 @@ def test_doctests(module: object) -> None:
 
 # --- cycles
 
+ROUND = (Pattern.CYCLE, Pattern.PING_PONG)
+
+
+def rounds(stream: list[Transaction]) -> list[Evidence]:
+    """Cycles alone: the hops of a long one are a chain on their way home."""
+    return [e for e in told(stream) if e.pattern in ROUND]
+
 
 def ring(hops: int, keep: float = 0.95) -> list[Transaction]:
     names = [f"u{i}" for i in range(hops)]
@@ -79,7 +86,7 @@ def ring(hops: int, keep: float = 0.95) -> list[Transaction]:
 @pytest.mark.parametrize("hops", [2, 3, 4, 5, 6])
 def test_a_planted_cycle_is_told_once_with_its_exact_witness(hops: int) -> None:
     stream = ring(hops)
-    (evidence,) = told(stream)
+    (evidence,) = rounds(stream)
     assert evidence.pattern is (Pattern.PING_PONG if hops == 2 else Pattern.CYCLE)
     assert [hop.transaction_id for hop in evidence.hops] == [tx.transaction_id for tx in stream]
     assert evidence.entities == tuple(user(f"u{i}") for i in range(hops))
@@ -93,7 +100,7 @@ def test_a_planted_cycle_is_told_once_with_its_exact_witness(hops: int) -> None:
 
 
 def test_longer_and_faster_cycles_speak_louder() -> None:
-    strengths = [told(ring(hops))[0].strength for hops in (2, 3, 4, 5, 6)]
+    strengths = [rounds(ring(hops))[0].strength for hops in (2, 3, 4, 5, 6)]
     assert strengths == sorted(strengths)
     slow = flows((0, "a", "b", 100), (600, "b", "c", 100), (1_200, "c", "a", 100))
     fast = flows((0, "a", "b", 100), (1, "b", "c", 100), (2, "c", "a", 100))
@@ -101,7 +108,7 @@ def test_longer_and_faster_cycles_speak_louder() -> None:
 
 
 def test_seven_hops_are_too_many() -> None:
-    assert patterns(ring(7)) == []
+    assert rounds(ring(7)) == []
 
 
 @pytest.mark.parametrize(

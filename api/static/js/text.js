@@ -58,6 +58,12 @@ const WRITTEN = {
   ping_pong: "ping-pong",
   fan_in: "fan-in",
   fan_out: "fan-out",
+  chain: "chain",
+  scatter_gather: "scatter-gather",
+  gather_scatter: "gather-scatter",
+  bipartite: "bipartite layer",
+  stack: "stack of layers",
+  structuring: "structuring",
   shared_ip: "shared IP",
   cash_out: "cash-out",
 };
