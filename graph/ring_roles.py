@@ -16,9 +16,9 @@ bystander      it is named only by evidence too weak to bear a ring or that prov
 shared         a device, card or address: it plays no part of its own
 =============  =====================================================================================
 
-Where heuristics name a victim or a cash-out, that stands unless the money says otherwise: a victim
-that was paid, a cash-out that passed money on to users. Patterns play no role by name, only the
-roles that their evidence gives, so a new pattern needs nothing here.
+Where heuristics name a victim, a mule or a cash-out, that stands unless the money says otherwise: a
+victim that was paid, a cash-out that passed money on to users. Patterns play no role by name, only
+the roles that their evidence gives, so a new pattern needs nothing here.
 
 Pure and deterministic; O(members + what the evidence names), nothing of which is on the path of a
 transaction: it is asked for when somebody looks at a ring.
@@ -227,6 +227,11 @@ def _paying_role(account: _Account) -> tuple[Role, str]:
         return Role.CONTROLLER, (
             f"The money begins here: it paid {_counted(payees, 'account')}, and none of the ring "
             "paid it."
+        )
+    if Role.MULE in account.told and Role.VICTIM not in account.told:
+        return Role.MULE, (
+            f"The evidence of a {_name(account.told[Role.MULE])} names it as mule: it paid "
+            f"{_members(payees)}; where its money came from was not seen."
         )
     if not account.payees:
         return Role.CASH_OUT, "It took money out of the graph."

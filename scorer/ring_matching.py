@@ -137,6 +137,12 @@ class RingLedger:
         half = (len(part.members) + 1) // 2
         if half and len(times) >= half:
             part.alerted_at = times[half - 1]
+            own = set(part.ring.transactions)
+            part.alerts = [
+                (at, tuple(each for each in witness if each in own))
+                for at, witness in whole.alerts
+                if at >= part.alerted_at
+            ]
 
     def rings(self, since: int) -> list[DetectedRing]:
         """Rings that changed at or after `since`, in order of id."""

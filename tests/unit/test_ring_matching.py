@@ -166,6 +166,7 @@ def test_a_part_was_alerted_when_half_of_it_had_been_told_as_part_of_the_whole()
     )
     kept = {found.ring.ring_id: found for found in ledger.rings(since=0)}
     assert {key: found.alerted_at for key, found in kept.items()} == {"r": 1, "s": 5, "t": 12}
+    assert [at for at, _ in kept["s"].alerts] == [5]
     assert {key: found.members for key, found in kept.items()} == {
         "r": users("ab"), "s": users("cde"), "t": users("fghi"),
     }  # fmt: skip

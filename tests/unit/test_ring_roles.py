@@ -94,7 +94,11 @@ def test_what_a_heuristic_says_stands_where_the_money_does_not_speak_against_it(
     """An account that was taken over pays many; a cash-out may have many payers."""
     told = {"v": Role.VICTIM, "a": Role.CASH_OUT, "b": Role.CASH_OUT, "c": Role.MULE}
     piece = paid(("v", "a", 100), ("v", "b", 100), ("c", "a", 5), told=told)
-    assert named(piece) == {"v": "victim", "a": "cash_out", "b": "cash_out", "c": "victim"}
+    assert named(piece) == {"v": "victim", "a": "cash_out", "b": "cash_out", "c": "mule"}
+    assert roles(piece)["c"].reason == (
+        "The evidence of a fan in names it as mule: it paid 1 member; where its money came from "
+        "was not seen."
+    )
     told = {"c": Role.MULE, "v": Role.VICTIM, "w": Role.VICTIM}
     piece = paid(("w", "c", 100), ("c", "v", 90), told=told)
     assert named(piece) == {"c": "mule", "v": "cash_out", "w": "victim"}, "this victim was paid"
