@@ -10,8 +10,9 @@ const OUTSIDE = { in: "outside:in", out: "outside:out" };
  *
  * `entities` maps keys to {key, kind, id, role, reason, member, paid, received, sent}: `reason` says
  * why it has its role, `paid` is whether witness money touches it, as it may somebody who is no
- * member (a mule's acquaintance), and `received` and `sent` are that money. `transfers` maps transaction ids to {id, source, target,
- * minor, currency, at, witness}, source and target being keys, in order of time; `links` are {user, identifier}. Money that came from or went outside the
+ * member (a mule's acquaintance), and `received` and `sent` are that money. `transfers` maps
+ * transaction ids to {id, source, target, minor, currency, at, witness}, source and target being
+ * keys, in order of time; `links` are {user, identifier}. Money that came from or went outside the
  * graph has an entity of its own at that end.
  */
 export function readCase(detail) {

@@ -208,13 +208,10 @@ export function clearings(detail, show) {
 /** Everyone in the ring: the drawing as a table, for the keyboard and for screen readers. */
 export function memberRows(found, show) {
   const rank = [
-    "victim",
-    "sender",
-    "mule",
     "controller",
     "cash_out",
-    "receiver",
-    "member",
+    "mule",
+    "victim",
     "shared",
     "bystander",
     null,
@@ -246,13 +243,17 @@ export function memberRows(found, show) {
           { class: "who" },
           badge(entity.kind, entity.role),
           element(
-            "button",
-            { type: "button", class: "ref ref-name", title: visible(entity.id) },
-            element("bdi", {}, shortened(entity.id, 22)),
+            "span",
+            {},
+            element(
+              "button",
+              { type: "button", class: "ref ref-name", title: visible(entity.id) },
+              element("bdi", {}, shortened(entity.id, 22)),
+            ),
+            element("span", { class: "who-kind" }, entity.kind === "ip" ? "IP" : entity.kind),
           ),
         ),
       ),
-      element("td", {}, entity.kind === "ip" ? "IP" : entity.kind),
       element(
         "td",
         { class: "part" },

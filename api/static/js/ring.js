@@ -150,7 +150,7 @@ export class RingView {
       tool("Larger", "+", () => parts.drawing.zoom(1.25)),
       tool("Fit the drawing (F)", "Fit", () => this.fit()),
     );
-    const heads = ["Entity", "Kind", "Role", "Received", "Sent"];
+    const heads = ["Entity", "Role, and why", "Received", "Sent"];
     this.root.replaceChildren(
       element(
         "header",
@@ -213,7 +213,7 @@ export class RingView {
                     "tr",
                     {},
                     ...heads.map((name, i) =>
-                      element("th", { scope: "col", class: i > 2 ? "number" : null }, name),
+                      element("th", { scope: "col", class: i > 1 ? "number" : null }, name),
                     ),
                   ),
                 ),
