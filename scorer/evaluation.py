@@ -18,7 +18,7 @@ from scorer.confounders import shuffled_labels
 from scorer.decided import DECLINE, decide_rows, everything_approved, outcome_figures
 from scorer.decision import FIXED, Policy
 from scorer.feature_bins import FeatureBins
-from scorer.fitting import BoosterSettings
+from scorer.fitting import MOST_NEGATIVES, BoosterSettings
 from scorer.ground_truth import GroundTruth
 from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
@@ -120,7 +120,7 @@ def evaluate(
         report["model"] = _describe_model(model, table, split)
     else:
         learned = rungs.learned
-        report["settings"] = asdict(chosen)
+        report["settings"] = asdict(chosen) | {"most_negatives": MOST_NEGATIVES}
         report["trees"] = {rung: part.booster.tree_count for rung, part in learned.items()}
         report["families"] = family_shares(table, split.test, learned["graph"])
         report["confounders"] = {
