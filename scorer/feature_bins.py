@@ -17,6 +17,8 @@ BINS: Final = 20
 _SAMPLE: Final = 20_000
 """Rows of the past whose quantiles are the edges."""
 WORST: Final = 10
+_AT_ONCE: Final = 16
+"""Features laid out at a time: as many as share a line of the processor's cache."""
 _SHIFTED, _MOVED = 0.10, 0.25
 """Rule of thumb (Siddiqi, *Credit Risk Scorecards*, 2006): stable below .10, shifted above .25."""
 
@@ -48,7 +50,10 @@ class FeatureBins:
         counts = [np.zeros((width, BINS + 1), np.int64) for _ in range(4)]
         sample = past[:: max(1, len(past) // _SAMPLE)]
         for feature in range(width):
-            column = table.rows[:, feature]
+            if feature % _AT_ONCE == 0:
+                # A column of its own each: a walk down rows would touch all of the table each time.
+                columns = np.ascontiguousarray(table.rows[:, feature : feature + _AT_ONCE].T)
+            column = columns[feature % _AT_ONCE]
             edges = _edges(column[sample])
             for place, rows in ((0, past), (2, test)):
                 bins = _binned(column[rows], edges)
