@@ -79,6 +79,7 @@ class Stop(IntEnum):
     ADMITTED = 2
     REFUSED = 3
     NEWCOMER = 4
+    DUE = 5
 
 
 class Limits(NamedTuple):
@@ -217,12 +218,13 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
                 now = time if newest == 1 else mark[1, 0]
             if time < max(now - limits.lateness, ends[FLOOR]) or time > now + limits.ahead:
                 return i, 1
-            if now >= due:
-                return i, 1
             for k in range(USER, LINKS):
                 if row[k] == UNKNOWN:
                     ends[NOW] = now
                     return i, 4
+            if now >= due:
+                ends[NOW] = now
+                return i, 5
             if not known and newest > 0:
                 for k in range(newest - 1):
                     mark[k, 0], mark[k, 1] = mark[k + 1, 0], mark[k + 1, 1]

@@ -6,14 +6,16 @@ interpreter. So a batch is laid out in columns once, and one kernel takes it in,
 it meets a row that is not its business:
 
     NEWCOMER   left as it was: it names somebody who has no id yet, and is given one
-    ATTENTION  left as it was: a duplicate, late or ahead, blocked, a log or table that has to
-               grow, or something falls due at its time
+    DUE        left as it was: something falls due at its time
+    ATTENTION  left as it was: a duplicate, late or ahead, blocked, or a log or table that has to
+               grow
     ADMITTED   in the window, and some heuristic may have something to say (or it arrived out of
                order, so that later edges may too)
     REFUSED    it belongs too deep in a chain: late (see `graph.kernels.append_edge`)
 
-A newcomer is met and the kernel goes on with the same row; any other row goes the long way, one
-step at a time, and the kernel (`graph.fast_kernel`) goes on behind it. Both ways give the same
+A newcomer is met and the kernel goes on with the same row; so it does where what fell due is done
+with and has nothing to do with the window; any other row goes the long way, one step at a time, and
+the kernel (`graph.fast_kernel`) goes on behind it. Both ways give the same
 verdicts and the same state; `tests/property/test_fast_path.py` holds them to it.
 """
 
@@ -62,7 +64,7 @@ _DECLINED: Final = Outcome.DECLINED
 _NOWHERE: Final = (float("nan"), float("nan"))
 
 
-_LEAVE_AS_LENT: Final = (Stop.NOTHING, Stop.ADMITTED, Stop.NEWCOMER)
+_LEAVE_AS_LENT: Final = (Stop.NOTHING, Stop.ADMITTED, Stop.NEWCOMER, Stop.DUE)
 
 
 class FastPath:
@@ -217,7 +219,7 @@ class FastPath:
         Args:
             start: First row.
             due: Event time at which something falls due; a row at which the watermark reaches it
-                goes the long way.
+                is stopped at.
 
         Returns:
             (the row it stopped at, why); (how many rows there are, `NOTHING`) at the end.
@@ -231,6 +233,15 @@ class FastPath:
         if why not in _LEAVE_AS_LENT:
             self._parts = None  # the long way changes what was lent
         return row, Stop(why)
+
+    @property
+    def due_at(self) -> int:
+        """The watermark as it will be with the row that was left because something is `DUE`."""
+        return self._window.upcoming
+
+    def leave(self) -> None:
+        """Give back what was lent: the row that was left goes the long way."""
+        self._parts = None
 
     def meet(self, row: int) -> bool:
         """Give ids to who has none in a row that was left as a `NEWCOMER`, to advance from there.

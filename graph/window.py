@@ -89,7 +89,7 @@ class WindowParts(NamedTuple):
         ends: int64[11], the moving ends: `TAIL`, `END`, `LINK_TAIL`, `LINK_END`; `FLOOR` and
             `CUTOFF` in time; the first logical page not there yet of both logs, `EDGE_PAGES` and
             `LINK_PAGES`; `TEXT`, bytes of text in the page of `END`; how many `WITNESSES`;
-            and `NOW`, the watermark as it will be with the row that names a newcomer.
+            and `NOW`, the watermark as it will be with the row that compiled code stopped at.
         mark: int64[3, 2], the watermark's witnesses: times and keys, oldest first.
     """
 
@@ -273,7 +273,12 @@ class TransactionWindow:
 
         For between two loans, with room for all of them: the transaction is taken in next.
         """
-        return self._intern(tx, int(self._ends[NOW]))
+        return self._intern(tx, self.upcoming)
+
+    @property
+    def upcoming(self) -> int:
+        """The watermark as it will be with the transaction that compiled code left to be met."""
+        return int(self._ends[NOW])
 
     def adopt(self, texts: Sequence[bytes]) -> None:
         """Take over what was done to the parts: transactions of these ids were taken in."""

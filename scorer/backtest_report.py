@@ -68,6 +68,8 @@ def comparison(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
             _plus(change["cost"], 0),
         )
     )
+    if first["costs"] == second["costs"]:
+        return rows
     for by in report["policies"]:
         here, there = figure(first["cost_by"][by], 0), figure(second["cost_by"][by], 0)
         gap = _plus(report["difference"]["cost_by"][by], 0)
@@ -84,19 +86,18 @@ def findings(report: Mapping[str, Any]) -> list[str]:
     said = []
     if report["policies"][first]["version"] == report["policies"][second]["version"]:
         said.append("Both files hold the same policy.")
+    same = report["policies"][first]["costs"] == report["policies"][second]["costs"]
     said += [
-        f"By the costs of {name}, {second} is "
-        + (
-            f"{figure(-by[name], 0)} cheaper than {first}."
-            if by[name] < 0
-            else f"{figure(by[name], 0)} dearer than {first}."
-        )
-        for name in (first, second)
+        f"By the costs of {'both' if same else name}, {second} is {figure(abs(by[name]), 0)} "
+        f"{'cheaper' if by[name] < 0 else 'dearer'} than {first}."
+        for name in ((first,) if same else (first, second))
     ]
+    stopped, blocked = change["fraud_stopped"], change["good_money_blocked"]
+    troubled = change["customers_troubled"]
     said.append(
-        f"{second} stops {_signed(change['fraud_stopped'], currency)} of fraud and blocks "
-        f"{_signed(change['good_money_blocked'], currency)} of good money more than {first}, and "
-        f"troubles {change['customers_troubled']:+,} customers."
+        f"Against {first}, {second} stops {money(abs(stopped), currency)} {_more(stopped)} of "
+        f"fraud, declines {money(abs(blocked), currency)} {_more(blocked)} of good money, and "
+        f"troubles {abs(troubled):,} customers {_more(troubled)}."
     )
     return said
 
@@ -171,6 +172,10 @@ def _csv(names: list[str], differences: list[Difference]) -> bytes:
 
 def _signed(minor: float, currency: Mapping[str, Any] | None) -> str:
     return ("+" if minor >= 0 else "\u2212") + money(abs(minor), currency)
+
+
+def _more(change: float) -> str:
+    return "less" if change < 0 else "more"
 
 
 def _plus(value: float | None, digits: int) -> str:

@@ -93,6 +93,30 @@ def calibration_chart(rungs: Mapping[str, Any]) -> Chart:
     )
 
 
+def top_chart(rungs: Mapping[str, Any]) -> Chart:
+    """Observed fraud rate over predicted probability within the top 1 % by score, in fifths."""
+    lines = [Line("as predicted", _polyline([(0.0, 0.0), (1.0, 1.0)], _x, _y), (), 3)]
+    for style, (rung, figures) in enumerate(rungs.items()):
+        bins = figures["calibration"]["top_percent"]["bins"]
+        points = sorted((part["predicted"], part["observed"]) for part in bins)
+        lines.append(_line(RUNG_WORDS[rung], points, _x, _y, style, dotted=True))
+    top = rungs["blend"]["calibration"]["top_percent"]
+    low, high = top["observed_ci"]
+    return Chart(
+        title="Reliability of the top 1 %",
+        summary=(
+            f"Of its {top['rows']:,} transactions {100 * top['observed']:.1f} % are fraud "
+            f"(95 % {100 * low:.1f} to {100 * high:.1f}), {100 * top['predicted']:.1f} % were "
+            f"predicted; the mean gap of its fifths is {100 * top['error']:.1f} points."
+        ),
+        x_label="predicted probability",
+        y_label="observed share of fraud",
+        x_ticks=_linear_ticks(_x),
+        y_ticks=_linear_ticks(_y),
+        lines=tuple(lines),
+    )
+
+
 def cost_chart(
     points: Sequence[Sequence[float]], policies: Mapping[str, float], approve_all: float
 ) -> Chart:

@@ -219,7 +219,9 @@ class Detector:
                 sights += [self._see_quiet(transactions[i], rows, i) for i in range(at, stop)]
             if why is Stop.NOTHING:
                 break
-            if why is Stop.NEWCOMER and fast.meet(stop):
+            if (why is Stop.NEWCOMER and fast.meet(stop)) or (
+                why is Stop.DUE and self._only_labels_fell_due(fast)
+            ):
                 at = stop
                 continue
             given_back = [space.given_back for space in spaces]
@@ -236,6 +238,19 @@ class Detector:
             if at < end and given_back != [space.given_back for space in spaces]:
                 fast.look_up(at, end)
         return sights
+
+    def _only_labels_fell_due(self, fast: FastPath) -> bool:
+        """Learn the labels that fall due at the row that was left; False if there is more to do.
+
+        To learn before a row whose entities all have ids is taken in is the same as after it: the
+        window knows no labels, and labels nothing of the window but who has which id.
+        """
+        now = fast.due_at
+        if min(self.heuristics.lists.next_expiry, self.rings.next_rest) <= now:
+            fast.leave()
+            return False
+        self._learn_what_is_known(now)
+        return True
 
     def _due(self) -> int:
         """Watermark at which a label, a list entry or a ring asks for attention."""
@@ -263,7 +278,7 @@ class Detector:
         self, tx: Transaction, admission: Admission, row: NDArray[np.float32], speakers: int
     ) -> _Sight:
         """Heuristics, rings, features, of one transaction the window has answered."""
-        self._learn_what_is_known()
+        self._learn_what_is_known(self.window.watermark)
         lists = self.heuristics.lists
         if lists.next_expiry <= self.window.watermark:
             lists.expire(self.window.watermark)
@@ -373,8 +388,7 @@ class Detector:
                         found.append(piece)
         return found
 
-    def _learn_what_is_known(self) -> None:
-        now = self.window.watermark
+    def _learn_what_is_known(self, now: int) -> None:
         while self._labels and self._labels[0][0] <= now:
             self.features.learn(heapq.heappop(self._labels)[2])
 

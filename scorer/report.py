@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from scorer.charts import calibration_chart, cost_chart, precision_recall_chart
+from scorer.charts import calibration_chart, cost_chart, precision_recall_chart, top_chart
 from scorer.page import as_json, render_page, write_files
-from scorer.wording import RUNG_WORDS, figure
+from scorer.wording import RUNG_WORDS, figure, money
 
 JSON: Final = "report.json"
 HTML: Final = "report.html"
@@ -37,9 +37,11 @@ def render_html(report: Mapping[str, Any]) -> str:
             "rungs": rungs,
             "words": RUNG_WORDS,
             "findings": findings(report),
+            "currency": report["data"].get("currency"),
             "charts": (
                 precision_recall_chart(rungs),
                 calibration_chart(rungs),
+                top_chart(rungs),
                 cost_chart(
                     rungs["blend"]["curves"]["cost"],
                     {"expected cost": costs["ours"], "fixed .3 / .7": costs["fixed"]},
@@ -70,11 +72,75 @@ def findings(report: Mapping[str, Any]) -> list[str]:
         + (f"{figure(saved, 2)} saved." if saved >= 0 else f"{figure(-saved, 2)} lost.")
     )
     if "confounders" in report:
-        check = report["confounders"]["shuffled_labels"]
-        said.append(
-            f"Learned from shuffled labels the average precision is "
-            f"{figure(check['average_precision'])}, chance is {figure(check['base_rate'])}."
-        )
+        said += _of_confounders(report["confounders"])
+    said += _of_money(report) + _of_rings(report) + _of_stability(report["stability"])
     if report.get("model", {}).get("saw_the_test"):
         said.append("The model was trained on transactions of the test: its figures say nothing.")
     return said
+
+
+def _of_confounders(checks: Mapping[str, Any]) -> list[str]:
+    labels, alone = checks["shuffled_labels"], checks["one_feature"]["best"][0]
+    said = [
+        (
+            f"Learned from shuffled labels the average precision is "
+            f"{figure(labels['average_precision'])}, chance is {figure(labels['base_rate'])}."
+        ),
+        (
+            f"The best single feature, {alone['feature']}, reaches an average precision of "
+            f"{figure(alone['average_precision'])} alone (AUC {figure(alone['auc'])})."
+        ),
+    ]
+    if "shuffled_edges" in checks:
+        edges = checks["shuffled_edges"]
+        low, high = edges["ci"]
+        verdict = "remains" if edges["excludes_zero"] else "is gone"
+        said.append(
+            f"With shuffled edges the graph's gain is {round(edges['difference'], 3) + 0.0:+.3f} "
+            f"(95 % {figure(low)} to {figure(high)}): it {verdict}."
+        )
+    else:
+        said.append("Edges were not shuffled (--confounders does it).")
+    return said
+
+
+def _of_money(report: Mapping[str, Any]) -> list[str]:
+    saved, currency = report["money"]["saved"], report["data"].get("currency")
+    ours = report["money"]["ours"]
+    return [
+        (
+            "With every rule of a verdict, deciding saves "
+            f"{figure(saved['against_approve_all'], 0)} against approving everything and "
+            f"{figure(saved['against_fixed'], 0)} against fixed thresholds .3 / .7; it stops "
+            f"{money(ours['fraud_stopped'], currency)} of fraud, lets "
+            f"{money(ours['fraud_let_through'], currency)} through and declines "
+            f"{money(ours['good_money_blocked'], currency)} of good money."
+        )
+    ]
+
+
+def _of_rings(report: Mapping[str, Any]) -> list[str]:
+    rings, caught = report["rings"], report["precision_at_budget"]
+    said = [
+        f"Rings: F1 {figure(rings['f1'])}; {rings['false']} alerted rings are no true ones.",
+        f"{caught['budget']} alerts a day reach {caught['rings']} of {caught['rings_of']} rings.",
+    ]
+    if "look_alikes" in report:
+        rows = report["look_alikes"]["kinds"]
+        worst = max(rows, key=lambda kind: rows[kind]["per_thousand"], default=None)
+        if worst is not None:
+            said.append(
+                f"Of the look-alikes, {worst.replace('_', ' ')} is alerted most: "
+                f"{figure(rows[worst]['per_thousand'], 1)} of a thousand groups."
+            )
+    return said
+
+
+def _of_stability(stability: Mapping[str, Any]) -> list[str]:
+    worst = stability["worst"][0]
+    return [
+        (
+            f"{stability['moved']} of {stability['features']} features moved between past and test "
+            f"(PSI from .25); the furthest is {worst['feature']} ({figure(worst['psi'], 2)})."
+        )
+    ]

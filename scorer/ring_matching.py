@@ -30,12 +30,14 @@ class TrueRing:
         members: Users and merchants of its transactions.
         times: Event time of each transaction, in order of arrival.
         values: Value of each, minor units of the base currency.
+        ids: Their transaction ids.
     """
 
     ring_id: str
     members: set[Entity] = field(default_factory=set)
     times: list[int] = field(default_factory=list)
     values: list[int] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
 
     def add(self, transaction: Transaction) -> None:
         """Take in one of its transactions."""
@@ -45,6 +47,7 @@ class TrueRing:
             self.members.add(other)
         self.times.append(transaction.timestamp)
         self.values.append(transaction.value)
+        self.ids.append(transaction.transaction_id)
 
 
 @dataclass(slots=True)
@@ -182,35 +185,100 @@ def match_rings(
     return [(detected[number], true[index]) for number, index in sorted(matched)]
 
 
-def ring_figures(detected: Sequence[DetectedRing], true: Sequence[TrueRing]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class RingMatch:
+    """The rings of a span of time, those that alerted and the true ones, and which is which.
+
+    Attributes:
+        detected: Every ring the engine followed.
+        told: Those of them that alerted; nobody hears of the others.
+        true: The true rings.
+        pairs: Alerted and true rings that are the same, one to one.
+    """
+
+    detected: Sequence[DetectedRing]
+    told: Sequence[DetectedRing]
+    true: Sequence[TrueRing]
+    pairs: Sequence[tuple[DetectedRing, TrueRing]]
+
+    @classmethod
+    def of(cls, detected: Sequence[DetectedRing], true: Sequence[TrueRing]) -> "RingMatch":
+        """Match the alerted of some rings with the true ones."""
+        told = [ring for ring in detected if ring.alerted_at is not None]
+        return cls(detected, told, true, match_rings(told, true))
+
+    @classmethod
+    def since(cls, begins: int, ledger: RingLedger, true: Iterable[TrueRing]) -> "RingMatch":
+        """The rings that live at or after a moment.
+
+        A ring of the engine that is a true ring of before counts neither way: it was right, only
+        not in this span.
+        """
+        every = sorted(true, key=lambda ring: ring.ring_id)
+        living = [ring for ring in every if max(ring.times) >= begins]
+        detected = ledger.rings(since=begins)
+        matched = {ring.ring.ring_id for ring, _ in cls.of(detected, living).pairs}
+        others = [ring for ring in detected if ring.ring.ring_id not in matched]
+        past = [ring for ring in every if max(ring.times) < begins]
+        gone = {ring.ring.ring_id for ring, _ in match_rings(others, past)}
+        return cls.of([ring for ring in detected if ring.ring.ring_id not in gone], living)
+
+    @property
+    def false(self) -> list[DetectedRing]:
+        """Alerted rings that are no true ring."""
+        right = {ring.ring.ring_id for ring, _ in self.pairs}
+        return [ring for ring in self.told if ring.ring.ring_id not in right]
+
+
+def ring_figures(match: RingMatch) -> dict[str, Any]:
     """Precision, recall and delay of ring detection; None where there is nothing to divide by.
 
-    `precision` is over rings that alerted (nobody hears of the others), `recall` over true rings;
+    `precision` is over rings that alerted, `recall` over true rings, `f1` their harmonic mean;
     `member_precision` and `member_recall` are means over the matched. `delay` is from a matched
-    ring's first transaction to its first alert: medians of minutes, of its transactions that had
-    passed by then, and of the share of its money that had. `precision_of_strongest` is over as many
-    of the alerted as there are true rings, those of the highest score: what an investigator meets
-    who works down the list.
+    ring's first transaction to the first alert with one of them in its witness: medians of minutes,
+    of its transactions that had passed by then, and of the share of its money that had.
+    `precision_of_strongest` is over as many of the alerted as there are true rings, those of the
+    highest score: what an investigator meets who works down the list.
     """
-    told = [ring for ring in detected if ring.alerted_at is not None]
-    matched = match_rings(told, true)
-    delays = [_delay(ring.alerted_at, truth) for ring, truth in matched if ring.alerted_at]
+    told, true, matched = match.told, match.true, match.pairs
     members = [(ring.members, truth.members) for ring, truth in matched]
     strongest = sorted(told, key=lambda found: (-found.ring.score, found.ring.ring_id))[: len(true)]
+    either = len(told) + len(true)
     return {
         "true": len(true),
-        "detected": len(detected),
+        "detected": len(match.detected),
         "alerted": len(told),
         "matched": len(matched),
+        "false": len(told) - len(matched),
         "precision": len(matched) / len(told) if told else None,
         "recall": len(matched) / len(true) if true else None,
+        "f1": 2 * len(matched) / either if either else None,
         "precision_of_strongest": (
             len(match_rings(strongest, true)) / len(strongest) if strongest else None
         ),
-        "member_precision": _mean([len(a & b) / len(a) for a, b in members]),
-        "member_recall": _mean([len(a & b) / len(b) for a, b in members]),
-        "delay": _medians(delays),
+        "member_precision": mean([len(a & b) / len(a) for a, b in members]),
+        "member_recall": mean([len(a & b) / len(b) for a, b in members]),
+        "delay": delay_medians(matched),
     }
+
+
+def delay_medians(
+    pairs: Iterable[tuple[DetectedRing, TrueRing]],
+) -> dict[str, float] | None:
+    """Medians of how late matched rings were told; None of none."""
+    told = [(_first_right_alert(ring, truth), truth) for ring, truth in pairs]
+    return _medians([_delay(at, truth) for at, truth in told if at is not None])
+
+
+def _first_right_alert(ring: DetectedRing, truth: TrueRing) -> int | None:
+    """When it was first told with a transaction of the true ring in its witness.
+
+    A ring may have alerted on something else before; only where no witness holds one (accounts were
+    found by what they share) its first alert counts.
+    """
+    ids = set(truth.ids)
+    right = (at for at, witness in ring.alerts if not ids.isdisjoint(witness))
+    return min(right, default=ring.alerted_at)
 
 
 def alert_figures(
@@ -269,5 +337,6 @@ def _medians(delays: Sequence[tuple[float, float, float]]) -> dict[str, float] |
     }
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def mean(values: Sequence[float]) -> float | None:
+    """The mean; None of nothing."""
     return float(np.mean(values)) if values else None

@@ -15,7 +15,14 @@ from scorer.blend import Blend
 from scorer.booster import Booster
 from scorer.calibration import Calibration
 from scorer.decision import Policy
-from scorer.fitting import BoosterSettings, fit_blend, fit_booster, fit_calibration, regrow_booster
+from scorer.fitting import (
+    BoosterSettings,
+    fit_blend,
+    fit_booster,
+    fit_calibration,
+    regrow_booster,
+    sample_negatives,
+)
 from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
 from scorer.metrics import average_precision, calibration_figures
@@ -96,34 +103,52 @@ def learn_from(
 
     Trees grown on the early rows are stopped, calibrated and blended on the later ones, which
     they have not seen. Then as many trees are grown on both: what is newest is most like what is
-    to come. Calibration and blend are kept; the regrown trees know the later rows by heart.
+    to come. Calibration and blend are kept; the regrown trees know the later rows by heart. Where
+    legitimate rows are many, trees see a weighted sample of them
+    (`scorer.fitting.MOST_NEGATIVES`); calibration and blend see all.
 
     Raises:
         InvalidSetting: One of the slices lacks fraud or legitimate transactions.
     """
     names = tuple(table.schema.names[index] for index in columns)
-    later_rows, later_fraud = _part(table, later, columns), table.fraud[later]
+    later_fraud = table.fraud[later]
+    grown_on, weights = _sampled(table, early, seed)
+    stopped_by, later_weights = _sampled(table, later, seed)
     first = fit_booster(
-        _part(table, early, columns),
-        table.fraud[early],
-        later_rows,
-        later_fraud,
+        _part(table, grown_on, columns),
+        table.fraud[grown_on],
+        _part(table, stopped_by, columns),
+        table.fraud[stopped_by],
         names,
         settings,
         seed,
+        weights=weights,
+        later_weights=later_weights,
     )
-    margins = first.margins(later_rows)
+    margins = first.margins(_part(table, later, columns))
     calibration = fit_calibration(margins, later_fraud)
     log_odds = np.array([calibration.log_odds(float(margin)) for margin in margins])
     ring_score, joint = table.ring_score[later], table.joint[later]
     blend = fit_blend(log_odds, ring_score, joint, later_fraud)
     parts = zip(log_odds, ring_score, joint, strict=True)
     scores = np.array([blend.combine(float(m), float(r), float(j)) for m, r, j in parts])
-    both = np.sort(np.concatenate([early, later]))
+    both, weights = _sampled(table, np.sort(np.concatenate([early, later])), seed)
     booster = regrow_booster(
-        _part(table, both, columns), table.fraud[both], names, settings, seed, first.tree_count
+        _part(table, both, columns),
+        table.fraud[both],
+        names,
+        settings,
+        seed,
+        first.tree_count,
+        weights,
     )
     return Learned(columns, booster, calibration, blend, scores)
+
+
+def _sampled(table: Table, rows: Rows, seed: int) -> tuple[Rows, NDArray[np.float32]]:
+    """The rows that trees see of some rows, and how many each stands for."""
+    chosen, weights = sample_negatives(table.fraud[rows], seed)
+    return rows[chosen], weights
 
 
 def _part(table: Table, rows: Rows, columns: Rows) -> NDArray[np.float32]:

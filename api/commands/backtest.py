@@ -41,10 +41,9 @@ def backtest(
     The history is replayed once; a model is learned from its earlier part, and both policies decide
     about the later part, on the same scores. Every verdict that differs is told with why.
     """
-    from api.split_dates import split_dates
+    from api.history_hints import currency_of, split_dates
     from api.wiring import detector, load
     from graph.transaction import DAY
-    from ingest.currencies import EXPONENTS
     from ingest.datasets import count, read
     from ingest.mapping import load_mapping
     from scorer.backtest import backtest as judge
@@ -55,8 +54,6 @@ def backtest(
         name: load_policy(path) for name, path in zip(policy_names(policy), policy, strict=True)
     }
     found = load_mapping(mapping)
-    rates = found.rate_table
-    base = {} if rates is None else {"code": rates.base, "decimals": EXPONENTS[rates.base]}
     with stages({"replay": count(data, found)}) as told:
         judged = judge(
             read(data, found),
@@ -66,7 +63,7 @@ def backtest(
             dates=split_dates(found),
             embargo=round(embargo * DAY),
             seed=seed,
-            data={"name": data.name, "mapping": found.name, "currency": base or None},
+            data={"name": data.name, "mapping": found.name, "currency": currency_of(found)},
             progress=told,
         )
     if out is not None:
@@ -85,6 +82,8 @@ def backtest(
 def _differing(report: Mapping[str, Any], out: Path | None) -> str:
     """How many verdicts differ, by what, and where they are told."""
     found = report["differences"]
-    changes = ", ".join(f"{n:,} {change}" for change, n in found["transitions"].items())
+    changes = ", ".join(
+        f"{n:,} {change.replace('_', ' ')}" for change, n in found["transitions"].items()
+    )
     where = "differences.csv" if out is not None else "--out DIR or --json"
     return f"{found['count']:,} verdicts differ{f' ({changes})' if changes else ''}: see {where}."

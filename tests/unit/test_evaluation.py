@@ -8,11 +8,14 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from graph.errors import InvalidSetting
-from graph.transaction import DAY, HOUR
+from graph.transaction import DAY, HOUR, Entity, EntityKind
 from scorer.blend import Blend
+from scorer.confounders import shuffle_edges
 from scorer.decision import FIXED
 from scorer.evaluation import evaluate, headline
+from scorer.ground_truth import GroundTruth, LookAlike, RingFacts
 from scorer.history_replay import replay
+from scorer.report import render_html
 from scorer.splits import (
     EMBARGO,
     Dates,
@@ -77,6 +80,107 @@ def test_the_graph_sees_what_was_planted_and_the_table_does_not(report):
     assert sum(report["families"].values()) == pytest.approx(1.0)
     costs = rungs["graph"]["cost_per_transaction"]
     assert costs["ours"] < costs["approve_all"]
+
+
+def test_alerts_are_counted_in_rings_and_money_too(report):
+    caught = report["precision_at_budget"]
+    assert (caught["rings"], caught["rings_of"]) == (
+        report["rungs"]["blend"]["rings"]["matched"],
+        report["rungs"]["blend"]["rings"]["true"],
+    )
+    assert 10 < caught["rings"] <= caught["rings_of"]
+    money = report["money"]
+    assert money["ours"]["cost"] < money["fixed"]["cost"] < money["approve_all"]["cost"]
+    for other in ("fixed", "approve_all"):
+        saved = money["saved"][f"against_{other}"]
+        assert saved == pytest.approx(money[other]["cost"] - money["ours"]["cost"])
+    assert money["approve_all"]["fraud_stopped"] == 0
+    assert money["approve_all"]["alerts"] == 0
+    top = report["calibration"]["top_percent"]
+    assert sum(part["rows"] for part in top["bins"]) == top["rows"]
+    for part in top["bins"]:
+        low, high = part["observed_ci"]
+        assert 0 <= low <= part["observed"] <= high <= 1
+
+
+def test_each_row_is_answered_by_one_tier(report, history):
+    tiers = report["tiers"]
+    assert list(tiers) == ["rules", "graph", "model"]
+    assert sum(tier["transactions"] for tier in tiers.values()) == report["transactions"]
+    assert sum(tier["frauds"] for tier in tiers.values()) == report["positives"]
+    assert tiers["rules"]["transactions"] == 0  # the small engine has no rules
+    # Its one pattern is a graph's: whatever came back or touches a pair that did.
+    assert tiers["graph"]["fraud_rate"] > 5 * tiers["model"]["fraud_rate"]
+    assert tiers["graph"]["share_of_fraud"] > 0.5
+
+
+def test_features_over_time_and_alone_are_told(report):
+    stability, alone = report["stability"], report["confounders"]["one_feature"]
+    assert stability["features"] == len(stability["worst"]) == 6
+    # It counts what a user did so far: of course the future has more.
+    assert {each["feature"] for each in stability["worst"][:2]} >= {"user_count"}
+    assert alone["best"][0]["feature"] in {"comes_back", "pair_count"}
+    assert alone["by_family"]["amount"]["auc"] < 0.6
+    assert "shuffled_edges" not in report["confounders"]
+    assert "typologies" not in report
+
+
+def test_shuffled_edges_take_the_graphs_gain_away(history, report):
+    told = []
+    again = evaluate(
+        history,
+        PingPong(),
+        settings=SMALL,
+        seed=1,
+        rewired=(shuffle_edges(history, 1), PingPong()),
+        progress=lambda stage, _: told.append(stage),
+    )
+    check = again["confounders"].pop("shuffled_edges")
+    assert not check["excludes_zero"]
+    assert abs(check["difference"]) < 0.1
+    assert check["graph"] < 0.5 * again["rungs"]["graph"]["average_precision"]
+    assert again["gains"] == report["gains"]
+    assert told.count("learn graph") == 2
+
+
+def test_kinds_and_look_alikes_are_told_where_the_data_knows_them(history):
+    frauds = [item for item in history if item.fraud]
+    names = sorted({item.ring_id for item in frauds})
+    honest = [item for item in history if item.fraud is False]
+    begins = history[-300].transaction.timestamp
+    late = [i.transaction.transaction_id for i in honest if i.transaction.timestamp > begins]
+    truth = GroundTruth(
+        rings={
+            name: RingFacts("ping_pong" if n % 2 else "pair", "split" if n % 3 else "plain")
+            for n, name in enumerate(names)
+        },
+        look_alikes=(LookAlike("friends", tuple(late[:4])), LookAlike("firm", tuple(late[4:9]))),
+        files=("rings.parquet", "look_alikes.parquet"),
+    )
+    report = evaluate(history, PingPong(), settings=SMALL, truth=truth)
+    kinds, rings = report["typologies"]["kinds"], report["rings"]
+    assert set(kinds) == {"ping_pong", "pair"}
+    for figure in ("true", "matched", "false"):
+        assert sum(row[figure] for row in kinds.values()) == rings[figure]
+    assert kinds["pair"]["false"] == 0  # what is false speaks of ping-pong
+    assert kinds["ping_pong"]["recall"] > 0.8
+    variants = report["typologies"]["variants"]
+    assert sum(row["true"] for row in variants.values()) == rings["true"]
+    assert {kind: row["groups"] for kind, row in report["look_alikes"]["kinds"].items()} == {
+        "firm": 1,
+        "friends": 1,
+    }
+    assert report["data"]["ground_truth"] == ["rings.parquet", "look_alikes.parquet"]
+    assert "Ring by kind" in render_html(report)
+
+
+def test_members_are_those_the_ground_truth_names():
+    history = made(rows=1_000)
+    names = {item.ring_id for item in history if item.fraud}
+    nobody = frozenset({Entity(EntityKind.USER, "nobody")})
+    truth = GroundTruth({name: RingFacts("pair", members=nobody) for name in names}, (), ())
+    report = evaluate(history, PingPong(), settings=SMALL, truth=truth)
+    assert report["rings"]["matched"] == 0
 
 
 def test_shuffled_labels_teach_nothing(report):

@@ -7,6 +7,7 @@ from graph.errors import InvalidInput, InvalidSetting
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.rings import Alert, Ring, RingEvent, RingEventKind, RingState
 from graph.transaction import DAY, HOUR, MINUTE, Money, Transaction, TransactionType
+from scorer import fitting
 from scorer import table as table_module
 from scorer.artefact import load_model
 from scorer.decision import FIXED
@@ -271,3 +272,33 @@ def test_a_history_without_both_kinds_of_label_is_refused():
         train([dataclasses.replace(item, fraud=False) for item in history], PingPong())
     with pytest.raises(InvalidInput, match="0 transactions"):
         train([], PingPong())
+
+
+def test_a_sample_of_the_legitimate_stands_for_all_of_them(monkeypatch):
+    fraud = np.arange(1_000) % 50 == 0
+    rows, weights = fitting.sample_negatives(fraud, seed=0)
+    assert rows.tolist() == list(range(1_000))
+    assert set(weights) == {1.0}
+    monkeypatch.setattr(fitting, "MOST_NEGATIVES", 98)
+    rows, weights = fitting.sample_negatives(fraud, seed=0)
+    assert rows.tolist() == sorted(set(rows.tolist()))
+    assert fraud[rows].sum() == fraud.sum()
+    assert (~fraud[rows]).sum() == 98
+    assert weights[fraud[rows]].tolist() == [1.0] * 20
+    assert weights.sum() == pytest.approx(1_000)
+    again, _ = fitting.sample_negatives(fraud, seed=0)
+    assert again.tolist() == rows.tolist()
+
+
+def test_a_model_of_a_sample_keeps_the_natural_rate(monkeypatch):
+    history = made(rows=3_000)
+    whole = train(history, PingPong(), settings=SMALL)
+    monkeypatch.setattr(fitting, "MOST_NEGATIVES", 400)
+    sampled = train(history, PingPong(), settings=SMALL)
+    assert sampled.version != whole.version
+    figures = [model.metrics["later_slice"] for model in (whole, sampled)]
+    assert figures[1]["average_precision"] > 0.9 * figures[0]["average_precision"]
+    # Before any calibration the margins of both say the same.
+    rows = replay(history, PingPong()).rows
+    rates = [1 / (1 + np.exp(-model.booster.margins(rows))) for model in (whole, sampled)]
+    assert rates[1].mean() == pytest.approx(rates[0].mean(), rel=0.2)
