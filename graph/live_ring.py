@@ -46,6 +46,11 @@ ROLE_RANK: Final = {
 # Seen with a ring, but no proof of one: half of all friends pay each other back, and what one user
 # does alone is that user's deed.
 UNPROVING: Final = frozenset({Pattern.PING_PONG, Pattern.VELOCITY, Pattern.IMPOSSIBLE_TRAVEL})
+# A deed as well, unless several users do it together: victims and payees are not accomplices.
+DEEDS: Final = frozenset(
+    {Pattern.DORMANT_BURST, Pattern.TAKEOVER, Pattern.BUST_OUT, Pattern.REFUND_ABUSE}
+)
+_PASSIVE: Final = frozenset({Role.VICTIM, Role.SENDER, Role.RECEIVER})
 # Money that goes round twice is no accident; a third lap convinces as much as a tenth.
 LAPS: Final = 3
 
@@ -170,13 +175,12 @@ class LiveRing:
         return live
 
     def _score(self) -> float:
-        """Noisy-or of each proving pattern's strongest evidence; of cycles, of each lap."""
+        """Noisy-or of each pattern's strongest proof; of cycles, of each lap."""
         doubt = 1.0
         for pattern in sorted(self._strengths):
-            if pattern not in UNPROVING:
-                alone = 1.0 - max(self._strengths[pattern].values())
-                laps = prod(1.0 - strength for strength, _ in self._laps)
-                doubt *= min(alone, laps) if pattern is Pattern.CYCLE else alone
+            alone = 1.0 - max(self._strengths[pattern].values())
+            laps = prod(1.0 - strength for strength, _ in self._laps)
+            doubt *= min(alone, laps) if pattern is Pattern.CYCLE else alone
         return 1.0 - doubt
 
     def _hold(self, key: str, piece: Evidence) -> None:
@@ -186,7 +190,9 @@ class LiveRing:
                 self._laps.append((piece.strength, passed))
         self.evidence[key] = piece
         self._evidence_ids[key] = piece.evidence_id
-        self._strengths.setdefault(piece.pattern, {})[key] = piece.strength
+        self._strengths.setdefault(piece.pattern, {})[key] = (
+            piece.strength if is_proof(piece) else 0.0
+        )
 
     def _note_transactions(self, piece: Evidence) -> bool:
         before = len(self._known)
@@ -208,6 +214,14 @@ class LiveRing:
 def weight(entity: Entity, role: Role) -> float:
     """How much sharing this member says about two sets being one ring."""
     return 0.0 if entity.kind is EntityKind.IP else ROLE_WEIGHTS[role]
+
+
+def is_proof(piece: Evidence) -> bool:
+    """Whether it shows a ring, not only what somebody in one did; what does not bears none."""
+    if piece.pattern not in DEEDS:
+        return piece.pattern not in UNPROVING
+    users = [e for e, role in piece.members if e.kind is EntityKind.USER and role not in _PASSIVE]
+    return len(users) > 1
 
 
 def _evidence_key(piece: Evidence) -> str:

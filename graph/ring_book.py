@@ -24,7 +24,7 @@ import xxhash
 from graph.alerting import alert_on
 from graph.evidence import Evidence, Pattern
 from graph.lists import NEVER
-from graph.live_ring import LiveRing, SavedRing, weight
+from graph.live_ring import LiveRing, SavedRing, is_proof, weight
 from graph.ring_policy import RingPolicy
 from graph.rings import Ring, RingEvent, RingEventKind, RingState
 from graph.snapshot import Snapshot, encode_state, pack, unpack
@@ -123,7 +123,8 @@ class RingBook:
             return [event for event in grown if event]
         if not matched:
             crowd = piece.pattern in _CROWDS and piece.strength < self.policy.crowd_birth
-            return [] if crowd or len(piece.members) < 2 else self._bear(piece)
+            alone = len(piece.members) < 2 or not is_proof(piece)
+            return [] if crowd or alone else self._bear(piece)
         keeper, *others = sorted(matched, key=_age)
         events = [self._merge(keeper, other, piece.seen_at) for other in others]
         grew = self._grow(keeper, piece)
