@@ -35,7 +35,9 @@ tried."""
 # back to the previous one at the merchant and on the device (0 = none).
 A_TIME, A_VALUE, A_CARD, A_USER, A_POSITION, A_BACK_MERCHANT, A_BACK_DEVICE = range(7)
 _ATTEMPT: Final = A_BACK_DEVICE + 1
-TAIL, END, PRESSED = range(3)
+# The live ones are TAIL <= position < END; so many were PRESSED out; meters in use are below
+# ACCOUNTS and IDENTIFIERS.
+TAIL, END, PRESSED, ACCOUNTS, IDENTIFIERS = range(5)
 
 # A meter: HEAD the newest attempt; SPAN now, TRIED and FAILED in it; the SPANS before it in which
 # anything was tried, what was tried and failed in them; times of the last FAILURES, NEXT to write.
@@ -51,7 +53,7 @@ class AttemptColumns(NamedTuple):
 
     Attributes:
         log: int64[N, 7], N a power of two; places as above, by position modulo N.
-        ends: int64[3]: TAIL, END, PRESSED; live are tail <= position < end.
+        ends: int64[5], places as above.
         merchants: int64[A, 14], meters by account id.
         devices: int64[I, 14], meters by identifier id.
     """
@@ -80,7 +82,7 @@ class Attempts:
     def _allocate(self, accounts: int, identifiers: int) -> None:
         self._columns = AttemptColumns(
             np.zeros((self._capacity, _ATTEMPT), np.int64),
-            np.array([1, 1, 0], np.int64),  # position 0 is nowhere
+            np.array([1, 1, 0, 0, 0], np.int64),  # position 0 is nowhere
             np.zeros((accounts, _METER), np.int64),
             np.zeros((identifiers, _METER), np.int64),
         )
@@ -121,7 +123,8 @@ class Attempts:
         """The whole state; equal states give equal bytes."""
         log, ends, merchants, devices = self._columns
         live = np.arange(ends[TAIL], ends[END]) & (len(log) - 1)
-        used, known = np.flatnonzero(merchants[:, 0]), np.flatnonzero(devices[:, 0])
+        used = np.flatnonzero(merchants[: ends[ACCOUNTS], GENERATION])
+        known = np.flatnonzero(devices[: ends[IDENTIFIERS], GENERATION])
         return pack(
             _KIND,
             _VERSION,
@@ -181,6 +184,8 @@ def note(attempts, within, oldest, generations, kinds, identifier_generations, r
     log[at, A_BACK_MERCHANT] = log[at, A_BACK_DEVICE] = 0
     other, device = row[OTHER], row[DEVICE]
     failed = row[VALUE] < 0
+    ends[ACCOUNTS] = max(ends[ACCOUNTS], other + 1)
+    ends[IDENTIFIERS] = max(ends[IDENTIFIERS], device + 1)
     if other >= 0 and kinds[other] == KIND_MERCHANT:
         before = _measure(
             attempts.merchants, other, generations[other], row[TIME], within, failed, end

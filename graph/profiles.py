@@ -85,10 +85,12 @@ class ProfileColumns(NamedTuple):
     Attributes:
         users: int64[A, 30] by account id, places as above.
         merchants: int64[A, 28].
+        size: int64[1], all rows in use are below it.
     """
 
     users: NDArray[np.int64]
     merchants: NDArray[np.int64]
+    size: NDArray[np.int64]
 
 
 class ProfileLimits(NamedTuple):
@@ -116,7 +118,9 @@ class Profiles:
 
     def _allocate(self, capacity: int) -> None:
         self._columns = ProfileColumns(
-            np.zeros((capacity, _USER_ROW), np.int64), np.zeros((capacity, _MERCHANT_ROW), np.int64)
+            np.zeros((capacity, _USER_ROW), np.int64),
+            np.zeros((capacity, _MERCHANT_ROW), np.int64),
+            np.zeros(1, np.int64),
         )
 
     def columns(self, window: TransactionWindow) -> ProfileColumns:
@@ -152,12 +156,23 @@ class Profiles:
 
     def snapshot(self) -> bytes:
         """The whole state; equal states give equal bytes."""
-        values = {"capacity": len(self._columns.users)}
-        arrays: dict[str, NDArray[Any]] = {}
-        for name, rows in self._columns._asdict().items():
-            used = np.flatnonzero(rows[:, GENERATION])
-            arrays[name], arrays[f"{name}.rows"] = used, rows[used]
-        return pack(_KIND, _VERSION, Snapshot(values, arrays))
+        users, merchants, size = self._columns
+        some = np.flatnonzero(users[: size[0], GENERATION])
+        others = np.flatnonzero(merchants[: size[0], GENERATION])
+        return pack(
+            _KIND,
+            _VERSION,
+            Snapshot(
+                values={"capacity": len(users)},
+                arrays={
+                    "users": some,
+                    "users.rows": users[some],
+                    "merchants": others,
+                    "merchants.rows": merchants[others],
+                    "size": size,
+                },
+            ),
+        )
 
     def restore(self, data: bytes) -> None:
         """Take over a snapshot, made together with the window's.
@@ -167,8 +182,10 @@ class Profiles:
         """
         snapshot = unpack(_KIND, _VERSION, data)
         self._allocate(snapshot.values["capacity"])
-        for name, rows in self._columns._asdict().items():
-            rows[snapshot.arrays[name]] = snapshot.arrays[f"{name}.rows"]
+        users, merchants, size = self._columns
+        users[snapshot.arrays["users"]] = snapshot.arrays["users.rows"]
+        merchants[snapshot.arrays["merchants"]] = snapshot.arrays["merchants.rows"]
+        size[:] = snapshot.arrays["size"]
 
 
 def usual_amount(users: NDArray[np.int64], user: int) -> float:
@@ -238,6 +255,7 @@ def note(profiles, limits, generations, kinds, row):  # type: ignore[no-untyped-
     """Take a transaction into the profiles of its user and merchant. Mutates `profiles`."""
     user, other = row[USER], row[OTHER]
     merchant = other >= 0 and kinds[other] == KIND_MERCHANT
+    profiles.size[0] = max(profiles.size[0], user + 1, other + 1)
     if user >= 0:
         shop = key_of(other, generations[other]) if merchant else np.int64(-1)
         _note_user(profiles.users, limits, user, generations[user], row, shop)

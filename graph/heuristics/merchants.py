@@ -135,7 +135,7 @@ class Collusion:
     def _judge(
         self, window: TransactionWindow, tx: Transaction, admission: Admission, deals: int
     ) -> Sequence[Evidence]:
-        limits, (users, merchants) = self.thresholds, self._profiles.columns(window)
+        limits, (users, merchants, _) = self.thresholds, self._profiles.columns(window)
         merchant = merchants[admission.other]
         generations = window.accounts.generation
         purchase = tx.payee != tx.user
