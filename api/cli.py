@@ -13,6 +13,7 @@ import typer
 
 from api.commands import (
     analyse,
+    backtest,
     bench,
     config,
     demo,
@@ -23,6 +24,7 @@ from api.commands import (
     produce,
     redrive,
     replay,
+    rings,
     serve,
     simulate,
     sink,
@@ -54,7 +56,9 @@ COMMANDS: Final = (
     Command(simulate.simulate, simulate.EXAMPLES),
     Command(train.train, train.EXAMPLES),
     Command(evaluate.evaluate, evaluate.EXAMPLES),
+    Command(backtest.backtest, backtest.EXAMPLES),
     Command(replay.replay, replay.EXAMPLES),
+    Command(rings.rings, rings.EXAMPLES),
     Command(serve.serve, serve.EXAMPLES),
     Command(sink.sink, sink.EXAMPLES),
     Command(config.config, config.EXAMPLES),

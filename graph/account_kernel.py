@@ -19,8 +19,9 @@ from graph.heuristics import (
     Speaker,
     bust_out,
     card_testing,
+    collusion,
     dormancy,
-    merchants,
+    refunds,
     synthetic,
     takeover,
 )
@@ -40,7 +41,8 @@ _REFUNDS: Final = int(Speaker.REFUNDS)
 _SYNTHETIC: Final = int(Speaker.SYNTHETIC)
 
 _MODULES: Final = (
-    attempts, bust_out, card_testing, dormancy, layout, merchants, profiles, synthetic, takeover,
+    attempts, bust_out, card_testing, collusion, dormancy, layout, profiles, refunds, synthetic,
+    takeover,
 )  # fmt: skip
 SOURCES: Final = (Path(__file__), *(Path(str(module.__file__)) for module in _MODULES))
 """Files whose kernels and constants are used here."""
@@ -128,7 +130,7 @@ class AccountPath:
             table=np.zeros(card_testing.table_size(limits.card_testing_scan), np.int64),
             rows=np.zeros(limits.refund_users + 1, np.int64),
             group=np.zeros(limits.refund_users + 1, np.int64),
-            shops=np.zeros(merchants.shops_of(limits.refund_users), np.int64),
+            shops=np.zeros(refunds.shops_of(limits.refund_users), np.int64),
             shared=np.zeros((limits.synthetic_scan, 2), np.int64),
             twins=np.zeros((limits.synthetic_scan, synthetic.TWIN), np.int64),
             deals=deals,
@@ -212,17 +214,17 @@ def may_speak(parts, accounts, row, now):  # type: ignore[no-untyped-def]
         found |= _BUST_OUTS
     if row[CARD] >= 0 and _tests(parts, accounts, row):
         found |= _CARD_TESTING
-    deals = merchants.deals_at(
+    deals = collusion.deals_at(
         accounts.profiles.merchants, generations, kinds, row, limits.collusive_least,
         limits.collusive_buyers, limits.collusive_repeats,
     )  # fmt: skip
     if deals < scratch.deals.shape[0] and scratch.deals[deals]:
         found |= _COLLUSION
-    refunds, _, _, _, _ = merchants.refunds_at(
+    returned, _, _, _, _ = refunds.refunds_at(
         parts.links, link_tail, oldest, users, generations, kinds, row, limits.refund_count,
         limits.refund_merchants, limits.refund_share, scratch.rows, scratch.group, scratch.shops,
     )  # fmt: skip
-    if refunds > 0:
+    if returned > 0:
         found |= _REFUNDS
     twins, _, _ = synthetic.twins_of(
         parts.links, parts.identifier_kind, link_tail, oldest, users, generations, row,

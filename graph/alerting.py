@@ -27,6 +27,20 @@ class AlertMemory:
     patterns: int = 0
 
 
+def told_of_part(ring: Ring, whole: AlertMemory) -> AlertMemory:
+    """What was told of a part of a ring by what was told of the whole.
+
+    No more than the part has, and no more than was told: so a split is no news, and what joins a
+    part later is.
+    """
+    users = [entity.kind for entity, _ in ring.members].count(EntityKind.USER)
+    return AlertMemory(
+        users=min(users, whole.users),
+        money=min(ring.money, whole.money),
+        patterns=min(len(ring.patterns), whole.patterns),
+    )
+
+
 def alert_on(
     ring: Ring, told: AlertMemory, *, min_score: float, money_factor: float, policy_version: str
 ) -> Alert | None:

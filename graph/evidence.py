@@ -47,7 +47,10 @@ class Pattern(StrEnum):
 
 
 class Role(StrEnum):
-    """What part an entity plays in a pattern or a ring."""
+    """What part an entity plays in a pattern or a ring.
+
+    Heuristics name all but BYSTANDER; `graph.ring_roles` decides what a member is in its ring.
+    """
 
     VICTIM = "victim"
     MULE = "mule"
@@ -57,6 +60,7 @@ class Role(StrEnum):
     RECEIVER = "receiver"
     MEMBER = "member"
     SHARED = "shared"
+    BYSTANDER = "bystander"
 
 
 class Hop(msgspec.Struct, frozen=True, gc=False):

@@ -51,6 +51,7 @@ HALVED_AFTER: Final = 90 * DAY
 _MOST_MONEY: Final = 1 << 40
 """Values count up to this (eleven billion in cents), so that no sum of them overflows."""
 _MOST_SUM: Final = 1 << 60
+_ID: Final = (1 << 32) - 1
 _STEP: Final = 16
 """Fractions of a minor unit in which the usual amount is kept."""
 _SMOOTH: Final = 32
@@ -197,6 +198,16 @@ def usual_amount(users: NDArray[np.int64], user: int) -> float:
 def key_of(account, generation):  # type: ignore[no-untyped-def]
     """An account that is not mistaken for whoever gets its id later."""
     return (np.int64(generation) << 32) | np.int64(account)
+
+
+def id_of(key: int) -> int:
+    """The account id in a key."""
+    return key & _ID
+
+
+def is_alive(key: int, generations: NDArray[np.int32]) -> bool:
+    """Whether its id is still that account's."""
+    return bool(generations[key & _ID] == key >> 32)
 
 
 @kernel

@@ -92,6 +92,7 @@ class _History:
     fraud: npt.NDArray[np.int8]
     known_at: Codes
     ring: Cells | None
+    kind: Cells | None
 
 
 def _read_history(folder: Path, mapping: DatasetMapping, rates: RateTable) -> _History:
@@ -131,6 +132,9 @@ def _read_history(folder: Path, mapping: DatasetMapping, rates: RateTable) -> _H
         ring=None
         if ring is None or ring.column not in there
         else _ring(table, ring.column, {text_of(value) for value in ring.none}),
+        kind=None
+        if ring is None or ring.kind is None or ring.kind not in there
+        else read_cells(table, "ring_kind", Source(column=ring.kind), fields.identifier),
     )
 
 
@@ -142,6 +146,7 @@ def _rows(history: _History) -> Iterator[LabelledTransaction]:
             [_FRAUD[code] for code in history.fraud[rows].tolist()],
             _or_none(history.known_at[rows]),
             repeat(None) if history.ring is None else history.ring.take(rows),
+            repeat(None) if history.kind is None else history.kind.take(rows),
             strict=False,
         )
         for transaction, label in zip(
@@ -213,9 +218,10 @@ def _columns(mapping: DatasetMapping) -> tuple[list[str], list[str]]:
     optional = [s.column for s in sources if s.optional and s.column is not None]
     wanted += [source.column for source in sources if source.column is not None]
     if mapping.ring is not None:
-        wanted.append(mapping.ring.column)
+        named = [name for name in (mapping.ring.column, mapping.ring.kind) if name is not None]
+        wanted += named
         if mapping.ring.optional:
-            optional.append(mapping.ring.column)
+            optional += named
     return wanted, optional
 
 

@@ -157,9 +157,13 @@ class LabelSource(Section, frozen=True, kw_only=True):
 
 
 class RingSource(Section, frozen=True, kw_only=True):
-    """Which column names the true ring of a row, and which of its values mean none."""
+    """Which column names the true ring of a row, and which of its values mean none.
+
+    `kind` is the column that says which typology the ring is of.
+    """
 
     column: str
+    kind: str | None = None
     none: list[Scalar] = []
     optional: bool = False
 

@@ -165,16 +165,22 @@ class Detector:
             )
         ]
 
-    def observe_features(self, transaction: Transaction, out: NDArray[np.float32]) -> Signals:
-        """Take one transaction in and fill `out` with its features: training's way in."""
-        (one,) = self._see_all((transaction,), out.reshape(1, -1))
-        sight = self._sight(one, transaction)
-        return Signals(
-            accepted=sight.status is Status.ACCEPTED,
-            ring_score=_strongest(sight.rings),
-            evidence=sight.evidence,
-            ring_events=sight.ring_events,
-        )
+    def observe_features(
+        self, transactions: Sequence[Transaction], out: NDArray[np.float32]
+    ) -> list[Signals]:
+        """Take transactions in and fill rows of `out` with their features: training's way in."""
+        seen = self._see_all(transactions, out[: len(transactions)])
+        sights = [self._sight(one, tx) for one, tx in zip(seen, transactions, strict=True)]
+        return [
+            Signals(
+                accepted=sight.status is Status.ACCEPTED,
+                ring_score=_strongest(sight.rings),
+                evidence=sight.evidence,
+                ring_events=sight.ring_events,
+                rings=sight.rings,
+            )
+            for sight in sights
+        ]
 
     def learn(self, label: Label) -> None:
         """Take note of a label; it is used once event time has passed its `known_at`.

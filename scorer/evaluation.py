@@ -18,6 +18,7 @@ from scorer.artefact import TrainedModel
 from scorer.decision import FIXED, Policy
 from scorer.fitting import BoosterSettings
 from scorer.history import LabelledTransaction
+from scorer.history_replay import Progress, replay, silent
 from scorer.metrics import (
     Ranking,
     Scores,
@@ -36,6 +37,7 @@ from scorer.metrics import (
 from scorer.ports import Replayer
 from scorer.ring_matching import alert_figures, ring_figures
 from scorer.splits import (
+    EMBARGO,
     Dates,
     Split,
     dated_split,
@@ -43,17 +45,8 @@ from scorer.splits import (
     shuffled_test,
     temporal_split,
 )
-from scorer.training import (
-    Learned,
-    Progress,
-    Rows,
-    Table,
-    describe,
-    learn_from,
-    replay,
-    require_labels,
-    silent,
-)
+from scorer.table import Rows, Table, describe, require_labels
+from scorer.training import Learned, learn_from
 
 Protocol = Literal["temporal", "shuffled"]
 _CONFOUNDER_ROUNDS: Final = 50
@@ -66,6 +59,7 @@ def evaluate(
     *,
     protocol: Protocol = "temporal",
     dates: Dates | None = None,
+    embargo: int = EMBARGO,
     model: TrainedModel | None = None,
     policy: Policy | None = None,
     settings: BoosterSettings | None = None,
@@ -83,6 +77,7 @@ def evaluate(
             learns at once, since the protocol knows no time. The history is held in memory.
             Shuffled figures flatter: neighbours in time are on both sides.
         dates: An explicit split by time instead of 60/20/20.
+        embargo: Milliseconds before the test of the temporal split from which nothing is learned.
         model: Judge this model instead of learning one; only the test rows of the split are used.
         policy: What costs are counted by; the model's, or the default costs, if left out.
         settings: How trees are grown; the defaults if left out.
@@ -120,7 +115,7 @@ def evaluate(
             past = (item for item in history if item.transaction.timestamp < until)
             table = replay(past, replayer, keep=dates.holds, progress=progress)
         require_labels(table)
-        split = temporal_split(table) if dates is None else dated_split(table, dates)
+        split = temporal_split(table, embargo) if dates is None else dated_split(table, dates)
     chosen = settings or BoosterSettings()
     costs = policy or (model.policy if model else Policy())
     if model is None:

@@ -14,12 +14,14 @@ class LabelledTransaction:
         fraud: True, False, or None where nobody knows.
         known_at: When the label became known; None without a label.
         ring_id: Id of the true ring it belongs to, where the data names rings.
+        ring_kind: Typology of that ring, where the data names it.
     """
 
     transaction: Transaction
     fraud: bool | None = None
     known_at: int | None = None
     ring_id: str | None = None
+    ring_kind: str | None = None
 
     @property
     def label(self) -> Label | None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import networkx as nx
 import numpy as np
 
+from graph.evidence import Evidence, Pattern
 from graph.rings import Ring, RingEvent, RingEventKind
 from graph.transaction import MINUTE, Entity, EntityKind, Transaction
 
@@ -52,11 +53,25 @@ class DetectedRing:
 
     Attributes:
         ring: At its newest revision.
-        alerted_at: Event time of its first alert; None if it never alerted.
+        alerted_at: Event time of its first alert; None if it never alerted. Of a ring that split
+            from an alerted one: when half of its accounts had been told of, as part of that.
+        alerts: Event time of each alert and the witness transactions it was told with.
+        strongest: Pattern of the strongest evidence it was ever told with.
+        strength: How strong that was.
+        told: When each account was first told of in an alert.
     """
 
     ring: Ring
     alerted_at: int | None = None
+    alerts: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    strongest: Pattern | None = None
+    strength: float = 0.0
+    told: dict[Entity, int] = field(default_factory=dict)
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """What it was found for: the pattern of its strongest evidence."""
+        return self.strongest or (self.ring.patterns[0] if self.ring.patterns else None)
 
     @property
     def members(self) -> frozenset[Entity]:
@@ -67,24 +82,35 @@ class DetectedRing:
 class RingLedger:
     """Follows ring events and keeps each ring as it stood last, merged rings folded in.
 
-    Memory: one entry for each ring that ever lived in the history.
+    A ring that splits stays the ring it was, with fewer members; each part that went is a ring of
+    its own, and nobody has to be told again of what was told of the whole.
+
+    Memory: one entry for each ring that ever lived in the history, and one for each of its alerts.
     """
 
     def __init__(self) -> None:
         self._rings: dict[str, DetectedRing] = {}
 
-    def note(self, events: Iterable[RingEvent]) -> None:
-        """Take in what happened, in order."""
+    def note(self, events: Iterable[RingEvent], evidence: Sequence[Evidence] = ()) -> None:
+        """Take in what happened, in order, and the evidence that made it happen."""
         for event in events:
             ring = event.ring
             known = self._rings.get(ring.ring_id)
             if known is None:
                 known = self._rings[ring.ring_id] = DetectedRing(ring)
+                self._inherit(known)
             # Expiry strips a ring of its members in time; what counts is what it told.
             if ring.members:
                 known.ring = ring
-            if event.alert is not None and known.alerted_at is None:
-                known.alerted_at = event.at
+            for piece in evidence:
+                if piece.strength > known.strength and piece.evidence_id in ring.evidence:
+                    known.strongest, known.strength = piece.pattern, piece.strength
+            if event.alert is not None:
+                known.alerts.append((event.at, ring.transactions))
+                if known.alerted_at is None:
+                    known.alerted_at = event.at
+                for account in known.members:
+                    known.told.setdefault(account, event.at)
             if event.kind is RingEventKind.MERGED and event.merged_ring_id is not None:
                 self._fold(event.merged_ring_id, known)
 
@@ -95,6 +121,28 @@ class RingLedger:
         del self._rings[merged_ring_id]
         alerts = [at for at in (into.alerted_at, merged.alerted_at) if at is not None]
         into.alerted_at = min(alerts, default=None)
+        into.alerts = sorted(into.alerts + merged.alerts)
+        if merged.strength > into.strength:
+            into.strongest, into.strength = merged.strongest, merged.strength
+        for account, at in merged.told.items():
+            into.told[account] = min(at, into.told.get(account, at))
+
+    def _inherit(self, part: DetectedRing) -> None:
+        """Let a ring that split from another one know what was told of it there."""
+        whole = self._rings.get(part.ring.split_from or "")
+        if whole is None:
+            return
+        part.told = {e: whole.told[e] for e in part.members if e in whole.told}
+        times = sorted(part.told.values())
+        half = (len(part.members) + 1) // 2
+        if half and len(times) >= half:
+            part.alerted_at = times[half - 1]
+            own = set(part.ring.transactions)
+            part.alerts = [
+                (at, tuple(each for each in witness if each in own))
+                for at, witness in whole.alerts
+                if at >= part.alerted_at
+            ]
 
     def rings(self, since: int) -> list[DetectedRing]:
         """Rings that changed at or after `since`, in order of id."""

@@ -2,15 +2,11 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
 from api.console import examples, figures, say, stages
-
-if TYPE_CHECKING:
-    from ingest.mapping import DatasetMapping
-    from scorer.splits import Dates
 
 EXAMPLES: Final = examples(
     "ringfence evaluate city --mapping ringfence --report report",
@@ -37,6 +33,10 @@ def evaluate(
         Protocol | None,
         typer.Option(help="Past and future, or a shuffled split; else what the mapping says."),
     ] = None,
+    embargo: Annotated[
+        float,
+        typer.Option(help="Days before the test from which nothing is learned (temporal split)."),
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the training and the bootstrap.")] = 0,
     deep_analysis: Annotated[
         int | None,
@@ -48,8 +48,10 @@ def evaluate(
 
     Writes report.json, and report.html with precision and recall, calibration and cost curves.
     """
+    from api.split_dates import split_dates
     from api.wiring import detector, load
     from cypher.analytics.nightly import NightlyReplayer
+    from graph.transaction import DAY
     from ingest.datasets import count, read
     from ingest.mapping import load_mapping
     from scorer.evaluation import evaluate as judge
@@ -65,7 +67,8 @@ def evaluate(
             read(data, found),
             replayer,
             protocol="shuffled" if chosen == "shuffled" else "temporal",
-            dates=_dates(found) if chosen == "temporal" else None,
+            dates=split_dates(found) if chosen == "temporal" else None,
+            embargo=round(embargo * DAY),
             model=None if model is None else load(model),
             seed=seed,
             data={"name": data.name, "mapping": found.name},
@@ -78,13 +81,3 @@ def evaluate(
 
 
 _LONG: Final = frozenset({"rungs", "calibration", "settings", "families", "policy"})
-
-
-def _dates(mapping: "DatasetMapping") -> "Dates | None":
-    """The split by dates that the mapping asks for."""
-    from scorer.splits import Dates
-
-    hints = mapping.evaluation
-    if hints is None or hints.periods is None:
-        return None
-    return Dates(*hints.periods, known_since=hints.known_since_ms)

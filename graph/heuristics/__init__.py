@@ -19,13 +19,14 @@ from graph.evidence import Evidence, Pattern
 from graph.heuristics.bust_out import BustOut
 from graph.heuristics.card_testing import CardTesting
 from graph.heuristics.chain import Chains
+from graph.heuristics.collusion import Collusion
 from graph.heuristics.cycle import Cycles
 from graph.heuristics.dormancy import Dormancy
 from graph.heuristics.fan import Fans
 from graph.heuristics.identity import SharedIdentity
 from graph.heuristics.layers import Layers
-from graph.heuristics.merchants import Collusion, RefundAbuse
 from graph.heuristics.mule import Mules
+from graph.heuristics.refunds import RefundAbuse
 from graph.heuristics.relay import GatherScatter, ScatterGather
 from graph.heuristics.rules import Blocklist, ImpossibleTravel, Velocity
 from graph.heuristics.structuring import Structuring

@@ -219,10 +219,9 @@ def lived_in(seed: int) -> list[Transaction]:
         minute += rng.choice([0, 1, 3, 10, 30, 180])
         user, other = rng.sample(range(8), 2)
         shop = f"shop{rng.randrange(6)}"
-        payer, payee = rng.choice(
-            [(f"u{user}", shop)] * 3 + [(shop, f"u{user}"), (f"u{user}", rng.choice([f"u{other}", f"p{number}"]))] * 2
-            + [(f"u{user}", None), (None, f"u{user}")]
-        )  # fmt: skip
+        me, friend = f"u{user}", rng.choice([f"u{other}", f"p{number}"])
+        buys, returns, sends = (me, shop), (shop, me), (me, friend)
+        payer, payee = rng.choice([buys] * 3 + [returns, sends] * 2 + [(me, None), (None, me)])
         if rng.random() < 0.05:
             farm = {"device_id": f"farm{number // 100}", "card_id": f"farm{number // 100}"}
             stream.append(transaction(number, minute, f"new{number}", shop, 100, **farm))

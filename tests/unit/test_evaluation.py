@@ -12,8 +12,16 @@ from graph.transaction import DAY, HOUR
 from scorer.blend import Blend
 from scorer.decision import FIXED
 from scorer.evaluation import evaluate, headline
-from scorer.splits import Dates, dated_split, shuffled_split, shuffled_test, temporal_split
-from scorer.training import replay, train
+from scorer.history_replay import replay
+from scorer.splits import (
+    EMBARGO,
+    Dates,
+    dated_split,
+    shuffled_split,
+    shuffled_test,
+    temporal_split,
+)
+from scorer.training import train
 
 # The small engine and its planted history are those of the training tests.
 _spec = importlib.util.spec_from_file_location(
@@ -97,22 +105,71 @@ def test_the_future_is_not_in_the_past(history):
     split = temporal_split(table)
     begins = table.times[split.test].min()
     for part in (split.early, split.later):
-        assert table.times[part].max() < begins
+        assert table.times[part].max() < begins - EMBARGO
         assert table.known_at[part].max() <= begins
-    assert table.times[split.early].max() < table.times[split.later].min()
+    alone = [row for row in split.later if table.ring_ids[row] is None]
+    assert table.times[split.early].max() < table.times[alone].min()
     in_test = {table.ring_ids[row] for row in split.test} - {None}
     past = np.concatenate([split.early, split.later])
     assert not in_test & {table.ring_ids[row] for row in past}
-    held = len(past) + len(split.test) + split.embargoed + split.spanning
+    held = len(past) + len(split.test) + split.embargoed + split.unsettled + split.spanning
     assert held == len(table.fraud)
-    assert split.embargoed > 0
+    assert split.unsettled > 0
+    told = split.describe(table)
+    assert told["embargo_hours"] == 24
+    assert told["embargoed"] == split.embargoed > 50
 
 
-def test_late_labels_are_embargoed_from_the_past():
+def test_the_embargo_is_as_long_as_is_asked_for(history):
+    table = replay(history, PingPong())
+    begins = table.times[temporal_split(table).test].min()
+    for embargo in (0, 6 * HOUR, 2 * DAY):
+        split = temporal_split(table, embargo)
+        assert split.embargo == embargo
+        assert begins - embargo - 2 * HOUR < table.times[split.later].max() < begins - embargo
+    assert temporal_split(table, 0).embargoed == 0
+    with pytest.raises(InvalidSetting, match=r"embargo.*-1 days"):
+        temporal_split(table, -DAY)
+
+
+def test_a_ring_lies_whole_in_the_latest_fold_it_reaches(history):
+    table = replay(history, PingPong())
+    whole = temporal_split(table)
+    # One long ring each over the cut between the slices and over that before the test.
+    frauds = np.flatnonzero(table.fraud)
+    in_early, in_later, in_test = (
+        [row for row in frauds if row in set(part.tolist())]
+        for part in (whole.early, whole.later, whole.test)
+    )
+    rings = list(table.ring_ids)
+    for row in (in_early[0], in_early[-1], in_later[-1]):
+        rings[row] = "inner"
+    for row in (in_early[1], in_later[-2], in_test[0]):
+        rings[row] = "outer"
+    split = temporal_split(replace(table, ring_ids=tuple(rings)))
+    folds = {"early": split.early, "later": split.later, "test": split.test}
+    named = {
+        name: {fold for fold, rows in folds.items() for row in rows if rings[row] == name}
+        for name in ("inner", "outer")
+    }
+    assert named == {"inner": {"later"}, "outer": {"test"}}
+    assert {in_early[0], in_early[-1]} <= set(split.later.tolist())
+    assert split.moved >= 2
+    assert not {in_early[1], in_later[-2]} & set(np.concatenate([split.early, split.later]))
+    assert split.spanning >= 2
+    shared = {
+        ring
+        for ring in set(rings) - {None}
+        if sum(any(rings[row] == ring for row in rows) for rows in folds.values()) > 1
+    }
+    assert shared == set()
+
+
+def test_labels_that_were_not_known_yet_are_left_out_of_the_past():
     history = made(rows=800, delay=DAY)
-    soon = temporal_split(replay(made(rows=800, delay=0), PingPong()))
-    late = temporal_split(replay(history, PingPong()))
-    assert late.embargoed > soon.embargoed == 0
+    soon = temporal_split(replay(made(rows=800, delay=0), PingPong()), 0)
+    late = temporal_split(replay(history, PingPong()), 0)
+    assert late.unsettled > soon.unsettled == 0
     assert len(late.test) == len(soon.test)
 
 

@@ -12,8 +12,9 @@ from msgspec import structs
 import graph.attempts
 import graph.heuristics.bust_out
 import graph.heuristics.card_testing
+import graph.heuristics.collusion
 import graph.heuristics.dormancy
-import graph.heuristics.merchants
+import graph.heuristics.refunds
 import graph.heuristics.synthetic
 import graph.heuristics.takeover
 import graph.profiles
@@ -22,9 +23,9 @@ from graph.errors import Incompatible, InvalidSetting
 from graph.evidence import Evidence, Pattern, Role
 from graph.heuristics import catalogue
 from graph.heuristics.card_testing import CardTesting
-from graph.live_ring import is_proof
 from graph.profiles import Profiles
 from graph.ring_book import RingBook
+from graph.ring_score import is_proof
 from graph.thresholds import Thresholds
 from graph.transaction import DAY, HOUR, MINUTE, Entity, EntityKind, Transaction
 from graph.window import TransactionWindow, WindowConfig
@@ -63,7 +64,8 @@ def user(name: str) -> Entity:
         graph.heuristics.bust_out,
         graph.heuristics.card_testing,
         graph.heuristics.dormancy,
-        graph.heuristics.merchants,
+        graph.heuristics.collusion,
+        graph.heuristics.refunds,
         graph.heuristics.synthetic,
         graph.heuristics.takeover,
     ],
@@ -353,7 +355,9 @@ def test_a_full_log_gives_up_its_oldest_attempts() -> None:
 # Merchants.
 
 
-def deals(*names: str, shop: str = "shop-front", start: int = 0, **fields: object) -> list[Transaction]:
+def deals(
+    *names: str, shop: str = "shop-front", start: int = 0, **fields: object
+) -> list[Transaction]:
     """A purchase of each name, in order; a capital letter is a refund."""
     return [
         transaction(

@@ -5,19 +5,9 @@ from html.parser import HTMLParser
 import pytest
 
 from graph.errors import InvalidSetting
-from scorer.report import (
-    calibration_chart,
-    cost_chart,
-    count,
-    duration,
-    figure,
-    findings,
-    moment,
-    precision_recall_chart,
-    render_html,
-    share,
-    write_report,
-)
+from scorer.charts import calibration_chart, cost_chart, precision_recall_chart
+from scorer.report import findings, render_html, write_report
+from scorer.wording import count, duration, figure, moment, share
 
 
 def rung(ap, *, fraud=True):
@@ -90,7 +80,10 @@ def made():
             "early": span,
             "later": span,
             "test": span,
+            "embargo_hours": 24.0,
             "embargoed": 3,
+            "unsettled": 5,
+            "moved_to_later": 0,
             "spanning_rings": 2,
             "excluded": 1,
         },
@@ -154,7 +147,11 @@ def test_charts_stay_inside_of_their_frame():
     charts = (
         precision_recall_chart(report["rungs"]),
         calibration_chart(report["rungs"]),
-        cost_chart(report["rungs"]["blend"], report["cost_per_transaction"]),
+        cost_chart(
+            report["rungs"]["blend"]["curves"]["cost"],
+            {"ours": report["cost_per_transaction"]["ours"]},
+            report["cost_per_transaction"]["approve_all"],
+        ),
     )
     for chart in charts:
         assert chart.lines

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -144,6 +145,47 @@ def test_a_merged_ring_lives_on_in_the_one_that_took_it():
     assert kept.ring.ring_id == "old"
     assert kept.alerted_at == 2
     assert kept.members == users("abcd")
+
+
+def part(ring_id, names, of, changed_at=0):
+    return replace(ring(ring_id, names, changed_at), split_from=of)
+
+
+def test_a_part_was_alerted_when_half_of_it_had_been_told_as_part_of_the_whole():
+    ledger = RingLedger()
+    ledger.note(
+        [
+            RingEvent(RingEventKind.BORN, 1, ring("r", "abc", 1), alert=alert("r")),
+            RingEvent(RingEventKind.GREW, 5, ring("r", "abcde", 5), alert=alert("r")),
+            RingEvent(RingEventKind.GREW, 8, ring("r", "abcdefgh", 8)),
+            RingEvent(RingEventKind.BORN, 9, part("s", "cde", "r", 9)),
+            RingEvent(RingEventKind.BORN, 9, part("t", "fgh", "r", 9)),
+            RingEvent(RingEventKind.SPLIT, 9, ring("r", "ab", 9), split_ring_ids=("s", "t")),
+            RingEvent(RingEventKind.GREW, 12, part("t", "fghi", "r", 12), alert=alert("t")),
+        ]
+    )
+    kept = {found.ring.ring_id: found for found in ledger.rings(since=0)}
+    assert {key: found.alerted_at for key, found in kept.items()} == {"r": 1, "s": 5, "t": 12}
+    assert [at for at, _ in kept["s"].alerts] == [5]
+    assert {key: found.members for key, found in kept.items()} == {
+        "r": users("ab"), "s": users("cde"), "t": users("fghi"),
+    }  # fmt: skip
+
+
+def test_a_part_that_merges_back_brings_what_was_told_of_it():
+    ledger = RingLedger()
+    ledger.note(
+        [
+            RingEvent(RingEventKind.BORN, 1, ring("r", "abcd", 1), alert=alert("r")),
+            RingEvent(RingEventKind.BORN, 5, part("s", "cd", "r", 5)),
+            RingEvent(RingEventKind.SPLIT, 5, ring("r", "ab", 5), split_ring_ids=("s",)),
+            RingEvent(RingEventKind.BORN, 6, ring("q", "xy", 6)),
+            RingEvent(RingEventKind.MERGED, 7, ring("q", "cdxy", 7), merged_ring_id="s"),
+            RingEvent(RingEventKind.BORN, 9, part("p", "cd", "q", 9)),
+        ]
+    )
+    kept = {found.ring.ring_id: found.alerted_at for found in ledger.rings(since=0)}
+    assert kept == {"r": 1, "q": 1, "p": 1}
 
 
 def test_a_true_ring_collects_accounts_times_and_money():
