@@ -9,7 +9,13 @@ from graph.evidence import Pattern
 from graph.rings import Alert, Ring
 from graph.transaction import EntityKind
 
-_NAMES: Final = {Pattern.BLOCKED: "blocked entity", Pattern.MULE: "pass-through mule"}
+_NAMES: Final = {
+    Pattern.BLOCKED: "blocked entity",
+    Pattern.MULE: "pass-through mule",
+    Pattern.DORMANT_BURST: "dormant account in a burst",
+    Pattern.TAKEOVER: "account takeover",
+    Pattern.BUST_OUT: "bust-out",
+}
 
 
 @dataclass(slots=True)

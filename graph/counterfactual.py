@@ -36,7 +36,7 @@ from typing import Final
 from graph.evidence import Evidence, Role
 from graph.ring_overlap import Weights, parts_of, weights_of
 from graph.ring_policy import RingPolicy
-from graph.ring_score import UNPROVING, score_of
+from graph.ring_score import is_proof, score_of
 from graph.transaction import Entity
 
 CROWD: Final = 3
@@ -110,7 +110,7 @@ def _suspects(
     named: Counter[Entity] = Counter()
     for piece, needing, own in zip(evidence, needs, weights, strict=True):
         named.update(own.keys())
-        if piece.pattern not in UNPROVING:
+        if is_proof(piece):
             needed.update(needing)
     suspects = [entity for entity in named | needed if needed[entity] or named[entity] > 1]
     return sorted(suspects, key=lambda entity: (-needed[entity], -named[entity], entity))

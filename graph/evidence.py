@@ -37,6 +37,13 @@ class Pattern(StrEnum):
     SHARED_DEVICE = "shared_device"
     SHARED_CARD = "shared_card"
     SHARED_IP = "shared_ip"
+    DORMANT_BURST = "dormant_burst"
+    TAKEOVER = "takeover"
+    BUST_OUT = "bust_out"
+    CARD_TESTING = "card_testing"
+    COLLUSIVE_MERCHANT = "collusive_merchant"
+    REFUND_ABUSE = "refund_abuse"
+    SYNTHETIC_IDENTITY = "synthetic_identity"
 
 
 class Role(StrEnum):

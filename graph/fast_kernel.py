@@ -13,7 +13,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from graph import heuristics, kernels, window
+from graph import account_kernel, heuristics, kernels, window
 from graph.compiled import kernel
 from graph.heuristics import (
     EVERYBODY,
@@ -29,6 +29,20 @@ from graph.heuristics import (
     structuring,
 )
 from graph.kernels import NONE
+from graph.layout import (
+    ASIDE,
+    CARD,
+    DEVICE,
+    HASH,
+    INWARD,
+    IP,
+    LENGTH,
+    LINKS,
+    OTHER,
+    TIME,
+    USER,
+    VALUE,
+)
 from graph.window import (
     CUTOFF,
     DISORDER_BUDGET,
@@ -62,13 +76,6 @@ DISORDERED: Final = EVERYBODY + 1
 
 UNKNOWN: Final = -2
 """In a laid out row: an entity that is named, and has no id yet."""
-
-# A transaction laid out as int64: then what the kernel adds, the links as (count, first, last) of
-# device, IP, card and other party before it.
-(
-    TIME, VALUE, INWARD, HASH, LENGTH, ASIDE, USER, OTHER, DEVICE, IP, CARD, LINKS,
-) = range(12)  # fmt: skip
-WIDTH: Final = LINKS + 12
 
 
 class Stop(IntEnum):
@@ -168,6 +175,8 @@ def _sources() -> int:
         structuring,
     ):  # fmt: skip
         digest.update(Path(str(module.__file__)).read_bytes())
+    for path in account_kernel.SOURCES:
+        digest.update(path.read_bytes())
     return digest.intdigest()
 
 
@@ -175,11 +184,13 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
     """The kernel. `sources` is in the key of numba's cache, which looks at this file alone."""
 
     @kernel
-    def advance(parts, travel, limits, told, scratch, arrivals, places, start, stop, due):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0911, PLR0912, PLR0915  # one pass over the rows
+    def advance(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0911, PLR0912, PLR0915
+        parts, travel, accounts, limits, told, scratch, arrivals, places, start, stop, due
+    ):  # fmt: skip
         """Take rows in until one is not for here; see `FastPath.advance`.
 
-        Mutates parts, travel, scratch and the links and `ASIDE` of arrivals. `ASIDE` of an
-        admitted row has its speakers, and `DISORDERED`.
+        Mutates parts, travel, accounts, scratch and the links and `ASIDE` of arrivals. `ASIDE` of
+        an admitted row has its speakers, and `DISORDERED`.
         """
         _ = sources
         edges, links, ends, mark = parts.edges, parts.links, parts.ends, parts.mark
@@ -277,6 +288,7 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
                 row[ASIDE] = DISORDERED | EVERYBODY
                 return i, 2
             speakers = _speakers(parts, limits, told, scratch, row, end, now)
+            speakers |= account_kernel.may_speak(parts, accounts, row, now)
             if speakers != 0:
                 row[ASIDE] = speakers | _TRAVEL
                 return i, 2
@@ -292,6 +304,7 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
                     generations, times, positions, where, user, generation, time, end,
                     latitude, longitude,
                 )  # fmt: skip
+            account_kernel.settle(parts, accounts, row, end, now)
         return stop, 0
 
     return advance

@@ -26,30 +26,27 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from graph.account_kernel import AccountPath
 from graph.admission import Admission, Link, Status
 from graph.compiled import bind
 from graph.entities import SHARDS
 from graph.evidence import Pattern
-from graph.fast_kernel import (
-    ASIDE,
-    CARD,
-    DEVICE,
-    DISORDERED,
-    IP,
-    LINKS,
-    OTHER,
-    UNKNOWN,
-    USER,
-    WIDTH,
-    Limits,
-    Scratch,
-    Stop,
-    Told,
-    advance,
-)
+from graph.fast_kernel import DISORDERED, UNKNOWN, Limits, Scratch, Stop, Told, advance
 from graph.heuristics import EVERYBODY, Catalogue, fan, relay
 from graph.heuristics.witness import reach
 from graph.kernels import NONE
+from graph.layout import (
+    ASIDE,
+    CARD,
+    CASH_CATEGORIES,
+    CASH_CHANNELS,
+    DEVICE,
+    IP,
+    LINKS,
+    OTHER,
+    USER,
+    WIDTH,
+)
 from graph.lists import ListName
 from graph.thresholds import LAYER_SIDE, MOST_CHAIN_HOPS, MOST_HOPS
 from graph.transaction import EntityKind, Outcome, Transaction, TransactionType
@@ -60,6 +57,7 @@ from graph.window import (
 
 _DEPOSIT: Final = TransactionType.DEPOSIT
 _REFUND: Final = TransactionType.REFUND
+_WITHDRAWAL: Final = TransactionType.WITHDRAWAL
 _DECLINED: Final = Outcome.DECLINED
 _NOWHERE: Final = (float("nan"), float("nan"))
 
@@ -149,6 +147,7 @@ class FastPath:
             just_under=np.zeros((2, limits.structuring_scan + 1), np.int64),
             links=np.zeros(limits.sharing_scan, np.int64),
         )
+        self._accounts = AccountPath(into, catalogue)
         self.arrivals: NDArray[np.int64] = np.zeros((1, WIDTH), np.int64)
         self._places: NDArray[np.float64] = np.zeros((1, 2), np.float64)
         self._texts: list[bytes] = []
@@ -165,12 +164,16 @@ class FastPath:
             self._places = np.zeros((count, 2), np.float64)
         lists = self._heuristics.lists
         digest, none, reverse = xxhash.xxh32_intdigest, NONE, (_DEPOSIT, _REFUND)
+        channels, categories = CASH_CHANNELS, CASH_CATEGORIES
         self._texts = texts = [tx.transaction_id.encode() for tx in transactions]
         rows = [
             (
                 tx.timestamp,
                 -tx.value if tx.outcome is _DECLINED else tx.value,
-                tx.type in reverse,
+                (kind := tx.type) in reverse,
+                # As graph.layout.is_cash_like, without a call a transaction.
+                kind is _WITHDRAWAL or tx.channel in channels or tx.merchant_category in categories,
+                tx.timestamp if (opened := tx.user_created_at) is None else opened,
                 digest(text),
                 len(text),
                 none,
@@ -282,7 +285,16 @@ class FastPath:
 
     def _arguments(self, parts: WindowParts, travel: tuple[NDArray[Any], ...]) -> tuple[Any, ...]:
         limits, told, scratch = self._limits, self._told, self._scratch
-        return parts, travel, limits, told, scratch, self.arrivals, self._places
+        return (
+            parts,
+            travel,
+            self._accounts.lend(),
+            limits,
+            told,
+            scratch,
+            self.arrivals,
+            self._places,
+        )
 
 
 def _table(sizes: frozenset[int]) -> NDArray[np.uint8]:

@@ -41,7 +41,7 @@ from typing import Final
 
 from graph.evidence import Evidence, Hop, Role
 from graph.ring_policy import RingPolicy
-from graph.ring_score import UNPROVING
+from graph.ring_score import is_proof
 from graph.transaction import Entity, EntityKind
 
 _ACCOUNTS: Final = (EntityKind.USER, EntityKind.MERCHANT)
@@ -122,7 +122,7 @@ def _read_evidence(
     accounts: dict[Entity, _Account], evidence: Sequence[Evidence], policy: RingPolicy
 ) -> None:
     for piece in evidence:
-        proves = piece.pattern not in UNPROVING and piece.strength >= policy.birth
+        proves = is_proof(piece) and piece.strength >= policy.birth
         for i, (entity, role) in enumerate(piece.members):
             account = accounts.get(entity)
             if account is None:

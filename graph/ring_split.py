@@ -27,7 +27,7 @@ from typing import Final
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.ring_overlap import Weights, parts_of, shared_weight, weights_of
 from graph.ring_policy import RingPolicy
-from graph.ring_score import score_of
+from graph.ring_score import is_proof, score_of
 from graph.transaction import Entity
 
 _CROWDS: Final = frozenset({Pattern.FAN_IN, Pattern.FAN_OUT})
@@ -63,9 +63,10 @@ class _Part:
 
 
 def bears(piece: Evidence, policy: RingPolicy) -> bool:
-    """Whether this evidence bears a ring where there is none."""
+    """Whether this evidence bears a ring where there is none: strong, of several, and a proof."""
     least = policy.crowd_birth if piece.pattern in _CROWDS else 0.0
-    return len(piece.members) >= 2 and piece.strength >= max(policy.birth, least)
+    strong = len(piece.members) >= 2 and piece.strength >= max(policy.birth, least)
+    return strong and is_proof(piece)
 
 
 def seed_of(evidence: Iterable[Evidence]) -> str:

@@ -8,7 +8,24 @@ from typing import Any, Final
 
 from graph import thresholds
 from graph.evidence import Pattern
-from graph.heuristics import chain, cycle, fan, identity, layers, mule, relay, rules, structuring
+from graph.heuristics import (
+    bust_out,
+    card_testing,
+    chain,
+    collusion,
+    cycle,
+    dormancy,
+    fan,
+    identity,
+    layers,
+    mule,
+    refunds,
+    relay,
+    rules,
+    structuring,
+    synthetic,
+    takeover,
+)
 from graph.thresholds import Thresholds
 from graph.transaction import DAY, HOUR, MINUTE
 
@@ -69,6 +86,37 @@ TYPOLOGIES: Final = (
         None,
         ("device_", "farm_", "card_users", "ip_", "sharing_"),
     ),
+    Typology(
+        "Synthetic identity",
+        (Pattern.SYNTHETIC_IDENTITY,),
+        synthetic,
+        synthetic.SyntheticIdentity,
+        ("synthetic_",),
+    ),
+    Typology(
+        "Dormant, then a burst",
+        (Pattern.DORMANT_BURST,),
+        dormancy,
+        dormancy.Dormancy,
+        ("dormant_",),
+    ),
+    Typology("Takeover", (Pattern.TAKEOVER,), takeover, takeover.Takeovers, ("takeover_",)),
+    Typology("Bust-out", (Pattern.BUST_OUT,), bust_out, bust_out.BustOut, ("bust_out_",)),
+    Typology(
+        "Card testing",
+        (Pattern.CARD_TESTING,),
+        card_testing,
+        card_testing.CardTesting,
+        ("card_testing_",),
+    ),
+    Typology(
+        "Collusive merchant",
+        (Pattern.COLLUSIVE_MERCHANT,),
+        collusion,
+        collusion.Collusion,
+        ("collusive_",),
+    ),
+    Typology("Refund abuse", (Pattern.REFUND_ABUSE,), refunds, refunds.RefundAbuse, ("refund_",)),
     Typology("Velocity", (Pattern.VELOCITY,), rules.Velocity, None, ("velocity_",)),
     Typology(
         "Impossible travel",
@@ -136,7 +184,7 @@ def _rationales() -> dict[str, str]:
 
 
 def _in_words(name: str, value: float) -> str:
-    if name.endswith(("_within", "_dwell", "_fades", "_asleep")):
+    if name.endswith(("_within", "_dwell", "_fades", "_after", "_young")):
         for unit, word in ((DAY, "days"), (HOUR, "h"), (MINUTE, "min")):
             if value >= unit and value % unit == 0:
                 return f"{value // unit:g} {word}"
