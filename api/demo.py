@@ -49,8 +49,10 @@ def live_city(folder: Path, seed: int) -> City:
 
 def trained(folder: Path, seed: int, progress: Progress) -> Path:
     """A model learned from another city; trained once, and again where the engine has changed."""
+    # Of everything that is shown live some rings to learn from.
+    rings = {kind: max(3, count) for kind, count in demo_config().rings.items() if count}
     config = SimulationConfig(
-        seed=seed + _OTHER_CITY, days=10, users=1_500, fraud_share=0.006, label_delay_days=1.0
+        seed=seed + _OTHER_CITY, days=10, users=1_500, ring_counts=rings, label_delay_days=1.0
     )
     city = _made(folder, config)
     fresh = detector()
