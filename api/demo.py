@@ -43,7 +43,8 @@ class City:
 def live_city(folder: Path, seed: int) -> City:
     """The city that is streamed: two quiet days, then a week in which rings burst every day."""
     day = demo_config(seed)
-    week = {kind: count * _LIVE_DAYS for kind, count in day.rings.items()}
+    # Six days' worth in seven: with more, every third person would be in a ring.
+    week = {kind: count * (_LIVE_DAYS - 1) for kind, count in day.rings.items()}
     return _made(folder, replace(day, days=_QUIET_DAYS + _LIVE_DAYS, ring_counts=week))
 
 

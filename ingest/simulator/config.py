@@ -167,12 +167,12 @@ class SimulationConfig:
 
 
 DEMO_RINGS: Final = RingCounts(
-    cycle=6,
-    mule=6,
+    cycle=5,
+    mule=5,
     device_farm=4,
     synthetic_identity=1,
-    card_testing=1,
-    takeover=1,
+    card_testing=2,
+    takeover=2,
     collusive_merchant=1,
     structuring=1,
     fan_in=1,
