@@ -48,11 +48,15 @@ def burst(
     user, own = tx.user, acts([*past, tx], tx.user)
     if tx.type in INWARD or not moved(tx) or merchant(tx) or tx.payee == user:
         return None
-    woken = [
-        after.timestamp
-        for before, after in pairwise(own)
-        if after.timestamp - before.timestamp >= limits.dormant_after
+    # Who was never seen to act has slept since it was known, once anything was.
+    known = [
+        min(o.timestamp, o.user_created_at or o.timestamp) for o in [*past, tx] if o.user == user
     ]
+    began = ([*past, tx])[0].timestamp
+    # What it knew of itself before its first act, and at it.
+    upto = known[: 1 + [o for o in [*past, tx] if o.user == user].index(own[0])]
+    asleep = [max(began, min(upto)), *(act.timestamp for act in own)]
+    woken = [after for before, after in pairwise(asleep) if after - before >= limits.dormant_after]
     if not woken or tx.timestamp - woken[-1] > within:
         return None
     woke = woken[-1]
@@ -146,7 +150,12 @@ def tested(
     failed = sum(not moved(o) for o in now)
     small = sum(o.value <= limits.card_testing_low for o in now)
     same = sum(o.value == tx.value for o in now)
-    if len(cards) < limits.card_testing_cards or failed < limits.card_testing_declined * len(now):
+    crowded = len(cards) < limits.card_testing_each * len({o.user for o in now})
+    if (
+        crowded
+        or len(cards) < limits.card_testing_cards
+        or failed < limits.card_testing_declined * len(now)
+    ):
         return set()
     if max(small, same) < limits.card_testing_alike * len(now):
         return set()

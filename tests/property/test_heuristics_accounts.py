@@ -32,6 +32,7 @@ LOW = Thresholds(
     bust_out_reversals=2,
     card_testing_within=30 * MINUTE,
     card_testing_cards=2,
+    card_testing_each=1.0,
     card_testing_declined=0.3,
     card_testing_alike=0.4,
     card_testing_known=3,
@@ -48,6 +49,7 @@ LOW = Thresholds(
     synthetic_users=2,
     synthetic_popular=4,
     synthetic_history=6,
+    synthetic_young=900 * HOUR,
     told_singly=4_096,
     witness=4_096,
 )
@@ -86,6 +88,7 @@ def habits(seed: int, *, gaps: tuple[int, ...] = (0, 1, 5, 30, 230), most: int =
                 ip_address=rng.choice([None, f"10.0.0.{rng.randrange(identifiers)}"]),
                 card_id=rng.choice([None, f"c{rng.randrange(identifiers)}"]),
                 channel=rng.choice([None, "atm"]),
+                user_created_at=rng.choice([None, streams.START - 9 * HOUR, streams.START]),
             )
         )
     return stream
