@@ -129,7 +129,7 @@ def made():
         },
         "seed": 1,
         "policy": {"version": "abc", "thresholds": None},
-        "settings": {"most_negatives": 60_000},
+        "settings": {"most_negatives": 40_000},
         "families": {"flow": 0.7, "amount": 0.3},
         "typologies": {
             "kinds": {
