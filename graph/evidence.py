@@ -37,6 +37,8 @@ class Pattern(StrEnum):
     SHARED_DEVICE = "shared_device"
     SHARED_CARD = "shared_card"
     SHARED_IP = "shared_ip"
+    DENSE_BLOCK = "dense_block"
+    COMMUNITY = "community"
 
 
 class Role(StrEnum):

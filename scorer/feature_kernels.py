@@ -52,12 +52,14 @@ PATTERNS: Final = (
     "shared_device",
     "shared_card",
     "shared_ip",
+    "dense_block",
+    "community",
 )
 """Places of the evidence counts; a test holds them to `graph.evidence.Pattern`."""
 KINDS: Final = len(PATTERNS)
 GROUPS: Final = ("rules", "flow", "fans", "identity", "layering")
 """What patterns are remembered by."""
-_GROUP_OF: Final = (0, 0, 0, 1, 1, 1, 2, 2, 4, 4, 4, 4, 4, 1, 3, 3, 3)
+_GROUP_OF: Final = (0, 0, 0, 1, 1, 1, 2, 2, 4, 4, 4, 4, 4, 1, 3, 3, 3, 4, 3)
 """Group of each pattern."""
 FIELDS: Final = ("channel", "country", "category", "location")
 SLOTS: Final = 1024

@@ -42,6 +42,10 @@ def evaluate(
         int | None,
         typer.Option(help="Days between two runs of the deep analysis; without, none is run."),
     ] = None,
+    sweep: Annotated[
+        bool,
+        typer.Option(help="Sweep the window every 15 minutes of event time, as a service does."),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
 ) -> None:
     """Train on the past, test on the future, and say what each part was worth.
@@ -56,7 +60,7 @@ def evaluate(
     from scorer.report import write_report
 
     found = load_mapping(mapping)
-    engine = detector()
+    engine = detector(sweeps=sweep)
     replayer = engine if deep_analysis is None else NightlyReplayer(engine, deep_analysis)
     hint = found.evaluation.protocol if found.evaluation else "temporal"
     chosen = protocol.value if protocol else hint

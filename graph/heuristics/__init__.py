@@ -25,6 +25,7 @@ from graph.heuristics.mule import Mules
 from graph.heuristics.relay import GatherScatter, ScatterGather
 from graph.heuristics.rules import Blocklist, ImpossibleTravel, Velocity
 from graph.heuristics.structuring import Structuring
+from graph.heuristics.unfinished import Unfinished
 from graph.lists import ListBook, ListName, Lists
 from graph.thresholds import Thresholds
 from graph.transaction import Transaction
@@ -100,6 +101,7 @@ class Catalogue:
         travel, velocity, cycles, mules, fans, chains, scattered, gathered, layers, structuring,
             sharing: One heuristic each.
         money: Those that look at nothing but who paid whom, from cycles to structuring.
+        unfinished: Edges whose search was cut short, for the sweep.
     """
 
     def __init__(self, thresholds: Thresholds, lists: Lists) -> None:
@@ -126,6 +128,7 @@ class Catalogue:
             self.layers,
             self.structuring,
         )
+        self.unfinished: Final = Unfinished((self.cycles, self.chains, self.scattered))
         self._order: Final[tuple[tuple[int, Heuristic], ...]] = (
             (int(Speaker.BLOCKLIST), Blocklist(self.lists)),
             (int(Speaker.TRAVEL), self.travel),
