@@ -44,7 +44,7 @@ def evaluate(
     ] = None,
     sweep: Annotated[
         bool,
-        typer.Option(help="Sweep the window every 15 minutes of event time, as a service does."),
+        typer.Option(help="Sweep the window every hour of event time."),
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
 ) -> None:

@@ -22,7 +22,7 @@ def replay(
     ] = None,
     sweep: Annotated[
         bool,
-        typer.Option(help="Sweep the window every 15 minutes of event time, as a service does."),
+        typer.Option(help="Sweep the window every hour of event time."),
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
 ) -> None:

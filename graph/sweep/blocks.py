@@ -11,8 +11,9 @@ Definition
     of payers and payees found by weighted peeling (`graph.sweep.peeling`), where a pair with a
     payee of d payers weighs 1 / log(d + 5), so that hubs and popular accounts say little. Only
     accounts with
-    `block_side` pairs inside take part (the core), found blocks are taken out and the rest is
-    peeled again, at most `blocks` times. A block counts with `block_side` to `block_most` accounts
+    `block_side` pairs inside take part (the core); whoever of them deals with `block_fill` of the
+    other side of a block joins it; found blocks are taken out and the rest is peeled again, at most
+    `blocks` times. A block counts with `block_side` to `block_most` accounts
     a side, at least `block_fill` of all its pairs, and at least `fresh_share` of the pairs that
     were paid fresh.
 
@@ -48,7 +49,7 @@ from graph.evidence import Evidence, Pattern, Role
 from graph.heuristics.witness import span_in_words, witness
 from graph.sweep.limits import SweepLimits
 from graph.sweep.pairs import Paid, Pairs
-from graph.sweep.peeling import core, densest, rows_of
+from graph.sweep.peeling import core, densest, numbered, rows_of
 from graph.transaction import Entity
 from graph.window import TransactionWindow
 
@@ -110,8 +111,9 @@ def peelings(pairs: Pairs, limits: SweepLimits) -> Iterator[Block]:
     fresh = pairs.where(pairs.fresh)
     if not len(fresh.payer):
         return
-    payers, a = np.unique(fresh.payer, return_inverse=True)
-    payees, b = np.unique(fresh.payee, return_inverse=True)
+    most = int(max(fresh.payer.max(), fresh.payee.max())) + 1
+    payers, a = numbered(fresh.payer, most)
+    payees, b = numbered(fresh.payee, most)
     n = len(payers) + len(payees)
     degree = np.bincount(b)
     graph = rows_of(n, a, b + len(payers), 1.0 / np.log(degree[b] + _HALFWAY))
@@ -120,9 +122,16 @@ def peelings(pairs: Pairs, limits: SweepLimits) -> Iterator[Block]:
         nodes, _ = densest(graph, alive)
         if not len(nodes):
             return
-        alive[nodes] = False
-        paying = nodes < len(payers)
-        yield Block(payers[nodes[paying]], payees[nodes[~paying] - len(payers)])
+        inside = np.zeros(n, np.bool_)
+        inside[nodes] = True
+        # Whoever deals with as many of the other side as a block asks for belongs to it, though
+        # the average be denser without.
+        for mine, theirs in ((a, b + len(payers)), (b + len(payers), a)):
+            ties = np.bincount(mine[inside[theirs]], minlength=n)
+            others = inside[np.unique(theirs)].sum()
+            inside |= alive & (ties >= max(limits.block_side, limits.block_fill * others))
+        alive &= ~inside
+        yield Block(payers[inside[: len(payers)]], payees[inside[len(payers) :]])
 
 
 def _judge(

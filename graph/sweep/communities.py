@@ -40,6 +40,7 @@ Source
     implementation is graspologic-native (MIT).
 """
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -51,15 +52,14 @@ from graph.heuristics.witness import witness
 from graph.kernels import KIND_CARD, KIND_DEVICE
 from graph.sweep.limits import SweepLimits
 from graph.sweep.pairs import Pairs
-from graph.sweep.peeling import Rows, core, rows_of
-from graph.transaction import Entity
+from graph.sweep.peeling import Rows, core, numbered, rows_of
 from graph.window import TransactionWindow
 
 _SEED: Final = 20_190_326
+_MOVING: Final = 3
+"""Users of a community that money moved between."""
 _ROUNDS: Final = 64
 """Most cores tried before Leiden's share of edges is simply cut."""
-_IDENTIFIER: Final = 1 << 40
-"""Added to identifier ids, so that they stand behind the accounts."""
 
 
 class Ties(NamedTuple):
@@ -67,19 +67,23 @@ class Ties(NamedTuple):
 
     Attributes:
         a: int64[n], account id of a user.
-        b: int64[n], account id of another, or `_IDENTIFIER` + identifier id.
+        b: int64[n], account id of another, or `accounts` + identifier id.
         weight: float64[n].
         young: bool[n], first seen within `young`.
+        accounts: Account ids are below this.
     """
 
     a: NDArray[np.int64]
     b: NDArray[np.int64]
     weight: NDArray[np.float64]
     young: NDArray[np.bool_]
+    accounts: int
 
     def where(self, chosen: NDArray[np.bool_]) -> "Ties":
         """Some of them."""
-        return Ties(self.a[chosen], self.b[chosen], self.weight[chosen], self.young[chosen])
+        return Ties(
+            self.a[chosen], self.b[chosen], self.weight[chosen], self.young[chosen], self.accounts
+        )
 
 
 class Clustered(NamedTuple):
@@ -94,18 +98,43 @@ class Clustered(NamedTuple):
     cut: bool
 
 
+class _Cluster(NamedTuple):
+    """A community that holds together.
+
+    Attributes:
+        users: int64[u], account ids.
+        shared: int64[s], identifier ids.
+        ties: Ties inside.
+        strangers: Those of them that are money.
+        young: Share of them younger than `young`.
+        inside: Share of their members' weight that is inside.
+    """
+
+    users: NDArray[np.int64]
+    shared: NDArray[np.int64]
+    ties: int
+    strangers: int
+    young: float
+    inside: float
+
+    @property
+    def against_a_tree(self) -> float:
+        """Ties, against those of a tree over the same members."""
+        return self.ties / (len(self.users) + len(self.shared) - 1)
+
+
 def communities_in(window: TransactionWindow, transfers: Pairs, limits: SweepLimits) -> Clustered:
     """Evidence of the communities of a window."""
     ties, cut = _cored(ties_of(window, transfers, limits), limits)
     if not len(ties.a):
         return Clustered((), cut)
-    nodes, ends = np.unique(np.concatenate([ties.a, ties.b]), return_inverse=True)
-    graph = rows_of(len(nodes), ends[: len(ties.a)], ends[len(ties.a) :], ties.weight)
     found = []
-    for members in _clusters(graph, limits):
-        piece = _judge(window, transfers, nodes[members], ties, limits)
-        if piece is not None:
-            found.append(piece)
+    for cluster in _clusters(ties, limits):
+        moved = transfers.where(
+            np.isin(transfers.payer, cluster.users) & np.isin(transfers.payee, cluster.users)
+        )
+        if len(np.union1d(moved.payer, moved.payee)) >= _MOVING:
+            found.append(_evidence(window, cluster, moved, limits))
     found.sort(key=lambda piece: (-piece.strength, piece.evidence_id))
     return Clustered(tuple(found[: limits.communities]), cut or len(found) > limits.communities)
 
@@ -115,14 +144,19 @@ def ties_of(window: TransactionWindow, transfers: Pairs, limits: SweepLimits) ->
     shared = _shared(window, limits)
     fresh = transfers.where(transfers.fresh)
     low, high = np.minimum(fresh.payer, fresh.payee), np.maximum(fresh.payer, fresh.payee)
-    both = np.unique(np.stack([low, high]), axis=1) if len(low) else np.empty((2, 0), np.int64)
-    strangers = np.bincount(both.ravel())
-    fewest = np.minimum(strangers[both[0]], strangers[both[1]])
+    order = np.lexsort((high, low))
+    low, high = low[order], high[order]
+    single = np.ones(len(low), np.bool_)
+    single[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+    low, high = low[single], high[single]
+    strangers = np.bincount(np.concatenate([low, high]))
+    fewest = np.minimum(strangers[low], strangers[high])
     return Ties(
-        np.concatenate([shared.a, both[0]]),
-        np.concatenate([shared.b, both[1]]),
+        np.concatenate([shared.a, low]),
+        np.concatenate([shared.b, high]),
         np.concatenate([shared.weight, 1 / np.log2(2.0 + fewest)]),
-        np.concatenate([shared.young, np.ones(len(both[0]), np.bool_)]),
+        np.concatenate([shared.young, np.ones(len(low), np.bool_)]),
+        shared.accounts,
     )
 
 
@@ -130,9 +164,10 @@ def _shared(window: TransactionWindow, limits: SweepLimits) -> Ties:
     """Users and the devices and cards that they share."""
     _, rows = window.live_rows()
     links, kinds = window.links, window.identifiers.kind
-    rows = rows[links.entity[rows] >= 0]
-    entity = links.entity[rows].astype(np.int64)
-    private = (kinds[entity] == KIND_DEVICE) | (kinds[entity] == KIND_CARD)
+    entity = links.entity[rows]
+    rows, entity = rows[entity >= 0], entity[entity >= 0].astype(np.int64)
+    private = np.bincount(entity)[entity] >= 2
+    private &= (kinds[entity] == KIND_DEVICE) | (kinds[entity] == KIND_CARD)
     private &= links.last[rows] >= window.watermark - window.config.retention
     rows, entity = rows[private], entity[private]
     # A pair may stand in the log twice: the older row is left over from a renewal.
@@ -144,12 +179,22 @@ def _shared(window: TransactionWindow, limits: SweepLimits) -> Ties:
     rows, entity, user = rows[single], entity[single], user[single]
     users = np.bincount(entity)[entity]
     few = (users >= 2) & (users <= limits.public)
+    things = (entity[few] + window.accounts.size).astype(np.int64)
     return Ties(
         user[few],
-        _IDENTIFIER + entity[few],
+        things,
         1 / np.log2(2.0 + users[few]),
         links.first[rows[few]] > window.watermark - limits.young,
+        window.accounts.size,
     )
+
+
+def _laid_out(ties: Ties) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Rows]:
+    """(ids of the nodes, the node at either end of each tie, the graph)."""
+    ids = np.concatenate([ties.a, ties.b])
+    nodes, ends = numbered(ids, int(ids.max()) + 1)
+    a, b = ends[: len(ties.a)], ends[len(ties.a) :]
+    return nodes, a, b, rows_of(len(nodes), a, b, ties.weight)
 
 
 def _cored(ties: Ties, limits: SweepLimits) -> tuple[Ties, bool]:
@@ -157,9 +202,8 @@ def _cored(ties: Ties, limits: SweepLimits) -> tuple[Ties, bool]:
     for least in range(2, 2 + _ROUNDS):
         if not len(ties.a):
             break
-        nodes, ends = np.unique(np.concatenate([ties.a, ties.b]), return_inverse=True)
-        a, b = ends[: len(ties.a)], ends[len(ties.a) :]
-        alive = core(rows_of(len(nodes), a, b, ties.weight), least)
+        _, a, b, graph = _laid_out(ties)
+        alive = core(graph, least)
         ties = ties.where(alive[a] & alive[b])
         if len(ties.a) <= limits.leiden_edges:
             return ties, least > 2
@@ -168,72 +212,67 @@ def _cored(ties: Ties, limits: SweepLimits) -> tuple[Ties, bool]:
     return ties.where(first), len(ties.a) > limits.leiden_edges
 
 
-def _clusters(graph: Rows, limits: SweepLimits) -> list[NDArray[np.int64]]:
-    """Nodes of each community, ascending."""
+def _clusters(ties: Ties, limits: SweepLimits) -> Iterator[_Cluster]:
+    """The communities that hold together, the one of the lowest account first."""
+    nodes, a, b, graph = _laid_out(ties)
     _, of_node = leiden_csr(
         graph.starts,
         graph.ends,
         graph.weights,
-        len(graph.starts) - 1,
+        len(nodes),
         resolution=limits.leiden_resolution,
         use_modularity=False,
         iterations=2,
         seed=_SEED,
     )
-    nodes = np.fromiter(of_node, np.int64, len(of_node))
-    community = np.fromiter(of_node.values(), np.int64, len(of_node))
-    order = np.lexsort((nodes, community))
-    nodes, community = nodes[order], community[order]
-    found = np.split(nodes, np.flatnonzero(np.diff(community)) + 1)
-    found.sort(key=lambda members: int(members[0]))
-    return [members for members in found if len(members) >= limits.community_least]
-
-
-def _judge(
-    window: TransactionWindow,
-    transfers: Pairs,
-    members: NDArray[np.int64],
-    ties: Ties,
-    limits: SweepLimits,
-) -> Evidence | None:
-    """The community as evidence, if it is one."""
-    users, shared = members[members < _IDENTIFIER], members[members >= _IDENTIFIER]
-    if not limits.community_least <= len(users) <= limits.community_most:
-        return None
-    one, other = np.isin(ties.a, members), np.isin(ties.b, members)
-    inside = ties.where(one & other)
-    if len(inside.a) < limits.community_ties * (len(members) - 1):
-        return None
-    young = float(inside.young.mean())
-    kept = float(inside.weight.sum() / ties.weight[one | other].sum())
-    if young < limits.community_young or kept < limits.community_inside:
-        return None
-    moved = transfers.where(np.isin(transfers.payer, users) & np.isin(transfers.payee, users))
-    if len(np.union1d(moved.payer, moved.payee)) < 3:
-        return None
-    return _evidence(window, users, shared, moved, (inside, young, kept), limits)
+    community = np.empty(len(nodes), np.int64)
+    community[np.fromiter(of_node, np.int64, len(of_node))] = np.fromiter(
+        of_node.values(), np.int64, len(of_node)
+    )
+    is_user = nodes < ties.accounts
+    count = int(community.max()) + 1
+    size = np.bincount(community, minlength=count)
+    users = np.bincount(community[is_user], minlength=count)
+    mine, theirs = community[a], community[b]
+    within = mine == theirs
+    at = mine[within]
+    kept = np.bincount(at, minlength=count)
+    young = np.bincount(at[ties.young[within]], minlength=count) / np.maximum(kept, 1)
+    strangers = np.bincount(at[ties.b[within] < ties.accounts], minlength=count)
+    weight = np.bincount(at, ties.weight[within], minlength=count)
+    whole = np.bincount(mine, ties.weight, minlength=count)
+    whole += np.bincount(theirs[~within], ties.weight[~within], minlength=count)
+    inside = weight / np.maximum(whole, 1e-9)
+    good = (users >= limits.community_least) & (users <= limits.community_most)
+    good &= kept >= limits.community_ties * (size - 1)
+    good &= (young >= limits.community_young) & (inside >= limits.community_inside)
+    first = np.full(count, len(nodes))
+    np.minimum.at(first, community, np.arange(len(nodes)))
+    for each in sorted(np.flatnonzero(good).tolist(), key=lambda each: int(first[each])):
+        members = nodes[community == each]
+        yield _Cluster(
+            members[members < ties.accounts],
+            members[members >= ties.accounts] - ties.accounts,
+            int(kept[each]),
+            int(strangers[each]),
+            float(young[each]),
+            float(inside[each]),
+        )
 
 
 def _evidence(
-    window: TransactionWindow,
-    users: NDArray[np.int64],
-    shared: NDArray[np.int64],
-    moved: Pairs,
-    found: tuple[Ties, float, float],
-    limits: SweepLimits,
+    window: TransactionWindow, found: _Cluster, moved: Pairs, limits: SweepLimits
 ) -> Evidence:
-    inside, young, kept = found
+    users, shared = found.users, found.shared
     hops = witness(window, np.sort(moved.newest)[-limits.witness :].tolist())
-    against = len(inside.a) / (len(users) + len(shared) - 1)
-    strangers = int((inside.b < _IDENTIFIER).sum())
-    denser = min(0.1 * int(2 * (against - limits.community_ties)), 0.2)
-    strength = 0.35 + 0.2 * young + denser + (0.15 if len(shared) and strangers else 0.0)
+    denser = min(0.1 * int(2 * (found.against_a_tree - limits.community_ties)), 0.2)
+    both = 0.15 if len(shared) and found.strangers else 0.0
     # The earliest payer shown is the centre.
     people = sorted(
         (window.accounts.entity(id_) for id_ in users.tolist()),
         key=lambda user: user != hops[0].source,
     )
-    things: list[Entity] = [window.identifiers.entity(id_ - _IDENTIFIER) for id_ in shared.tolist()]
+    things = [window.identifiers.entity(id_) for id_ in shared.tolist()]
     return Evidence(
         pattern=Pattern.COMMUNITY,
         seen_at=window.watermark,
@@ -242,19 +281,19 @@ def _evidence(
             *((thing, Role.SHARED) for thing in things),
         ),
         hops=hops,
-        strength=strength,
+        strength=0.35 + 0.2 * found.young + denser + both,
         reason=(
-            f"{len(users)} users are tied together by {len(inside.a) - strangers} links to "
-            f"{len(shared)} devices and cards and by money between {strangers} pairs of strangers; "
-            f"{100 * young:.0f} % of it is younger than a week."
+            f"{len(users)} users are tied together by {found.ties - found.strangers} links to "
+            f"{len(shared)} devices and cards and by money between {found.strangers} pairs of "
+            f"strangers; {100 * found.young:.0f} % of it is younger than a week."
         ),
         facts={
             "users": float(len(users)),
             "identifiers": float(len(shared)),
-            "ties": float(len(inside.a)),
-            "ties_of_a_tree": against,
-            "inside": kept,
-            "young": young,
+            "ties": float(found.ties),
+            "ties_of_a_tree": found.against_a_tree,
+            "inside": found.inside,
+            "young": found.young,
         },
         truncated=len(hops) < len(moved.newest),
     )

@@ -63,11 +63,11 @@ def paid(window: TransactionWindow) -> Paid:
 
 
 def _known(window: TransactionWindow) -> NDArray[np.int64]:
-    """Pairs that had dealt with each other before the window began, as keys of (lower, higher)."""
+    """Who had dealt with whom before the window began: keys of (lower, higher), sorted."""
     _, rows = window.live_rows()
     links = window.links
     rows = rows[(links.entity[rows] <= -2) & (links.first[rows] < window.cutoff)]
-    return np.unique(
+    return np.sort(
         _key(links.user[rows].astype(np.int64), -2 - links.entity[rows].astype(np.int64))
     )
 
@@ -91,5 +91,8 @@ def _distinct(
     last = np.ones(len(payer), np.bool_)
     last[:-1] = (payer[1:] != payer[:-1]) | (payee[1:] != payee[:-1])
     payer, payee, positions = payer[last], payee[last], positions[last]
-    fresh = ~np.isin(_key(payer, payee), known)
+    key = _key(payer, payee)
+    fresh = np.ones(len(key), np.bool_)
+    if len(known):
+        fresh = known[np.minimum(np.searchsorted(known, key), len(known) - 1)] != key
     return Pairs(payer, payee, positions, fresh)

@@ -44,6 +44,14 @@ def rows_of(
     return Rows(starts, ends[order].astype(np.int32), np.concatenate([weights, weights])[order])
 
 
+def numbered(ids: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Distinct ids, ascending, and the place of each of `ids` among them; ids are below `most`."""
+    present = np.zeros(most, np.bool_)
+    present[ids] = True
+    places = np.cumsum(present) - 1
+    return np.flatnonzero(present), places[ids]
+
+
 def core(graph: Rows, least: int) -> NDArray[np.bool_]:
     """bool[n]: the nodes of the largest set in which each has at least `least` neighbours."""
     n = len(graph.starts) - 1
@@ -185,7 +193,7 @@ def _peel(graph, alive, degree, order, heap, places):  # type: ignore[no-untyped
             if alive[j]:
                 degree[j] -= weights[k]
                 _up(degree, heap, places, places[j])
-        # Rounding must not prefer the smaller of two sets that are as dense.
-        if total / size > best + _TOLERANCE:
-            kept, best = size, total / size
+        # Of sets as dense the smallest: two blocks apart are not one.
+        if total / size > best - _TOLERANCE:
+            kept, best = size, max(best, total / size)
     return kept, best
