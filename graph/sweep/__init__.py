@@ -5,11 +5,13 @@ looks at the window as a whole: it finishes searches that ran out of budget (`pa
 dense blocks out of the money graph (`blocks`) and cuts it into communities (`communities`). What it
 finds is evidence like any other and joins the same rings.
 
+In the first week of a stream blocks and communities are not looked for: everybody is new then.
+
 A pass is a function of the window and of the positions it is asked to look at again: it changes
 neither, reads no clock, and draws its random numbers from a fixed seed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -21,7 +23,7 @@ from graph.heuristics import Thresholds
 from graph.sweep.blocks import blocks_in
 from graph.sweep.communities import communities_in
 from graph.sweep.limits import SweepLimits
-from graph.sweep.pairs import paid
+from graph.sweep.pairs import paid, remembers
 from graph.sweep.patience import Patience
 from graph.window import TransactionWindow
 
@@ -82,16 +84,24 @@ class Sweep:
             breathe: Called between two pieces of work, for a thread to give way to others.
         """
         again = self._patience.search(window, unfinished, breathe)
+        as_of = window.watermark
+        if remembers(window) > window.cutoff - self.limits.young:
+            # Everybody is new to everybody: what is young or fresh cannot be told.
+            evidence = _seen_at(as_of, again.evidence)
+            return Found(as_of, evidence, again.searched, again.left, cut=False)
         pairs = paid(window)
         breathe()
         blocks = blocks_in(window, pairs, self.limits, breathe)
         communities = communities_in(window, pairs.transfers, self.limits)
-        as_of = window.watermark
-        evidence = (*again.evidence, *blocks.evidence, *communities.evidence)
+        whole = (*again.evidence, *blocks.evidence, *communities.evidence)
         return Found(
             as_of,
-            tuple(replace(piece, seen_at=as_of) for piece in evidence),
+            _seen_at(as_of, whole),
             again.searched,
             again.left,
-            blocks.cut or communities.cut,
+            cut=blocks.cut or communities.cut,
         )
+
+
+def _seen_at(moment: int, evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    return tuple(replace(piece, seen_at=moment) for piece in evidence)

@@ -47,6 +47,7 @@ class SweepLimits:
     community_ties: float = 1.5
     # Half of the ties are younger than a week; four fifths of their weight stay inside.
     community_young: float = 0.50
+    # Also how long a stream has to have gone on before the window began.
     young: int = 7 * DAY
     community_inside: float = 0.80
     # Users of an identifier from which on it is public (a kiosk, a branch).

@@ -44,6 +44,14 @@ class Paid(NamedTuple):
     purchases: Pairs
 
 
+def remembers(window: TransactionWindow) -> int:
+    """The earliest sighting that a window's links know of, ms; its watermark if there is none."""
+    _, rows = window.live_rows()
+    return min(
+        int(window.links.first[rows].min()) if len(rows) else window.watermark, window.watermark
+    )
+
+
 def paid(window: TransactionWindow) -> Paid:
     """Pairs of two users, and of a user and a merchant, of the live edges since the cutoff."""
     rows, _ = window.live_rows()

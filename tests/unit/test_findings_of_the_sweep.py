@@ -43,11 +43,12 @@ def decode(data: bytes) -> Transaction:
 
 
 def town() -> list[bytes]:
-    """Seven pay five of seven others within three hours; then everybody else's day goes on."""
+    """Seven pay four of seven others within three hours; then everybody else's day goes on."""
     pairs = sorted(
         ((a, (a + k) % 7) for a in range(7) for k in range(4)), key=lambda p: (p[0] * 5 + p[1]) % 11
     )
-    lines = [raw(n, f"quiet{n}", f"other{n}", n * MINUTE) for n in range(5)]
+    lines = [raw(300 + n, "long", "ago", -20 * HOUR * (12 - n)) for n in range(12)]
+    lines += [raw(n, f"quiet{n}", f"other{n}", n * MINUTE) for n in range(5)]
     for n, (a, b) in enumerate(pairs):
         lines.append(raw(100 + n, f"from{a}", f"to{b}", (10 + 5 * n) * MINUTE, 90 + 3 * n))
     lines += [raw(200 + n, f"day{n}", f"more{n}", 4 * HOUR + n * MINUTE) for n in range(30)]
@@ -228,12 +229,12 @@ def test_a_replay_of_the_log_takes_findings_in_at_the_same_place(log: EmbeddedLo
     engine.wait_ready(30)
     assert not sweeper.look()  # event time has not begun
     lines = town()
-    submit(engine, lines[:40])
+    submit(engine, lines[:50])
     assert sweeper.look()
     assert not sweeper.look()  # that pass is done
-    told = [verdict for line in lines[40:50] for verdict in submit(engine, [line])]
+    told = [verdict for line in lines[50:60] for verdict in submit(engine, [line])]
     assert sweeper.look() == (sweeper.stats().passes == 2)
-    told += submit(engine, lines[50:])
+    told += submit(engine, lines[60:])
     assert engine.stop(20)
     stats = sweeper.stats()
     assert stats.findings > 0

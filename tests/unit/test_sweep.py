@@ -25,8 +25,10 @@ class Town:
     def __init__(self, seed: int = 1) -> None:
         self.window = TransactionWindow()
         self.rng = random.Random(seed)
-        self.now = START
+        self.now = START - 10 * DAY
         self.count = 0
+        for _ in range(12):  # in a stream that has just begun everybody is new
+            self.pay("long", "ago", gap=20 * HOUR)
 
     def pay(
         self, payer: str, payee: str, value: int = 10_000, gap: int = MINUTE, **more: object
@@ -61,6 +63,13 @@ class Town:
 
 def users(piece: Evidence) -> set[str]:
     return {entity.id for entity, _ in piece.members if entity.kind == "user"}
+
+
+def test_in_the_first_week_of_a_stream_everybody_is_new() -> None:
+    town = Town()
+    town.window = TransactionWindow()
+    town.block(10, 8, 5)
+    assert Sweep().run(town.window, NOTHING).evidence == ()
 
 
 # --- dense blocks ---------------------------------------------------------------------------------
