@@ -22,11 +22,14 @@ from ingest.codec import encode
 from ingest.datasets import read
 from ingest.mapping import load_mapping
 from ingest.ports import Log, Message, Topic
-from ingest.simulator import RingCounts, SimulationConfig, demo_config, write
-from scorer.training import Progress, train
+from ingest.simulator import SimulationConfig, demo_config, write
+from scorer.history_replay import Progress
+from scorer.training import train
 
 _TICK_S: Final = 0.05
 _CHUNK: Final = 512  # transactions of history appended at a time
+_QUIET_DAYS: Final = 2
+_LIVE_DAYS: Final = 7
 _OTHER_CITY: Final = 1_000  # added to the seed: the city the model learns from
 
 
@@ -40,10 +43,9 @@ class City:
 
 def live_city(folder: Path, seed: int) -> City:
     """The city that is streamed: two quiet days, then a week in which rings burst every day."""
-    config = replace(
-        demo_config(seed), days=9, ring_counts=RingCounts(cycle=54, mule=54, identity=36)
-    )
-    return _made(folder, config)
+    day = demo_config(seed)
+    week = {kind: count * _LIVE_DAYS for kind, count in day.rings.items()}
+    return _made(folder, replace(day, days=_QUIET_DAYS + _LIVE_DAYS, ring_counts=week))
 
 
 def trained(folder: Path, seed: int, progress: Progress) -> Path:
@@ -65,7 +67,7 @@ def trained(folder: Path, seed: int, progress: Progress) -> Path:
 
 
 def _made(folder: Path, config: SimulationConfig) -> City:
-    key = xxhash.xxh3_64_hexdigest(msgspec.json.encode(config))
+    key = xxhash.xxh3_64_hexdigest(msgspec.json.encode(config.as_record()))
     out = folder / f"city-{key}"
     if not (out / "world.json").exists():  # it is written last
         write(config, out)

@@ -13,7 +13,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from graph import heuristics, kernels, window
+from graph import account_kernel, heuristics, kernels, window
 from graph.compiled import kernel
 from graph.heuristics import (
     EVERYBODY,
@@ -30,6 +30,20 @@ from graph.heuristics import (
     unfinished,
 )
 from graph.kernels import NONE
+from graph.layout import (
+    ASIDE,
+    CARD,
+    DEVICE,
+    HASH,
+    INWARD,
+    IP,
+    LENGTH,
+    LINKS,
+    OTHER,
+    TIME,
+    USER,
+    VALUE,
+)
 from graph.window import (
     CUTOFF,
     DISORDER_BUDGET,
@@ -64,13 +78,6 @@ DISORDERED: Final = EVERYBODY + 1
 UNKNOWN: Final = -2
 """In a laid out row: an entity that is named, and has no id yet."""
 
-# A transaction laid out as int64: then what the kernel adds, the links as (count, first, last) of
-# device, IP, card and other party before it.
-(
-    TIME, VALUE, INWARD, HASH, LENGTH, ASIDE, USER, OTHER, DEVICE, IP, CARD, LINKS,
-) = range(12)  # fmt: skip
-WIDTH: Final = LINKS + 12
-
 
 class Stop(IntEnum):
     """Why the kernel stopped at a row; see the module. `NOTHING`: there are no more."""
@@ -80,6 +87,7 @@ class Stop(IntEnum):
     ADMITTED = 2
     REFUSED = 3
     NEWCOMER = 4
+    DUE = 5
 
 
 class Limits(NamedTuple):
@@ -169,6 +177,8 @@ def _sources() -> int:
         structuring, unfinished,
     ):  # fmt: skip
         digest.update(Path(str(module.__file__)).read_bytes())
+    for path in account_kernel.SOURCES:
+        digest.update(path.read_bytes())
     return digest.intdigest()
 
 
@@ -176,11 +186,13 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
     """The kernel. `sources` is in the key of numba's cache, which looks at this file alone."""
 
     @kernel
-    def advance(parts, travel, limits, told, scratch, arrivals, places, start, stop, due):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0911, PLR0912, PLR0915  # one pass over the rows
+    def advance(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0911, PLR0912, PLR0915
+        parts, travel, accounts, limits, told, scratch, arrivals, places, start, stop, due
+    ):  # fmt: skip
         """Take rows in until one is not for here; see `FastPath.advance`.
 
-        Mutates parts, travel, scratch and the links and `ASIDE` of arrivals. `ASIDE` of an
-        admitted row has its speakers, and `DISORDERED`.
+        Mutates parts, travel, accounts, scratch and the links and `ASIDE` of arrivals. `ASIDE` of
+        an admitted row has its speakers, and `DISORDERED`.
         """
         _ = sources
         edges, links, ends, mark = parts.edges, parts.links, parts.ends, parts.mark
@@ -219,12 +231,13 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
                 now = time if newest == 1 else mark[1, 0]
             if time < max(now - limits.lateness, ends[FLOOR]) or time > now + limits.ahead:
                 return i, 1
-            if now >= due:
-                return i, 1
             for k in range(USER, LINKS):
                 if row[k] == UNKNOWN:
                     ends[NOW] = now
                     return i, 4
+            if now >= due:
+                ends[NOW] = now
+                return i, 5
             if not known and newest > 0:
                 for k in range(newest - 1):
                     mark[k, 0], mark[k, 1] = mark[k + 1, 0], mark[k + 1, 1]
@@ -277,6 +290,7 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
                 row[ASIDE] = DISORDERED | EVERYBODY
                 return i, 2
             speakers = _speakers(parts, limits, told, scratch, row, end, now)
+            speakers |= account_kernel.may_speak(parts, accounts, row, now)
             if speakers != 0:
                 row[ASIDE] = speakers | _TRAVEL
                 return i, 2
@@ -292,6 +306,7 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
                     generations, times, positions, where, user, generation, time, end,
                     latitude, longitude,
                 )  # fmt: skip
+            account_kernel.settle(parts, accounts, row, end, now)
         return stop, 0
 
     return advance

@@ -85,11 +85,11 @@ class WindowParts(NamedTuple):
         links, link_table: The link log and its index of pairs.
         text: uint32, where the id of an edge begins in the text of its page.
         account_seen, account_generation: By account id, as in `EntitySpace`.
-        identifier_seen, identifier_kind: By identifier id.
+        identifier_seen, identifier_kind, identifier_generation: By identifier id.
         ends: int64[11], the moving ends: `TAIL`, `END`, `LINK_TAIL`, `LINK_END`; `FLOOR` and
             `CUTOFF` in time; the first logical page not there yet of both logs, `EDGE_PAGES` and
             `LINK_PAGES`; `TEXT`, bytes of text in the page of `END`; how many `WITNESSES`;
-            and `NOW`, the watermark as it will be with the row that names a newcomer.
+            and `NOW`, the watermark as it will be with the row that compiled code stopped at.
         mark: int64[3, 2], the watermark's witnesses: times and keys, oldest first.
     """
 
@@ -102,6 +102,7 @@ class WindowParts(NamedTuple):
     account_generation: NDArray[np.int32]
     identifier_seen: NDArray[np.int64]
     identifier_kind: NDArray[np.uint8]
+    identifier_generation: NDArray[np.int32]
     ends: NDArray[np.int64]
     mark: NDArray[np.int64]
 
@@ -264,6 +265,7 @@ class TransactionWindow:
             self.accounts.generation,
             self.identifiers.last_seen,
             self.identifiers.kind,
+            self.identifiers.generation,
             self._ends,
             self._witnesses,
         )
@@ -273,7 +275,12 @@ class TransactionWindow:
 
         For between two loans, with room for all of them: the transaction is taken in next.
         """
-        return self._intern(tx, int(self._ends[NOW]))
+        return self._intern(tx, self.upcoming)
+
+    @property
+    def upcoming(self) -> int:
+        """The watermark as it will be with the transaction that compiled code left to be met."""
+        return int(self._ends[NOW])
 
     def adopt(self, texts: Sequence[bytes]) -> None:
         """Take over what was done to the parts: transactions of these ids were taken in."""

@@ -84,6 +84,8 @@ class RingFields(msgspec.Struct, frozen=True, gc=False):
     evidence: tuple[str, ...]
     aliases: tuple[str, ...]
     truncated: bool
+    recoverable: int = 0
+    split_from: str | None = None
 
 
 class RingEventFields(msgspec.Struct, frozen=True, gc=False):
@@ -97,6 +99,7 @@ class RingEventFields(msgspec.Struct, frozen=True, gc=False):
     added_patterns: tuple[Pattern, ...]
     merged_ring_id: str | None
     alert: AlertFields | None
+    split_ring_ids: tuple[str, ...] = ()
 
 
 class ReasonRecord(msgspec.Struct, frozen=True, gc=False):

@@ -105,6 +105,9 @@ SCHEMAS: Final = {
             ("patterns", _STRINGS),
             ("merged_ring_id", pa.string()),
             ("truncated", pa.bool_()),
+            ("recoverable", pa.int64()),
+            ("split_from", pa.string()),
+            ("split_ring_ids", _STRINGS),
         ]
     ),
     "ring_members": pa.schema(
@@ -356,6 +359,9 @@ class ReplayFiles:
             [pattern.value for pattern in ring.patterns],
             event.merged_ring_id,
             ring.truncated,
+            ring.recoverable,
+            ring.split_from,
+            list(event.split_ring_ids),
         )
         self.rings_born += event.kind is RingEventKind.BORN
         roles = dict(ring.members)

@@ -174,16 +174,22 @@ class Detector:
             )
         ]
 
-    def observe_features(self, transaction: Transaction, out: NDArray[np.float32]) -> Signals:
-        """Take one transaction in and fill `out` with its features: training's way in."""
-        (one,) = self._see_all((transaction,), out.reshape(1, -1))
-        sight = self._sight(one, transaction)
-        return Signals(
-            accepted=sight.status is Status.ACCEPTED,
-            ring_score=_strongest(sight.rings),
-            evidence=sight.evidence,
-            ring_events=sight.ring_events,
-        )
+    def observe_features(
+        self, transactions: Sequence[Transaction], out: NDArray[np.float32]
+    ) -> list[Signals]:
+        """Take transactions in and fill rows of `out` with their features: training's way in."""
+        seen = self._see_all(transactions, out[: len(transactions)])
+        sights = [self._sight(one, tx) for one, tx in zip(seen, transactions, strict=True)]
+        return [
+            Signals(
+                accepted=sight.status is Status.ACCEPTED,
+                ring_score=_strongest(sight.rings),
+                evidence=sight.evidence,
+                ring_events=sight.ring_events,
+                rings=sight.rings,
+            )
+            for sight in sights
+        ]
 
     def learn(self, label: Label) -> None:
         """Take note of a label; it is used once event time has passed its `known_at`.
@@ -222,7 +228,9 @@ class Detector:
                 sights += [self._see_quiet(transactions[i], rows, i) for i in range(at, stop)]
             if why is Stop.NOTHING:
                 break
-            if why is Stop.NEWCOMER and fast.meet(stop):
+            if (why is Stop.NEWCOMER and fast.meet(stop)) or (
+                why is Stop.DUE and self._only_labels_fell_due(fast)
+            ):
                 at = stop
                 continue
             given_back = [space.given_back for space in spaces]
@@ -239,6 +247,21 @@ class Detector:
             if at < end and given_back != [space.given_back for space in spaces]:
                 fast.look_up(at, end)
         return sights
+
+    def _only_labels_fell_due(self, fast: FastPath) -> bool:
+        """Learn the labels that fall due at the row that was left; False if there is more to do.
+
+        To learn before a row whose entities all have ids is taken in is the same as after it: the
+        window knows no labels, and labels nothing of the window but who has which id.
+        """
+        now = fast.due_at
+        swept = NEVER if self._sweep is None else self._sweep.due(self._swept)
+        rest = min(self.heuristics.lists.next_expiry, self.rings.next_rest, swept)
+        if len(self._waiting) or rest <= now:
+            fast.leave()
+            return False
+        self._learn_what_is_known(now)
+        return True
 
     def _due(self) -> int:
         """Watermark at which a label, a list entry, a ring or a pass asks for attention."""
@@ -269,7 +292,7 @@ class Detector:
         self, tx: Transaction, admission: Admission, row: NDArray[np.float32], speakers: int
     ) -> _Sight:
         """Heuristics, rings, features, of one transaction the window has answered."""
-        self._learn_what_is_known()
+        self._learn_what_is_known(self.window.watermark)
         lists = self.heuristics.lists
         if lists.next_expiry <= self.window.watermark:
             lists.expire(self.window.watermark)
@@ -400,8 +423,7 @@ class Detector:
         news = self._waiting.news(found.evidence)[: ROOM - len(self._waiting)]
         self._waiting.take(Findings(found.as_of, tuple(news)))
 
-    def _learn_what_is_known(self) -> None:
-        now = self.window.watermark
+    def _learn_what_is_known(self, now: int) -> None:
         while self._labels and self._labels[0][0] <= now:
             self.features.learn(heapq.heappop(self._labels)[2])
 
@@ -462,7 +484,6 @@ class Detector:
             "rings": self.rings.snapshot(),
             "features": self.features.snapshot(),
             "deep": self.deep.snapshot(),
-            "unfinished": self.heuristics.unfinished.snapshot(),
             "waiting": self._waiting.snapshot(),
             "swept": [self._swept, self._searched],
             "config": encode_state(self.config),
@@ -496,7 +517,6 @@ class Detector:
             values["features"], detector.window.accounts, detector.window.identifiers
         )
         detector.deep = DeepFeatures.restore(values["deep"])
-        detector.heuristics.unfinished.restore(values["unfinished"])
         detector._waiting = Waiting.restore(values["waiting"], config.rings.birth)
         detector._swept, detector._searched = values["swept"]
         detector._fast = FastPath(detector.window, detector.heuristics)

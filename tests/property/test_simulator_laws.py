@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graph.transaction import HOUR
-from ingest.simulator import RingCounts, SimulationConfig, frame_of, run
+from ingest.simulator import KINDS, SimulationConfig, frame_of, run
 from ingest.simulator.config import SEPTEMBER_2025
 from ingest.simulator.names import decimals, hexadecimal, permuted
 
@@ -14,11 +14,12 @@ configs = st.builds(
     SimulationConfig,
     seed=st.integers(0, 2**63 - 1),
     days=st.floats(1, 5),
-    users=st.integers(250, 500),
+    users=st.integers(400, 500),
     start=st.integers(0, 24 * 400).map(lambda hours: SEPTEMBER_2025 + hours * HOUR),
-    ring_counts=st.builds(
-        RingCounts, cycle=st.integers(0, 3), mule=st.integers(0, 3), identity=st.integers(0, 3)
-    ),
+    ring_counts=st.dictionaries(st.sampled_from(list(KINDS)), st.integers(0, 2), max_size=5),
+    evading_share=st.floats(0, 1),
+    drift_kind=st.none() | st.sampled_from(list(KINDS)),
+    drift_day=st.floats(0, 0.5),
     rings_from=st.floats(0, 0.5),
     retained=st.tuples(st.floats(0, 0.05), st.floats(0.05, 0.3)),
     unlabelled_share=st.floats(0, 1),
@@ -46,7 +47,7 @@ def test_any_world_is_well_formed(config: SimulationConfig) -> None:
         assert times == sorted(times)
         burst = [t for t, phase in zip(times, ring["phases"], strict=True) if phase != "warm_up"]
         assert burst
-        assert burst[0] >= config.rings_start
+        assert burst[0] >= config.opens_for(ring["kind"])
 
 
 @settings(max_examples=5, deadline=None)

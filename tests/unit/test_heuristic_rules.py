@@ -166,15 +166,15 @@ def test_the_last_places_survive_a_restart() -> None:
     tx = transaction(0, 0, "a", "shop", 5, location=BERLIN)
     admission = window.add(tx)
     rule.detect(window, tx, admission)
-    book.restore(rule.snapshot())
-    assert book.snapshot() == rule.snapshot()
+    book.travel.restore(rule.snapshot())
+    assert book.travel.snapshot() == rule.snapshot()
     restored = TransactionWindow.restore(window.snapshot())
     tx = transaction(1, 30, "a", "shop", 5, location=NEW_YORK)
     (evidence,) = book.detect(restored, tx, restored.add(tx))
     assert [hop.transaction_id for hop in evidence.hops] == ["t0000", "t0001"]
     torn = rule.snapshot()[:-1]
     with pytest.raises(Incompatible):
-        book.restore(torn)
+        book.travel.restore(torn)
 
 
 def burst(n: int, gap: float, *, declined: int = 0) -> list[Evidence]:
