@@ -173,7 +173,7 @@ def assemble(
         caching=caching,
         model=model,
         warm=warm,
-        producers=[Sweeper(engine, log, Sweep())],
+        sweeper=Sweeper(engine, log, Sweep()),
     )
 
 

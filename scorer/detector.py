@@ -302,7 +302,8 @@ class Detector:
             if speakers == EVERYBODY:  # else compiled code has noted what it could not finish
                 self.heuristics.unfinished.look(self.window, admission.position)
             self._sweep_if_due()
-            findings = self._waiting.next(self.window.watermark)
+            waiting = self._waiting.next(self.window.watermark)
+            findings = tuple(self.heuristics.without_allowed(waiting))
         told = self.rings.observe((*findings, *evidence), self.window.watermark)
         events = name_watched(told, lists)
         rings = self.rings.touched_by(tx)

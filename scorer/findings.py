@@ -66,10 +66,10 @@ class Waiting:
         found = {piece.evidence_id: piece for piece in evidence}
         return [piece for key, piece in found.items() if key not in self._told]
 
-    def next(self, now: int) -> tuple[Evidence, ...]:
+    def next(self, now: int) -> list[Evidence]:
         """The pieces whose turn it is, as seen now: rings change in the order of event time."""
         count = min(AT_ONCE, len(self._waiting))
-        return tuple(replace(self._waiting.popleft(), seen_at=now) for _ in range(count))
+        return [replace(self._waiting.popleft(), seen_at=now) for _ in range(count)]
 
     def snapshot(self) -> bytes:
         """The whole state; equal states give equal bytes."""

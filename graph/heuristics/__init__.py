@@ -205,7 +205,7 @@ class Catalogue:
                 found += heuristic.detect(window, tx, admission)
         self.profiles.note(window, tx, admission)
         self.card_testing.note(window, tx, admission)
-        return self._without_allowed(found)
+        return self.without_allowed(found)
 
     def at(self, window: TransactionWindow, position: int) -> list[Evidence]:
         """What the money patterns see at the edge at a live position.
@@ -215,9 +215,10 @@ class Catalogue:
         found: list[Evidence] = []
         for pattern in self.money:
             found += pattern.at(window, position)
-        return self._without_allowed(found)
+        return self.without_allowed(found)
 
-    def _without_allowed(self, found: list[Evidence]) -> list[Evidence]:
+    def without_allowed(self, found: list[Evidence]) -> list[Evidence]:
+        """Evidence without that whose centre is on the allow list, unless it says blocked."""
         if not found or not self.lists:
             return found
         # Who is both blocked and allowed is blocked.

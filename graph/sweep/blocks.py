@@ -1,4 +1,4 @@
-"""Dense blocks: many payers who all paid the same payees, anywhere in the window.
+"""Seen only in the whole window: many payers who all paid the same payees (dense blocks).
 
 Behaviour
     Layering moves money from a layer of accounts to the next; buyers in a click farm or a scheme
@@ -24,7 +24,7 @@ Definition
     `strength` = 0.35 + 0.2 · fill + 0.2 · fresh share, plus 0.01 a pair beyond the smallest block
     (at most 0.1); 0.45 for shops.
 
-Cost
+Method and cost
     O(E log V) a block for E fresh pairs of the core.
 
 Misses

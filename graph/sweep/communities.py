@@ -1,4 +1,4 @@
-"""Communities: few users held together by new devices, cards and money between strangers.
+"""Seen only in the whole window: users held together by new devices, cards and money.
 
 Behaviour
     One hand runs a dozen accounts from a handful of phones and cards and moves money among them.
@@ -19,12 +19,11 @@ Definition
     well, plus 0.2 times the share of young ties, plus 0.1 for each further 0.5 of ties against a
     tree's (at most 0.2).
 
-Cost
+Method and cost
     O(links + E log E); Leiden is given at most `leiden_edges` edges, of the highest core where
     there are more (then `cut`), and is near linear in them. It works outside the interpreter's
     lock.
 
-Determinism
     Leiden draws random numbers from a fixed seed; nodes are numbered by account id, that is by
     order of first sight, whatever they are called.
 

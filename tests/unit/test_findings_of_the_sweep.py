@@ -9,6 +9,7 @@ import pytest
 
 from graph.errors import InvalidInput, Unavailable
 from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.lists import ListChange, ListName
 from graph.rings import RingEventKind
 from graph.sweep import Found, Sweep, SweepLimits
 from graph.transaction import DAY, HOUR, MINUTE, Entity, EntityKind, Transaction
@@ -110,6 +111,16 @@ def test_only_an_accepted_transaction_carries_findings() -> None:
     again, too_late, next_one = detector.observe_batch([quiet(3), late, quiet(9)])
     assert (again.findings, too_late.findings) == ((), ())
     assert len(next_one.findings) == 1
+
+
+def test_who_is_allowed_is_no_centre_of_findings_either() -> None:
+    detector = Detector()
+    detector.observe_batch([quiet(n) for n in range(5)])
+    detector.refer(ListChange(Entity(EntityKind.USER, "a1"), ListName.ALLOW))
+    detector.refer(Findings(START, (piece(1), piece(2))))
+    verdict = detector.observe(quiet(6))
+    assert [found.members[0][0].id for found in verdict.findings] == ["a2"]
+    assert len(verdict.ring_events) == 1
 
 
 def test_there_is_room_for_so_many_and_no_more() -> None:
