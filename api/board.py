@@ -109,7 +109,8 @@ class RingBoard:
         causes = {entry.causes[piece] for piece in shown if piece in entry.causes}
         found: dict[str, Evidence] = {}
         for record in self._log.find(Topic.VERDICTS, sorted(causes)).values():
-            for piece in decode(record.value, VerdictRecord).to_verdict().evidence:
+            verdict = decode(record.value, VerdictRecord).to_verdict()
+            for piece in (*verdict.evidence, *verdict.findings):
                 found[piece.evidence_id] = piece
         return [found[piece] for piece in shown if piece in found]
 

@@ -44,6 +44,8 @@ class Pattern(StrEnum):
     COLLUSIVE_MERCHANT = "collusive_merchant"
     REFUND_ABUSE = "refund_abuse"
     SYNTHETIC_IDENTITY = "synthetic_identity"
+    DENSE_BLOCK = "dense_block"
+    COMMUNITY = "community"
 
 
 class Role(StrEnum):

@@ -27,6 +27,7 @@ from graph.heuristics import (
     relay,
     rules,
     structuring,
+    unfinished,
 )
 from graph.kernels import NONE
 from graph.layout import (
@@ -141,7 +142,7 @@ class Told(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What the searches write and nobody reads."""
+    """What the searches write and nobody reads; but for `unfinished`, which is remembered."""
 
     entities: NDArray[np.int64]
     seen: NDArray[np.int64]
@@ -165,6 +166,7 @@ class Scratch(NamedTuple):
     pairs: NDArray[np.int64]
     just_under: NDArray[np.int64]
     links: NDArray[np.int64]
+    unfinished: NDArray[np.int64]
 
 
 def _sources() -> int:
@@ -172,7 +174,7 @@ def _sources() -> int:
     digest = xxhash.xxh32()
     for module in (
         kernels, window, heuristics, chain, cycle, fan, identity, layers, mule, relay, rules,
-        structuring,
+        structuring, unfinished,
     ):  # fmt: skip
         digest.update(Path(str(module.__file__)).read_bytes())
     for path in account_kernel.SOURCES:
@@ -325,13 +327,15 @@ def _speakers(parts, limits, told, scratch, row, position, now):  # type: ignore
         )
         if attempts >= limits.velocity_attempts:
             found |= _VELOCITY
-    count, _, _ = cycle.cycles_at(
+    count, _, cut = cycle.cycles_at(
         edges, tail, cutoff, position, limits.cycle_within, limits.cycle_ratio_least,
         limits.cycle_ratio_most, limits.cycle_hops, limits.cycle_scan, scratch.cycles,
         scratch.hops, scratch.path,
     )  # fmt: skip
     if count > 0:
         found |= _CYCLES
+    elif cut:
+        unfinished.note(scratch.unfinished, position)
     _, _, _, forwardings, _, _, _ = mule.flows_at(
         edges, tail, cutoff, position, limits.mule_within, limits.mule_passes_on,
         limits.mule_dwell, scratch.ins, scratch.outs, scratch.senders, scratch.flows,
@@ -353,24 +357,31 @@ def _speakers(parts, limits, told, scratch, row, position, now):  # type: ignore
 
 @kernel(cache=False)
 def _moves(parts, limits, told, scratch, position):  # type: ignore[no-untyped-def]
-    """The money patterns over several accounts that may have something to say."""
+    """The money patterns over several accounts that may have something to say.
+
+    Mutates scratch only.
+    """
     found = 0
     edges = parts.edges
     tail, cutoff = parts.ends[TAIL], parts.ends[CUTOFF]
-    hops, _ = chain.chain_at(
+    hops, cut = chain.chain_at(
         edges, tail, cutoff, position, limits.chain_within, limits.chain_keeps,
         limits.cycle_ratio_most, limits.chain_hops, limits.chain_scan, scratch.chain,
         scratch.chain_path,
     )  # fmt: skip
     if hops > 0:
         found |= _CHAINS
-    hands, _ = relay.scattered_at(
+    elif cut:
+        unfinished.note(scratch.unfinished, position)
+    hands, cut = relay.scattered_at(
         edges, tail, cutoff, position, limits.relay_within, limits.cycle_ratio_least,
         limits.cycle_ratio_most, limits.relay_intermediaries, limits.relay_scan, scratch.sources,
         scratch.hands, scratch.legs,
     )  # fmt: skip
     if hands > 0:
         found |= _SCATTERED
+    elif cut:
+        unfinished.note(scratch.unfinished, position)
     _, _, flows, _, _, _, _ = mule.flows_at(
         edges, tail, cutoff, position, limits.mule_within, limits.mule_passes_on,
         limits.relay_within, scratch.ins, scratch.outs, scratch.senders, scratch.flows,

@@ -146,6 +146,7 @@ class FastPath:
             pairs=np.zeros((2, LAYER_SIDE * LAYER_SIDE), np.int64),
             just_under=np.zeros((2, limits.structuring_scan + 1), np.int64),
             links=np.zeros(limits.sharing_scan, np.int64),
+            unfinished=catalogue.unfinished.places,
         )
         self._accounts = AccountPath(into, catalogue)
         self.arrivals: NDArray[np.int64] = np.zeros((1, WIDTH), np.int64)

@@ -493,6 +493,45 @@ class TransactionWindow:
     def _link_row(self, position: int) -> int:
         return self._link_columns.row(position)
 
+    def still(self) -> Self:
+        """A copy to be read by another thread while this window goes on.
+
+        It answers what heuristics and the sweep ask (edges, links, names, hops); transactions
+        cannot be added to it. O(live edges + live links + entities), plain copying.
+        """
+        cls = type(self)
+        copied = cls(self.config)
+        copied.accounts.copy_names(self.accounts)
+        copied.identifiers.copy_names(self.identifiers)
+        copied._mark.restore(self._mark.snapshot())
+        copied._edge_columns.copy_live(self._edge_columns)
+        copied._link_columns.copy_live(self._link_columns)
+        copied._link_table = self._link_table.copy()
+        n, m = self.accounts.size, self.identifiers.size
+        for mine, theirs, size in (
+            (copied.edges.newest_out, self.edges.newest_out, n),
+            (copied.edges.newest_in, self.edges.newest_in, n),
+            (copied.links.newest_of_user, self.links.newest_of_user, n),
+            (copied.links.newest_of_identifier, self.links.newest_of_identifier, m),
+        ):
+            mine[:size] = theirs[:size]
+        # Only the text of the last page still grows.
+        copied._texts = dict(self._texts)
+        last = self.end >> PAGE_SHIFT
+        if last in copied._texts:
+            copied._texts[last] = copied._texts[last].copy()
+        copied.tail, copied.end = self.tail, self.end
+        copied.link_tail, copied.link_end = self.link_tail, self.link_end
+        copied._floor, copied.cutoff, copied.pressed = self._floor, self.cutoff, self.pressed
+        return copied
+
+    def live_rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of every edge and of every link still in the logs, in order of position."""
+        return (
+            self._edge_columns.rows(self.tail, self.end),
+            self._link_columns.rows(self.link_tail, self.link_end),
+        )
+
     def snapshot(self) -> bytes:
         """The whole state; equal windows give equal bytes."""
         arrays: dict[str, NDArray[Any]] = {}

@@ -270,7 +270,7 @@ class ReplayFiles:
         self._features.add(position, [row.transaction.transaction_id for row in rows], features)
         for number, (row, verdict) in enumerate(zip(rows, verdicts, strict=True), position):
             self._add_verdict(number, row, verdict)
-            for evidence in verdict.evidence:
+            for evidence in (*verdict.evidence, *verdict.findings):
                 self._add_evidence(number, verdict.transaction_id, evidence)
             for event in verdict.ring_events:
                 self._add_event(number, verdict.transaction_id, event)

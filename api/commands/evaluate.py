@@ -42,6 +42,10 @@ def evaluate(
         int | None,
         typer.Option(help="Days between two runs of the deep analysis; without, none is run."),
     ] = None,
+    sweep: Annotated[
+        bool,
+        typer.Option(help="Sweep the window every hour of event time."),
+    ] = True,
     confounders: Annotated[
         bool | None,
         typer.Option(
@@ -70,7 +74,7 @@ def evaluate(
     found = load_mapping(mapping)
 
     def fresh() -> Replayer:
-        engine = detector()
+        engine = detector(sweeps=sweep)
         return engine if deep_analysis is None else NightlyReplayer(engine, deep_analysis)
 
     hint = found.evaluation.protocol if found.evaluation else "temporal"

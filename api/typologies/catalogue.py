@@ -26,6 +26,7 @@ from graph.heuristics import (
     synthetic,
     takeover,
 )
+from graph.sweep import blocks, communities
 from graph.thresholds import Thresholds
 from graph.transaction import DAY, HOUR, MINUTE
 
@@ -126,6 +127,8 @@ TYPOLOGIES: Final = (
         ("travel_",),
     ),
     Typology("Blocked", (Pattern.BLOCKED,), rules.Blocklist, None, ()),
+    Typology("Dense block", (Pattern.DENSE_BLOCK,), blocks, None, ()),
+    Typology("Community", (Pattern.COMMUNITY,), communities, None, ()),
 )
 
 

@@ -5,6 +5,8 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from graph.evidence import Evidence, Pattern
+from graph.sweep import Sweep, SweepLimits
+from graph.transaction import HOUR
 from ingest.datasets import read
 from ingest.mapping import load_mapping
 from ingest.simulator import SimulationConfig, write
@@ -24,7 +26,7 @@ def scenes(city: SimulationConfig = CITY) -> dict[Pattern, Evidence]:
     """
     best: dict[Pattern, tuple[tuple[bool, float, str], Evidence]] = {}
     fraud: set[str] = set()
-    detector = Detector()
+    detector = Detector(sweep=Sweep(limits=SweepLimits(every=HOUR)))
     with TemporaryDirectory() as folder:
         write(city, Path(folder))
         history = list(read(Path(folder), load_mapping("ringfence")))
@@ -33,10 +35,10 @@ def scenes(city: SimulationConfig = CITY) -> dict[Pattern, Evidence]:
         fraud |= {item.transaction.transaction_id for item in batch if item.ring_id is not None}
         ringed = {item.transaction.transaction_id: item.ring_id is not None for item in batch}
         for verdict in detector.observe_batch([item.transaction for item in batch]):
-            for piece in verdict.evidence:
-                planted = ringed[verdict.transaction_id] and all(
-                    hop.transaction_id in fraud for hop in piece.hops
-                )
+            for piece in (*verdict.evidence, *verdict.findings):
+                # What the sweep found has its own transactions, not that of the verdict.
+                own = piece in verdict.findings or ringed[verdict.transaction_id]
+                planted = own and all(hop.transaction_id in fraud for hop in piece.hops)
                 rank = (planted, piece.strength, piece.evidence_id)
                 if piece.pattern not in best or rank > best[piece.pattern][0]:
                     best[piece.pattern] = (rank, piece)

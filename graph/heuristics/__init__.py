@@ -32,6 +32,7 @@ from graph.heuristics.rules import Blocklist, ImpossibleTravel, Velocity
 from graph.heuristics.structuring import Structuring
 from graph.heuristics.synthetic import SyntheticIdentity
 from graph.heuristics.takeover import Takeovers
+from graph.heuristics.unfinished import Unfinished
 from graph.lists import ListBook, ListName, Lists
 from graph.profiles import Profiles
 from graph.snapshot import Snapshot, pack, unpack
@@ -128,6 +129,7 @@ class Catalogue:
             those that compare an account with what it usually does.
         profiles: What that is.
         money: Those that look at nothing but who paid whom, from cycles to structuring.
+        unfinished: Edges whose search was cut short, for the sweep.
     """
 
     def __init__(self, thresholds: Thresholds, lists: Lists) -> None:
@@ -162,6 +164,7 @@ class Catalogue:
             self.layers,
             self.structuring,
         )
+        self.unfinished: Final = Unfinished((self.cycles, self.chains, self.scattered))
         self._order: Final[tuple[tuple[int, Heuristic], ...]] = (
             (int(Speaker.BLOCKLIST), Blocklist(self.lists)),
             (int(Speaker.TRAVEL), self.travel),
@@ -202,7 +205,7 @@ class Catalogue:
                 found += heuristic.detect(window, tx, admission)
         self.profiles.note(window, tx, admission)
         self.card_testing.note(window, tx, admission)
-        return self._without_allowed(found)
+        return self.without_allowed(found)
 
     def at(self, window: TransactionWindow, position: int) -> list[Evidence]:
         """What the money patterns see at the edge at a live position.
@@ -212,9 +215,10 @@ class Catalogue:
         found: list[Evidence] = []
         for pattern in self.money:
             found += pattern.at(window, position)
-        return self._without_allowed(found)
+        return self.without_allowed(found)
 
-    def _without_allowed(self, found: list[Evidence]) -> list[Evidence]:
+    def without_allowed(self, found: list[Evidence]) -> list[Evidence]:
+        """Evidence without that whose centre is on the allow list, unless it says blocked."""
         if not found or not self.lists:
             return found
         # Who is both blocked and allowed is blocked.
@@ -231,6 +235,7 @@ class Catalogue:
             "travel": self.travel.snapshot(),
             "profiles": self.profiles.snapshot(),
             "attempts": self.card_testing.attempts.snapshot(),
+            "unfinished": self.unfinished.snapshot(),
         }
         return pack("heuristics", _VERSION, Snapshot(parts, {}))
 
@@ -244,6 +249,7 @@ class Catalogue:
         self.travel.restore(parts["travel"])
         self.profiles.restore(parts["profiles"])
         self.card_testing.attempts.restore(parts["attempts"])
+        self.unfinished.restore(parts["unfinished"])
 
 
 def catalogue(thresholds: Thresholds = Thresholds(), lists: Lists = Lists()) -> Catalogue:

@@ -8,11 +8,14 @@ import pytest
 
 from api.board import Entry, RingBoard
 from api.views import Views
+from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.rings import RingEvent, RingEventKind
+from graph.transaction import Entity, EntityKind
 from ingest import records
 from ingest.embedded import EmbeddedLog
 from ingest.ports import Message, Topic
 from scorer.detector import Detector, DetectorConfig
+from scorer.reference import Findings
 from tests.oracles.ring_evidence import SPLITTING, day_of_a_split
 
 
@@ -64,6 +67,30 @@ def test_a_part_has_its_evidence_and_both_say_what_became_of_the_ring(log: Embed
     absorbed = board.get(merged.merged_ring_id)
     assert absorbed is not None
     assert absorbed.ring.ring_id == split.ring.ring_id, "aliases stay with the id"
+
+
+def test_evidence_of_the_sweep_is_shown_as_well(log: EmbeddedLog) -> None:
+    detector = Detector()
+    ends = [Entity(EntityKind.USER, name) for name in ("ann", "bob")]
+    found = Evidence(
+        Pattern.DENSE_BLOCK, 1, ((ends[0], Role.SENDER), (ends[1], Role.RECEIVER)),
+        (Hop("t", ends[0], ends[1], 100, 1),), 0.8, "seen", {"pairs": 1.0},
+    )  # fmt: skip
+    detector.refer(Findings(1, (found,)))
+    verdict = detector.observe(day_of_a_split()[0])
+    fields = records.verdict_fields(verdict)
+    record = records.VerdictRecord(Topic.TRANSACTIONS, 0, 0, fields)
+    key = verdict.transaction_id
+    (event,) = verdict.ring_events
+    value = records.encode(records.ring_event_record(key, event))
+    log.append([Message(Topic.VERDICTS, 0, records.encode(record), key)])
+    log.append([Message(Topic.RINGS, 0, value, event.ring.ring_id)])
+    board = RingBoard(log, Views("EUR", 2))
+    board.catch_up()
+    entry = board.get(event.ring.ring_id)
+    assert entry is not None
+    (shown,) = board.evidence(entry)
+    assert (shown.evidence_id, shown.reason) == (found.evidence_id, "seen")
 
 
 def said(entry: Entry) -> list[str]:
