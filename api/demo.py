@@ -44,14 +44,17 @@ class City:
 def live_city(folder: Path, seed: int) -> City:
     """The city that is streamed: two quiet days, then a week in which rings burst every day."""
     day = demo_config(seed)
-    week = {kind: count * _LIVE_DAYS for kind, count in day.rings.items()}
+    # Six days' worth in seven: with more, every third person would be in a ring.
+    week = {kind: count * (_LIVE_DAYS - 1) for kind, count in day.rings.items()}
     return _made(folder, replace(day, days=_QUIET_DAYS + _LIVE_DAYS, ring_counts=week))
 
 
 def trained(folder: Path, seed: int, progress: Progress) -> Path:
     """A model learned from another city; trained once, and again where the engine has changed."""
+    # Of everything that is shown live some rings to learn from.
+    rings = {kind: max(3, count) for kind, count in demo_config().rings.items() if count}
     config = SimulationConfig(
-        seed=seed + _OTHER_CITY, days=10, users=1_500, fraud_share=0.006, label_delay_days=1.0
+        seed=seed + _OTHER_CITY, days=10, users=1_500, ring_counts=rings, label_delay_days=1.0
     )
     city = _made(folder, config)
     fresh = detector()

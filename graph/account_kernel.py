@@ -66,6 +66,7 @@ class AccountLimits(NamedTuple):
     bust_out_cash_share: float
     testing_within: int
     testing_cards: int
+    testing_each: float
     testing_declined: float
     testing_low: int
     testing_alike: float
@@ -165,6 +166,7 @@ def _limits(into: TransactionWindow, limits: Thresholds) -> AccountLimits:
         bust_out_cash_share=float(limits.bust_out_cash_share),
         testing_within=limits.card_testing_within,
         testing_cards=limits.card_testing_cards,
+        testing_each=float(limits.card_testing_each),
         testing_declined=float(limits.card_testing_declined),
         testing_low=limits.card_testing_low,
         testing_alike=float(limits.card_testing_alike),
@@ -196,7 +198,7 @@ def may_speak(parts, accounts, row, now):  # type: ignore[no-untyped-def]
     link_tail, oldest = parts.ends[LINK_TAIL], now - limits.retention
     found = 0
     moves, _, _, _, _ = dormancy.burst_at(
-        edges, users, generations, parts.ends[TAIL], row, limits.dormant_within,
+        edges, accounts.profiles, generations, parts.ends[TAIL], row, limits.dormant_within,
         limits.dormant_after, limits.dormant_moves, limits.dormant_passes_on, scratch.moves,
     )  # fmt: skip
     if moves > 0:
@@ -245,7 +247,7 @@ def _tests(parts, accounts, row):  # type: ignore[no-untyped-def]
         cards, _, _, _ = card_testing.tests_at(
             known.log, known.ends, known.merchants, parts.account_generation, other,
             A_BACK_MERCHANT, row, limits.testing_within, limits.testing_cards,
-            limits.testing_declined, limits.testing_low, limits.testing_alike,
+            limits.testing_each, limits.testing_declined, limits.testing_low, limits.testing_alike,
             limits.testing_known, limits.testing_surge, limits.testing_worse, scratch.table,
             scratch.tried,
         )  # fmt: skip
@@ -255,7 +257,8 @@ def _tests(parts, accounts, row):  # type: ignore[no-untyped-def]
         return False
     cards, _, _, _ = card_testing.tests_at(
         known.log, known.ends, known.devices, parts.identifier_generation, device, A_BACK_DEVICE,
-        row, limits.testing_within, limits.testing_cards, limits.testing_declined,
+        row, limits.testing_within, limits.testing_cards, limits.testing_each,
+        limits.testing_declined,
         limits.testing_low, limits.testing_alike, limits.testing_known, limits.testing_surge,
         limits.testing_worse, scratch.table, scratch.tried,
     )  # fmt: skip

@@ -83,8 +83,8 @@ class Attempts:
         self._columns = AttemptColumns(
             np.zeros((self._capacity, _ATTEMPT), np.int64),
             np.array([1, 1, 0, 0, 0], np.int64),  # position 0 is nowhere
-            np.zeros((accounts, _METER), np.int64),
-            np.zeros((identifiers, _METER), np.int64),
+            _meters(accounts),
+            _meters(identifiers),
         )
 
     @property
@@ -95,11 +95,12 @@ class Attempts:
     def columns(self, window: TransactionWindow) -> AttemptColumns:
         """The attempts, with meters for every entity of the window."""
         accounts, identifiers = window.accounts.capacity, window.identifiers.capacity
-        old = self._columns
-        if accounts > len(old.merchants) or identifiers > len(old.devices):
-            self._allocate(accounts, identifiers)
-            for column, known in zip(self._columns, old, strict=True):
-                column[: len(known)] = known
+        known = self._columns
+        if accounts > len(known.merchants) or identifiers > len(known.devices):
+            merchants, devices = _meters(accounts), _meters(identifiers)
+            merchants[: len(known.merchants)] = known.merchants
+            devices[: len(known.devices)] = known.devices
+            self._columns = known._replace(merchants=merchants, devices=devices)
         return self._columns
 
     def note(self, window: TransactionWindow, row: NDArray[np.int64], admission: Admission) -> None:
@@ -159,6 +160,10 @@ class Attempts:
         log[np.arange(ends[TAIL], ends[END]) & (len(log) - 1)] = arrays["log"]
         merchants[arrays["merchants"]] = arrays["merchants.rows"]
         devices[arrays["devices"]] = arrays["devices.rows"]
+
+
+def _meters(count: int) -> NDArray[np.int64]:
+    return np.zeros((count, _METER), np.int64)
 
 
 @kernel

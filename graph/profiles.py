@@ -79,6 +79,8 @@ _, DEALS, RETURNS, BUYERS, WHO = range(5)
 BOUGHT_HERE: Final = WHO + MOST_BUYERS
 _MERCHANT_ROW: Final = BOUGHT_HERE + MOST_BUYERS
 
+SIZE, BEGAN = range(2)
+
 
 class ProfileColumns(NamedTuple):
     """The profiles, for compiled code.
@@ -86,12 +88,13 @@ class ProfileColumns(NamedTuple):
     Attributes:
         users: int64[A, 30] by account id, places as above.
         merchants: int64[A, 28].
-        size: int64[1], all rows in use are below it.
+        span: int64[2]: all rows in use are below SIZE; BEGAN is the time of the first transaction
+            noted.
     """
 
     users: NDArray[np.int64]
     merchants: NDArray[np.int64]
-    size: NDArray[np.int64]
+    span: NDArray[np.int64]
 
 
 class ProfileLimits(NamedTuple):
@@ -121,7 +124,7 @@ class Profiles:
         self._columns = ProfileColumns(
             np.zeros((capacity, _USER_ROW), np.int64),
             np.zeros((capacity, _MERCHANT_ROW), np.int64),
-            np.zeros(1, np.int64),
+            np.zeros(2, np.int64),
         )
 
     def columns(self, window: TransactionWindow) -> ProfileColumns:
@@ -157,9 +160,9 @@ class Profiles:
 
     def snapshot(self) -> bytes:
         """The whole state; equal states give equal bytes."""
-        users, merchants, size = self._columns
-        some = np.flatnonzero(users[: size[0], GENERATION])
-        others = np.flatnonzero(merchants[: size[0], GENERATION])
+        users, merchants, span = self._columns
+        some = np.flatnonzero(users[: span[SIZE], GENERATION])
+        others = np.flatnonzero(merchants[: span[SIZE], GENERATION])
         return pack(
             _KIND,
             _VERSION,
@@ -170,7 +173,7 @@ class Profiles:
                     "users.rows": users[some],
                     "merchants": others,
                     "merchants.rows": merchants[others],
-                    "size": size,
+                    "span": span,
                 },
             ),
         )
@@ -183,10 +186,10 @@ class Profiles:
         """
         snapshot = unpack(_KIND, _VERSION, data)
         self._allocate(snapshot.values["capacity"])
-        users, merchants, size = self._columns
+        users, merchants, span = self._columns
         users[snapshot.arrays["users"]] = snapshot.arrays["users.rows"]
         merchants[snapshot.arrays["merchants"]] = snapshot.arrays["merchants.rows"]
-        size[:] = snapshot.arrays["size"]
+        span[:] = snapshot.arrays["span"]
 
 
 def usual_amount(users: NDArray[np.int64], user: int) -> float:
@@ -211,15 +214,23 @@ def is_alive(key: int, generations: NDArray[np.int32]) -> bool:
 
 
 @kernel
-def woke_at(users, user, time, asleep):  # type: ignore[no-untyped-def]
-    """When a user whose own act this is woke from its last sleep, and how long that was, ms.
+def woke_at(profiles, generation, row, asleep):  # type: ignore[no-untyped-def]
+    """When the user whose own act `row` is woke from its last sleep, and how long that was, ms.
 
-    (0, 0) where it never slept so long. Mutates nothing.
+    Who was never seen to act has slept since it was first known (or opened), or since anything was
+    known of anybody. (0, 0) where it never slept so long. Mutates nothing.
     """
-    last = users[user, LAST]
-    if last > 0 and time - last >= asleep:
-        return time, time - last
-    return users[user, WOKE], users[user, SLEPT]
+    users, user, time = profiles.users, row[USER], row[TIME]
+    known = users[user, GENERATION] == generation
+    since = users[user, LAST] if known else np.int64(0)
+    if since == 0:
+        since = min(users[user, FIRST], row[OPENED]) if known else row[OPENED]
+        since = max(since, profiles.span[BEGAN]) if profiles.span[BEGAN] > 0 else time
+    if time - since >= asleep:
+        return time, time - since
+    if known:
+        return users[user, WOKE], users[user, SLEPT]
+    return np.int64(0), np.int64(0)
 
 
 @kernel
@@ -266,17 +277,21 @@ def note(profiles, limits, generations, kinds, row):  # type: ignore[no-untyped-
     """Take a transaction into the profiles of its user and merchant. Mutates `profiles`."""
     user, other = row[USER], row[OTHER]
     merchant = other >= 0 and kinds[other] == KIND_MERCHANT
-    profiles.size[0] = max(profiles.size[0], user + 1, other + 1)
+    span = profiles.span
+    span[SIZE] = max(span[SIZE], user + 1, other + 1)
+    if span[BEGAN] == 0:
+        span[BEGAN] = row[TIME]
     if user >= 0:
         shop = key_of(other, generations[other]) if merchant else np.int64(-1)
-        _note_user(profiles.users, limits, user, generations[user], row, shop)
+        woke, slept = woke_at(profiles, generations[user], row, limits.asleep)
+        _note_user(profiles.users, limits, user, generations[user], row, shop, woke, slept)
         if merchant and row[VALUE] > 0:
             buyer = key_of(user, generations[user])
             _note_deal(profiles.merchants, other, generations[other], row[INWARD] != 0, buyer)
 
 
 @kernel
-def _note_user(users, limits, user, generation, row, shop):  # type: ignore[no-untyped-def]
+def _note_user(users, limits, user, generation, row, shop, woke, slept):  # type: ignore[no-untyped-def]
     """`shop` is the merchant's key, or -1. Mutates `users`."""
     if users[user, GENERATION] != generation:
         for k in range(users.shape[1]):
@@ -290,7 +305,7 @@ def _note_user(users, limits, user, generation, row, shop):  # type: ignore[no-u
     if row[DEVICE] >= 0 and row[LINKS] > 0 and row[LINKS + 1] <= time - limits.fresh:
         users[user, AT_HOME] += 1
     if not inward:
-        users[user, WOKE], users[user, SLEPT] = woke_at(users, user, time, limits.asleep)
+        users[user, WOKE], users[user, SLEPT] = woke, slept
         users[user, LAST] = max(users[user, LAST], time)
         if moved:
             users[user, PAID] += 1

@@ -145,18 +145,20 @@ class Thresholds:
     takeover_times: float = 3.0
     takeover_history: int = 10
 
-    # Bust-out: six clean weeks are the shortest build-up worth a fraudster's while; four times the
-    # weekly mean and above every week before is more than Christmas (about twice). Three payments
-    # that bounce, or half of the money as cash, tell spending from emptying.
-    bust_out_weeks: int = 6
+    # Bust-out: four clean weeks are a bill that was paid, the least that raises a limit; four times
+    # the weekly mean and above every week before is more than Christmas (about twice). Two things
+    # that bounce in the same week, or half of the money as cash, tell emptying from spending.
+    bust_out_weeks: int = 4
     bust_out_times: float = 4.0
-    bust_out_reversals: int = 3
+    bust_out_reversals: int = 2
     bust_out_cash_share: float = 0.50
 
     # Card testing: nobody tries ten cards in ten minutes; stolen lists are mostly dead, and the
     # probes are small (500 minor units) or all the same.
     card_testing_within: int = 10 * MINUTE
     card_testing_cards: int = 10
+    # Buyers in a crowd bring a card each, a tester brings them all.
+    card_testing_each: float = 2.0
     card_testing_declined: float = 0.50
     card_testing_low: int = 500
     card_testing_alike: float = 0.80
@@ -188,12 +190,13 @@ class Thresholds:
     refund_users: int = 8
 
     # Synthetic identity: a couple shares a device and an address, three strangers with nothing
-    # else do not. Made up last month and hardly used; an attribute of more than 32 users is public.
+    # else do not. Hardly used, and opened within the 90 days in which fraud counts as new-account
+    # fraud; an attribute of more than 32 users is public.
     synthetic_users: int = 3
     synthetic_attributes: int = 2
     synthetic_popular: int = 32
     synthetic_history: int = 10
-    synthetic_young: int = 30 * DAY
+    synthetic_young: int = 90 * DAY
     synthetic_scan: int = 256
 
     # Links read to tell strangers from acquaintances, for one piece of evidence.

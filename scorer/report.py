@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from scorer.charts import calibration_chart, cost_chart, precision_recall_chart, top_chart
 from scorer.page import as_json, render_page, write_files
-from scorer.wording import RUNG_WORDS, figure, money
+from scorer.wording import RUNG_WORDS, figure, money, share
 
 JSON: Final = "report.json"
 HTML: Final = "report.html"
@@ -72,14 +72,16 @@ def findings(report: Mapping[str, Any]) -> list[str]:
         + (f"{figure(saved, 2)} saved." if saved >= 0 else f"{figure(-saved, 2)} lost.")
     )
     if "confounders" in report:
-        said += _of_confounders(report["confounders"])
+        said += _of_confounders(
+            report["confounders"], report["gains"]["graph_over_tabular"]["difference"]
+        )
     said += _of_money(report) + _of_rings(report) + _of_stability(report["stability"])
     if report.get("model", {}).get("saw_the_test"):
         said.append("The model was trained on transactions of the test: its figures say nothing.")
     return said
 
 
-def _of_confounders(checks: Mapping[str, Any]) -> list[str]:
+def _of_confounders(checks: Mapping[str, Any], gain: float) -> list[str]:
     labels, alone = checks["shuffled_labels"], checks["one_feature"]["best"][0]
     said = [
         (
@@ -94,10 +96,15 @@ def _of_confounders(checks: Mapping[str, Any]) -> list[str]:
     if "shuffled_edges" in checks:
         edges = checks["shuffled_edges"]
         low, high = edges["ci"]
-        verdict = "remains" if edges["excludes_zero"] else "is gone"
+        if not edges["excludes_zero"]:
+            verdict = "it is gone"
+        elif gain > 0:
+            verdict = f"{share(edges['difference'] / gain, 0)} of it remains"
+        else:
+            verdict = "with the real ones there was none"
         said.append(
             f"With shuffled edges the graph's gain is {round(edges['difference'], 3) + 0.0:+.3f} "
-            f"(95 % {figure(low)} to {figure(high)}): it {verdict}."
+            f"(95 % {figure(low)} to {figure(high)}): {verdict}."
         )
     else:
         said.append("Edges were not shuffled (--confounders does it).")

@@ -36,8 +36,7 @@ False positives
     all one's savings as cash.
 
 Source
-    Experian, "Bust-out fraud: knowing what to look for can safeguard the bottom line", 2009; FATF,
-    "Laundering the proceeds of fraud", 2023.
+    Experian, "Bust-out fraud: knowing what to look for can safeguard the bottom line", 2009.
 
 >>> from graph.profiles import Profiles
 >>> from graph.thresholds import Thresholds

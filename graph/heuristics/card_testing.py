@@ -10,6 +10,7 @@ Definition
     of as testing if, over the attempts there in that span and this one,
 
     - at least `card_testing_cards` distinct cards were tried;
+    - by few: at least `card_testing_each` cards a user who tried;
     - at least `card_testing_declined` of the attempts were declined;
     - at least `card_testing_alike` of them were of `card_testing_low` minor units or less, or of
       the amount of this one;
@@ -26,12 +27,13 @@ Method and cost
     at most `card_testing_scan` (then `truncated`, judged on the newest).
 
 Misses
-    Tests spread over many shops and devices, or slower than the span; few declines, where numbers
-    are bought fresh; shops so busy that testers are a minority.
+    Tests under a name for every card, or spread over many shops and devices, or slower than the
+    span; few declines, where numbers are bought fresh; shops so busy that testers are a minority.
 
 False positives
-    A ticket drop: many cards at one price, but most go through. An outage: most fail, but the cards
-    are no more than usual. A drop during an outage looks like testing. A new shop has no usual.
+    A ticket drop: many cards at one price, but most go through, and each is somebody else's. An
+    outage: most fail, but the cards are no more than usual. An agent who books for a group, when
+    the bank says no. A new shop has no usual.
 
 Source
     Visa, "Anti-enumeration and account testing best practices for merchants", 2020.
@@ -89,6 +91,7 @@ from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Entity, EntityKind, Transaction
 from graph.window import TransactionWindow
 
+_EMPTY: Final = np.iinfo(np.int64).min
 _EVER: Final = 0.95
 """A declined share that is testing wherever it is."""
 
@@ -160,6 +163,7 @@ class CardTesting:
             row,
             limits.card_testing_within,
             limits.card_testing_cards,
+            limits.card_testing_each,
             limits.card_testing_declined,
             limits.card_testing_low,
             limits.card_testing_alike,
@@ -225,20 +229,21 @@ class CardTesting:
 
 
 def table_size(scan: int) -> int:
-    """Slots of the table in which the cards of so many attempts are told apart."""
-    return power_of_two(2 * scan + 2)
+    """Slots of the table in which the cards and users of so many attempts are told apart."""
+    return power_of_two(4 * scan + 4)
 
 
 @kernel
-def tests_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915  # one walk
-    log, ends, meters, generations, place, back, row, within, least, declined, low, alike, known,
+def tests_at(  # type: ignore[no-untyped-def]  # noqa: C901  # one walk
+    log, ends, meters, generations, place, back, row, within, least, each, declined, low, alike,
+    known,
     surge, worse, table, tried
 ):  # fmt: skip
     """What was tried at a place up to the attempt in `row`, which is not in the log yet.
 
     `meters` and `generations` are the merchants' or the devices', `back` the column of their chain.
     Fills `tried` (int64[n]: positions in the log, newest first) and `table` (int64[power of two
-    above 2n], scratch); looks at n attempts. Mutates these two only.
+    above 4n], scratch); looks at n attempts. Mutates these two only.
 
     Returns:
         (distinct cards, attempts, declined, whether the bound n was hit); all 0 where that is no
@@ -256,10 +261,10 @@ def tests_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915  #
         if meters[place, FAILURES + oldest] <= since:
             return none
 
-    mask = table.shape[0] - 1
-    table[:] = -1
-    table[_spread(row[CARD]) & mask] = row[CARD]
-    cards = attempts = 1
+    table[:] = _EMPTY
+    cards = _enter(table, np.int64(row[CARD]))
+    users = _enter(table, -2 - np.int64(row[USER]))
+    attempts = 1
     failed = np.int64(value < 0)
     small = np.int64(abs(value) <= low)
     same = np.int64(1)
@@ -283,16 +288,16 @@ def tests_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915  #
             failed += log[at, A_VALUE] < 0
             small += abs(log[at, A_VALUE]) <= low
             same += abs(log[at, A_VALUE]) == abs(value)
-            i = _spread(card) & mask
-            while table[i] != -1 and table[i] != card:
-                i = (i + 1) & mask
-            if table[i] == -1:
-                table[i] = card
-                cards += 1
+            cards += _enter(table, card)
+            users += _enter(table, -2 - log[at, A_USER])
         if log[at, back] == 0:
             break
         p -= log[at, back]
-    if cards < least or failed < declined * attempts or max(small, same) < alike * attempts:
+    if (
+        cards < max(least, each * users)
+        or failed < declined * attempts
+        or max(small, same) < alike * attempts
+    ):
         return none
     spans = meters[place, SPANS]
     if spans >= known:
@@ -305,6 +310,13 @@ def tests_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915  #
 
 
 @kernel
-def _spread(card):  # type: ignore[no-untyped-def]
-    """Identifiers in a row go to slots far apart."""
-    return (np.int64(card) * 40503) >> 4
+def _enter(table, key):  # type: ignore[no-untyped-def]
+    """Put a key into a table that has room; 1 if it is new there. Mutates `table`."""
+    mask = table.shape[0] - 1
+    i = ((key * 40503) >> 4) & mask  # identifiers in a row go to slots far apart
+    while table[i] != _EMPTY and table[i] != key:
+        i = (i + 1) & mask
+    if table[i] == key:
+        return 0
+    table[i] = key
+    return 1

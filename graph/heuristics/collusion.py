@@ -33,8 +33,8 @@ False positives
     elsewhere too, hardly anything is refunded, and each has a device.
 
 Source
-    Visa, "Visa acquirer monitoring program", 2023, and Mastercard, "Security rules and procedures:
-    merchant edition", 2023 (collusive merchants and transaction laundering).
+    Mastercard, "Security rules and procedures: merchant edition", on merchant fraud control
+    (bust-out and collusive merchants).
 
 >>> from graph.profiles import Profiles
 >>> from graph.thresholds import Thresholds

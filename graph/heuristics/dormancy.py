@@ -6,7 +6,9 @@ Behaviour
 
 Definition
     An account acts when it pays, transfers or withdraws, or tries to; what it receives and when it
-    was opened are no acts. It wakes when an act follows the one before by `dormant_after` or more.
+    was opened are no acts. It wakes when an act follows the one before by `dormant_after` or more;
+    where it was never seen to act, when it follows by as much the moment from which the account is
+    known to be there (first seen, or opened) and anything at all is seen.
     A move is a transfer to a user that it had not dealt with before it woke, or a withdrawal out of
     the graph, since it woke and within `dormant_within` of it. A move is told if
 
@@ -21,8 +23,8 @@ Method and cost
     over its n edges out since it woke and m in, at most `dormant_scan` each (then `truncated`).
 
 Misses
-    An account that is warmed up first with a small purchase a day before; one whose sleep began
-    before the stream did; cash-out in shops.
+    An account that is warmed up first with a small purchase a day before; sleepers in the first
+    `dormant_after` of a stream; cash-out in shops.
 
 False positives
     Somebody home from a long journey who catches up: in shops mostly, and with people known before.
@@ -30,8 +32,8 @@ False positives
     friends look like strangers.
 
 Source
-    FATF, "Money laundering using new payment methods", 2010, and the red flags of FFIEC's BSA/AML
-    manual, appendix F: sudden activity of a dormant account.
+    FFIEC, BSA/AML examination manual, appendix F (red flags); FATF, "Money laundering using new
+    payment methods", 2010.
 
 >>> from graph.profiles import Profiles
 >>> from graph.thresholds import Thresholds
@@ -62,7 +64,7 @@ from graph.evidence import Evidence, Pattern, Role
 from graph.heuristics.witness import reach, span_in_words, witness
 from graph.kernels import KIND_MERCHANT, slot
 from graph.layout import INWARD, OTHER, TIME, USER, VALUE
-from graph.profiles import GENERATION, Profiles, woke_at
+from graph.profiles import Profiles, woke_at
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import DAY, Entity, Transaction
 from graph.window import TransactionWindow
@@ -95,7 +97,7 @@ class Dormancy:
         row = profiles.row(tx, admission)
         arguments = (
             window.edges,
-            profiles.columns(window).users,
+            profiles.columns(window),
             window.accounts.generation,
             window.tail,
             row,
@@ -135,12 +137,13 @@ class Dormancy:
         payees = [int(window.edges.target[row]) for row in window.rows_of(np.array(moves))]
         known = {payee: payee >= 0 and window.dealt(user, payee, woke) for payee in set(payees)}
         moves = [move for move, payee in zip(moves, payees, strict=True) if not known[payee]]
-        if known[payees[0]] or len(moves) not in self.told:
+        if known[admission.other] or len(moves) not in self.told:
             return ()
         hops = witness(window, moves)
         ins = witness(window, came)
         sent, received = sum(hop.value for hop in hops), sum(hop.value for hop in ins)
         passes = received > 0 and sent >= limits.dormant_passes_on * received
+        share = min(sent / max(received, 1), 1.0)
         if len(moves) < limits.dormant_moves and not passes:
             return ()
         centre, now = window.accounts.entity(user), hops[-1].timestamp
@@ -170,7 +173,7 @@ class Dormancy:
                     f"{centre} slept for {slept / DAY:.1f} days, then made "
                     f"{_counted(len(moves), 'transfer')} within {span_in_words(now - woke)}"
                     + (f" to {_counted(strangers, 'stranger')}" if strangers else "")
-                    + (f", {100 * sent / received:.0f} % of what had come in" if passes else "")
+                    + (f", {100 * share:.0f} % of what had come in" if passes else "")
                     + "."
                 ),
                 facts={
@@ -179,7 +182,7 @@ class Dormancy:
                     "sent": float(sent),
                     "received": float(received),
                 },
-                retained=sent / received if passes else None,
+                retained=share if passes else None,
                 truncated=truncated or len(shown) < len(hops) + passes * len(ins),
             )
         ]
@@ -190,8 +193,8 @@ def _counted(n: int, noun: str) -> str:
 
 
 @kernel
-def burst_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912  # two walks
-    edges, users, generations, tail, row, within, asleep, least, passes_on, out
+def burst_at(  # type: ignore[no-untyped-def]  # noqa: C901  # two walks
+    edges, profiles, generations, tail, row, within, asleep, least, passes_on, out
 ):
     """What an account has moved since it woke, up to the transaction in `row`, and what came in.
 
@@ -207,11 +210,9 @@ def burst_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912  # two walk
     user, other, time = row[USER], row[OTHER], row[TIME]
     if user < 0 or user == other or row[INWARD] != 0 or row[VALUE] <= 0:
         return none
-    if users[user, GENERATION] != generations[user]:
-        return none
     if other >= 0 and edges.account_kind[other] == KIND_MERCHANT:
         return none
-    woke, slept = woke_at(users, user, time, asleep)
+    woke, slept = woke_at(profiles, generations[user], row, asleep)
     if woke == 0 or time < woke or time - woke > within:
         return none
     bound = out.shape[1]

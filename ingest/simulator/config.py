@@ -16,6 +16,10 @@ SEPTEMBER_2025: Final = 1_756_684_800_000
 """Monday 1 September 2025, midnight UTC."""
 LEAST_RINGS: Final = 8
 """Of all kinds together: with fewer, not every slice of the time has some."""
+EACH_TWICE: Final = 2
+"""Rings of every kind from which on a world has all kinds."""
+OF_A_FEW: Final = 3
+"""Rings of each kind in a smaller world, which has fewer kinds: a past can then teach a future."""
 MOST_RECRUITED: Final = 1 / 3
 """Share of all people in rings; with more there would be no legitimate life to hide in."""
 MOST_EXPECTED: Final = 5_000_000_000
@@ -36,7 +40,8 @@ class SimulationConfig:
             unless `ring_counts` says so itself. At least `LEAST_RINGS` are planted (fewer in a
             world of under 480 people), so a small world has more fraud than this.
         ring_counts: Rings to plant, by kind; None derives them from `fraud_share`: every kind as
-            often as the others, and in a world too small for all of them some, drawn by the seed.
+            often as the others, and in a world too small to have each of them twice a few kinds,
+            drawn by the seed, three times.
         rings_from: Days after `start` before which no ring bursts.
         retained: Least and greatest share of the money a member of a ring keeps at each hop.
         evading_share: Share of rings that hide, spread over the variants of their kind.
@@ -99,24 +104,23 @@ class SimulationConfig:
             )
 
     def _derived(self) -> RingCounts:
-        """Kinds in rounds of an order drawn by the seed, until there is as much fraud as wanted."""
-        order = np.random.default_rng([self.seed, _DRAW]).permutation(list(KINDS)).tolist()
+        """Kinds in turn, in an order drawn by the seed, until there is as much fraud as wanted."""
         wanted = self.fraud_share * self.expected
         least = min(LEAST_RINGS, max(2, self.users // 60))
+        rings = max(least, round(wanted / np.mean([kind.frauds for kind in KINDS.values()])))
+        kinds = len(KINDS) if rings >= EACH_TWICE * len(KINDS) else max(2, rings // OF_A_FEW)
+        order = np.random.default_rng([self.seed, _DRAW]).permutation(list(KINDS))[:kinds]
         counts = dict.fromkeys(KINDS, 0)
-        # Half of what may be recruited: a derived world is never refused for its size.
-        frauds, recruits, room = 0.0, 0, self.users * MOST_RECRUITED / 2
-        passed_over = 0
-        while passed_over < len(order) and (frauds < wanted or sum(counts.values()) < least):
-            kind = order[0]
-            order = [*order[1:], kind]
-            if recruits + KINDS[kind].members > room:
-                passed_over += 1
-                continue
-            passed_over = 0
-            counts[kind] += 1
-            frauds += KINDS[kind].frauds
-            recruits += KINDS[kind].members
+        # Less than may be recruited: a derived world is never refused for its size.
+        frauds, recruits, room = 0.0, 0, self.users * MOST_RECRUITED * 0.8
+        turn = [str(kind) for kind in order]
+        while turn and (frauds < wanted or sum(counts.values()) < least):
+            kind = turn.pop(0)
+            if recruits + KINDS[kind].members <= room:
+                turn.append(kind)
+                counts[kind] += 1
+                frauds += KINDS[kind].frauds
+                recruits += KINDS[kind].members
         return RingCounts(counts)
 
     def opens_for(self, kind: str) -> int:
@@ -163,12 +167,12 @@ class SimulationConfig:
 
 
 DEMO_RINGS: Final = RingCounts(
-    cycle=6,
-    mule=6,
+    cycle=5,
+    mule=5,
     device_farm=4,
     synthetic_identity=1,
-    card_testing=1,
-    takeover=1,
+    card_testing=2,
+    takeover=2,
     collusive_merchant=1,
     structuring=1,
     fan_in=1,

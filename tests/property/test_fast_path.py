@@ -73,6 +73,7 @@ ROOMY = DetectorConfig(
         bust_out_reversals=1,
         card_testing_within=30 * MINUTE,
         card_testing_cards=2,
+        card_testing_each=0.5,
         card_testing_declined=0.3,
         card_testing_alike=0.3,
         collusive_least=2,

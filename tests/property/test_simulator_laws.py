@@ -1,14 +1,27 @@
 """Whatever the configuration, the stream is well formed and the truth agrees with it."""
 
+from collections import defaultdict
+
 import numpy as np
 import pandas as pd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from graph.evidence import Role
 from graph.transaction import HOUR
 from ingest.simulator import KINDS, SimulationConfig, frame_of, run
 from ingest.simulator.config import SEPTEMBER_2025
+from ingest.simulator.flows import DEPOSIT, TRANSFER, WARM_UP
 from ingest.simulator.names import decimals, hexadecimal, permuted
+from ingest.simulator.population import build_world
+from ingest.simulator.rings import told
+from ingest.simulator.rings.story import DECLINED
+
+MOVING = [
+    *("cycle", "mule", "takeover", "structuring", "fan_in", "fan_out", "scatter_gather"),
+    *("gather_scatter", "bipartite", "stack", "chain", "dormant_burst"),
+]
+"""Kinds that live on money that arrives, not on credit."""
 
 configs = st.builds(
     SimulationConfig,
@@ -48,6 +61,31 @@ def test_any_world_is_well_formed(config: SimulationConfig) -> None:
         burst = [t for t, phase in zip(times, ring["phases"], strict=True) if phase != "warm_up"]
         assert burst
         assert burst[0] >= config.opens_for(ring["kind"])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**63 - 1),
+    kinds=st.lists(st.sampled_from(MOVING), min_size=1, max_size=3, unique=True),
+    evading_share=st.sampled_from([0.0, 1.0]),
+)
+def test_no_ring_sends_what_it_does_not_have(
+    seed: int, kinds: list[str], evading_share: float
+) -> None:
+    config = SimulationConfig(
+        seed=seed, users=400, ring_counts=dict.fromkeys(kinds, 1), evading_share=evading_share
+    )
+    world = build_world(np.random.default_rng(seed), config)
+    for _, _, story in told(np.random.default_rng(seed), world):
+        held: dict[int, int] = defaultdict(int)
+        for row in sorted(story.rows, key=lambda row: row.at):
+            if row.type == DEPOSIT:
+                held[row.user] += row.amount
+            elif row.phase != WARM_UP and row.outcome != DECLINED:
+                held[row.user] -= row.amount
+                assert held[row.user] >= 0 or story.roles[row.user] is Role.VICTIM
+            if row.type == TRANSFER and row.outcome != DECLINED:
+                held[row.to] += row.amount
 
 
 @settings(max_examples=5, deadline=None)

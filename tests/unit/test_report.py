@@ -129,7 +129,7 @@ def made():
         },
         "seed": 1,
         "policy": {"version": "abc", "thresholds": None},
-        "settings": {"most_negatives": 60_000},
+        "settings": {"most_negatives": 40_000},
         "families": {"flow": 0.7, "amount": 0.3},
         "typologies": {
             "kinds": {
@@ -292,8 +292,8 @@ def test_sentences_say_when_a_gain_is_not_beyond_doubt():
     assert any("2 of 4 rings" in each for each in said)
     assert any("family cycle" in each for each in said)
     report = made()
-    report["confounders"]["shuffled_edges"]["excludes_zero"] = True
-    assert findings(report)[5].endswith("it remains.")
+    report["confounders"]["shuffled_edges"] |= {"excludes_zero": True, "difference": 0.05}
+    assert findings(report)[5].endswith(": 25 % of it remains.")
     assert (
         "trained on transactions of the test"
         in findings(made() | {"model": {"version": "v", "saw_the_test": True}})[-1]

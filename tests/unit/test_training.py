@@ -1,4 +1,5 @@
 import dataclasses
+import gc
 
 import numpy as np
 import pytest
@@ -302,3 +303,29 @@ def test_a_model_of_a_sample_keeps_the_natural_rate(monkeypatch):
     rows = replay(history, PingPong()).rows
     rates = [1 / (1 + np.exp(-model.booster.margins(rows))) for model in (whole, sampled)]
     assert rates[1].mean() == pytest.approx(rates[0].mean(), rel=0.2)
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_a_replay_leaves_the_collector_as_it_was(on):
+    was = gc.isenabled()
+    try:
+        (gc.enable if on else gc.disable)()
+        during = []
+        replay(made(rows=200), PingPong(), progress=lambda *_: during.append(gc.isenabled()))
+        assert set(during) == {False}
+        assert gc.isenabled() is on
+
+        def torn():
+            yield from made(rows=200)
+            raise ConnectionResetError
+
+        with pytest.raises(ConnectionResetError) as held:
+            replay(torn(), PingPong())
+        assert gc.isenabled() is on
+        with pytest.raises(ZeroDivisionError) as also:
+            replay(made(rows=200), PingPong(), keep=lambda _: 1 / 0)
+        assert gc.isenabled() is on
+        assert held.value.__traceback__
+        assert also.value.__traceback__  # still held, frames and all
+    finally:
+        (gc.enable if was else gc.disable)()

@@ -6,11 +6,16 @@ spending that nobody pays back. Bust-out as Experian and the FBI describe it: mo
 conduct while limits grow, then everything drawn within days, covered by payments that bounce.
 """
 
+from typing import Final
+
 from graph.evidence import Role
 from graph.transaction import DAY, HOUR, MINUTE, SECOND
 from ingest.simulator.flows import CASH_OUT, DEPOSIT, PAYMENT, REFUND, TRANSFER, WARM_UP
 from ingest.simulator.rings.scene import Scene
 from ingest.simulator.rings.story import AUTHORISED, DECLINED, Story, warm_up_time
+
+MOST_PURCHASES: Final = 60
+"""By which one account is maxed out; a dozen are usual."""
 
 
 def device_farm(scene: Scene) -> Story:
@@ -105,7 +110,9 @@ def bust_out(scene: Scene) -> Story:
 def _maxed_out(scene: Scene, story: Story, member: int, begin: float, limit: int) -> None:
     """Spends nearly all of the limit; some purchases are disputed, cheques bounce."""
     rng, at, left = scene.rng, begin, limit
-    while left > limit * 0.06 and len(story.rows) < 400:
+    for _ in range(MOST_PURCHASES):
+        if left <= limit * 0.06:
+            break
         amount = min(scene.money(limit * 0.12, 0.7), left)
         shop = scene.shops(1)[0]
         story.tell(at, PAYMENT, amount, member, merchant=shop, outcome=AUTHORISED)

@@ -119,17 +119,20 @@ def planted(rng: np.random.Generator, world: World) -> Plot:
     """Tell every ring and give it its time."""
     config = world.config
     stories = told(rng, world)
-    # Shuffled, so that the number of a ring says nothing about its kind.
-    order = rng.permutation(len(stories))
-    stories = [stories[i] for i in order]
-    # Spread over the time, at least a day to a part: a world that is cut by time has rings in
-    # every piece, and within a day a burst can still find its hour.
+    # Each kind spread evenly over the time: a world that is cut by time has rings in every piece,
+    # and what is in the future was in the past.
+    place: list[float] = []
+    for count in config.rings.values():
+        place += [(i + rng.random()) / count for i in range(count)]
+    stories = [stories[i] for i in np.argsort(place, kind="stable")]
+    # At least a day to a part: within a day a burst can still find its hour.
     spread = max(1, min(len(stories), (config.end - config.rings_start) // DAY))
     parts: list[Flows] = []
     asleep: list[int] = []
     until: list[int] = []
     for ring, (kind, _, story) in enumerate(stories):
-        part = (ring % spread / spread, (ring % spread + 1) / spread)
+        slot = ring * spread // len(stories)
+        part = (slot / spread, (slot + 1) / spread)
         begins, rows = _placed(rng, config, kind, story, ring, part)
         parts.append(rows)
         asleep += story.sleepers

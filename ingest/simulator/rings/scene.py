@@ -72,7 +72,7 @@ class Cast:
     def victims(self, count: int, *, established: bool = False) -> list[int]:
         """`count` people of the currency of the last members, none of any ring so far.
 
-        Fewer, but at least `ENOUGH_VICTIMS` less those too new, where no more are left.
+        Fewer where no more are left, or no more that are established: at least one.
         """
         pool = self._left[self._code]
         old = pool[self._old[pool]]
@@ -83,8 +83,13 @@ class Cast:
         return [int(user) for user in chosen]
 
     def in_currency_of(self, user: int, world: World) -> None:
-        """Victims are from now on those of this user's currency."""
-        self._code = int(currency_of(world, np.array([user]))[0])
+        """Victims are from now on of this user's currency, if enough are left, or of the commonest.
+
+        Whom an invented identity robs need not bank where it does.
+        """
+        code = int(currency_of(world, np.array([user]))[0])
+        left = [len(pool) for pool in self._left]
+        self._code = code if left[code] >= ENOUGH_VICTIMS else int(np.argmax(left))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +130,10 @@ class Scene:
         return max(passed, math.ceil(amount * (1 - most)))
 
     def parts(self, amount: int, count: int) -> list[int]:
-        """`amount` in `count` uneven parts of at least one unit each, summing to at most it."""
-        share = self.rng.dirichlet(np.full(count, 4.0))
-        return [max(int(amount * part), 1) for part in share[:-1]] + [
-            max(amount - sum(max(int(amount * part), 1) for part in share[:-1]), 1)
-        ]
+        """`amount` in `count` uneven parts of at least one unit each; they sum to it exactly."""
+        share = self.rng.dirichlet(np.full(count, 4.0))[:-1]
+        part = [max(int(amount * each), 1) for each in share]
+        return [*part, max(amount - sum(part), 1)]
 
     def gap(self, median: float, sigma: float = 1.0, most: float = 12 * HOUR) -> float:
         """Time between two steps, log-normal, at least 20 seconds."""
