@@ -15,9 +15,10 @@ Definition
     `community_young` of its ties younger than `young`, `community_inside` of its weight inside, and
     money that moved between at least three of its users.
 
-    `strength` = 0.35, plus 0.15 where it shares identifiers and moves money between strangers as
-    well, plus 0.2 times the share of young ties, plus 0.1 for each further 0.5 of ties against a
-    tree's (at most 0.2).
+    `strength` = 0.5, plus 0.2 times the share of young ties, plus 0.1 for each further 0.5 of ties
+    against a tree's (at most 0.2), where the links to what is shared are as many as the users: one
+    hand has to hold them all. Else 0.45, since circles of new friends look the same: that only
+    speaks about a ring that holds all of them.
 
 Method and cost
     O(links + E log E); Leiden is given at most `leiden_edges` edges, of the highest core where
@@ -55,6 +56,7 @@ from graph.sweep.peeling import Rows, core, numbered, rows_of
 from graph.window import TransactionWindow
 
 _SEED: Final = 20_190_326
+_WEAK: Final = 0.45
 _MOVING: Final = 3
 """Users of a community that money moved between."""
 _ROUNDS: Final = 64
@@ -264,8 +266,10 @@ def _evidence(
 ) -> Evidence:
     users, shared = found.users, found.shared
     hops = witness(window, np.sort(moved.newest)[-limits.witness :].tolist())
-    denser = min(0.1 * int(2 * (found.against_a_tree - limits.community_ties)), 0.2)
-    both = 0.15 if len(shared) and found.strangers else 0.0
+    strength = _WEAK
+    if found.ties - found.strangers >= len(users):
+        denser = min(0.1 * int(2 * (found.against_a_tree - limits.community_ties)), 0.2)
+        strength = 0.5 + 0.2 * found.young + denser
     # The earliest payer shown is the centre.
     people = sorted(
         (window.accounts.entity(id_) for id_ in users.tolist()),
@@ -280,7 +284,7 @@ def _evidence(
             *((thing, Role.SHARED) for thing in things),
         ),
         hops=hops,
-        strength=0.35 + 0.2 * found.young + denser + both,
+        strength=strength,
         reason=(
             f"{len(users)} users are tied together by {found.ties - found.strangers} links to "
             f"{len(shared)} devices and cards and by money between {found.strangers} pairs of "

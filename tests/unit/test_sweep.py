@@ -180,6 +180,16 @@ def test_one_hand_behind_several_devices_is_a_community() -> None:
     assert piece.facts["young"] == 1.0
 
 
+def test_money_alone_makes_no_ring_of_a_community() -> None:
+    town = Town()
+    for a in range(5):
+        for b in range(a):
+            town.pay(f"friend{a}", f"friend{b}")
+    (piece,) = town.found(Pattern.COMMUNITY)
+    assert users(piece) == {f"friend{n}" for n in range(5)}
+    assert piece.strength < RingPolicy().birth
+
+
 def test_an_old_family_is_none() -> None:
     town = Town()
 
