@@ -49,6 +49,7 @@ GROUPS = {
         Pattern.SHARED_CARD,
         Pattern.SHARED_IP,
         Pattern.SYNTHETIC_IDENTITY,
+        Pattern.COMMUNITY,
     },
     "layering": {
         Pattern.CHAIN,
@@ -56,6 +57,7 @@ GROUPS = {
         Pattern.GATHER_SCATTER,
         Pattern.BIPARTITE,
         Pattern.STACK,
+        Pattern.DENSE_BLOCK,
     },
     "conduct": {Pattern.DORMANT_BURST, Pattern.TAKEOVER, Pattern.BUST_OUT},
     "commerce": {Pattern.CARD_TESTING, Pattern.COLLUSIVE_MERCHANT, Pattern.REFUND_ABUSE},
