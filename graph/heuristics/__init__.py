@@ -5,6 +5,9 @@ transaction. The money patterns also answer `at(window, position)`: they are pur
 window and an edge, so that asking again at `window.affected(position)` after a disordered arrival
 gives what an orderly arrival would have given.
 
+Those that compare an account, card or merchant with its habit read what `graph.profiles` and
+`graph.attempts` remember, as it was before the transaction; `Catalogue.detect` notes it afterwards.
+
 Most transactions never come here: `graph.fast_path` runs the heuristics' searches in compiled code
 and asks only those that may have something to say. A heuristic that is added has to be added to
 `graph.fast_kernel` as well.
