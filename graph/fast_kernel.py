@@ -22,10 +22,10 @@ from graph.heuristics import (
     cycle,
     fan,
     identity,
-    layers,
+    layer_search,
     mule,
-    relay,
     rules,
+    scatter_gather,
     structuring,
     unfinished,
 )
@@ -173,8 +173,8 @@ def _sources() -> int:
     """Hash of the files whose kernels and constants are used in this one."""
     digest = xxhash.xxh32()
     for module in (
-        kernels, window, heuristics, chain, cycle, fan, identity, layers, mule, relay, rules,
-        structuring, unfinished,
+        kernels, window, heuristics, chain, cycle, fan, identity, layer_search, mule, rules,
+        scatter_gather, structuring, unfinished,
     ):  # fmt: skip
         digest.update(Path(str(module.__file__)).read_bytes())
     for path in account_kernel.SOURCES:
@@ -373,7 +373,7 @@ def _moves(parts, limits, told, scratch, position):  # type: ignore[no-untyped-d
         found |= _CHAINS
     elif cut:
         unfinished.note(scratch.unfinished, position)
-    hands, cut = relay.scattered_at(
+    hands, cut = scatter_gather.scattered_at(
         edges, tail, cutoff, position, limits.relay_within, limits.cycle_ratio_least,
         limits.cycle_ratio_most, limits.relay_intermediaries, limits.relay_scan, scratch.sources,
         scratch.hands, scratch.legs,
@@ -388,7 +388,7 @@ def _moves(parts, limits, told, scratch, position):  # type: ignore[no-untyped-d
     )  # fmt: skip
     if flows > 0:
         found |= _GATHERED
-    _, _, pairs, _, _, _ = layers.block_at(
+    _, _, pairs, _, _, _ = layer_search.block_at(
         edges, tail, cutoff, position, limits.layer_within, limits.layer_side,
         limits.layer_density, limits.stack_accounts, limits.layer_scan, scratch.sides,
         scratch.bits, scratch.pairs,

@@ -32,7 +32,7 @@ from graph.compiled import bind
 from graph.entities import SHARDS
 from graph.evidence import Pattern
 from graph.fast_kernel import DISORDERED, UNKNOWN, Limits, Scratch, Stop, Told, advance
-from graph.heuristics import EVERYBODY, Catalogue, fan, relay
+from graph.heuristics import EVERYBODY, Catalogue, fan, scatter_gather
 from graph.heuristics.witness import reach
 from graph.kernels import NONE
 from graph.layout import (
@@ -138,9 +138,9 @@ class FastPath:
             crowd=np.zeros(fan.table_size(limits.fan_scan), np.int32),
             chain=np.zeros(MOST_CHAIN_HOPS, np.int64),
             chain_path=np.zeros((2, MOST_CHAIN_HOPS), np.int64),
-            sources=np.zeros((3, relay.SOURCES), np.int64),
-            hands=np.zeros((2, relay.HANDS), np.int64),
-            legs=np.zeros((2, relay.HANDS), np.int64),
+            sources=np.zeros((3, scatter_gather.SOURCES), np.int64),
+            hands=np.zeros((2, scatter_gather.HANDS), np.int64),
+            legs=np.zeros((2, scatter_gather.HANDS), np.int64),
             sides=np.zeros((3, LAYER_SIDE), np.int64),
             bits=np.zeros((3, LAYER_SIDE), np.int64),
             pairs=np.zeros((2, LAYER_SIDE * LAYER_SIDE), np.int64),

@@ -26,12 +26,13 @@ from graph.heuristics.collusion import Collusion
 from graph.heuristics.cycle import Cycles
 from graph.heuristics.dormancy import Dormancy
 from graph.heuristics.fan import Fans
+from graph.heuristics.gather_scatter import GatherScatter
 from graph.heuristics.identity import SharedIdentity
 from graph.heuristics.layers import Layers
 from graph.heuristics.mule import Mules
 from graph.heuristics.refunds import RefundAbuse
-from graph.heuristics.relay import GatherScatter, ScatterGather
 from graph.heuristics.rules import Blocklist, ImpossibleTravel, Velocity
+from graph.heuristics.scatter_gather import ScatterGather
 from graph.heuristics.structuring import Structuring
 from graph.heuristics.synthetic import SyntheticIdentity
 from graph.heuristics.takeover import Takeovers

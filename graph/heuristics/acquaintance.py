@@ -54,6 +54,19 @@ class Acquaintance:
         return known, bool(self._kernel(*arguments))
 
 
+def acquainted(window: TransactionWindow, positions: NDArray[np.int64], before: int) -> int:
+    """Of live edges, how many are between two accounts that had dealt before a moment, either way.
+
+    Two look-ups an edge, for witnesses; `Acquaintance` is for crowds around one account.
+    """
+    rows = window.rows_of(positions)
+    ends = zip(window.edges.source[rows].tolist(), window.edges.target[rows].tolist(), strict=True)
+    return sum(
+        a >= 0 and b >= 0 and (window.dealt(a, b, before) or window.dealt(b, a, before))
+        for a, b in ends
+    )
+
+
 @kernel
 def _acquainted(links, tail, account, others, before, budget, known):  # type: ignore[no-untyped-def]
     """Mark those that either names, each with the budget; returns whether a walk was cut short.

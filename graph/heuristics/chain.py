@@ -52,6 +52,7 @@ from numpy.typing import NDArray
 from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.heuristics.acquaintance import acquainted
 from graph.heuristics.witness import reach, span_in_words
 from graph.kernels import KIND_USER, slot
 from graph.thresholds import MOST_CHAIN_HOPS, Thresholds
@@ -88,7 +89,8 @@ class Chains:
             return ()
         positions = self._chain[:length]
         hops = tuple(window.hop(p) for p in positions.tolist())
-        known = self._acquainted(window, positions, hops[0].timestamp)
+        # What may still arrive late does not count, so that the order of arrival does not matter.
+        known = acquainted(window, positions, hops[0].timestamp - window.config.lateness)
         return [self._evidence(hops, known, truncated=bool(truncated))]
 
     def cut_short(self, window: TransactionWindow, position: int) -> bool:
@@ -114,24 +116,6 @@ class Chains:
         self._kernel = self._kernel or bind(chain_at, *arguments)
         result: tuple[int, bool] = self._kernel(*arguments)
         return result
-
-    def _acquainted(
-        self, window: TransactionWindow, positions: NDArray[np.int64], start: int
-    ) -> int:
-        """Hops whose ends had dealt with each other, either way, before the chain began.
-
-        What may still arrive late does not count, so that the order of arrival does not matter.
-        """
-        before = start - window.config.lateness
-        rows = window.rows_of(positions)
-        ends = zip(
-            window.edges.source[rows].tolist(), window.edges.target[rows].tolist(), strict=True
-        )
-        return sum(
-            target >= 0
-            and (window.dealt(source, target, before) or window.dealt(target, source, before))
-            for source, target in ends
-        )
 
     def _evidence(self, hops: tuple[Hop, ...], known: int, *, truncated: bool) -> Evidence:
         first, last = hops[0], hops[-1]

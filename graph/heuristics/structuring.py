@@ -50,6 +50,7 @@ from numpy.typing import NDArray
 from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.heuristics.acquaintance import acquainted
 from graph.heuristics.witness import reach, span_in_words, witness
 from graph.kernels import KIND_MERCHANT, KIND_USER, slot
 from graph.thresholds import Thresholds, told_counts
@@ -111,7 +112,8 @@ class Structuring:
     ) -> Evidence:
         limits = self.thresholds
         hops = witness(window, payments[: limits.witness].tolist())
-        known = self._acquainted(window, payments, hops[0].timestamp)
+        before = hops[0].timestamp - window.config.lateness
+        known = acquainted(window, payments[: limits.witness], before)
         first, last = hops[0], hops[-1]
         centre = last.target if incoming else last.source
         assert centre is not None  # noqa: S101 - the side that counted is a user
@@ -139,22 +141,6 @@ class Structuring:
                 "minutes": (last.timestamp - first.timestamp) / 60_000,
             },
             truncated=cut or len(hops) < len(payments),
-        )
-
-    def _acquainted(
-        self, window: TransactionWindow, payments: NDArray[np.int64], start: int
-    ) -> int:
-        """Of the payments shown, those between acquaintances from before the first of them."""
-        before = start - window.config.lateness
-        rows = window.rows_of(payments[: self.thresholds.witness])
-        ends = zip(
-            window.edges.source[rows].tolist(), window.edges.target[rows].tolist(), strict=True
-        )
-        return sum(
-            source >= 0
-            and target >= 0
-            and (window.dealt(source, target, before) or window.dealt(target, source, before))
-            for source, target in ends
         )
 
 

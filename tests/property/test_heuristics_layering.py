@@ -12,7 +12,7 @@ from graph.evidence import Pattern
 from graph.heuristics import catalogue
 from graph.heuristics.chain import Chains
 from graph.heuristics.layers import Layers
-from graph.heuristics.relay import ScatterGather
+from graph.heuristics.scatter_gather import ScatterGather
 from graph.heuristics.structuring import Structuring
 from graph.thresholds import MOST_CHAIN_HOPS, Thresholds
 from graph.transaction import Transaction

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 import graph.heuristics.chain
+import graph.heuristics.gather_scatter
 import graph.heuristics.layers
-import graph.heuristics.relay
+import graph.heuristics.scatter_gather
 import graph.heuristics.structuring
 from graph.admission import Status
 from graph.errors import InvalidSetting
@@ -56,7 +57,8 @@ def ids(evidence: Evidence) -> list[str]:
     [
         graph.heuristics.chain,
         graph.heuristics.layers,
-        graph.heuristics.relay,
+        graph.heuristics.gather_scatter,
+        graph.heuristics.scatter_gather,
         graph.heuristics.structuring,
     ],
 )

@@ -1,40 +1,34 @@
-"""One sum over many hands: scatter-gather and gather-scatter.
+"""One sum over many hands and together again: scatter-gather.
 
 Behaviour
     To hide where money goes, one account spreads it over several intermediaries who pass it on to
-    one beneficiary (scatter-gather); or one account collects from several and spreads what it got
-    over several others (gather-scatter), which a mule with a single principal does not.
+    one beneficiary.
 
 Definition
-    Scatter-gather at edge e = (i → w): over the edges between users before e in the span
-    `relay_within` (and what the window can vouch for) plus e, a user u ≠ w has paid at least
-    `relay_intermediaries` distinct users j, i among them, each of whom then paid w between
-    `cycle_ratio_least` and `cycle_ratio_most` of one payment of u. It is told only where e adds i
-    to them, of several u for the one with the most intermediaries, the newest of equals; and only
-    if at least `relay_fresh_share` of the legs are between accounts that had not dealt before.
-
-    Gather-scatter at edge e out of c: c passed on what came in as a mule does (`graph.heuristics.
-    mule`: FIFO, `mule_passes_on`, at least `mule_senders` senders who are strangers), at least half
-    of it within `relay_within`, to at least `relay_receivers` distinct users. It is told where e
-    adds a receiver.
+    At edge e = (i → w): over the edges between users before e in the span `relay_within` (and what
+    the window can vouch for) plus e, a user u ≠ w has paid at least `relay_intermediaries` distinct
+    users j, i among them, each of whom then paid w between `cycle_ratio_least` and
+    `cycle_ratio_most` of one payment of u. It is told only where e adds i to them, of several u for
+    the one with the most intermediaries, the newest of equals; and only if at least
+    `relay_fresh_share` of the legs are between accounts that had not dealt before.
 
 Method and cost
-    Scatter-gather walks the edges into i, then those into w and into each of their sources: O(d²)
-    for d edges into an account in the span, in any case at most `relay_scan` edges (then
-    `truncated`), and candidates for u are at most 16. O(1) where nothing came in to i, O(d) where
-    nobody else paid w. Gather-scatter is the mule's merge of two chains: O(n + m).
+    Walks the edges into i, then those into w and into each of their sources: O(d²) for d edges into
+    an account in the span, in any case at most `relay_scan` edges (then `truncated`), and
+    candidates for u are at most 16. O(1) where nothing came in to i, O(d) where nobody else paid w.
 
 Misses
     Intermediaries who add or keep more than the ratio allows, or who take longer; two layers of
-    them (see `layers`); legs through merchants or cash.
+    them (see `layers`); legs through merchants or cash; an edge that arrives out of order counts
+    with the next one that adds an intermediary.
 
 False positives
-    An employer whose staff pays one landlord; a club's treasurer who pays several bills. They know
-    each other: the legs are not fresh.
+    An employer whose staff pays one landlord; a club whose members pay one bill. They know each
+    other: the legs are not fresh.
 
 Source
     Altman et al., "Realistic Synthetic Financial Transactions for Anti-Money Laundering Models",
-    NeurIPS 2023 (both typologies); FATF on layering.
+    NeurIPS 2023 (the typology); FATF on layering.
 
 >>> from graph.thresholds import Thresholds
 >>> from graph.transaction import Money, Transaction, TransactionType
@@ -59,8 +53,7 @@ from numpy.typing import NDArray
 from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Pattern, Role
-from graph.heuristics.acquaintance import Acquaintance
-from graph.heuristics.mule import flows_at, median_dwell
+from graph.heuristics.acquaintance import acquainted
 from graph.heuristics.witness import reach, span_in_words, witness
 from graph.kernels import KIND_USER, slot
 from graph.thresholds import Thresholds
@@ -130,12 +123,9 @@ class ScatterGather:
         came, went = self._legs[0, :count], self._legs[1, :count]
         shown = limits.witness // 2
         hops = witness(window, [*came[:shown].tolist(), *went[:shown].tolist()])
-        legs = window.rows_of(np.concatenate([came, went]))
         before = hops[0].timestamp - window.config.lateness
-        ends = zip(
-            window.edges.source[legs].tolist(), window.edges.target[legs].tolist(), strict=True
-        )
-        fresh = sum(not (window.dealt(a, b, before) or window.dealt(b, a, before)) for a, b in ends)
+        legs = np.concatenate([came, went])
+        fresh = len(legs) - acquainted(window, legs, before)
         if fresh < limits.relay_fresh_share * 2 * count:
             return []
         first, last = window.hop(int(came[0])), window.hop(int(went[0]))
@@ -167,120 +157,6 @@ class ScatterGather:
                     "minutes": span / 60_000,
                 },
                 truncated=truncated or shown < count,
-            )
-        ]
-
-
-class GatherScatter:
-    """Finds money that is collected and spread; see the module's docstring.
-
-    `strength` is 0.5, plus up to 0.15 each for receivers beyond the threshold (five more are full),
-    for senders beyond it, and for haste (an instant median is full).
-    """
-
-    def __init__(self, thresholds: Thresholds) -> None:
-        self.thresholds: Final = thresholds
-        n = thresholds.mule_scan
-        self._ins: NDArray[np.int64] = np.zeros((2, n), np.int64)
-        self._outs: NDArray[np.int64] = np.zeros(n + 1, np.int64)
-        self._senders: NDArray[np.int64] = np.zeros(thresholds.mule_senders, np.int64)
-        self._flows: NDArray[np.int64] = np.zeros((2 * n + 1, 4), np.int64)
-        self._acquaintance = Acquaintance()
-        # Bound at the first call: the arrays of every window have the same types.
-        self._kernel: Callable[..., Any] | None = None
-
-    def detect(
-        self, window: TransactionWindow, tx: Transaction, admission: Admission
-    ) -> Sequence[Evidence]:
-        """Whether this transaction spreads further what was collected."""
-        del tx
-        return self.at(window, admission.position) if admission.status is Status.ACCEPTED else ()
-
-    def at(self, window: TransactionWindow, position: int) -> Sequence[Evidence]:
-        """Whether the edge at a live position spreads further what was collected."""
-        limits = self.thresholds
-        arguments = (
-            window.edges,
-            window.tail,
-            window.cutoff,
-            position,
-            reach(window, limits.mule_within),
-            limits.mule_passes_on,
-            limits.relay_within,
-            self._ins,
-            self._outs,
-            self._senders,
-            self._flows,
-        )
-        if self._kernel is None:
-            self._kernel = bind(flows_at, *arguments)
-            self._acquaintance.load(window)
-        _, _, flows, _, received, forwarded, truncated = self._kernel(*arguments)
-        if not flows:
-            return ()
-        return self._judge(
-            window,
-            self._flows[:flows],
-            int(forwarded) / int(received),
-            truncated=bool(truncated),
-        )
-
-    def _judge(
-        self,
-        window: TransactionWindow,
-        flows: NDArray[np.int64],
-        share: float,
-        *,
-        truncated: bool,
-    ) -> Sequence[Evidence]:
-        """Evidence if the newest forwarding adds a receiver; `flows` as `flows_at` fills them."""
-        limits, edges = self.thresholds, window.edges
-        came, went = window.rows_of(flows[:, 0]), window.rows_of(flows[:, 1])
-        receivers = edges.target[went].astype(np.int64)
-        newest = int(receivers[-1])
-        distinct = np.unique(receivers[receivers >= 0])
-        earlier = receivers[went != went[-1]]
-        if newest < 0 or newest in earlier or len(distinct) < limits.relay_receivers:
-            return ()
-        centre, now = int(edges.source[went[-1]]), int(edges.time[went[-1]])
-        senders = np.setdiff1d(edges.source[came], distinct).astype(np.int64)
-        senders = senders[senders >= 0]
-        senders = senders[edges.account_kind[senders] == KIND_USER]
-        since = max(now - reach(window, limits.mule_within), window.cutoff)
-        known, cut = self._acquaintance.of(window, centre, senders, since, limits.acquaintance_scan)
-        strangers = len(senders) - int(known.sum())
-        if strangers < limits.mule_senders:
-            return ()
-        dwell = median_dwell(flows)
-        positions = dict.fromkeys(flows[::-1, :2].ravel().tolist())
-        hops = witness(window, list(positions)[: limits.witness])
-        hub = window.accounts.entity(centre)
-        haste = 1 - dwell / limits.relay_within
-        return [
-            Evidence(
-                pattern=Pattern.GATHER_SCATTER,
-                seen_at=now,
-                members=(
-                    (hub, Role.MULE),
-                    *((h.source, Role.SENDER) for h in hops if h.target == hub and h.source),
-                    *((h.target, Role.RECEIVER) for h in hops if h.source == hub and h.target),
-                ),
-                hops=hops,
-                strength=0.5
-                + 0.15 * min((len(distinct) - limits.relay_receivers) / 5, 1)
-                + 0.15 * min((strangers - limits.mule_senders) / 5, 1)
-                + 0.15 * haste,
-                reason=(
-                    f"{hub} spread {100 * share:.0f} % of what {strangers} strangers sent over "
-                    f"{len(distinct)} accounts, half of it within {span_in_words(dwell)}."
-                ),
-                facts={
-                    "senders": float(strangers),
-                    "receivers": float(len(distinct)),
-                    "median_dwell_minutes": dwell / 60_000,
-                },
-                retained=share,
-                truncated=truncated or cut or len(positions) > limits.witness,
             )
         ]
 
