@@ -16,8 +16,8 @@ SEPTEMBER_2025: Final = 1_756_684_800_000
 """Monday 1 September 2025, midnight UTC."""
 LEAST_RINGS: Final = 8
 """Of all kinds together: with fewer, not every slice of the time has some."""
-EACH_TWICE: Final = 2
-"""Rings of every kind from which on a world has all kinds."""
+ENOUGH_OF_EACH: Final = 1.5
+"""Rings of every kind, on average, from which on a world has all kinds."""
 OF_A_FEW: Final = 3
 """Rings of each kind in a smaller world, which has fewer kinds: a past can then teach a future."""
 MOST_RECRUITED: Final = 1 / 3
@@ -108,7 +108,7 @@ class SimulationConfig:
         wanted = self.fraud_share * self.expected
         least = min(LEAST_RINGS, max(2, self.users // 60))
         rings = max(least, round(wanted / np.mean([kind.frauds for kind in KINDS.values()])))
-        kinds = len(KINDS) if rings >= EACH_TWICE * len(KINDS) else max(2, rings // OF_A_FEW)
+        kinds = len(KINDS) if rings >= ENOUGH_OF_EACH * len(KINDS) else max(2, rings // OF_A_FEW)
         order = np.random.default_rng([self.seed, _DRAW]).permutation(list(KINDS))[:kinds]
         counts = dict.fromkeys(KINDS, 0)
         # Less than may be recruited: a derived world is never refused for its size.

@@ -19,10 +19,10 @@ Floats = npt.NDArray[np.float64]
 PAYMENTS_PER_DAY: Final = 1.15
 WITHDRAWALS_PER_DAY: Final = 0.13
 DEPOSITS_PER_DAY: Final = 0.10
-REFUND_SHARE: Final = 0.02
+REFUND_SHARE: Final = 0.025
 RETURNERS: Final = 32
 """One person in so many sends back far more than the others."""
-RETURNER_SHARE: Final = 0.2
+RETURNER_SHARE: Final = 0.25
 TRIFLE_SHARE: Final = 0.07
 """Payments for a parking meter, a song, a coffee."""
 
@@ -30,10 +30,14 @@ TRIFLE_SHARE: Final = 0.07
 def lives(rng: np.random.Generator, world: World, period: Period) -> list[Flows]:
     """Payments, refunds, withdrawals and deposits of everybody, in no order."""
     bought = _payments(rng, world, period)
-    # Newcomers bring nothing back that they bought before they had an account.
-    returned = (bought.outcome == 0) & (bought.time >= world.created_at[bought.user])
+    returned = (bought.outcome == 0) & active(world, bought.user, bought.time)
     refunded = _refunds(rng, bought.take(returned))
     return [bought, refunded, _withdrawals(rng, world, period), _deposits(rng, world, period)]
+
+
+def active(world: World, user: Ints, time: Ints) -> npt.NDArray[np.bool_]:
+    """Whether each account existed and was in use: nothing comes back that was not bought."""
+    return np.asarray(time >= np.maximum(world.created_at[user], world.asleep_until[user]))
 
 
 def busy_users(rng: np.random.Generator, world: World, period: Period, per_day: float) -> Ints:

@@ -56,10 +56,10 @@ VARIANTS: Final = ("plain", "split", "delayed", "mixed", "rotated")
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         "cycle": Kind(members=6, frauds=11),
-        "mule": Kind(members=4, frauds=14),
+        "mule": Kind(members=4, frauds=15),
         "device_farm": Kind(
             members=0,
-            frauds=20,
+            frauds=21,
             invention=Invention(
                 size=(6, 16),
                 devices=3,
@@ -97,10 +97,10 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             ),
             evasions=("delayed", "mixed", "rotated"),
         ),
-        "takeover": Kind(members=3, frauds=17),
+        "takeover": Kind(members=3, frauds=22),
         "bust_out": Kind(
             members=0,
-            frauds=34,
+            frauds=36,
             invention=Invention(
                 size=(2, 5),
                 devices=0,
@@ -115,7 +115,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "collusive_merchant": Kind(members=8, frauds=26),
         "refund_abuse": Kind(
             members=0,
-            frauds=25,
+            frauds=27,
             invention=Invention(
                 size=(3, 6),
                 devices=2,
@@ -127,15 +127,15 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             ),
             evasions=("delayed", "mixed", "rotated"),
         ),
-        "structuring": Kind(members=7, frauds=9),
-        "fan_in": Kind(members=2, frauds=11),
+        "structuring": Kind(members=7, frauds=11),
+        "fan_in": Kind(members=2, frauds=11, evasions=("delayed", "mixed", "rotated")),
         "fan_out": Kind(members=12, frauds=17),
         "scatter_gather": Kind(members=10, frauds=11),
-        "gather_scatter": Kind(members=13, frauds=13),
-        "bipartite": Kind(members=10, frauds=16),
-        "stack": Kind(members=13, frauds=16),
-        "chain": Kind(members=9, frauds=8),
-        "dormant_burst": Kind(members=5, frauds=10),
+        "gather_scatter": Kind(members=14, frauds=13),
+        "bipartite": Kind(members=10, frauds=15),
+        "stack": Kind(members=13, frauds=18),
+        "chain": Kind(members=9, frauds=7),
+        "dormant_burst": Kind(members=5, frauds=11, evasions=("split", "delayed", "rotated")),
     }
 )
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from graph.transaction import DAY, HOUR, MINUTE, SECOND
 from ingest.simulator.customs import Customs
 from ingest.simulator.flows import DEPOSIT, PAYMENT, REFUND, TRANSFER, Flows, flows
-from ingest.simulator.habits import priced, purse, rounded, waking_times
+from ingest.simulator.habits import active, priced, purse, rounded, waking_times
 from ingest.simulator.look_alikes import (
     CLUB,
     HOUSE_PURCHASE,
@@ -114,7 +114,7 @@ def _clubs(rng: np.random.Generator, world: World, customs: Customs, period: Per
     week = (time // DAY - period.first) // 7
     group = numbered(CLUB, period, club * (period.length // 7 + 1) + week)
     shop = customs.club_shop[club]
-    back = np.flatnonzero(rng.random(len(visit)) < 0.06)
+    back = np.flatnonzero((rng.random(len(visit)) < 0.06) & active(world, member, time))
     outcome = np.zeros(len(visit), dtype=np.int64)
     return [
         flows(time, PAYMENT, amount, member, merchant=shop, outcome=outcome, group=group),
@@ -142,7 +142,8 @@ def _seasons(rng: np.random.Generator, world: World, period: Period) -> list[Flo
     amount = priced(rng, np.exp(rng.normal(np.log(saved[event] * 0.12), 0.6)))
     declined = rng.random(len(event)) < 0.08
     group = numbered(SEASONAL, period, event)
-    back = np.flatnonzero(~declined & (rng.random(len(event)) < 0.1))
+    spent = begins[event] + since
+    back = np.flatnonzero(~declined & (rng.random(len(event)) < 0.1) & active(world, who, spent))
     return [
         flows(
             np.maximum(begins - rng.integers(HOUR, DAY, len(user)), period.first * DAY),
@@ -152,7 +153,7 @@ def _seasons(rng: np.random.Generator, world: World, period: Period) -> list[Flo
             group=numbered(SEASONAL, period, np.arange(len(user))),
         ),
         flows(
-            begins[event] + since,
+            spent,
             PAYMENT,
             amount,
             who,
@@ -161,7 +162,7 @@ def _seasons(rng: np.random.Generator, world: World, period: Period) -> list[Flo
             group=group,
         ),
         flows(
-            (begins[event] + since)[back] + rng.integers(HOUR, 5 * DAY, len(back)),
+            spent[back] + rng.integers(HOUR, 5 * DAY, len(back)),
             REFUND,
             amount[back],
             who[back],

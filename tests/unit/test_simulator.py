@@ -142,7 +142,9 @@ def test_a_world_has_every_kind_if_it_is_large_enough_and_some_of_them_if_not() 
 
 
 def test_rings_of_a_kind_are_spread_over_the_time() -> None:
-    config = SimulationConfig(days=24, users=2_500, ring_counts=dict.fromkeys(KINDS, 4))
+    counts = dict.fromkeys(KINDS, 4)
+    # Without those that take their time: a long story has to begin early.
+    config = SimulationConfig(days=24, users=2_500, ring_counts=counts, evading_share=0.0)
     frame = simulate(config)
     crime = frame[frame.fraud.fillna(value=False)]
     begun = crime.groupby(["ring_kind", "ring_id"]).timestamp.min()

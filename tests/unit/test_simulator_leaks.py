@@ -110,8 +110,12 @@ def test_all_raw_fields_together_find_little(
     known["age"] = frame.timestamp - frame.user_created_at
     past = len(frame) * 6 // 10
     model = HistGradientBoostingClassifier(random_state=0).fit(known[:past], fraud[:past])
-    chance = model.predict_proba(known[past:])[:, 1]
-    assert average_precision_score(fraud[past:], chance) < 0.15
+    # Rings in one fold: one that straddles the cut is known again by the age of its accounts.
+    seen = frame.ring_id.isin(frame.ring_id[:past].dropna()).to_numpy()
+    test = ~seen & (np.arange(len(frame)) >= past)
+    chance = model.predict_proba(known[test])[:, 1]
+    assert fraud[test].sum() > 200
+    assert average_precision_score(fraud[test], chance) < 0.15
 
 
 def test_ids_of_transactions_carry_no_information(

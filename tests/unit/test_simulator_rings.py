@@ -1,6 +1,7 @@
 """Every kind of ring does what its literature says, and its money is real."""
 
 from collections import defaultdict
+from copy import deepcopy
 from functools import cache
 
 import numpy as np
@@ -14,6 +15,7 @@ from ingest.simulator.population import World, build_world
 from ingest.simulator.rings import told
 from ingest.simulator.rings.evasion import EVASIONS
 from ingest.simulator.rings.planting import TELLERS
+from ingest.simulator.rings.scene import Cast, Scene
 from ingest.simulator.rings.story import AUTHORISED, DECLINED, LIFE, Row, Story
 
 ON_CREDIT = {
@@ -308,6 +310,21 @@ def test_evading_variants_evade() -> None:
         hands = [row.device for row in burst(story) if row.user not in victims]
         assert min(hands, default=0) >= 0
     assert not any(row.phase == LIFE for story in usual for row in story.rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"), [(kind, way) for kind, each in KINDS.items() for way in each.evasions]
+)
+def test_every_way_to_hide_changes_the_stories_of_its_kinds(kind: str, way: str) -> None:
+    world, told_ = stories(kind)
+    rng = np.random.default_rng(8)
+    changed = 0
+    for _, story in told_:
+        hidden = deepcopy(story)
+        EVASIONS[way](Scene(rng, world, Cast(rng, world)), hidden)
+        changed += hidden.rows != story.rows
+        assert hidden.roles == story.roles
+    assert changed > 0.8 * MANY
 
 
 def test_a_quarter_of_the_rings_evade_by_default() -> None:

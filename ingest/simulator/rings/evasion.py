@@ -6,6 +6,7 @@ honest money what it calls commingling, changing machines what Europol's IOCTA r
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -27,15 +28,17 @@ MOST_PARTS: Final = 4
 
 
 def split(scene: Scene, story: Story) -> None:
-    """Members send in two to four parts, all of them there before the receiver goes on."""
+    """Members send, pay in and buy in two to four parts, all there before somebody goes on."""
     victims = set(story.having(Role.VICTIM))
     acts: dict[int, list[float]] = {}
     for row in story.rows:
         acts.setdefault(row.user, []).append(row.at)
     told: list[Row] = []
     for row in story.rows:
-        moves = row.type in (TRANSFER, DEPOSIT) and row.phase in (BURST, CASH_OUT)
-        whole = row.user in victims or row.amount < SPLIT_FROM or row.outcome == DECLINED
+        moves = row.type in (TRANSFER, DEPOSIT, PAYMENT) and row.phase in (BURST, CASH_OUT)
+        # What victims send themselves they send as they were told to; a thief splits as he likes.
+        theirs = row.user in victims and row.device < 0
+        whole = theirs or row.amount < SPLIT_FROM or row.outcome == DECLINED
         if not moves or whole or scene.some(0.2):
             told.append(row)
             continue
@@ -46,20 +49,7 @@ def split(scene: Scene, story: Story) -> None:
         moments = np.sort(scene.rng.uniform(0, room, count))
         moments[0] = 0.0
         told += [
-            Row(
-                row.at + float(moment),
-                row.type,
-                part,
-                row.user,
-                row.to,
-                row.merchant,
-                row.device,
-                row.ip,
-                row.card,
-                row.outcome,
-                row.phase,
-                row.round,
-            )
+            replace(row, at=row.at + float(moment), amount=part)
             for moment, part in zip(moments, scene.parts(row.amount, count), strict=True)
         ]
     story.rows = told
@@ -78,7 +68,7 @@ def mixed(scene: Scene, story: Story) -> None:
     rng, world, length = scene.rng, scene.world, story.length
     purse: dict[int, int] = {}
     for user in story.roles:
-        if story.roles[user] is Role.VICTIM or user in story.sleepers:
+        if story.roles[user] is Role.VICTIM:
             continue
         purse[user] = scene.money(40_000, 0.5)
         before = -float(rng.uniform(1, 30)) * HOUR

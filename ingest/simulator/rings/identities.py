@@ -51,7 +51,7 @@ def device_farm(scene: Scene) -> Story:
         for _ in range(int(rng.integers(1, 4))):
             for member in members:
                 shop = int(rng.choice(shops))
-                story.tell(at, PAYMENT, scene.money(6_000, 0.8), member, merchant=shop)
+                story.tell(at, PAYMENT, scene.price(6_000, 0.8), member, merchant=shop)
                 at += rng.exponential(pace / 2) + 5 * SECOND
             at += rng.exponential(5 * HOUR)
     return story
@@ -70,7 +70,7 @@ def synthetic_identity(scene: Scene) -> Story:
         for member in members:
             if scene.some(0.85):
                 shop = int(rng.choice(shops))
-                story.tell(at, PAYMENT, scene.money(14_000, 0.8), member, merchant=shop)
+                story.tell(at, PAYMENT, scene.price(14_000, 0.8), member, merchant=shop)
                 at += scene.gap(15 * MINUTE)
         at += float(rng.exponential(7 * HOUR))
     for member in members[1:]:
@@ -113,7 +113,7 @@ def _maxed_out(scene: Scene, story: Story, member: int, begin: float, limit: int
     for _ in range(MOST_PURCHASES):
         if left <= limit * 0.06:
             break
-        amount = min(scene.money(limit * 0.12, 0.7), left)
+        amount = min(scene.price(limit * 0.12, 0.7), left)
         shop = scene.shops(1)[0]
         story.tell(at, PAYMENT, amount, member, merchant=shop, outcome=AUTHORISED)
         left -= amount
@@ -126,7 +126,7 @@ def _maxed_out(scene: Scene, story: Story, member: int, begin: float, limit: int
         story.tell(at, DEPOSIT, cheque, member, outcome=DECLINED)
     for _ in range(int(rng.integers(0, 3))):
         at += scene.gap(20 * MINUTE)
-        tried = scene.money(limit * 0.15, 0.4)
+        tried = scene.price(limit * 0.15, 0.4)
         story.tell(at, PAYMENT, tried, member, merchant=scene.shops(1)[0], outcome=DECLINED)
 
 

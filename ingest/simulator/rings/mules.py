@@ -94,7 +94,7 @@ def takeover(scene: Scene) -> Story:
             story.tell(
                 moment,
                 PAYMENT,
-                scene.money(usual * 4, 0.5),
+                scene.price(usual * 4, 0.5),
                 victim,
                 merchant=scene.shops(1)[0],
                 device=hand,

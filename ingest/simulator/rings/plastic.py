@@ -67,7 +67,7 @@ def card_testing(scene: Scene) -> Story:
         story.tell(
             at,
             PAYMENT,
-            scene.money(11_000, 0.7),
+            scene.price(11_000, 0.7),
             accounts[0],
             merchant=scene.shops(1)[0],
             device=hand,
@@ -91,12 +91,12 @@ def collusive_merchant(scene: Scene) -> Story:
     for buyer in buyers:
         if scene.some(0.5):
             at = warm_up_time(rng, 10)
-            story.tell(at, PAYMENT, scene.money(1_500, 0.5), buyer, merchant=shop, phase=WARM_UP)
+            story.tell(at, PAYMENT, scene.price(1_500, 0.5), buyer, merchant=shop, phase=WARM_UP)
     typical, back_share = scene.money(7_500, 0.5), float(rng.uniform(0.1, 0.4))
     for buyer in buyers:
         at = float(rng.exponential(8 * HOUR)) if buyer != buyers[0] else 0.0
         for _ in range(scene.size(3, 12, 6)):
-            amount, hand = scene.money(typical, 0.35), shared.get(buyer, -1)
+            amount, hand = scene.price(typical, 0.35), shared.get(buyer, -1)
             story.tell(at, PAYMENT, amount, buyer, merchant=shop, device=hand, outcome=AUTHORISED)
             if scene.some(back_share):
                 back = at + float(rng.uniform(2, 60)) * HOUR
@@ -116,10 +116,10 @@ def refund_abuse(scene: Scene) -> Story:
             before = warm_up_time(rng, 10)
             shop = int(rng.choice(shops))
             story.tell(
-                before, PAYMENT, scene.money(2_500, 0.5), member, merchant=shop, phase=WARM_UP
+                before, PAYMENT, scene.price(2_500, 0.5), member, merchant=shop, phase=WARM_UP
             )
         for _ in range(scene.size(2, 7, 3.5)):
-            amount, shop = scene.money(9_000, 0.6), int(rng.choice(shops))
+            amount, shop = scene.price(9_000, 0.6), int(rng.choice(shops))
             story.tell(at, PAYMENT, amount, member, merchant=shop, outcome=AUTHORISED)
             if scene.some(0.9):
                 back = at + float(rng.uniform(3, 70)) * HOUR

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from graph.errors import InvalidSetting
 from graph.transaction import DAY, HOUR, MINUTE, SECOND
 from ingest.simulator.flows import CASH_OUT, DEPOSIT, PAYMENT, TRANSFER, WARM_UP, WITHDRAWAL
+from ingest.simulator.habits import priced
 from ingest.simulator.market import ONLINE
 from ingest.simulator.places import CURRENCIES, RESALE_CATEGORIES
 from ingest.simulator.population import VPN_POOL, World, currency_of, vpn_ip
@@ -118,6 +119,10 @@ class Scene:
         cents = int(max(100.0, median * float(np.exp(self.rng.normal(0.0, sigma)))))
         unit = (1_000, 500, 100, 1)[int(self.rng.choice(4, p=(0.25, 0.15, 0.25, 0.35)))]
         return cents // unit * unit if cents >= 2 * unit else cents // 100 * 100
+
+    def price(self, median: float, sigma: float) -> int:
+        """What somebody pays at a shop, in minor units, as price tags have it; at least 0.50."""
+        return int(priced(self.rng, median * np.exp(self.rng.normal(0.0, sigma, 1)))[0])
 
     def passed(self, amount: int, retained: tuple[float, float] | None = None) -> int:
         """What is passed on by someone who keeps a share between the two, never less or more."""
