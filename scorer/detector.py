@@ -41,7 +41,7 @@ from scorer.reasons import FamilyShare, name_watched, reasons, with_watched
 from scorer.reference import AnalysisPart
 from scorer.verdict import Decision, Reason, Verdict
 
-_VERSION: Final = 2  # 2: with the deep analysis
+_VERSION: Final = 3  # 2: with the deep analysis; 3: with habits
 
 # Verdicts kept to answer a transaction that is sent again; older ones are in the log.
 _REMEMBERED: Final = 10_000

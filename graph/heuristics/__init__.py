@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from graph.admission import Admission
 from graph.evidence import Evidence, Pattern
+from graph.habits import Habits
 from graph.heuristics.chain import Chains
 from graph.heuristics.cycle import Cycles
 from graph.heuristics.fan import Fans
@@ -26,6 +27,7 @@ from graph.heuristics.relay import GatherScatter, ScatterGather
 from graph.heuristics.rules import Blocklist, ImpossibleTravel, Velocity
 from graph.heuristics.structuring import Structuring
 from graph.lists import ListBook, ListName, Lists
+from graph.snapshot import Snapshot, pack, unpack
 from graph.thresholds import Thresholds
 from graph.transaction import Transaction
 from graph.window import TransactionWindow
@@ -88,6 +90,7 @@ class Speaker(IntFlag):
     SHARING = auto()
 
 
+_VERSION: Final = 1
 EVERYBODY: Final = sum(Speaker)
 
 
@@ -99,12 +102,14 @@ class Catalogue:
         lists: Who is blocked, allowed and watched; the caller may change it between transactions.
         travel, velocity, cycles, mules, fans, chains, scattered, gathered, layers, structuring,
             sharing: One heuristic each.
+        habits: What accounts do every day, and is therefore not told of them.
         money: Those that look at nothing but who paid whom, from cycles to structuring.
     """
 
     def __init__(self, thresholds: Thresholds, lists: Lists) -> None:
         self.thresholds: Final = thresholds
         self.lists: Final = ListBook(lists)
+        self.habits: Final = Habits(thresholds)
         self.travel: Final = ImpossibleTravel(thresholds)
         self.velocity: Final = Velocity(thresholds)
         self.cycles: Final = Cycles(thresholds)
@@ -148,7 +153,7 @@ class Catalogue:
         admission: Admission,
         speakers: int = EVERYBODY,
     ) -> list[Evidence]:
-        """Everything this transaction completed, save what an allowed entity is the centre of.
+        """Everything this transaction completed, save what its centre is allowed or used to.
 
         `speakers` are the heuristics that may have something to say, as `Speaker` flags.
         """
@@ -156,17 +161,20 @@ class Catalogue:
         for speaker, heuristic in self._order:
             if speakers & speaker:
                 found += heuristic.detect(window, tx, admission)
-        return self._without_allowed(found)
+        return self._worth_telling(found)
 
     def at(self, window: TransactionWindow, position: int) -> list[Evidence]:
-        """What the money patterns see at the edge at a live position.
+        """What the money patterns see at the edge at a live position, less habits.
 
         Ask this at `window.affected(admission.position)` after a disordered arrival.
         """
         found: list[Evidence] = []
         for pattern in self.money:
             found += pattern.at(window, position)
-        return self._without_allowed(found)
+        return self._worth_telling(found)
+
+    def _worth_telling(self, found: list[Evidence]) -> list[Evidence]:
+        return self.habits.beyond(self._without_allowed(found)) if found else found
 
     def _without_allowed(self, found: list[Evidence]) -> list[Evidence]:
         if not found or not self.lists:
@@ -181,7 +189,8 @@ class Catalogue:
 
     def snapshot(self) -> bytes:
         """The state of the stateful heuristics; take it together with the window's."""
-        return self.travel.snapshot()
+        values = {"travel": self.travel.snapshot(), "habits": self.habits.snapshot()}
+        return pack("heuristics", _VERSION, Snapshot(values, {}))
 
     def restore(self, data: bytes) -> None:
         """Take over a snapshot.
@@ -189,7 +198,9 @@ class Catalogue:
         Raises:
             Incompatible: It is torn, altered, or of another version.
         """
-        self.travel.restore(data)
+        values = unpack("heuristics", _VERSION, data).values
+        self.travel.restore(values["travel"])
+        self.habits.restore(values["habits"])
 
 
 def catalogue(thresholds: Thresholds = Thresholds(), lists: Lists = Lists()) -> Catalogue:
