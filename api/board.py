@@ -109,7 +109,8 @@ class RingBoard:
         causes = {entry.causes[piece] for piece in shown if piece in entry.causes}
         found: dict[str, Evidence] = {}
         for record in self._log.find(Topic.VERDICTS, sorted(causes)).values():
-            for piece in decode(record.value, VerdictRecord).to_verdict().evidence:
+            verdict = decode(record.value, VerdictRecord).to_verdict()
+            for piece in (*verdict.evidence, *verdict.findings):
                 found[piece.evidence_id] = piece
         return [found[piece] for piece in shown if piece in found]
 
@@ -144,7 +145,7 @@ class RingBoard:
     def _apply(self, transaction_id: str, event: RingEvent) -> None:
         ring = event.ring
         with self._guard:
-            entry = self._entries.pop(ring.ring_id, None) or Entry(ring)
+            entry = self._entries.pop(ring.ring_id, None) or self._new(ring)
             for alias in ring.aliases:
                 self._merge(alias, into=entry)
             entry.ring = ring
@@ -157,6 +158,14 @@ class RingBoard:
                 _, gone = self._entries.popitem(last=False)
                 for alias in gone.ring.aliases:
                     self._aliases.pop(alias, None)
+
+    def _new(self, ring: Ring) -> Entry:
+        """The entry of a ring not heard of before; what split brings its evidence's causes along.
+
+        It is told of before the ring that it was a part of says what is left of itself.
+        """
+        whole = self._entries.get(ring.split_from or "")
+        return Entry(ring, dict(whole.causes) if whole is not None else {})
 
     def _merge(self, alias: str, into: Entry) -> None:
         """Let an absorbed ring's id lead to its survivor, which takes over its life so far."""

@@ -13,6 +13,7 @@ import typer
 
 from api.commands import (
     analyse,
+    backtest,
     bench,
     config,
     demo,
@@ -55,6 +56,7 @@ COMMANDS: Final = (
     Command(simulate.simulate, simulate.EXAMPLES),
     Command(train.train, train.EXAMPLES),
     Command(evaluate.evaluate, evaluate.EXAMPLES),
+    Command(backtest.backtest, backtest.EXAMPLES),
     Command(replay.replay, replay.EXAMPLES),
     Command(rings.rings, rings.EXAMPLES),
     Command(serve.serve, serve.EXAMPLES),

@@ -1,7 +1,7 @@
 """The terminal: figures on stdout, everything else on stderr."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -40,6 +40,21 @@ def figures(values: Mapping[str, Any], *, as_json: bool, title: str = "") -> Non
     for name, value in _flat(values):
         table.add_row(name, _shown(value))
     Console(highlight=False).print(table)
+
+
+def compared(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], *, title: str, notes: Iterable[str] = ()
+) -> None:
+    """A table on stdout with a head and right-aligned figures, and sentences below it."""
+    table = Table(title=title, box=None, title_justify="left", pad_edge=False)
+    for place, head in enumerate(heads):
+        table.add_column(head, justify="right" if place else "left")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False)
+    console.print(table)
+    for note in notes:
+        console.print(note, markup=False, soft_wrap=True)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -22,11 +22,14 @@ from ingest.codec import encode
 from ingest.datasets import read
 from ingest.mapping import load_mapping
 from ingest.ports import Log, Message, Topic
-from ingest.simulator import RingCounts, SimulationConfig, demo_config, write
-from scorer.training import Progress, train
+from ingest.simulator import SimulationConfig, demo_config, write
+from scorer.history_replay import Progress
+from scorer.training import train
 
 _TICK_S: Final = 0.05
 _CHUNK: Final = 512  # transactions of history appended at a time
+_QUIET_DAYS: Final = 2
+_LIVE_DAYS: Final = 7
 _OTHER_CITY: Final = 1_000  # added to the seed: the city the model learns from
 
 
@@ -40,16 +43,18 @@ class City:
 
 def live_city(folder: Path, seed: int) -> City:
     """The city that is streamed: two quiet days, then a week in which rings burst every day."""
-    config = replace(
-        demo_config(seed), days=9, ring_counts=RingCounts(cycle=54, mule=54, identity=36)
-    )
-    return _made(folder, config)
+    day = demo_config(seed)
+    # Six days' worth in seven: with more, every third person would be in a ring.
+    week = {kind: count * (_LIVE_DAYS - 1) for kind, count in day.rings.items()}
+    return _made(folder, replace(day, days=_QUIET_DAYS + _LIVE_DAYS, ring_counts=week))
 
 
 def trained(folder: Path, seed: int, progress: Progress) -> Path:
     """A model learned from another city; trained once, and again where the engine has changed."""
+    # Of everything that is shown live some rings to learn from.
+    rings = {kind: max(3, count) for kind, count in demo_config().rings.items() if count}
     config = SimulationConfig(
-        seed=seed + _OTHER_CITY, days=10, users=1_500, fraud_share=0.006, label_delay_days=1.0
+        seed=seed + _OTHER_CITY, days=10, users=1_500, ring_counts=rings, label_delay_days=1.0
     )
     city = _made(folder, config)
     fresh = detector()
@@ -65,7 +70,7 @@ def trained(folder: Path, seed: int, progress: Progress) -> Path:
 
 
 def _made(folder: Path, config: SimulationConfig) -> City:
-    key = xxhash.xxh3_64_hexdigest(msgspec.json.encode(config))
+    key = xxhash.xxh3_64_hexdigest(msgspec.json.encode(config.as_record()))
     out = folder / f"city-{key}"
     if not (out / "world.json").exists():  # it is written last
         write(config, out)

@@ -126,7 +126,11 @@ class RingSummary(_Out):
     born_at: Timestamp
     changed_at: Timestamp
     score: Probability
-    money: MoneyOut = Field(description="Sum of its distinct witness transactions.")
+    money: MoneyOut = Field(description="Moved: the sum of its distinct witness transactions.")
+    recoverable: MoneyOut = Field(
+        description="What of it can at most still be with the ring's users: what came to them in "
+        "the witness and has not left them there."
+    )
     member_count: int
     patterns: list[Pattern]
     headline: str = Field(examples=["Cycle among 4 users, 4 transactions, €5,210.00"])
@@ -179,14 +183,45 @@ class TimelineEntry(_Out):
     money: MoneyOut = Field(description="Of the ring, right after.")
 
 
+class RingMemberOut(_Out):
+    """A member and what it is in the ring, with the reason."""
+
+    entity: EntityOut
+    role: Role = Field(
+        description="victim, mule, controller, cash_out or bystander; shared for what is no account"
+    )
+    reason: str = Field(description="One sentence for the investigator.")
+
+
+class RemovalOut(_Out):
+    """An entity without which nothing of the ring would alert."""
+
+    entity: EntityOut
+    remaining: Probability = Field(description="Score of the riskiest part that would remain.")
+
+
+class CounterfactualOut(_Out):
+    """Which entity's removal clears the ring: its evidence is taken away and the rest scored."""
+
+    score: Probability = Field(description="Of the evidence shown, with everybody.")
+    alert_score: Probability = Field(description="Below it nobody is woken.")
+    clearing: list[RemovalOut] = Field(
+        description="The one that leaves least first; none where the ring wakes nobody anyway."
+    )
+    tried: int = Field(description="Members whose removal was tried.")
+    truncated: bool = Field(description="A bound was hit: others may clear it as well.")
+
+
 class RingDetail(RingSummary):
     """A ring with its drawing, its evidence in words and its life so far."""
 
-    members: list[MemberOut]
+    members: list[RingMemberOut]
+    clears: CounterfactualOut
     subgraph: SubgraphOut
     evidence: list[EvidenceOut] = Field(description="Oldest first.")
     timeline: list[TimelineEntry] = Field(description="Oldest first.")
     aliases: list[str] = Field(description="Ids of rings that merged into it.")
+    split_from: str | None = Field(description="Id of the ring that it was a part of before.")
     truncated: bool = Field(description="A bound was hit while it was built.")
 
 
@@ -200,6 +235,8 @@ class RingEventOut(_Out):
     added_money: MoneyOut
     added_patterns: list[Pattern]
     merged_ring_id: str | None
+    split_from: str | None = Field(description="Of a birth: the ring it was a part of before.")
+    split_ring_ids: list[str] = Field(description="Of a split: the rings that went.")
 
 
 class AlertOut(_Out):

@@ -20,6 +20,7 @@ from ingest.currencies import RateTable
 from ingest.engine import Engine, EngineStats
 from ingest.ports import Log
 from ingest.sinks import Follows
+from ingest.sweeper import Sweeper
 from ingest.worker import Worker
 
 MOST_BEHIND: Final = 4_096  # records of the stream not yet read: about half a second of work
@@ -57,6 +58,7 @@ class Service:
         caching: The lists, the cache and the rate limits.
         model: What `/v1/model` says.
         warm: Compiles the kernels, or loads them compiled.
+        sweeper: Looks at the window as a whole, beside the engine.
         producers: What puts transactions into the log from within (the demo's stream).
     """
 
@@ -74,6 +76,7 @@ class Service:
     caching: Caching
     model: dict[str, Any]
     warm: Callable[[], object]
+    sweeper: Sweeper
     producers: list[Producer] = field(default_factory=list)
     _warmed: threading.Event = field(default_factory=threading.Event)
     _settled: threading.Event = field(default_factory=threading.Event)
@@ -94,6 +97,7 @@ class Service:
             self._ended.set()  # what has not begun by now never will
         for producer in self.producers:
             producer.stop()
+        self.sweeper.stop()
         self.close_streams()
         if not self.worker.stop():
             _LOG.warning("not everything ended in time; it goes on from what was committed")
@@ -142,13 +146,14 @@ class Service:
         return found
 
     def figures(self, stats: EngineStats) -> dict[str, Any]:
-        """Figures of the engine, of the sinks that follow it, and of the event streams."""
+        """Figures of the engine, the sinks that follow it, the event streams and the sweep."""
         streams = {
             feed.name: {"clients": feed.clients, "dropped": feed.dropped}
             for feed in (self.alerts, self.rings)
         }
         sinks = {each.consumer: msgspec.to_builtins(each.stats()) for each in self.sinks}
-        return {**msgspec.to_builtins(stats), "sinks": sinks, "streams": streams}
+        sweep = msgspec.to_builtins(self.sweeper.stats())
+        return {**msgspec.to_builtins(stats), "sinks": sinks, "streams": streams, "sweep": sweep}
 
     def _start(self) -> None:
         try:
@@ -167,6 +172,7 @@ class Service:
                 self._pauses = Pauses(lambda: self.engine.batches)
                 self._pauses.start()
                 self._settled.set()
+                self.sweeper.start()
                 for producer in self.producers:
                     producer.start()
         except RingfenceError as error:

@@ -7,12 +7,15 @@ what it makes against the published schemas.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 import networkx as nx
 
 from graph.alerting import headline
+from graph.counterfactual import Counterfactual
 from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.ring_roles import MemberRole
 from graph.rings import Alert, Ring, RingEvent, RingEventKind
 from graph.transaction import Entity
 from scorer.verdict import Reason, Verdict
@@ -20,6 +23,7 @@ from scorer.verdict import Reason, Verdict
 View = dict[str, Any]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_ROLES: Final[Mapping[Entity, Role]] = MappingProxyType({})
 _SYMBOLS: Final = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹", "KRW": "₩"}
 
 
@@ -37,6 +41,24 @@ def entity(found: Entity) -> View:
 def member(found: tuple[Entity, Role]) -> View:
     """`MemberOut`."""
     return {"entity": entity(found[0]), "role": found[1]}
+
+
+def member_role(found: MemberRole) -> View:
+    """`RingMemberOut`."""
+    return {"entity": entity(found.entity), "role": found.role, "reason": found.reason}
+
+
+def counterfactual(found: Counterfactual) -> View:
+    """`CounterfactualOut`."""
+    return {
+        "score": found.score,
+        "alert_score": found.alert_score,
+        "clearing": [
+            {"entity": entity(each.entity), "remaining": each.remaining} for each in found.clearing
+        ],
+        "tried": found.tried,
+        "truncated": found.truncated,
+    }
 
 
 def pattern_name(pattern: Pattern) -> str:
@@ -130,6 +152,7 @@ class Views:
             "changed_at": timestamp(found.changed_at),
             "score": found.score,
             "money": self.money(found.money),
+            "recoverable": self.money(found.recoverable),
             "member_count": len(found.members),
             "patterns": found.patterns,
             "headline": self.headline(found),
@@ -166,6 +189,8 @@ class Views:
             "added_money": self.money(found.added_money),
             "added_patterns": found.added_patterns,
             "merged_ring_id": found.merged_ring_id,
+            "split_from": found.ring.split_from,
+            "split_ring_ids": found.split_ring_ids,
         }
 
     def timeline_entry(self, found: RingEvent) -> View:
@@ -180,7 +205,13 @@ class Views:
 
     def _told(self, event: RingEvent) -> str:
         if event.kind is RingEventKind.BORN:
-            return f"Born. {self.headline(event.ring)}."
+            whole = event.ring.split_from
+            origin = "Born." if whole is None else f"Split from ring {whole}."
+            return f"{origin} {self.headline(event.ring)}."
+        if event.kind is RingEventKind.SPLIT:
+            gone = event.split_ring_ids
+            now = "ring" if len(gone) == 1 else "rings"
+            return f"Split: {_counted(len(gone), 'part')} went, now {now} {_listed(gone)}."
         if event.kind is RingEventKind.MERGED:
             return f"Took in ring {event.merged_ring_id}."
         if event.kind is RingEventKind.QUIET:
@@ -196,15 +227,17 @@ class Views:
             parts.append(f"{_listed([pattern_name(p) for p in event.added_patterns])} seen first")
         return f"Grew: {_listed(parts) if parts else 'more of the same was seen'}."
 
-    def subgraph(self, graph: "nx.MultiDiGraph[Entity]") -> View:
-        """`SubgraphOut` of a neighbourhood (see `graph.subgraph`)."""
+    def subgraph(
+        self, graph: "nx.MultiDiGraph[Entity]", roles: Mapping[Entity, Role] = _NO_ROLES
+    ) -> View:
+        """`SubgraphOut` of a neighbourhood (see `graph.subgraph`), members in these roles."""
         return {
             "nodes": [
                 {
                     "id": str(node),
                     "kind": node.kind,
                     "label": node.id,
-                    "role": about["role"],
+                    "role": roles.get(node, about["role"]),
                     "member": about["member"],
                 }
                 for node, about in graph.nodes(data=True)

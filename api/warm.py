@@ -26,7 +26,11 @@ from scorer.history import LabelledTransaction
 from scorer.training import train
 
 _CITY: Final = SimulationConfig(
-    seed=1, days=4, users=150, ring_counts=RingCounts(2, 2, 2), label_delay_days=0.1
+    seed=1,
+    days=4,
+    users=150,
+    ring_counts=RingCounts(cycle=2, mule=2, device_farm=2),
+    label_delay_days=0.1,
 )
 _ENOUGH: Final = 600  # transactions that a server warms with
 _PACKAGES: Final = ("graph.", "scorer.", "ingest.", "gnn.")

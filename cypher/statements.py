@@ -92,6 +92,8 @@ def _nodes(
         ids[LABELS[entity.kind]][entity.id] = None
     for ring in rings:
         ids["Ring"].update(dict.fromkeys((ring.ring_id, *ring.aliases)))
+        if ring.split_from is not None:
+            ids["Ring"][ring.split_from] = None
     for alert in alerts:
         ids["Ring"][alert.ring_id] = None
         ids["Alert"][alert.alert_id] = None
@@ -202,12 +204,18 @@ def _rings(rings: Sequence[Ring], known: Known) -> list[Statement]:
     merged: list[Row] = [
         {"ring": ring.ring_id, "alias": alias} for ring in rings for alias in ring.aliases
     ]
+    parted: list[Row] = [
+        {"ring": ring.ring_id, "whole": ring.split_from}
+        for ring in rings
+        if ring.split_from is not None
+    ]
     return [
         Statement(
             "UNWIND $rows AS row MATCH (r:Ring {id: row.ring_id}) SET r.revision = row.revision, "
             "r.state = row.state, r.born_at = row.born_at, r.changed_at = row.changed_at, "
             "r.score = row.score, r.money = row.money, r.patterns = row.patterns, "
-            "r.transactions = row.transactions, r.truncated = row.truncated",
+            "r.transactions = row.transactions, r.truncated = row.truncated, "
+            "r.recoverable = row.recoverable",
             [_ring_row(ring) for ring in rings],
         ),
         *(
@@ -239,6 +247,17 @@ def _rings(rings: Sequence[Ring], known: Known) -> list[Statement]:
             if merged
             else []
         ),
+        *(
+            [
+                Statement(
+                    f"UNWIND $rows AS row {match_node('r', 'Ring', 'ring', known)} "
+                    f"{match_node('w', 'Ring', 'whole', known)} MERGE (r)-[:SPLIT_FROM]->(w)",
+                    parted,
+                )
+            ]
+            if parted
+            else []
+        ),
     ]
 
 
@@ -254,6 +273,7 @@ def _ring_row(ring: Ring) -> Row:
         "patterns": [str(pattern) for pattern in ring.patterns],
         "transactions": list(ring.transactions),
         "truncated": ring.truncated,
+        "recoverable": ring.recoverable,
     }
 
 

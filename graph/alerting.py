@@ -9,7 +9,13 @@ from graph.evidence import Pattern
 from graph.rings import Alert, Ring
 from graph.transaction import EntityKind
 
-_NAMES: Final = {Pattern.BLOCKED: "blocked entity", Pattern.MULE: "pass-through mule"}
+_NAMES: Final = {
+    Pattern.BLOCKED: "blocked entity",
+    Pattern.MULE: "pass-through mule",
+    Pattern.DORMANT_BURST: "dormant account in a burst",
+    Pattern.TAKEOVER: "account takeover",
+    Pattern.BUST_OUT: "bust-out",
+}
 
 
 @dataclass(slots=True)
@@ -19,6 +25,20 @@ class AlertMemory:
     users: int = 0
     money: int = 0
     patterns: int = 0
+
+
+def told_of_part(ring: Ring, whole: AlertMemory) -> AlertMemory:
+    """What was told of a part of a ring by what was told of the whole.
+
+    No more than the part has, and no more than was told: so a split is no news, and what joins a
+    part later is.
+    """
+    users = [entity.kind for entity, _ in ring.members].count(EntityKind.USER)
+    return AlertMemory(
+        users=min(users, whole.users),
+        money=min(ring.money, whole.money),
+        patterns=min(len(ring.patterns), whole.patterns),
+    )
 
 
 def alert_on(

@@ -74,6 +74,21 @@ class PagedColumns:
         return rows
 
     @property
+    def given_back(self) -> int:
+        """Logical pages given back: the first that is still there."""
+        return self._first
+
+    def copy_live(self, other: "PagedColumns") -> None:
+        """Take over the pages in use of columns of the same types and capacity, for reading."""
+        self.pages[:] = other.pages
+        self._first, self._next = other.given_back, other.reached
+        for logical in range(self._first, self._next):
+            page = int(self.pages[logical & (len(self.pages) - 1)])
+            rows = slice(page << PAGE_SHIFT, (page + 1) << PAGE_SHIFT)
+            for mine, theirs in zip(self.columns, other.columns, strict=True):
+                mine[rows] = theirs[rows]
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the pages in use."""
         row = sum(column.itemsize for column in self.columns)
@@ -105,6 +120,13 @@ class GrowingTable:
             self.table = PositionTable(
                 slots=np.zeros(2 * len(table.slots), np.int32), old=table.slots, state=table.state
             )
+
+    def copy(self) -> "GrowingTable":
+        """The same entries in arrays of their own."""
+        copied = GrowingTable()
+        slots, old, state = self.table
+        copied.table = PositionTable(slots.copy(), old.copy(), state.copy())
+        return copied
 
     @property
     def nbytes(self) -> int:

@@ -37,10 +37,22 @@ class Pattern(StrEnum):
     SHARED_DEVICE = "shared_device"
     SHARED_CARD = "shared_card"
     SHARED_IP = "shared_ip"
+    DORMANT_BURST = "dormant_burst"
+    TAKEOVER = "takeover"
+    BUST_OUT = "bust_out"
+    CARD_TESTING = "card_testing"
+    COLLUSIVE_MERCHANT = "collusive_merchant"
+    REFUND_ABUSE = "refund_abuse"
+    SYNTHETIC_IDENTITY = "synthetic_identity"
+    DENSE_BLOCK = "dense_block"
+    COMMUNITY = "community"
 
 
 class Role(StrEnum):
-    """What part an entity plays in a pattern or a ring."""
+    """What part an entity plays in a pattern or a ring.
+
+    Heuristics name all but BYSTANDER; `graph.ring_roles` decides what a member is in its ring.
+    """
 
     VICTIM = "victim"
     MULE = "mule"
@@ -50,6 +62,7 @@ class Role(StrEnum):
     RECEIVER = "receiver"
     MEMBER = "member"
     SHARED = "shared"
+    BYSTANDER = "bystander"
 
 
 class Hop(msgspec.Struct, frozen=True, gc=False):

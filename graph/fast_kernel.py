@@ -13,7 +13,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from graph import heuristics, kernels, window
+from graph import account_kernel, heuristics, kernels, window
 from graph.compiled import kernel
 from graph.heuristics import (
     EVERYBODY,
@@ -27,8 +27,23 @@ from graph.heuristics import (
     relay,
     rules,
     structuring,
+    unfinished,
 )
 from graph.kernels import NONE
+from graph.layout import (
+    ASIDE,
+    CARD,
+    DEVICE,
+    HASH,
+    INWARD,
+    IP,
+    LENGTH,
+    LINKS,
+    OTHER,
+    TIME,
+    USER,
+    VALUE,
+)
 from graph.window import (
     CUTOFF,
     DISORDER_BUDGET,
@@ -63,13 +78,6 @@ DISORDERED: Final = EVERYBODY + 1
 UNKNOWN: Final = -2
 """In a laid out row: an entity that is named, and has no id yet."""
 
-# A transaction laid out as int64: then what the kernel adds, the links as (count, first, last) of
-# device, IP, card and other party before it.
-(
-    TIME, VALUE, INWARD, HASH, LENGTH, ASIDE, USER, OTHER, DEVICE, IP, CARD, LINKS,
-) = range(12)  # fmt: skip
-WIDTH: Final = LINKS + 12
-
 
 class Stop(IntEnum):
     """Why the kernel stopped at a row; see the module. `NOTHING`: there are no more."""
@@ -79,6 +87,7 @@ class Stop(IntEnum):
     ADMITTED = 2
     REFUSED = 3
     NEWCOMER = 4
+    DUE = 5
 
 
 class Limits(NamedTuple):
@@ -133,7 +142,7 @@ class Told(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What the searches write and nobody reads."""
+    """What the searches write and nobody reads; but for `unfinished`, which is remembered."""
 
     entities: NDArray[np.int64]
     seen: NDArray[np.int64]
@@ -157,6 +166,7 @@ class Scratch(NamedTuple):
     pairs: NDArray[np.int64]
     just_under: NDArray[np.int64]
     links: NDArray[np.int64]
+    unfinished: NDArray[np.int64]
 
 
 def _sources() -> int:
@@ -164,9 +174,11 @@ def _sources() -> int:
     digest = xxhash.xxh32()
     for module in (
         kernels, window, heuristics, chain, cycle, fan, identity, layers, mule, relay, rules,
-        structuring,
+        structuring, unfinished,
     ):  # fmt: skip
         digest.update(Path(str(module.__file__)).read_bytes())
+    for path in account_kernel.SOURCES:
+        digest.update(path.read_bytes())
     return digest.intdigest()
 
 
@@ -174,11 +186,13 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
     """The kernel. `sources` is in the key of numba's cache, which looks at this file alone."""
 
     @kernel
-    def advance(parts, travel, limits, told, scratch, arrivals, places, start, stop, due):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0911, PLR0912, PLR0915  # one pass over the rows
+    def advance(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0911, PLR0912, PLR0915
+        parts, travel, accounts, limits, told, scratch, arrivals, places, start, stop, due
+    ):  # fmt: skip
         """Take rows in until one is not for here; see `FastPath.advance`.
 
-        Mutates parts, travel, scratch and the links and `ASIDE` of arrivals. `ASIDE` of an
-        admitted row has its speakers, and `DISORDERED`.
+        Mutates parts, travel, accounts, scratch and the links and `ASIDE` of arrivals. `ASIDE` of
+        an admitted row has its speakers, and `DISORDERED`.
         """
         _ = sources
         edges, links, ends, mark = parts.edges, parts.links, parts.ends, parts.mark
@@ -217,12 +231,13 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
                 now = time if newest == 1 else mark[1, 0]
             if time < max(now - limits.lateness, ends[FLOOR]) or time > now + limits.ahead:
                 return i, 1
-            if now >= due:
-                return i, 1
             for k in range(USER, LINKS):
                 if row[k] == UNKNOWN:
                     ends[NOW] = now
                     return i, 4
+            if now >= due:
+                ends[NOW] = now
+                return i, 5
             if not known and newest > 0:
                 for k in range(newest - 1):
                     mark[k, 0], mark[k, 1] = mark[k + 1, 0], mark[k + 1, 1]
@@ -275,6 +290,7 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
                 row[ASIDE] = DISORDERED | EVERYBODY
                 return i, 2
             speakers = _speakers(parts, limits, told, scratch, row, end, now)
+            speakers |= account_kernel.may_speak(parts, accounts, row, now)
             if speakers != 0:
                 row[ASIDE] = speakers | _TRAVEL
                 return i, 2
@@ -290,6 +306,7 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
                     generations, times, positions, where, user, generation, time, end,
                     latitude, longitude,
                 )  # fmt: skip
+            account_kernel.settle(parts, accounts, row, end, now)
         return stop, 0
 
     return advance
@@ -310,13 +327,15 @@ def _speakers(parts, limits, told, scratch, row, position, now):  # type: ignore
         )
         if attempts >= limits.velocity_attempts:
             found |= _VELOCITY
-    count, _, _ = cycle.cycles_at(
+    count, _, cut = cycle.cycles_at(
         edges, tail, cutoff, position, limits.cycle_within, limits.cycle_ratio_least,
         limits.cycle_ratio_most, limits.cycle_hops, limits.cycle_scan, scratch.cycles,
         scratch.hops, scratch.path,
     )  # fmt: skip
     if count > 0:
         found |= _CYCLES
+    elif cut:
+        unfinished.note(scratch.unfinished, position)
     _, _, _, forwardings, _, _, _ = mule.flows_at(
         edges, tail, cutoff, position, limits.mule_within, limits.mule_passes_on,
         limits.mule_dwell, scratch.ins, scratch.outs, scratch.senders, scratch.flows,
@@ -338,24 +357,31 @@ def _speakers(parts, limits, told, scratch, row, position, now):  # type: ignore
 
 @kernel(cache=False)
 def _moves(parts, limits, told, scratch, position):  # type: ignore[no-untyped-def]
-    """The money patterns over several accounts that may have something to say."""
+    """The money patterns over several accounts that may have something to say.
+
+    Mutates scratch only.
+    """
     found = 0
     edges = parts.edges
     tail, cutoff = parts.ends[TAIL], parts.ends[CUTOFF]
-    hops, _ = chain.chain_at(
+    hops, cut = chain.chain_at(
         edges, tail, cutoff, position, limits.chain_within, limits.chain_keeps,
         limits.cycle_ratio_most, limits.chain_hops, limits.chain_scan, scratch.chain,
         scratch.chain_path,
     )  # fmt: skip
     if hops > 0:
         found |= _CHAINS
-    hands, _ = relay.scattered_at(
+    elif cut:
+        unfinished.note(scratch.unfinished, position)
+    hands, cut = relay.scattered_at(
         edges, tail, cutoff, position, limits.relay_within, limits.cycle_ratio_least,
         limits.cycle_ratio_most, limits.relay_intermediaries, limits.relay_scan, scratch.sources,
         scratch.hands, scratch.legs,
     )  # fmt: skip
     if hands > 0:
         found |= _SCATTERED
+    elif cut:
+        unfinished.note(scratch.unfinished, position)
     _, _, flows, _, _, _, _ = mule.flows_at(
         edges, tail, cutoff, position, limits.mule_within, limits.mule_passes_on,
         limits.relay_within, scratch.ins, scratch.outs, scratch.senders, scratch.flows,

@@ -6,14 +6,16 @@ interpreter. So a batch is laid out in columns once, and one kernel takes it in,
 it meets a row that is not its business:
 
     NEWCOMER   left as it was: it names somebody who has no id yet, and is given one
-    ATTENTION  left as it was: a duplicate, late or ahead, blocked, a log or table that has to
-               grow, or something falls due at its time
+    DUE        left as it was: something falls due at its time
+    ATTENTION  left as it was: a duplicate, late or ahead, blocked, or a log or table that has to
+               grow
     ADMITTED   in the window, and some heuristic may have something to say (or it arrived out of
                order, so that later edges may too)
     REFUSED    it belongs too deep in a chain: late (see `graph.kernels.append_edge`)
 
-A newcomer is met and the kernel goes on with the same row; any other row goes the long way, one
-step at a time, and the kernel (`graph.fast_kernel`) goes on behind it. Both ways give the same
+A newcomer is met and the kernel goes on with the same row; so it does where what fell due is done
+with and has nothing to do with the window; any other row goes the long way, one step at a time, and
+the kernel (`graph.fast_kernel`) goes on behind it. Both ways give the same
 verdicts and the same state; `tests/property/test_fast_path.py` holds them to it.
 """
 
@@ -24,30 +26,27 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from graph.account_kernel import AccountPath
 from graph.admission import Admission, Link, Status
 from graph.compiled import bind
 from graph.entities import SHARDS
 from graph.evidence import Pattern
-from graph.fast_kernel import (
-    ASIDE,
-    CARD,
-    DEVICE,
-    DISORDERED,
-    IP,
-    LINKS,
-    OTHER,
-    UNKNOWN,
-    USER,
-    WIDTH,
-    Limits,
-    Scratch,
-    Stop,
-    Told,
-    advance,
-)
+from graph.fast_kernel import DISORDERED, UNKNOWN, Limits, Scratch, Stop, Told, advance
 from graph.heuristics import EVERYBODY, Catalogue, fan, relay
 from graph.heuristics.witness import reach
 from graph.kernels import NONE
+from graph.layout import (
+    ASIDE,
+    CARD,
+    CASH_CATEGORIES,
+    CASH_CHANNELS,
+    DEVICE,
+    IP,
+    LINKS,
+    OTHER,
+    USER,
+    WIDTH,
+)
 from graph.lists import ListName
 from graph.thresholds import LAYER_SIDE, MOST_CHAIN_HOPS, MOST_HOPS
 from graph.transaction import EntityKind, Outcome, Transaction, TransactionType
@@ -58,11 +57,12 @@ from graph.window import (
 
 _DEPOSIT: Final = TransactionType.DEPOSIT
 _REFUND: Final = TransactionType.REFUND
+_WITHDRAWAL: Final = TransactionType.WITHDRAWAL
 _DECLINED: Final = Outcome.DECLINED
 _NOWHERE: Final = (float("nan"), float("nan"))
 
 
-_LEAVE_AS_LENT: Final = (Stop.NOTHING, Stop.ADMITTED, Stop.NEWCOMER)
+_LEAVE_AS_LENT: Final = (Stop.NOTHING, Stop.ADMITTED, Stop.NEWCOMER, Stop.DUE)
 
 
 class FastPath:
@@ -146,7 +146,9 @@ class FastPath:
             pairs=np.zeros((2, LAYER_SIDE * LAYER_SIDE), np.int64),
             just_under=np.zeros((2, limits.structuring_scan + 1), np.int64),
             links=np.zeros(limits.sharing_scan, np.int64),
+            unfinished=catalogue.unfinished.places,
         )
+        self._accounts = AccountPath(into, catalogue)
         self.arrivals: NDArray[np.int64] = np.zeros((1, WIDTH), np.int64)
         self._places: NDArray[np.float64] = np.zeros((1, 2), np.float64)
         self._texts: list[bytes] = []
@@ -163,12 +165,16 @@ class FastPath:
             self._places = np.zeros((count, 2), np.float64)
         lists = self._heuristics.lists
         digest, none, reverse = xxhash.xxh32_intdigest, NONE, (_DEPOSIT, _REFUND)
+        channels, categories = CASH_CHANNELS, CASH_CATEGORIES
         self._texts = texts = [tx.transaction_id.encode() for tx in transactions]
         rows = [
             (
                 tx.timestamp,
                 -tx.value if tx.outcome is _DECLINED else tx.value,
-                tx.type in reverse,
+                (kind := tx.type) in reverse,
+                # As graph.layout.is_cash_like, without a call a transaction.
+                kind is _WITHDRAWAL or tx.channel in channels or tx.merchant_category in categories,
+                tx.timestamp if (opened := tx.user_created_at) is None else opened,
                 digest(text),
                 len(text),
                 none,
@@ -217,7 +223,7 @@ class FastPath:
         Args:
             start: First row.
             due: Event time at which something falls due; a row at which the watermark reaches it
-                goes the long way.
+                is stopped at.
 
         Returns:
             (the row it stopped at, why); (how many rows there are, `NOTHING`) at the end.
@@ -231,6 +237,15 @@ class FastPath:
         if why not in _LEAVE_AS_LENT:
             self._parts = None  # the long way changes what was lent
         return row, Stop(why)
+
+    @property
+    def due_at(self) -> int:
+        """The watermark as it will be with the row that was left because something is `DUE`."""
+        return self._window.upcoming
+
+    def leave(self) -> None:
+        """Give back what was lent: the row that was left goes the long way."""
+        self._parts = None
 
     def meet(self, row: int) -> bool:
         """Give ids to who has none in a row that was left as a `NEWCOMER`, to advance from there.
@@ -271,7 +286,16 @@ class FastPath:
 
     def _arguments(self, parts: WindowParts, travel: tuple[NDArray[Any], ...]) -> tuple[Any, ...]:
         limits, told, scratch = self._limits, self._told, self._scratch
-        return parts, travel, limits, told, scratch, self.arrivals, self._places
+        return (
+            parts,
+            travel,
+            self._accounts.lend(),
+            limits,
+            told,
+            scratch,
+            self.arrivals,
+            self._places,
+        )
 
 
 def _table(sizes: frozenset[int]) -> NDArray[np.uint8]:

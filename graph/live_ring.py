@@ -5,28 +5,21 @@ What a new revision costs does not grow with what was absorbed before, except fo
 
 from bisect import bisect
 from collections import deque
-from math import prod
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from graph.alerting import AlertMemory
-from graph.evidence import Evidence, Pattern, Role
+from graph.evidence import Evidence, Hop, Role
+from graph.ring_money import Holdings
+from graph.ring_overlap import weight
 from graph.ring_policy import RingPolicy
+from graph.ring_score import RingScore, evidence_key
+from graph.ring_split import Share
 from graph.rings import Ring, RingEvent, RingState
-from graph.transaction import Entity, EntityKind
+from graph.transaction import Entity
 
-# How much sharing a member in this role says about two sets being one ring.
-ROLE_WEIGHTS: Final = {
-    Role.CONTROLLER: 1.0,
-    Role.MULE: 1.0,
-    Role.CASH_OUT: 1.0,
-    Role.MEMBER: 1.0,
-    Role.SHARED: 1.0,
-    Role.SENDER: 0.5,
-    Role.RECEIVER: 0.5,
-    Role.VICTIM: 0.25,
-}
 # An entity that plays several parts is shown in the one that says most about it.
 ROLE_RANK: Final = {
     role: rank
@@ -40,14 +33,10 @@ ROLE_RANK: Final = {
             Role.SENDER,
             Role.RECEIVER,
             Role.VICTIM,
+            Role.BYSTANDER,
         )
     )
 }
-# Seen with a ring, but no proof of one: half of all friends pay each other back, and what one user
-# does alone is that user's deed.
-UNPROVING: Final = frozenset({Pattern.PING_PONG, Pattern.VELOCITY, Pattern.IMPOSSIBLE_TRAVEL})
-# Money that goes round twice is no accident; a third lap convinces as much as a tenth.
-LAPS: Final = 3
 
 
 class SavedRing(msgspec.Struct):
@@ -55,11 +44,12 @@ class SavedRing(msgspec.Struct):
 
     ring: Ring
     members: list[tuple[Entity, Role]]
-    transactions: list[tuple[int, str]]
+    hops: list[Hop]
     evidence: list[Evidence]
     events: list[RingEvent]
     told: AlertMemory
     truncated: bool
+    whole_at: int
 
 
 class LiveRing:
@@ -68,57 +58,69 @@ class LiveRing:
     Attributes:
         ring: Its newest frozen revision.
         members: Entities with their roles, in the order in which they joined.
-        weight: Sum of the members' weights.
+        weights: What each member says about being one ring, where it says anything.
+        weight: Sum of these.
         money: Sum of its distinct witness transactions.
         evidence: The newest evidence of each pattern and centre.
         events: What happened to it, the newest `max_events`.
         told: What its last alert said.
+        whole_at: Event time at which it was last known to hold together.
+        truncated: A bound was hit while it was built.
     """
 
     def __init__(self, ring: Ring, policy: RingPolicy) -> None:
         self.ring = ring
         self.members: dict[Entity, Role] = {}
+        self.weights: dict[Entity, float] = {}
         self.weight = 0.0
         self.money = 0
         self.evidence: dict[str, Evidence] = {}
         self._evidence_ids: dict[str, str] = {}
-        self._strengths: dict[Pattern, dict[str, float]] = {}
-        self._laps: list[tuple[float, frozenset[str]]] = []
+        self._score = RingScore()
+        self._holdings = Holdings()
         self.events: deque[RingEvent] = deque(maxlen=policy.max_events)
         self.told = AlertMemory()
+        self.whole_at = ring.born_at
         self._policy = policy
+        self._hops: dict[str, Hop] = {}
         # In order of (time, id); the ids apart, so that a revision copies them in one go.
-        self._known: set[str] = set()
         self._order: list[tuple[int, str]] = []
         self._ids: list[str] = []
-        self._truncated = False
+        self.truncated = False
 
     def absorb(self, piece: Evidence) -> tuple[tuple[Entity, ...], bool]:
         """Take evidence in; returns (members added, whether anything changed)."""
-        changed = self._note_transactions(piece)
-        added = []
-        for entity, role in piece.members:
-            known = self.members.get(entity)
-            if known is None:
-                if len(self.members) >= self._policy.max_members:
-                    self._truncated = True
-                    continue
-                self.members[entity] = role
-                self.weight += weight(entity, role)
-                added.append(entity)
-            elif ROLE_RANK[role] < ROLE_RANK[known]:
-                self.members[entity] = role
-                self.weight += weight(entity, role) - weight(entity, known)
-                changed = True
-        self._truncated |= piece.truncated
+        changed = self._note_transactions(piece.hops)
+        added, promoted = self._note_members(piece.members)
+        changed |= promoted
+        self.truncated |= piece.truncated
         # A fan seen again with one more payer replaces the smaller fan: it contains it.
-        key = _evidence_key(piece)
+        key = evidence_key(piece)
         if key not in self.evidence and len(self.evidence) >= self._policy.max_evidence:
-            self._truncated = True
+            self.truncated = True
         elif key not in self.evidence or self.evidence[key].evidence_id != piece.evidence_id:
             self._hold(key, piece)
             changed = True
         return tuple(added), changed or bool(added)
+
+    def take_over(self, other: "LiveRing") -> tuple[Entity, ...]:
+        """Take in everything of a ring that merges into this one; returns the members added.
+
+        Its transactions and members come from it and not from its evidence alone, which newer
+        evidence may have replaced.
+        """
+        self._note_transactions(other.hops)
+        added, _ = self._note_members(other.members.items())
+        for piece in other.evidence.values():
+            added += self.absorb(piece)[0]
+        self.truncated |= other.truncated
+        self.whole_at = min(self.whole_at, other.whole_at)
+        return tuple(added)
+
+    @property
+    def hops(self) -> list[Hop]:
+        """Its distinct witness transactions in order of time, then id."""
+        return [self._hops[id_] for id_ in self._ids]
 
     def freeze(self, at: int) -> Ring:
         """The next revision, with its score as of now."""
@@ -130,13 +132,15 @@ class LiveRing:
             born_at=before.born_at,
             changed_at=max(at, before.changed_at),
             members=tuple(self.members.items()),
-            patterns=tuple(sorted(self._strengths)),
-            score=self._score(),
+            patterns=self._score.patterns,
+            score=self._score.value(),
             money=self.money,
             transactions=tuple(self._ids),
             evidence=tuple(self._evidence_ids.values()),
             aliases=before.aliases,
-            truncated=self._truncated,
+            truncated=self.truncated,
+            recoverable=self._holdings.total,
+            split_from=before.split_from,
         )
         return self.ring
 
@@ -145,73 +149,75 @@ class LiveRing:
         return SavedRing(
             ring=self.ring,
             members=list(self.members.items()),
-            transactions=self._order,
+            hops=self.hops,
             evidence=list(self.evidence.values()),
             events=list(self.events),
             told=self.told,
-            truncated=self._truncated,
+            truncated=self.truncated,
+            whole_at=self.whole_at,
         )
+
+    @classmethod
+    def of(cls, ring: Ring, share: Share, policy: RingPolicy) -> "LiveRing":
+        """A ring that holds this part of another one; `ring` says which it is."""
+        live = cls(ring, policy)
+        live._note_members(share.members)
+        live._note_transactions(share.hops)
+        for piece in share.evidence:
+            live._hold(evidence_key(piece), piece)
+        live.truncated = ring.truncated
+        return live
 
     @classmethod
     def load(cls, saved: SavedRing, policy: RingPolicy) -> "LiveRing":
         """The ring that was saved."""
-        live = cls(saved.ring, policy)
-        live.members = dict(saved.members)
-        live.weight = sum(weight(entity, role) for entity, role in saved.members)
-        live.money = saved.ring.money
-        for piece in saved.evidence:
-            live._hold(_evidence_key(piece), piece)
+        share = Share(tuple(saved.members), tuple(saved.evidence), tuple(saved.hops))
+        live = cls.of(saved.ring, share, policy)
         live.events.extend(saved.events)
         live.told = saved.told
-        live._order = saved.transactions
-        live._ids = [id_ for _, id_ in saved.transactions]
-        live._known = set(live._ids)
-        live._truncated = saved.truncated
+        live.whole_at = saved.whole_at
+        live.truncated = saved.truncated
         return live
 
-    def _score(self) -> float:
-        """Noisy-or of each proving pattern's strongest evidence; of cycles, of each lap."""
-        doubt = 1.0
-        for pattern in sorted(self._strengths):
-            if pattern not in UNPROVING:
-                alone = 1.0 - max(self._strengths[pattern].values())
-                laps = prod(1.0 - strength for strength, _ in self._laps)
-                doubt *= min(alone, laps) if pattern is Pattern.CYCLE else alone
-        return 1.0 - doubt
-
     def _hold(self, key: str, piece: Evidence) -> None:
-        if piece.pattern is Pattern.CYCLE and key not in self.evidence and len(self._laps) < LAPS:
-            passed = frozenset(hop.transaction_id for hop in piece.hops)
-            if all(passed.isdisjoint(lap) for _, lap in self._laps):
-                self._laps.append((piece.strength, passed))
+        self._score.add(key, piece, known=key in self.evidence)
         self.evidence[key] = piece
         self._evidence_ids[key] = piece.evidence_id
-        self._strengths.setdefault(piece.pattern, {})[key] = piece.strength
 
-    def _note_transactions(self, piece: Evidence) -> bool:
-        before = len(self._known)
-        for hop in piece.hops:
-            if hop.transaction_id in self._known:
+    def _note_members(self, members: Iterable[tuple[Entity, Role]]) -> tuple[list[Entity], bool]:
+        """Returns (members added, whether a known one plays a greater part than was known)."""
+        added, promoted = [], False
+        for entity, role in members:
+            known = self.members.get(entity)
+            if known is None:
+                if len(self.members) >= self._policy.max_members:
+                    self.truncated = True
+                    continue
+                added.append(entity)
+            elif ROLE_RANK[role] < ROLE_RANK[known]:
+                promoted = True
+            else:
                 continue
-            if len(self._known) >= self._policy.max_transactions:
-                self._truncated = True
+            self.members[entity] = role
+            own = weight(entity, role)
+            if own:
+                self.weight += own - self.weights.get(entity, 0.0)
+                self.weights[entity] = own
+        return added, promoted
+
+    def _note_transactions(self, hops: Iterable[Hop]) -> bool:
+        before = len(self._hops)
+        for hop in hops:
+            if hop.transaction_id in self._hops:
+                continue
+            if len(self._hops) >= self._policy.max_transactions:
+                self.truncated = True
                 break
-            self._known.add(hop.transaction_id)
+            self._hops[hop.transaction_id] = hop
             entry = (hop.timestamp, hop.transaction_id)
             place = bisect(self._order, entry)
             self._order.insert(place, entry)
             self._ids.insert(place, hop.transaction_id)
+            self._holdings.add(hop)
             self.money += hop.value
-        return len(self._known) > before
-
-
-def weight(entity: Entity, role: Role) -> float:
-    """How much sharing this member says about two sets being one ring."""
-    return 0.0 if entity.kind is EntityKind.IP else ROLE_WEIGHTS[role]
-
-
-def _evidence_key(piece: Evidence) -> str:
-    """What newer evidence replaces: the fan or mule of one centre; each cycle stands for itself."""
-    if piece.pattern in (Pattern.CYCLE, Pattern.PING_PONG):
-        return piece.evidence_id
-    return f"{piece.pattern} {piece.members[0][0]}"
+        return len(self._hops) > before

@@ -1,15 +1,18 @@
 """The ring book: every live ring, and how evidence becomes one.
 
-Evidence joins the ring it overlaps most, weighted by risk: a shared mule counts fully, a shared
-victim little, a shared IP address not at all (a carrier's NAT joins strangers). Where it overlaps
-several, they merge and the oldest keeps its id. Matching is by weighted overlap coefficient
+Evidence joins the ring it overlaps most, weighted by risk (`graph.ring_overlap`): the overlap must
+be 0.3 or more, which two sets of members with a Jaccard index of 0.3 (the design's measure) always
+have. Where it overlaps several, they merge and the oldest keeps its id.
 
-    overlap(E, R) = sum over shared members of min(w_E, w_R) / min(sum of w_E, sum of w_R)  >= 0.3
-
-which, for two sets of members, is never below the Jaccard index that the design asks for.
+A ring splits when what joined it has grown old (`graph.ring_split`): the riskiest part keeps the id
+and the aliases, the others get ids of their own and say where they came from. It is looked at as
+soon as it takes evidence `quiet_after` or more after it was last known to hold together, and then
+only if evidence has grown old since; a ring that nothing is heard of ends whole. What an alert has
+told of the whole counts as told of its parts.
 
 Cost: O(members of the evidence + members of a ring that changed); nothing at all for a transaction
-without evidence, except one look at the ring that has been still the longest.
+without evidence, except one look at the ring that has been still the longest. A split is bounded by
+`graph.ring_split`.
 """
 
 from collections import OrderedDict
@@ -21,18 +24,19 @@ from typing import Final, Self
 import msgspec
 import xxhash
 
-from graph.alerting import alert_on
-from graph.evidence import Evidence, Pattern
+from graph.alerting import AlertMemory, alert_on, told_of_part
+from graph.evidence import Evidence
 from graph.lists import NEVER
-from graph.live_ring import LiveRing, SavedRing, weight
+from graph.live_ring import LiveRing, SavedRing
+from graph.ring_index import RingIndex
+from graph.ring_overlap import shared_weight, weights_of
 from graph.ring_policy import RingPolicy
-from graph.rings import Ring, RingEvent, RingEventKind, RingState
+from graph.ring_split import Share, bears, seed_of, split
+from graph.rings import Ring, RingEvent, RingEventKind, RingState, unborn
 from graph.snapshot import Snapshot, encode_state, pack, unpack
 from graph.transaction import Entity, EntityKind, Transaction
 
-_VERSION: Final = 1
-_NONE: Final[frozenset[str]] = frozenset()
-_CROWDS: Final = frozenset({Pattern.FAN_IN, Pattern.FAN_OUT})
+_VERSION: Final = 2  # 2: with every witness transaction, for splits and what is recoverable
 
 
 class RingBook:
@@ -45,13 +49,7 @@ class RingBook:
         self._quiet: OrderedDict[str, LiveRing] = OrderedDict()  # the stillest first
         self._closed: OrderedDict[str, LiveRing] = OrderedDict()
         self._aliases: dict[str, str] = {}
-        # None has no rings: a transaction's absent parties are looked up like any other.
-        self._by_member: dict[EntityKind, dict[str | None, set[str]]] = {
-            kind: {} for kind in EntityKind
-        }
-        self._by_user = self._by_member[EntityKind.USER]
-        self._by_device = self._by_member[EntityKind.DEVICE]
-        self._by_card = self._by_member[EntityKind.CARD]
+        self._index = RingIndex()
 
     def __len__(self) -> int:
         return len(self._active) + len(self._quiet)
@@ -78,13 +76,9 @@ class RingBook:
 
     def touched_by(self, tx: Transaction) -> tuple[Ring, ...]:
         """Live rings that the transaction's parties, device or card belong to, strongest first."""
-        by_user = self._by_user.get
-        user, other = by_user(tx.user_id, _NONE), by_user(tx.counterparty_id, _NONE)
-        device = self._by_device.get(tx.device_id, _NONE)
-        card = self._by_card.get(tx.card_id, _NONE)
-        if not (user or other or device or card):
+        found = self._index.touched_by(tx)
+        if not found:
             return ()
-        found = user | other | device | card
         if len(found) == 1:
             return tuple([self._live(ring_id).ring for ring_id in found])
         rings = [self._live(ring_id).ring for ring_id in found]
@@ -122,36 +116,26 @@ class RingBook:
             grown = (self._grow(live, piece) for live in sorted(around, key=_age))
             return [event for event in grown if event]
         if not matched:
-            crowd = piece.pattern in _CROWDS and piece.strength < self.policy.crowd_birth
-            return [] if crowd or len(piece.members) < 2 else self._bear(piece)
+            return self._bear(piece) if bears(piece, self.policy) else []
         keeper, *others = sorted(matched, key=_age)
         events = [self._merge(keeper, other, piece.seen_at) for other in others]
         grew = self._grow(keeper, piece)
-        return [*events, grew] if grew else events
+        return [*events, grew, *self._part(keeper)] if grew else events
 
     def _matching(self, piece: Evidence) -> list[LiveRing]:
         """Live rings that the evidence belongs to."""
-        candidates: set[str] = set()
-        for entity, _ in piece.members:
-            if entity.kind is not EntityKind.IP:
-                candidates |= self._by_member[entity.kind].get(entity.id, set())
-        ours = {entity: weight(entity, role) for entity, role in piece.members}
+        ours = weights_of(piece)
         total = sum(ours.values())
         matched = []
-        for ring_id in candidates:
+        for ring_id in self._index.of(entity for entity, _ in piece.members):
             live = self._live(ring_id)
-            shared = sum(
-                min(own, weight(entity, live.members[entity]))
-                for entity, own in ours.items()
-                if entity in live.members
-            )
+            shared = shared_weight(ours, live.weights)
             if shared and shared >= self.policy.overlap * min(total, live.weight):
                 matched.append(live)
         return matched
 
     def _bear(self, piece: Evidence) -> list[RingEvent]:
-        seed = piece.hops[0].transaction_id if piece.hops else piece.evidence_id
-        ring_id = xxhash.xxh3_64_hexdigest(f"ring\x1f{seed}".encode())
+        ring_id = _ring_id(seed_of([piece]))
         if ring_id in self._active or ring_id in self._quiet:
             grew = self._grow(self._live(ring_id), piece)
             return [grew] if grew else []
@@ -160,20 +144,7 @@ class RingBook:
             self.pressed += 1
             stillest = next(iter((self._quiet or self._active).values()))
             events.append(self._expire(stillest, piece.seen_at))
-        ring = Ring(
-            ring_id=ring_id,
-            revision=0,
-            state=RingState.ACTIVE,
-            born_at=piece.seen_at,
-            changed_at=piece.seen_at,
-            members=(),
-            patterns=(),
-            score=0.0,
-            money=0,
-            transactions=(),
-            evidence=(),
-        )
-        live = LiveRing(ring, self.policy)
+        live = LiveRing(unborn(ring_id, piece.seen_at), self.policy)
         self._active[ring_id] = live
         added, _ = self._absorb(live, piece)
         ring = self._freeze(live, piece.seen_at)
@@ -208,9 +179,8 @@ class RingBook:
 
     def _merge(self, keeper: LiveRing, other: LiveRing, at: int) -> RingEvent:
         before = keeper.ring
-        added: list[Entity] = []
-        for piece in other.evidence.values():
-            added.extend(self._absorb(keeper, piece)[0])
+        added = keeper.take_over(other)
+        self._index.enter(keeper.ring.ring_id, added)
         gone = other.ring.ring_id
         self._close(other, RingState.MERGED, at)
         del self._closed[gone]
@@ -224,7 +194,7 @@ class RingBook:
             RingEventKind.MERGED,
             ring.changed_at,
             ring,
-            added_members=tuple(added),
+            added_members=added,
             added_money=ring.money - before.money,
             added_patterns=tuple(p for p in ring.patterns if p not in before.patterns),
             merged_ring_id=gone,
@@ -234,10 +204,68 @@ class RingBook:
     def _absorb(self, live: LiveRing, piece: Evidence) -> tuple[tuple[Entity, ...], bool]:
         """Take evidence in and enter the members it added."""
         added, changed = live.absorb(piece)
-        for entity in added:
-            ring_ids = self._by_member[entity.kind].setdefault(entity.id, set())
-            ring_ids.add(live.ring.ring_id)
+        self._index.enter(live.ring.ring_id, added)
         return added, changed
+
+    def _part(self, live: LiveRing) -> list[RingEvent]:
+        """Let a ring split if it is time to look at it and it has come apart."""
+        at = live.ring.changed_at
+        if at < live.whole_at + self.policy.quiet_after:
+            return []
+        aged = (live.whole_at - self.policy.expire_after, at - self.policy.expire_after)
+        live.whole_at = at
+        if not any(aged[0] < piece.seen_at <= aged[1] for piece in live.evidence.values()):
+            return []
+        whole = Share(tuple(live.members.items()), tuple(live.evidence.values()), tuple(live.hops))
+        shares, cut = split(whole, self.policy, at)
+        live.truncated |= cut
+        if not shares:
+            return []
+        if len(self) + len(shares) - 1 > self.policy.max_rings:
+            self.pressed += 1  # no room: it stays whole
+            return []
+        return self._split(live, shares, at)
+
+    def _split(self, live: LiveRing, shares: list[Share], at: int) -> list[RingEvent]:
+        """The first share keeps the id; the others are born, then the keeper tells of them."""
+        before = live.ring
+        self._index.leave(live.ring.ring_id, live.members)
+        events: list[RingEvent] = []
+        for share in shares[1:]:
+            ring_id = _ring_id(before.ring_id, str(before.revision), seed_of(share.evidence))
+            ring = replace(
+                unborn(ring_id, at), split_from=before.ring_id, truncated=before.truncated
+            )
+            child = self._settle(LiveRing.of(ring, share, self.policy), live.told)
+            born = RingEvent(
+                RingEventKind.BORN,
+                at,
+                child.ring,
+                added_members=tuple(child.members),
+                added_money=child.money,
+                added_patterns=child.ring.patterns,
+            )
+            events.append(self._tell(child, born))
+        keeper = LiveRing.of(before, shares[0], self.policy)
+        keeper.events.extend(live.events)
+        keeper.whole_at = at
+        self._settle(keeper, live.told)
+        told = RingEvent(
+            RingEventKind.SPLIT,
+            at,
+            keeper.ring,
+            added_money=keeper.money - before.money,
+            split_ring_ids=tuple(event.ring.ring_id for event in events),
+        )
+        return [*events, self._tell(keeper, told)]
+
+    def _settle(self, part: LiveRing, told: AlertMemory) -> LiveRing:
+        """Enter a part of a ring of which so much was told."""
+        self._active[part.ring.ring_id] = part
+        self._index.enter(part.ring.ring_id, part.members)
+        ring = self._freeze(part, part.ring.changed_at)
+        part.told = told_of_part(ring, told)
+        return part
 
     def _freeze(self, live: LiveRing, at: int) -> Ring:
         """The ring's next revision; it moves to the end of the line of still rings."""
@@ -290,11 +318,7 @@ class RingBook:
         live.ring = replace(live.ring, revision=live.ring.revision + 1, state=state, changed_at=at)
         for line in (self._active, self._quiet):
             line.pop(ring_id, None)
-        for entity in live.members:
-            ring_ids = self._by_member[entity.kind][entity.id]
-            ring_ids.discard(ring_id)
-            if not ring_ids:
-                del self._by_member[entity.kind][entity.id]
+        self._index.leave(live.ring.ring_id, live.members)
         self._closed[ring_id] = live
         while len(self._closed) > self.policy.max_closed:
             forgotten, _ = self._closed.popitem(last=False)
@@ -333,9 +357,12 @@ class RingBook:
                 line[one.ring.ring_id] = LiveRing.load(one, state.policy)
         for line in (book._active, book._quiet):
             for ring_id, live in line.items():
-                for entity in live.members:
-                    book._by_member[entity.kind].setdefault(entity.id, set()).add(ring_id)
+                book._index.enter(ring_id, live.members)
         return book
+
+
+def _ring_id(*seed: str) -> str:
+    return xxhash.xxh3_64_hexdigest("\x1f".join(["ring", *seed]).encode())
 
 
 def _age(live: LiveRing) -> tuple[int, str]:

@@ -20,8 +20,10 @@ class RingPolicy:
             Marketplaces, landlords and payrolls are smaller fans, and far more of them than rings;
             below, a fan only joins rings that are there.
         overlap: Evidence that overlaps a ring this much belongs to it (design: Jaccard 0.3).
-        quiet_after: A working day's pause; bursts of published mule cases last hours.
-        expire_after: The longest time span of a cycle (72 h): nothing older can still close.
+        quiet_after: A working day's pause; bursts of published mule cases last hours. Also the
+            least time between two looks at whether a ring has come apart.
+        expire_after: The longest time span of a cycle (72 h): nothing older can still close, and
+            older evidence holds a ring together no more.
         alert_score: Below this a ring is shown but nobody is woken. Circles of friends send
             money round as well, but slowly: a single lap of three hops that takes more than three
             hours stays below; a second lap, a longer cycle, a hasty mule or a farm do not.

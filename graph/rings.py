@@ -1,8 +1,8 @@
 """Rings: evidence that shares entities, followed through its life.
 
 A ring is born from its first piece of evidence and named after that evidence's first transaction,
-so that a replay gives it the same id. It grows, merges into an older ring, goes quiet and expires;
-each of these is an event, appended and never rewritten.
+so that a replay gives it the same id. It grows, merges into an older ring, splits, goes quiet and
+expires; each of these is an event, appended and never rewritten.
 """
 
 from collections.abc import Mapping
@@ -29,6 +29,7 @@ class RingEventKind(StrEnum):
     BORN = "born"
     GREW = "grew"
     MERGED = "merged"
+    SPLIT = "split"
     QUIET = "quiet"
     EXPIRED = "expired"
 
@@ -38,10 +39,11 @@ class Ring:
     """A ring as it stands at one revision.
 
     Attributes:
-        ring_id: Hash of its first seed transaction; kept through every merge it survives.
+        ring_id: Hash of its first seed transaction (where it split from another ring, of that ring
+            and revision as well); kept through every merge and split it survives.
         revision: Grows by one with every event.
         state: Active, quiet, expired, or merged into another ring.
-        born_at: Event time of its first evidence.
+        born_at: Event time of its first evidence, or of the split that made it.
         changed_at: Event time of its newest event.
         members: Entities with their roles, in the order in which they joined.
         patterns: What was seen, in a stable order.
@@ -51,6 +53,8 @@ class Ring:
         evidence: Ids of its evidence, oldest first.
         aliases: Ids of rings that merged into it.
         truncated: A bound was hit while it was built.
+        recoverable: What of the money can at most still be with its users (`graph.ring_money`).
+        split_from: Id of the ring that it was a part of before it had an id of its own.
     """
 
     ring_id: str
@@ -66,6 +70,8 @@ class Ring:
     evidence: tuple[str, ...]
     aliases: tuple[str, ...] = ()
     truncated: bool = False
+    recoverable: int = 0
+    split_from: str | None = None
 
     @cached_property
     def roles(self) -> Mapping[Entity, Role]:
@@ -73,9 +79,31 @@ class Ring:
         return dict(self.members)
 
 
+def unborn(ring_id: str, at: int) -> Ring:
+    """A ring before its first revision: nothing is known of it but its name."""
+    return Ring(
+        ring_id=ring_id,
+        revision=0,
+        state=RingState.ACTIVE,
+        born_at=at,
+        changed_at=at,
+        members=(),
+        patterns=(),
+        score=0.0,
+        money=0,
+        transactions=(),
+        evidence=(),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class RingEvent:
-    """One thing that happened to a ring, with the ring as it stood right after."""
+    """One thing that happened to a ring, with the ring as it stood right after.
+
+    A split is told by a BORN of each part that went (its ring names `split_from`), then a SPLIT of
+    the ring that kept the id: it names them in `split_ring_ids`, and its `added_money` is what went
+    with them, below zero.
+    """
 
     kind: RingEventKind
     at: int
@@ -85,6 +113,7 @@ class RingEvent:
     added_patterns: tuple[Pattern, ...] = ()
     merged_ring_id: str | None = None
     alert: "Alert | None" = None
+    split_ring_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,21 @@ MOST_CHAIN_HOPS: Final = 8
 LAYER_SIDE: Final = 32
 """Most accounts on one side of a layer: the bits of a word less the sign, rounded down."""
 
+MOST_BUYERS: Final = 12
+"""Buyers of a merchant that are remembered; with one more its customers are the public."""
+MOST_REFUNDING: Final = 4
+"""Merchants remembered that refunded one user."""
+
+_BOUNDS: Final = {
+    "layer_side": LAYER_SIDE,
+    "collusive_buyers": MOST_BUYERS,
+    "refund_merchants": MOST_REFUNDING,
+}
 _SHARES: Final = frozenset(
     {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "layer_density",
-     "layer_fresh_share", "structuring_least", "own_quantile"}
+     "layer_fresh_share", "structuring_least", "dormant_passes_on", "bust_out_cash_share",
+     "card_testing_declined", "card_testing_alike", "collusive_repeats", "collusive_isolated",
+     "collusive_refunds", "collusive_devices", "refund_share", "own_quantile"}
 )  # fmt: skip
 
 
@@ -118,6 +130,75 @@ class Thresholds:
     sharing_fades: int = 7 * DAY
     sharing_scan: int = 256
 
+    # Dormant burst: three weeks without an own act are longer than a holiday and shorter than the
+    # months after which banks close accounts. Four transfers within a day of waking are twice what
+    # a returning owner has to catch up with; passing on four fifths of what came in is a mule's.
+    dormant_after: int = 21 * DAY
+    dormant_within: int = DAY
+    dormant_moves: int = 4
+    dormant_passes_on: float = 0.80
+    dormant_scan: int = 64
+
+    # Takeover: thieves act within the hour, before the owner reads the message about a new device;
+    # ten transactions on a device of its own say what is usual, and three times that is not.
+    takeover_within: int = HOUR
+    takeover_times: float = 3.0
+    takeover_history: int = 10
+
+    # Bust-out: four clean weeks are a bill that was paid, the least that raises a limit; four times
+    # the weekly mean and above every week before is more than Christmas (about twice). Two things
+    # that bounce in the same week, or half of the money as cash, tell emptying from spending.
+    bust_out_weeks: int = 4
+    bust_out_times: float = 4.0
+    bust_out_reversals: int = 2
+    bust_out_cash_share: float = 0.50
+
+    # Card testing: nobody tries ten cards in ten minutes; stolen lists are mostly dead, and the
+    # probes are small (500 minor units) or all the same.
+    card_testing_within: int = 10 * MINUTE
+    card_testing_cards: int = 10
+    # Buyers in a crowd bring a card each, a tester brings them all.
+    card_testing_each: float = 2.0
+    card_testing_declined: float = 0.50
+    card_testing_low: int = 500
+    card_testing_alike: float = 0.80
+    # Against the place's own ten minutes, once it was tried in six of them: twice as many cards (an
+    # outage only repeats the usual ones) and half as many declines again.
+    card_testing_known: int = 6
+    card_testing_surge: float = 2.0
+    card_testing_worse: float = 1.5
+    card_testing_scan: int = 256
+
+    # Collusive merchant: a shop that lives on a dozen buyers is no shop; three are needed for a
+    # pattern. Half of the deals with somebody who had bought before, half of the buyers' purchases
+    # nowhere else, and then a fifth refunded (retail: under a tenth, fashion up to a half) or half
+    # of the buyers on shared devices.
+    collusive_least: int = 3
+    collusive_buyers: int = MOST_BUYERS
+    collusive_deals: int = 12
+    collusive_repeats: float = 0.50
+    collusive_isolated: float = 0.50
+    collusive_refunds: float = 0.20
+    collusive_devices: float = 0.50
+
+    # Refund abuse: six refunds from three merchants, 60 % of the money: even fashion, bought in
+    # three sizes, comes back less, and from one or two shops.
+    refund_count: int = 6
+    refund_merchants: int = 3
+    refund_share: float = 0.60
+    # A device of more users is public: then only what the user returned alone counts.
+    refund_users: int = 8
+
+    # Synthetic identity: a couple shares a device and an address, three strangers with nothing
+    # else do not. Hardly used, and opened within the 90 days in which fraud counts as new-account
+    # fraud; an attribute of more than 32 users is public.
+    synthetic_users: int = 3
+    synthetic_attributes: int = 2
+    synthetic_popular: int = 32
+    synthetic_history: int = 10
+    synthetic_young: int = 90 * DAY
+    synthetic_scan: int = 256
+
     # Links read to tell strangers from acquaintances, for one piece of evidence.
     acquaintance_scan: int = 4_000
 
@@ -153,13 +234,6 @@ class Thresholds:
                     value=str(getattr(self, name)),
                     remedy="Write 80 % as 0.8.",
                 )
-        if not 2 <= self.cycle_hops <= MOST_HOPS:
-            raise InvalidSetting(
-                f"must be between 2 and {MOST_HOPS}",
-                field="cycle_hops",
-                value=str(self.cycle_hops),
-                remedy="Longer cycles are not searched; use the graph database for them.",
-            )
         if self.cycle_ratio_least > self.cycle_ratio_most:
             raise InvalidSetting(
                 "is above cycle_ratio_most, so no hop can match",
@@ -167,20 +241,7 @@ class Thresholds:
                 value=str(self.cycle_ratio_least),
                 remedy=f"Choose at most {self.cycle_ratio_most}.",
             )
-        if not 2 <= self.chain_hops <= MOST_CHAIN_HOPS:
-            raise InvalidSetting(
-                f"must be between 2 and {MOST_CHAIN_HOPS}",
-                field="chain_hops",
-                value=str(self.chain_hops),
-                remedy="Longer chains are not searched; use the graph database for them.",
-            )
-        if self.layer_side > LAYER_SIDE:
-            raise InvalidSetting(
-                f"must be at most {LAYER_SIDE}",
-                field="layer_side",
-                value=str(self.layer_side),
-                remedy="Larger blocks are found from their first rows on.",
-            )
+        self._check_bounds()
         if self.farm_users < self.device_users:
             raise InvalidSetting(
                 "is below device_users",
@@ -198,6 +259,24 @@ class Thresholds:
                 value=str(self.own_ceiling),
                 remedy="Choose 1 to hold everybody to the fixed limits.",
             )
+
+    def _check_bounds(self) -> None:
+        for name, most in (("cycle_hops", MOST_HOPS), ("chain_hops", MOST_CHAIN_HOPS)):
+            if not 2 <= getattr(self, name) <= most:
+                raise InvalidSetting(
+                    f"must be between 2 and {most}",
+                    field=name,
+                    value=str(getattr(self, name)),
+                    remedy="Longer ones are not searched; use the graph database for them.",
+                )
+        for name, most in _BOUNDS.items():
+            if getattr(self, name) > most:
+                raise InvalidSetting(
+                    f"must be at most {most}",
+                    field=name,
+                    value=str(getattr(self, name)),
+                    remedy="Choose less: no more are looked at or remembered.",
+                )
 
 
 def told_counts(first: int, singly: int, most: int) -> frozenset[int]:

@@ -85,11 +85,11 @@ class WindowParts(NamedTuple):
         links, link_table: The link log and its index of pairs.
         text: uint32, where the id of an edge begins in the text of its page.
         account_seen, account_generation: By account id, as in `EntitySpace`.
-        identifier_seen, identifier_kind: By identifier id.
+        identifier_seen, identifier_kind, identifier_generation: By identifier id.
         ends: int64[11], the moving ends: `TAIL`, `END`, `LINK_TAIL`, `LINK_END`; `FLOOR` and
             `CUTOFF` in time; the first logical page not there yet of both logs, `EDGE_PAGES` and
             `LINK_PAGES`; `TEXT`, bytes of text in the page of `END`; how many `WITNESSES`;
-            and `NOW`, the watermark as it will be with the row that names a newcomer.
+            and `NOW`, the watermark as it will be with the row that compiled code stopped at.
         mark: int64[3, 2], the watermark's witnesses: times and keys, oldest first.
     """
 
@@ -102,6 +102,7 @@ class WindowParts(NamedTuple):
     account_generation: NDArray[np.int32]
     identifier_seen: NDArray[np.int64]
     identifier_kind: NDArray[np.uint8]
+    identifier_generation: NDArray[np.int32]
     ends: NDArray[np.int64]
     mark: NDArray[np.int64]
 
@@ -264,6 +265,7 @@ class TransactionWindow:
             self.accounts.generation,
             self.identifiers.last_seen,
             self.identifiers.kind,
+            self.identifiers.generation,
             self._ends,
             self._witnesses,
         )
@@ -273,7 +275,12 @@ class TransactionWindow:
 
         For between two loans, with room for all of them: the transaction is taken in next.
         """
-        return self._intern(tx, int(self._ends[NOW]))
+        return self._intern(tx, self.upcoming)
+
+    @property
+    def upcoming(self) -> int:
+        """The watermark as it will be with the transaction that compiled code left to be met."""
+        return int(self._ends[NOW])
 
     def adopt(self, texts: Sequence[bytes]) -> None:
         """Take over what was done to the parts: transactions of these ids were taken in."""
@@ -485,6 +492,45 @@ class TransactionWindow:
 
     def _link_row(self, position: int) -> int:
         return self._link_columns.row(position)
+
+    def still(self) -> Self:
+        """A copy to be read by another thread while this window goes on.
+
+        It answers what heuristics and the sweep ask (edges, links, names, hops); transactions
+        cannot be added to it. O(live edges + live links + entities), plain copying.
+        """
+        cls = type(self)
+        copied = cls(self.config)
+        copied.accounts.copy_names(self.accounts)
+        copied.identifiers.copy_names(self.identifiers)
+        copied._mark.restore(self._mark.snapshot())
+        copied._edge_columns.copy_live(self._edge_columns)
+        copied._link_columns.copy_live(self._link_columns)
+        copied._link_table = self._link_table.copy()
+        n, m = self.accounts.size, self.identifiers.size
+        for mine, theirs, size in (
+            (copied.edges.newest_out, self.edges.newest_out, n),
+            (copied.edges.newest_in, self.edges.newest_in, n),
+            (copied.links.newest_of_user, self.links.newest_of_user, n),
+            (copied.links.newest_of_identifier, self.links.newest_of_identifier, m),
+        ):
+            mine[:size] = theirs[:size]
+        # Only the text of the last page still grows.
+        copied._texts = dict(self._texts)
+        last = self.end >> PAGE_SHIFT
+        if last in copied._texts:
+            copied._texts[last] = copied._texts[last].copy()
+        copied.tail, copied.end = self.tail, self.end
+        copied.link_tail, copied.link_end = self.link_tail, self.link_end
+        copied._floor, copied.cutoff, copied.pressed = self._floor, self.cutoff, self.pressed
+        return copied
+
+    def live_rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of every edge and of every link still in the logs, in order of position."""
+        return (
+            self._edge_columns.rows(self.tail, self.end),
+            self._link_columns.rows(self.link_tail, self.link_end),
+        )
 
     def snapshot(self) -> bytes:
         """The whole state; equal windows give equal bytes."""

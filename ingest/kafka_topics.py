@@ -43,6 +43,7 @@ RETENTION_MS: Final[Mapping[Topic, int]] = {
     # Facts in force: the newest must be there whenever a detector begins anew.
     Topic.LISTS: -1,
     Topic.DEEP_ANALYSIS: 30 * _DAY,
+    Topic.FINDINGS: 30 * _DAY,
     # Heartbeats say nothing after seconds.
     Topic.LEASES: _HOUR,
 }

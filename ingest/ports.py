@@ -8,7 +8,8 @@ of a `Writer`, so that a crash leaves either all of it or nothing.
     producers ──► transactions ─┐
                                 ├─► Engine ──► verdicts · rings · alerts · dead-letters ──► sinks
     HTTP ───────► submissions ──┤              (the outbox: sinks follow it with own offsets)
-    lists, deep analysis ───────┘
+    lists, deep analysis,       │
+    findings of the sweep ──────┘
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ class Topic(StrEnum):
     SUBMISSIONS = "submissions"  # the same, come by HTTP: appended by the engine; key: none
     LISTS = "lists"  # `scorer.reference` facts: the lists, whole; key: none
     DEEP_ANALYSIS = "deep-analysis"  # `scorer.reference` facts: parts of a run; key: none
+    FINDINGS = "findings"  # `scorer.reference` facts: what a pass of the sweep found; key: none
     VERDICTS = "verdicts"  # `records.VerdictRecord`, in the order of the journal; key: transaction
     RINGS = "rings"  # `records.RingEventRecord`; key: ring
     ALERTS = "alerts"  # `records.AlertRecord`; key: alert
@@ -42,7 +44,7 @@ class Topic(StrEnum):
     LEASES = "leases"  # `lease.Heartbeat`; key: what is led
 
 
-REFERENCE: Final = (Topic.LISTS, Topic.DEEP_ANALYSIS)
+REFERENCE: Final = (Topic.LISTS, Topic.DEEP_ANALYSIS, Topic.FINDINGS)
 """Topics of facts the detector is told between two batches (see `Detector.refer`)."""
 
 

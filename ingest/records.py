@@ -9,6 +9,8 @@ a new one.
 from typing import TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from graph.errors import Incompatible
 from graph.evidence import Pattern, Role
@@ -82,6 +84,8 @@ class RingFields(msgspec.Struct, frozen=True, gc=False):
     evidence: tuple[str, ...]
     aliases: tuple[str, ...]
     truncated: bool
+    recoverable: int = 0
+    split_from: str | None = None
 
 
 class RingEventFields(msgspec.Struct, frozen=True, gc=False):
@@ -95,6 +99,7 @@ class RingEventFields(msgspec.Struct, frozen=True, gc=False):
     added_patterns: tuple[Pattern, ...]
     merged_ring_id: str | None
     alert: AlertFields | None
+    split_ring_ids: tuple[str, ...] = ()
 
 
 class ReasonRecord(msgspec.Struct, frozen=True, gc=False):
@@ -126,6 +131,7 @@ class VerdictFields(msgspec.Struct, frozen=True, gc=False):
     tiers: tuple[str, ...]
     degraded: tuple[str, ...]
     model_version: str | None
+    findings: tuple[EvidenceRecord, ...] | UnsetType = UNSET  # left out where there are none
 
 
 class VerdictRecord(
@@ -155,7 +161,10 @@ class VerdictRecord(
 
     def to_verdict(self) -> Verdict:
         """The verdict as the core knows it."""
-        return msgspec.convert(self.verdict, Verdict, from_attributes=True)
+        fields = self.verdict
+        if fields.findings is UNSET:
+            fields = replace(fields, findings=())
+        return msgspec.convert(fields, Verdict, from_attributes=True)
 
 
 class _Subject(msgspec.Struct, frozen=True, gc=False):
@@ -242,6 +251,7 @@ def verdict_fields(verdict: Verdict) -> VerdictFields:
         tiers=verdict.tiers,
         degraded=verdict.degraded,
         model_version=verdict.model_version,
+        findings=_converted(verdict.findings, tuple[EvidenceRecord, ...]) or UNSET,
     )
 
 

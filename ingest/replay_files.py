@@ -105,6 +105,9 @@ SCHEMAS: Final = {
             ("patterns", _STRINGS),
             ("merged_ring_id", pa.string()),
             ("truncated", pa.bool_()),
+            ("recoverable", pa.int64()),
+            ("split_from", pa.string()),
+            ("split_ring_ids", _STRINGS),
         ]
     ),
     "ring_members": pa.schema(
@@ -267,7 +270,7 @@ class ReplayFiles:
         self._features.add(position, [row.transaction.transaction_id for row in rows], features)
         for number, (row, verdict) in enumerate(zip(rows, verdicts, strict=True), position):
             self._add_verdict(number, row, verdict)
-            for evidence in verdict.evidence:
+            for evidence in (*verdict.evidence, *verdict.findings):
                 self._add_evidence(number, verdict.transaction_id, evidence)
             for event in verdict.ring_events:
                 self._add_event(number, verdict.transaction_id, event)
@@ -356,6 +359,9 @@ class ReplayFiles:
             [pattern.value for pattern in ring.patterns],
             event.merged_ring_id,
             ring.truncated,
+            ring.recoverable,
+            ring.split_from,
+            list(event.split_ring_ids),
         )
         self.rings_born += event.kind is RingEventKind.BORN
         roles = dict(ring.members)

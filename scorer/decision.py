@@ -99,6 +99,24 @@ class Policy:
         """Hash of the parameters: equal policies have equal versions."""
         return xxhash.xxh3_64_hexdigest(msgspec.json.encode(self.as_json(), order="sorted"))
 
+    @cached_property
+    def bounds(self) -> tuple[float, float]:
+        """Probabilities above which it steps up and declines: given, or where the costs cross.
+
+        Equal where stepping up is never the cheapest. On a bound of costs the milder decision
+        wins, on a threshold the stricter one.
+        """
+        if self.thresholds is not None:
+            return self.thresholds
+        costs = self.costs
+        caught = costs.step_up_catches * costs.loss
+        mild = costs.step_up_friction / (caught + costs.step_up_friction) if caught > 0 else 1.0
+        spared = costs.friction - costs.step_up_friction
+        strict = spared / (costs.loss - caught + spared) if spared > 0 else 0.0
+        if mild >= strict:
+            mild = strict = costs.friction / (costs.loss + costs.friction)
+        return mild, strict
+
     def choose(self, probability: float) -> Decision:
         """The policy's answer to a probability alone."""
         if self.thresholds is not None:
@@ -129,12 +147,28 @@ class Policy:
                 touched; None where it does not differ. Without evidence of its own, a transaction
                 is declined only if this alone would decline it; else it steps up at most.
         """
-        if evidence and any(piece.pattern is Pattern.BLOCKED for piece in evidence):
+        return self.answer(
+            probability,
+            blocked=bool(evidence) and any(p.pattern is Pattern.BLOCKED for p in evidence),
+            completed=bool(evidence),
+            own_probability=own_probability,
+        )
+
+    def answer(
+        self,
+        probability: float,
+        *,
+        blocked: bool,
+        completed: bool,
+        own_probability: float | None = None,
+    ) -> tuple[Decision, float]:
+        """`decide` from what it asks of the evidence: is any, and is any of a blocklist."""
+        if blocked:
             return Decision.DECLINE, self.costs.expected(Decision.DECLINE, probability)
         decision = self.choose(probability)
         if (
             decision is Decision.DECLINE
-            and not evidence
+            and not completed
             and own_probability is not None
             and self.choose(own_probability) is not Decision.DECLINE
         ):

@@ -27,6 +27,7 @@ from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
 from graph.rings import Ring, RingEvent
 from graph.snapshot import Snapshot, encode_state, pack, unpack
+from graph.sweep import Sweep
 from graph.transaction import Label, Transaction
 from graph.window import TransactionWindow, WindowConfig
 from scorer.artefact import TrainedModel
@@ -35,13 +36,14 @@ from scorer.decision import Policy
 from scorer.deep_features import DeepFeatures
 from scorer.feature_catalogue import RING_SCORE
 from scorer.features import FeatureConfig, FeatureExtractor
+from scorer.findings import ROOM, Waiting
 from scorer.plain_scores import PlainScores
 from scorer.ports import FeatureSchema, Signals
 from scorer.reasons import FamilyShare, name_watched, reasons, with_watched
-from scorer.reference import AnalysisPart
+from scorer.reference import AnalysisPart, Findings
 from scorer.verdict import Decision, Reason, Verdict
 
-_VERSION: Final = 3  # 2: with the deep analysis; 3: with habits
+_VERSION: Final = 4  # 4: with habits
 
 # Verdicts kept to answer a transaction that is sent again; older ones are in the log.
 _REMEMBERED: Final = 10_000
@@ -75,6 +77,7 @@ class _Sight(msgspec.Struct, gc=False):
     rings: tuple[Ring, ...]
     ring_events: tuple[RingEvent, ...]
     watched: tuple[ListEntry, ...]
+    findings: tuple[Evidence, ...] = ()
 
 
 _Seen = _Sight | tuple[Ring, ...]
@@ -88,6 +91,8 @@ class Detector:
         config: Shapes of the state.
         model: The trained model; without one, rules and heuristics answer alone.
         policy: What to do at which probability; None takes the model's own, or the default.
+        sweep: Sweeps the window in line, at the transaction that makes a pass due: for replays.
+            A service sweeps beside the detector instead and refers what was found.
 
     Attributes:
         window: The sliding window.
@@ -101,6 +106,7 @@ class Detector:
         config: DetectorConfig = DetectorConfig(),
         model: TrainedModel | None = None,
         policy: Policy | None = None,
+        sweep: Sweep | None = None,
     ) -> None:
         self.config = config
         self.model = model
@@ -121,6 +127,9 @@ class Detector:
             )
         self._missing: tuple[str, ...] = () if model is not None else ("model",)
         self._fast = FastPath(self.window, self.heuristics)
+        self._sweep = sweep
+        self._swept = self._searched = 0  # the last pass in line; up to where it searched again
+        self._waiting = Waiting(config.rings.birth)
         self._blend = model.blend if model else Blend()
         self._plain = (
             None if model is None else PlainScores(model.calibration, self._blend, self.policy)
@@ -165,16 +174,22 @@ class Detector:
             )
         ]
 
-    def observe_features(self, transaction: Transaction, out: NDArray[np.float32]) -> Signals:
-        """Take one transaction in and fill `out` with its features: training's way in."""
-        (one,) = self._see_all((transaction,), out.reshape(1, -1))
-        sight = self._sight(one, transaction)
-        return Signals(
-            accepted=sight.status is Status.ACCEPTED,
-            ring_score=_strongest(sight.rings),
-            evidence=sight.evidence,
-            ring_events=sight.ring_events,
-        )
+    def observe_features(
+        self, transactions: Sequence[Transaction], out: NDArray[np.float32]
+    ) -> list[Signals]:
+        """Take transactions in and fill rows of `out` with their features: training's way in."""
+        seen = self._see_all(transactions, out[: len(transactions)])
+        sights = [self._sight(one, tx) for one, tx in zip(seen, transactions, strict=True)]
+        return [
+            Signals(
+                accepted=sight.status is Status.ACCEPTED,
+                ring_score=_strongest(sight.rings),
+                evidence=sight.evidence,
+                ring_events=sight.ring_events,
+                rings=sight.rings,
+            )
+            for sight in sights
+        ]
 
     def learn(self, label: Label) -> None:
         """Take note of a label; it is used once event time has passed its `known_at`.
@@ -213,7 +228,9 @@ class Detector:
                 sights += [self._see_quiet(transactions[i], rows, i) for i in range(at, stop)]
             if why is Stop.NOTHING:
                 break
-            if why is Stop.NEWCOMER and fast.meet(stop):
+            if (why is Stop.NEWCOMER and fast.meet(stop)) or (
+                why is Stop.DUE and self._only_labels_fell_due(fast)
+            ):
                 at = stop
                 continue
             given_back = [space.given_back for space in spaces]
@@ -231,10 +248,28 @@ class Detector:
                 fast.look_up(at, end)
         return sights
 
+    def _only_labels_fell_due(self, fast: FastPath) -> bool:
+        """Learn the labels that fall due at the row that was left; False if there is more to do.
+
+        To learn before a row whose entities all have ids is taken in is the same as after it: the
+        window knows no labels, and labels nothing of the window but who has which id.
+        """
+        now = fast.due_at
+        swept = NEVER if self._sweep is None else self._sweep.due(self._swept)
+        rest = min(self.heuristics.lists.next_expiry, self.rings.next_rest, swept)
+        if len(self._waiting) or rest <= now:
+            fast.leave()
+            return False
+        self._learn_what_is_known(now)
+        return True
+
     def _due(self) -> int:
-        """Watermark at which a label, a list entry or a ring asks for attention."""
+        """Watermark at which a label, a list entry, a ring or a pass asks for attention."""
+        if len(self._waiting):
+            return -NEVER
         labelled = self._labels[0][0] if self._labels else NEVER
-        return min(self.heuristics.lists.next_expiry, self.rings.next_rest, labelled)
+        swept = NEVER if self._sweep is None else self._sweep.due(self._swept)
+        return min(self.heuristics.lists.next_expiry, self.rings.next_rest, labelled, swept)
 
     def _see_quiet(self, tx: Transaction, rows: NDArray[np.float32], i: int) -> _Seen:
         """What a transaction touches that completed nothing: its rings, unless there is more."""
@@ -257,19 +292,27 @@ class Detector:
         self, tx: Transaction, admission: Admission, row: NDArray[np.float32], speakers: int
     ) -> _Sight:
         """Heuristics, rings, features, of one transaction the window has answered."""
-        self._learn_what_is_known()
+        self._learn_what_is_known(self.window.watermark)
         lists = self.heuristics.lists
         if lists.next_expiry <= self.window.watermark:
             lists.expire(self.window.watermark)
         evidence = self._evidence(tx, admission, speakers)
-        events = name_watched(self.rings.observe(evidence, self.window.watermark), lists)
+        findings: tuple[Evidence, ...] = ()
+        if admission.status is Status.ACCEPTED:
+            if speakers == EVERYBODY:  # else compiled code has noted what it could not finish
+                self.heuristics.unfinished.look(self.window, admission.position)
+            self._sweep_if_due()
+            waiting = self._waiting.next(self.window.watermark)
+            findings = tuple(self.heuristics.without_allowed(waiting))
+        told = self.rings.observe((*findings, *evidence), self.window.watermark)
+        events = name_watched(told, lists)
         rings = self.rings.touched_by(tx)
         self.features.observe(tx, admission, evidence, _strongest(rings), row)
         self.deep.fill(tx, row)
         watched = lists.touched(ListName.WATCH, tx)
         degraded = self._degraded(tx, admission)
         return _Sight(
-            tx, admission.status, degraded, tuple(evidence), rings, tuple(events), watched
+            tx, admission.status, degraded, tuple(evidence), rings, tuple(events), watched, findings
         )
 
     def _approve(
@@ -305,7 +348,9 @@ class Detector:
         if status is Status.DUPLICATE and tx.transaction_id in self._answered:
             # What it completed and did to rings was told the first time.
             first = self._answered[tx.transaction_id]
-            return structs.replace(first, admission=status.value, evidence=(), ring_events=())
+            return structs.replace(
+                first, admission=status.value, evidence=(), ring_events=(), findings=()
+            )
         ring_score = _strongest(rings)
         score = self._blend.apply(model_score, ring_score, evidence)
         decision, cost = self._decide(score, model_score, evidence, row)
@@ -332,6 +377,7 @@ class Detector:
             tiers=_WITHOUT_MODEL if model is None else _WITH_MODEL,
             degraded=sight.degraded,
             model_version=None if model is None else model.version,
+            findings=sight.findings,
         )
         if status is Status.ACCEPTED:
             self._remember(verdict)
@@ -367,8 +413,18 @@ class Detector:
                         found.append(piece)
         return found
 
-    def _learn_what_is_known(self) -> None:
-        now = self.window.watermark
+    def _sweep_if_due(self) -> None:
+        """Run a pass in line; what it finds goes with this transaction and the next ones."""
+        sweep, now = self._sweep, self.window.watermark
+        if sweep is None or now < sweep.due(self._swept):
+            return
+        positions, _ = self.heuristics.unfinished.since(self._searched)
+        found = sweep.run(self.window, positions)
+        self._swept, self._searched = sweep.number(now), self.window.end - 1
+        news = self._waiting.news(found.evidence)[: ROOM - len(self._waiting)]
+        self._waiting.take(Findings(found.as_of, tuple(news)))
+
+    def _learn_what_is_known(self, now: int) -> None:
         while self._labels and self._labels[0][0] <= now:
             self.features.learn(heapq.heappop(self._labels)[2])
 
@@ -398,6 +454,9 @@ class Detector:
         if isinstance(fact, ListChange):
             self.heuristics.lists.apply(fact)
             return
+        if isinstance(fact, Findings):
+            self._waiting.take(fact)
+            return
         if isinstance(fact, AnalysisPart):
             now = self.window.watermark
             if now and fact.as_of > now + self.config.window.horizon:
@@ -426,6 +485,8 @@ class Detector:
             "rings": self.rings.snapshot(),
             "features": self.features.snapshot(),
             "deep": self.deep.snapshot(),
+            "waiting": self._waiting.snapshot(),
+            "swept": [self._swept, self._searched],
             "config": encode_state(self.config),
             "labels": encode_state(sorted(self._labels, key=lambda entry: entry[:2])),
             "labels_taken": self._labels_taken,
@@ -435,7 +496,11 @@ class Detector:
 
     @classmethod
     def restore(
-        cls, data: bytes, model: TrainedModel | None = None, policy: Policy | None = None
+        cls,
+        data: bytes,
+        model: TrainedModel | None = None,
+        policy: Policy | None = None,
+        sweep: Sweep | None = None,
     ) -> Self:
         """A detector that goes on where the snapshot was taken, with any model of its features.
 
@@ -444,7 +509,7 @@ class Detector:
         """
         values = unpack("detector", _VERSION, data).values
         config = msgspec.msgpack.decode(values["config"], type=DetectorConfig)
-        detector = cls(config, model, policy)
+        detector = cls(config, model, policy, sweep)
         detector.window = TransactionWindow.restore(values["window"])
         detector.heuristics.restore(values["heuristics"])
         detector.heuristics.lists.restore(values["lists"])
@@ -453,6 +518,8 @@ class Detector:
             values["features"], detector.window.accounts, detector.window.identifiers
         )
         detector.deep = DeepFeatures.restore(values["deep"])
+        detector._waiting = Waiting.restore(values["waiting"], config.rings.birth)
+        detector._swept, detector._searched = values["swept"]
         detector._fast = FastPath(detector.window, detector.heuristics)
         detector._labels = msgspec.msgpack.decode(
             values["labels"], type=list[tuple[int, int, Label]]

@@ -8,34 +8,27 @@ The report is plain JSON values; docs/evaluation.md explains every key.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from graph.errors import InvalidSetting
 from scorer.artefact import TrainedModel
+from scorer.confounders import shuffled_labels
+from scorer.decided import DECLINE, decide_rows, everything_approved, outcome_figures
 from scorer.decision import FIXED, Policy
-from scorer.fitting import BoosterSettings
+from scorer.feature_bins import FeatureBins
+from scorer.fitting import MOST_NEGATIVES, BoosterSettings
+from scorer.ground_truth import GroundTruth
 from scorer.history import LabelledTransaction
-from scorer.metrics import (
-    Ranking,
-    Scores,
-    calibration_figures,
-    clusters_of,
-    cost_curve,
-    cost_per_transaction,
-    gain,
-    interval,
-    precision_at_budget,
-    precision_recall_points,
-    recall_at_precision,
-    resampled_average_precision,
-    within_budget,
-)
+from scorer.history_replay import Progress, replay, silent
+from scorer.look_alikes import look_alike_figures
 from scorer.ports import Replayer
-from scorer.ring_matching import alert_figures, ring_figures
+from scorer.ring_matching import RingMatch, TrueRing, ring_figures
+from scorer.rung_figures import RungFigures
+from scorer.rungs import Rungs, family_shares, learn_rungs, rungs_of_model
 from scorer.splits import (
+    EMBARGO,
     Dates,
     Split,
     dated_split,
@@ -43,21 +36,11 @@ from scorer.splits import (
     shuffled_test,
     temporal_split,
 )
-from scorer.training import (
-    Learned,
-    Progress,
-    Rows,
-    Table,
-    describe,
-    learn_from,
-    replay,
-    require_labels,
-    silent,
-)
+from scorer.table import Table, describe, require_labels
+from scorer.tier_figures import tier_figures
+from scorer.typology_figures import typology_figures
 
 Protocol = Literal["temporal", "shuffled"]
-_CONFOUNDER_ROUNDS: Final = 50
-_SHARES_ROWS: Final = 2_000
 
 
 def evaluate(
@@ -66,11 +49,14 @@ def evaluate(
     *,
     protocol: Protocol = "temporal",
     dates: Dates | None = None,
+    embargo: int = EMBARGO,
     model: TrainedModel | None = None,
     policy: Policy | None = None,
     settings: BoosterSettings | None = None,
     seed: int = 0,
     data: Mapping[str, Any] | None = None,
+    truth: GroundTruth | None = None,
+    rewired: tuple[Iterable[LabelledTransaction], Replayer] | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Judge the engine on a labelled history.
@@ -83,11 +69,15 @@ def evaluate(
             learns at once, since the protocol knows no time. The history is held in memory.
             Shuffled figures flatter: neighbours in time are on both sides.
         dates: An explicit split by time instead of 60/20/20.
+        embargo: Milliseconds before the test of the temporal split from which nothing is learned.
         model: Judge this model instead of learning one; only the test rows of the split are used.
         policy: What costs are counted by; the model's, or the default costs, if left out.
         settings: How trees are grown; the defaults if left out.
         seed: Of everything random but the shuffled split.
         data: What the history is, for the report.
+        truth: What is known beyond labels, for rows by typology and by look-alike.
+        rewired: The same history with its edges shuffled (`scorer.confounders.shuffle_edges`), and
+            a fresh replayer for it: the graph's gain must vanish there. Only where one is learned.
         progress: Told each stage and how far it is.
 
     Returns:
@@ -99,85 +89,83 @@ def evaluate(
         InvalidSetting: A slice of the split lacks fraud or legitimate transactions, or dates are
             given for the shuffled protocol.
     """
-    if protocol == "shuffled":
-        if dates is not None:
-            raise InvalidSetting(
-                "a shuffled split has no dates",
-                field="dates",
-                remedy="Leave the dates out, or choose the temporal protocol.",
-            )
-        held = list(history)
-        withheld = shuffled_test(held)
-        table = replay(held, replayer, withheld=withheld, at_once=True, progress=progress)
-        require_labels(table)
-        split = shuffled_split(table, withheld, seed)
-    else:
-        if dates is None:
-            table = replay(history, replayer, progress=progress)
-        else:
-            # What comes after the test changes nothing that is judged.
-            until = dates.test_until
-            past = (item for item in history if item.transaction.timestamp < until)
-            table = replay(past, replayer, keep=dates.holds, progress=progress)
-        require_labels(table)
-        split = temporal_split(table) if dates is None else dated_split(table, dates)
+    if protocol == "shuffled" and dates is not None:
+        raise InvalidSetting(
+            "a shuffled split has no dates",
+            field="dates",
+            remedy="Leave the dates out, or choose the temporal protocol.",
+        )
+    cut = _Cut(protocol, dates, embargo, seed, progress)
+    table, split = cut.of(history, replayer)
     chosen = settings or BoosterSettings()
     costs = policy or (model.policy if model else Policy())
     if model is None:
         split.require_past(table)
-        scores, learned = _learn_rungs(table, split, chosen, seed, progress)
+        rungs = learn_rungs(table, split, chosen, seed, progress)
     else:
-        scores, learned = _rungs_of_model(table, split, model), None
-    judged = _Judged(table, split.test, scores, costs, seed)
+        rungs = rungs_of_model(table, split, model)
     progress("judge", len(split.test))
-    report = judged.report()
+    report = RungFigures(table, split.test, rungs.scores, costs, seed).report()
+    report |= _of_rings(table, split, truth) | _of_decisions(table, split, rungs, costs, truth)
     report["protocol"] = "dates" if dates is not None else protocol
-    report["data"] = dict(data or {}) | describe(table)
+    files = None if truth is None else list(truth.files)
+    report["data"] = dict(data or {}) | describe(table) | {"ground_truth": files}
     report["split"] = split.describe(table)
     report["seed"] = seed
     report["policy"] = costs.as_json() | {"version": costs.version}
-    if learned is not None:
-        report["settings"] = asdict(chosen)
-        report["trees"] = {rung: part.booster.tree_count for rung, part in learned.items()}
-        report["families"] = _family_shares(table, split.test, learned["graph"])
-        report["confounders"] = _confounders(table, split, chosen, seed)
-        progress("confounders", _CONFOUNDER_ROUNDS)
-    elif model is not None:
+    past = np.concatenate([split.early, split.later])
+    bins = FeatureBins.of(table, past, split.test)
+    report["stability"] = bins.stability()
+    if model is not None:
         report["model"] = _describe_model(model, table, split)
+    else:
+        learned = rungs.learned
+        report["settings"] = asdict(chosen) | {"most_negatives": MOST_NEGATIVES}
+        report["trees"] = {rung: part.booster.tree_count for rung, part in learned.items()}
+        report["families"] = family_shares(table, split.test, learned["graph"])
+        report["confounders"] = {
+            "shuffled_labels": shuffled_labels(table, split, chosen, seed),
+            "one_feature": bins.one_feature_models(),
+        }
+        if rewired is not None:
+            del table, bins, past  # the second replay needs the room of the first
+            progress("confounders", 0)
+            again = cut.of(*rewired)
+            report["confounders"]["shuffled_edges"] = _of_shuffled_edges(
+                *again, chosen, costs, seed, progress
+            )
+        progress("confounders", 1)
     plain: dict[str, Any] = _without_nan(report)
     return plain
 
 
-# --- rungs --------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """How a history becomes a table with a past and a test; done twice, with and without edges."""
 
+    protocol: Protocol
+    dates: Dates | None
+    embargo: int
+    seed: int
+    progress: Progress
 
-def _learn_rungs(
-    table: Table, split: Split, settings: BoosterSettings, seed: int, progress: Progress
-) -> tuple[dict[str, Scores], dict[str, Learned]]:
-    learned = {}
-    for rung, graph in (("tabular", False), ("graph", True)):
-        columns = table.schema.columns(graph=graph)
-        progress(f"learn {rung}", len(columns))
-        learned[rung] = learn_from(table, split.early, split.later, columns, settings, seed)
-    scores = {rung: part.probabilities(table, split.test) for rung, part in learned.items()}
-    scores["blend"] = learned["graph"].blended(table, split.test)
-    return scores, learned
-
-
-def _rungs_of_model(table: Table, split: Split, model: TrainedModel) -> dict[str, Scores]:
-    if model.schema.hash != table.schema.hash:
-        raise InvalidSetting(
-            "the model was trained on other features than the engine makes",
-            field="model",
-            value=model.version,
-            remedy="Train the model again: `ringfence train`.",
-        )
-    every = np.arange(len(table.schema.names), dtype=np.intp)
-    given = Learned(every, model.booster, model.calibration, model.blend, np.empty(0))
-    return {
-        "graph": given.probabilities(table, split.test),
-        "blend": given.blended(table, split.test),
-    }
+    def of(self, history: Iterable[LabelledTransaction], replayer: Replayer) -> tuple[Table, Split]:
+        if self.protocol == "shuffled":
+            held = list(history)
+            withheld = shuffled_test(held)
+            table = replay(held, replayer, withheld=withheld, at_once=True, progress=self.progress)
+            require_labels(table)
+            return table, shuffled_split(table, withheld, self.seed)
+        if self.dates is None:
+            table = replay(history, replayer, progress=self.progress)
+            require_labels(table)
+            return table, temporal_split(table, self.embargo)
+        # What comes after the test changes nothing that is judged.
+        until = self.dates.test_until
+        past = (item for item in history if item.transaction.timestamp < until)
+        table = replay(past, replayer, keep=self.dates.holds, progress=self.progress)
+        require_labels(table)
+        return table, dated_split(table, self.dates)
 
 
 def _describe_model(model: TrainedModel, table: Table, split: Split) -> dict[str, Any]:
@@ -192,129 +180,85 @@ def _describe_model(model: TrainedModel, table: Table, split: Split) -> dict[str
     }
 
 
-def _family_shares(table: Table, test: Rows, learned: Learned) -> dict[str, float]:
-    """Share of each family in the mean absolute path contribution, over at most 2,000 test rows."""
-    chosen = test[:: max(1, math.ceil(len(test) / _SHARES_ROWS))]
-    total = np.zeros(len(learned.columns))
-    for row in chosen:
-        total += np.abs(learned.booster.contributions(table.rows[row, learned.columns])[0])
-    families: dict[str, float] = {}
-    for index, weight in zip(learned.columns, total, strict=True):
-        family = table.schema.families[index]
-        families[family] = families.get(family, 0.0) + float(weight)
-    whole = sum(families.values()) or 1.0
-    return {family: weight / whole for family, weight in sorted(families.items())}
+def _of_rings(table: Table, split: Split, truth: GroundTruth | None) -> dict[str, Any]:
+    """Rings as the engine tells them: all of those of the test's time, and kind by kind."""
+    begins = int(table.times[split.test].min())
+    match = RingMatch.since(begins, table.ledger, _true_rings(table, truth))
+    figures = {"rings": ring_figures(match)}
+    if truth is not None and truth.rings:
+        figures["typologies"] = typology_figures(match, truth.rings)
+    return figures
 
 
-def _confounders(
-    table: Table, split: Split, settings: BoosterSettings, seed: int
+def _true_rings(table: Table, truth: GroundTruth | None) -> list[TrueRing]:
+    """The true rings, with the members that the ground truth names where it names them."""
+    facts = {} if truth is None else truth.rings
+    rings = []
+    for ring_id, ring in table.true_rings.items():
+        named = facts[ring_id].members if ring_id in facts else None
+        rings.append(ring if named is None else replace(ring, members=set(named)))
+    return rings
+
+
+def _of_decisions(
+    table: Table, split: Split, rungs: Rungs, policy: Policy, truth: GroundTruth | None
 ) -> dict[str, Any]:
-    """What must not work: learned from shuffled labels, the ranking is that of chance."""
-    rng = np.random.default_rng(seed)
-    shuffled = table.fraud.copy()
-    for part in (split.early, split.later):
-        shuffled[part] = rng.permutation(shuffled[part])
-    senseless = learn_from(
-        replace(table, fraud=shuffled),
-        split.early,
-        split.later,
-        table.schema.columns(graph=True),
-        replace(settings, rounds=_CONFOUNDER_ROUNDS),
-        seed,
-    )
-    fraud = table.fraud[split.test]
-    scores = senseless.margins(table, split.test).astype(np.float64)
-    found = Ranking.of(scores, fraud).average_precision()
-    return {"shuffled_labels": {"average_precision": found, "base_rate": float(fraud.mean())}}
+    """What the policy's verdicts come to: money, tiers, and look-alikes."""
+    test, scores = split.test, rungs.scores["blend"]
 
+    def own(row: int) -> float:
+        return rungs.model.own_probability(table.rows[row])
 
-# --- figures ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    table: Table
-    test: Rows
-    scores: Mapping[str, Scores]
-    policy: Policy
-    seed: int
-
-    def report(self) -> dict[str, Any]:
-        """Figures of every rung; those of the blend also at the top, where readers look first."""
-        table, test = self.table, self.test
-        everyone = self._average_precisions(test, dict(self.scores))
-        warm_rows = np.flatnonzero(table.warm[test])
-        warm = self._average_precisions(
-            test[warm_rows], {rung: scores[warm_rows] for rung, scores in self.scores.items()}
+    fixed = replace(FIXED, costs=policy.costs)
+    decided = {
+        "ours": decide_rows(policy, table, test, scores, own),
+        "fixed": decide_rows(fixed, table, test, scores, own),
+        "approve_all": everything_approved(len(test)),
+    }
+    money = {
+        name: outcome_figures(each, table, test, policy.costs) for name, each in decided.items()
+    }
+    figures: dict[str, Any] = {
+        "money": money
+        | {
+            "saved": {
+                f"against_{other}": money[other]["cost"] - money["ours"]["cost"]
+                for other in ("approve_all", "fixed")
+            }
+        },
+        "tiers": tier_figures(table, test, decided["ours"]),
+    }
+    if truth is not None and truth.look_alikes:
+        declined = test[decided["ours"].choices == DECLINE]
+        begins = int(table.times[test].min())
+        figures["look_alikes"] = look_alike_figures(
+            truth.look_alikes,
+            [ring for ring in table.ledger.rings(since=begins) if ring.alerts],
+            begins,
+            {table.ids[row] for row in test},
+            {table.ids[row] for row in declined},
         )
-        rings = self._rings()
-        rungs = {
-            rung: everyone["rungs"][rung] | self._figures(scores) | {"warm": warm["rungs"][rung]}
-            for rung, scores in self.scores.items()
-        }
-        headline = {
-            key: value for key, value in rungs["blend"].items() if key not in {"curves", "rings"}
-        }
-        return headline | {
-            "base_rate": float(table.fraud[test].mean()),
-            "rings": rings,
-            "rungs": rungs,
-            "gains": everyone["gains"],
-        }
+    return figures
 
-    def _average_precisions(self, rows: Rows, scores: dict[str, Scores]) -> dict[str, Any]:
-        """Average precision with its interval by rung, and what each rung gains over the last."""
-        fraud = self.table.fraud[rows]
-        clusters = clusters_of(fraud, [self.table.ring_ids[row] for row in rows])
-        rankings = {rung: Ranking.of(values, fraud) for rung, values in scores.items()}
-        points = {rung: ranking.average_precision() for rung, ranking in rankings.items()}
-        drawn = resampled_average_precision(rankings, clusters, self.seed)
-        names = list(scores)
-        return {
-            "rungs": {
-                rung: {
-                    "transactions": len(rows),
-                    "positives": int(fraud.sum()),
-                    "average_precision": points[rung],
-                    "average_precision_ci": interval(drawn[rung]),
-                }
-                for rung in names
-            },
-            "gains": {
-                f"{better}_over_{base}": gain(
-                    drawn[better], drawn[base], points[better] - points[base]
-                )
-                for base, better in pairwise(names)
-            },
-        }
 
-    def _figures(self, scores: Scores) -> dict[str, Any]:
-        table, test = self.table, self.test
-        fraud, times = table.fraud[test], table.times[test]
-        policies = {"ours": self.policy, "fixed": replace(FIXED, costs=self.policy.costs)}
-        alerted = within_budget(scores, times)
-        rings = [table.ring_ids[row] for row in test]
-        inside = {ring for ring, label in zip(rings, fraud, strict=True) if label}
-        true = {name: ring for name, ring in table.true_rings.items() if name in inside}
-        return {
-            "recall_at_precision": recall_at_precision(scores, fraud),
-            "precision_at_budget": precision_at_budget(scores, fraud, times),
-            "cost_per_transaction": cost_per_transaction(scores, fraud, policies),
-            "calibration": calibration_figures(scores, fraud),
-            "rings": alert_figures(true, rings, times.tolist(), alerted.tolist(), fraud.tolist()),
-            "curves": {
-                "precision_recall": precision_recall_points(scores, fraud),
-                "cost": cost_curve(scores, fraud, self.policy),
-            },
-        }
-
-    def _rings(self) -> dict[str, Any]:
-        """Rings as the engine tells them, over rings that live in the test's time."""
-        begins = int(self.table.times[self.test].min())
-        true = [
-            ring for _, ring in sorted(self.table.true_rings.items()) if max(ring.times) >= begins
-        ]
-        return ring_figures(self.table.ledger.rings(since=begins), true)
+def _of_shuffled_edges(
+    table: Table,
+    split: Split,
+    settings: BoosterSettings,
+    policy: Policy,
+    seed: int,
+    progress: Progress,
+) -> dict[str, Any]:
+    """What is left of the graph's gain where there are no edges to see."""
+    rungs = learn_rungs(table, split, settings, seed, progress)
+    scores = {rung: rungs.scores[rung] for rung in ("tabular", "graph")}
+    judged = RungFigures(table, split.test, scores, policy, seed)
+    found = judged.average_precisions(split.test, scores)
+    return {
+        "tabular": found["rungs"]["tabular"]["average_precision"],
+        "graph": found["rungs"]["graph"]["average_precision"],
+        **found["gains"]["graph_over_tabular"],
+    }
 
 
 def _without_nan(value: Any) -> Any:

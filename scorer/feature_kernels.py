@@ -52,12 +52,21 @@ PATTERNS: Final = (
     "shared_device",
     "shared_card",
     "shared_ip",
+    "dormant_burst",
+    "takeover",
+    "bust_out",
+    "card_testing",
+    "collusive_merchant",
+    "refund_abuse",
+    "synthetic_identity",
+    "dense_block",
+    "community",
 )
 """Places of the evidence counts; a test holds them to `graph.evidence.Pattern`."""
 KINDS: Final = len(PATTERNS)
-GROUPS: Final = ("rules", "flow", "fans", "identity", "layering")
+GROUPS: Final = ("rules", "flow", "fans", "identity", "layering", "conduct", "commerce")
 """What patterns are remembered by."""
-_GROUP_OF: Final = (0, 0, 0, 1, 1, 1, 2, 2, 4, 4, 4, 4, 4, 1, 3, 3, 3)
+_GROUP_OF: Final = (0, 0, 0, 1, 1, 1, 2, 2, 4, 4, 4, 4, 4, 1, 3, 3, 3, 5, 5, 5, 6, 6, 6, 3, 4, 3)
 """Group of each pattern."""
 FIELDS: Final = ("channel", "country", "category", "location")
 SLOTS: Final = 1024

@@ -20,7 +20,7 @@ from graph.compiled import bind
 from graph.entities import EntitySpace
 from graph.errors import Incompatible, InvalidSetting
 from graph.evidence import Evidence
-from graph.fast_kernel import INWARD, LINKS, TIME, USER, VALUE
+from graph.layout import INWARD, LINKS, TIME, USER, VALUE
 from graph.snapshot import Snapshot, pack, unpack
 from graph.transaction import EntityKind, Label, Outcome, Transaction, TransactionType
 from scorer import feature_kernels as kernels
@@ -31,7 +31,7 @@ from scorer.ports import FeatureSchema
 _LINK_COLUMNS: Final = [LINKS + 3 * k + j for k in range(3) for j in range(2)]
 """Count and first of device, IP and card: all that features need of the links."""
 
-_VERSION: Final = 2  # 2: evidence of layering
+_VERSION: Final = 3  # 3: evidence of conduct and commerce
 _KIND: Final = "features"
 
 _TYPES: Final = {kind: code for code, kind in enumerate(TransactionType)}
@@ -182,7 +182,7 @@ class FeatureExtractor:
         The ring score is left 0: it is of no account for what is remembered.
 
         Args:
-            arrivals: int64 [N, graph.fast_kernel.WIDTH], the batch as the window took it in.
+            arrivals: int64 [N, graph.layout.WIDTH], the batch as the window took it in.
             start: First row.
             stop: Behind the last.
             out: float32 [N, features], contiguous; rows from start to stop are overwritten.

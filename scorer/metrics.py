@@ -21,6 +21,7 @@ Flags = NDArray[np.bool_]
 PRECISIONS: Final = (0.80, 0.90, 0.95)
 BUDGET: Final = 100
 RESAMPLES: Final = 200
+_TOP_BINS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,8 @@ def precision_recall_points(scores: Scores, fraud: Flags, points: int = 200) -> 
 def calibration_figures(scores: Scores, fraud: Flags, bins: int = 10) -> dict[str, Any]:
     """Brier score, that of the base rate, and reliability by score decile and in the top 1 %.
 
-    Each bin has `rows`, `predicted` (mean score) and `observed` (fraud rate).
+    Each bin has `rows`, `predicted` (mean score) and `observed` (fraud rate); those of the top 1 %,
+    where decisions are made, also `observed_ci`, Wilson's 95 % interval.
     """
     rate = float(fraud.mean()) if len(fraud) else 0.0
     order = np.argsort(scores, kind="stable")
@@ -226,7 +228,7 @@ def calibration_figures(scores: Scores, fraud: Flags, bins: int = 10) -> dict[st
         "brier": float(np.mean((scores - fraud) ** 2)) if len(fraud) else 0.0,
         "brier_of_base_rate": rate * (1 - rate),
         "bins": [_bin(scores, fraud, part) for part in parts],
-        "top_percent": _bin(scores, fraud, top) if len(order) else None,
+        "top_percent": _reliability(scores, fraud, top) if len(order) else None,
     }
 
 
@@ -236,6 +238,30 @@ def _bin(scores: Scores, fraud: Flags, rows: NDArray[np.intp]) -> dict[str, Any]
         "predicted": float(scores[rows].mean()),
         "observed": float(fraud[rows].mean()),
     }
+
+
+def _reliability(scores: Scores, fraud: Flags, rows: NDArray[np.intp]) -> dict[str, Any]:
+    """The rows (by rising score) as one bin and in fifths; `error` is the mean gap, by rows."""
+    parts = [_bin(scores, fraud, part) for part in np.array_split(rows, _TOP_BINS) if len(part)]
+    for part in parts:
+        part["observed_ci"] = _wilson(part["observed"], part["rows"])
+    gaps = sum(part["rows"] * abs(part["predicted"] - part["observed"]) for part in parts)
+    whole = _bin(scores, fraud, rows)
+    return whole | {
+        "observed_ci": _wilson(whole["observed"], len(rows)),
+        "error": gaps / len(rows),
+        "bins": parts,
+    }
+
+
+def _wilson(rate: float, count: int) -> list[float]:
+    """95 % interval of a rate of `count` rows (Wilson, 1927)."""
+    z = 1.96
+    middle = (rate + z * z / (2 * count)) / (1 + z * z / count)
+    half = (
+        z * np.sqrt(rate * (1 - rate) / count + z * z / (4 * count * count)) / (1 + z * z / count)
+    )
+    return [float(max(0.0, middle - half)), float(min(1.0, middle + half))]
 
 
 def _spread(length: int, points: int) -> NDArray[np.intp]:

@@ -4,6 +4,7 @@ The Detector is the one implementation: features of the past come from the code 
 online, so the two cannot differ.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -12,7 +13,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from graph.evidence import Evidence
-from graph.rings import RingEvent
+from graph.rings import Ring, RingEvent
 from graph.transaction import Label, Transaction
 
 
@@ -58,12 +59,14 @@ class Signals(NamedTuple):
         ring_score: Score of the strongest ring it touches, 0 where there is none.
         evidence: What it completed.
         ring_events: What happened to rings because of it, in order.
+        rings: The live rings it touches, strongest first.
     """
 
     accepted: bool
     ring_score: float
     evidence: tuple[Evidence, ...]
     ring_events: tuple[RingEvent, ...]
+    rings: tuple[Ring, ...] = ()
 
 
 class Replayer(Protocol):
@@ -79,11 +82,13 @@ class Replayer(Protocol):
         """The columns `observe_features` fills; the same for the life of the replayer."""
         ...
 
-    def observe_features(self, transaction: Transaction, out: NDArray[np.float32]) -> Signals:
-        """Take one transaction in and fill `out`, float32 [F] contiguous, NaN for the unknown.
+    def observe_features(
+        self, transactions: Sequence[Transaction], out: NDArray[np.float32]
+    ) -> list[Signals]:
+        """Take transactions in and fill `out`, float32 [at least N, F], NaN for the unknown.
 
-        Everything the verdict's model would have seen, and nothing later. `out` is left alone
-        when the transaction is not accepted.
+        Everything the verdict's model would have seen, and nothing later: the same as one at a
+        time. The row of a transaction that is not accepted means nothing.
         """
         ...
 

@@ -114,9 +114,14 @@ def reasons(
     found = [_of_evidence(transaction, piece, ring_of.get(piece.evidence_id)) for piece in evidence]
     explained = {reason.ring_id for reason in found if reason.standing is Standing.DID}
     found += [_of_ring(transaction, ring) for ring in rings if ring.ring_id not in explained]
-    found += [_of_share(share) for share in shares]
-    found.sort(key=lambda r: (-r.weight, r.code, r.evidence_id or "", r.ring_id or ""))
-    return tuple(found[:MOST])
+    return with_shares(found, shares)
+
+
+def with_shares(found: Sequence[Reason], shares: Sequence[FamilyShare]) -> tuple[Reason, ...]:
+    """Reasons and, among them by weight, what the model's families added; at most ten."""
+    both = [*found, *map(_of_share, shares)]
+    both.sort(key=lambda r: (-r.weight, r.code, r.evidence_id or "", r.ring_id or ""))
+    return tuple(both[:MOST])
 
 
 def with_watched(found: tuple[Reason, ...], watched: Sequence[ListEntry]) -> tuple[Reason, ...]:

@@ -6,7 +6,21 @@ says up to which offset they were known: so a replay tells the detector the same
 
 from dataclasses import dataclass
 
+from graph.evidence import Evidence
 from graph.transaction import Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Evidence that a pass of the sweep found (`graph.sweep`), or a part of it.
+
+    Attributes:
+        as_of: The watermark of the window that the pass saw, ms.
+        evidence: What it found.
+    """
+
+    as_of: int
+    evidence: tuple[Evidence, ...]
 
 
 @dataclass(frozen=True, slots=True)

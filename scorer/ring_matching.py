@@ -12,6 +12,7 @@ from typing import Any, Final
 import networkx as nx
 import numpy as np
 
+from graph.evidence import Evidence, Pattern
 from graph.rings import Ring, RingEvent, RingEventKind
 from graph.transaction import MINUTE, Entity, EntityKind, Transaction
 
@@ -29,12 +30,14 @@ class TrueRing:
         members: Users and merchants of its transactions.
         times: Event time of each transaction, in order of arrival.
         values: Value of each, minor units of the base currency.
+        ids: Their transaction ids.
     """
 
     ring_id: str
     members: set[Entity] = field(default_factory=set)
     times: list[int] = field(default_factory=list)
     values: list[int] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
 
     def add(self, transaction: Transaction) -> None:
         """Take in one of its transactions."""
@@ -44,6 +47,7 @@ class TrueRing:
             self.members.add(other)
         self.times.append(transaction.timestamp)
         self.values.append(transaction.value)
+        self.ids.append(transaction.transaction_id)
 
 
 @dataclass(slots=True)
@@ -52,11 +56,25 @@ class DetectedRing:
 
     Attributes:
         ring: At its newest revision.
-        alerted_at: Event time of its first alert; None if it never alerted.
+        alerted_at: Event time of its first alert; None if it never alerted. Of a ring that split
+            from an alerted one: when half of its accounts had been told of, as part of that.
+        alerts: Event time of each alert and the witness transactions it was told with.
+        strongest: Pattern of the strongest evidence it was ever told with.
+        strength: How strong that was.
+        told: When each account was first told of in an alert.
     """
 
     ring: Ring
     alerted_at: int | None = None
+    alerts: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    strongest: Pattern | None = None
+    strength: float = 0.0
+    told: dict[Entity, int] = field(default_factory=dict)
+
+    @property
+    def pattern(self) -> Pattern | None:
+        """What it was found for: the pattern of its strongest evidence."""
+        return self.strongest or (self.ring.patterns[0] if self.ring.patterns else None)
 
     @property
     def members(self) -> frozenset[Entity]:
@@ -67,24 +85,35 @@ class DetectedRing:
 class RingLedger:
     """Follows ring events and keeps each ring as it stood last, merged rings folded in.
 
-    Memory: one entry for each ring that ever lived in the history.
+    A ring that splits stays the ring it was, with fewer members; each part that went is a ring of
+    its own, and nobody has to be told again of what was told of the whole.
+
+    Memory: one entry for each ring that ever lived in the history, and one for each of its alerts.
     """
 
     def __init__(self) -> None:
         self._rings: dict[str, DetectedRing] = {}
 
-    def note(self, events: Iterable[RingEvent]) -> None:
-        """Take in what happened, in order."""
+    def note(self, events: Iterable[RingEvent], evidence: Sequence[Evidence] = ()) -> None:
+        """Take in what happened, in order, and the evidence that made it happen."""
         for event in events:
             ring = event.ring
             known = self._rings.get(ring.ring_id)
             if known is None:
                 known = self._rings[ring.ring_id] = DetectedRing(ring)
+                self._inherit(known)
             # Expiry strips a ring of its members in time; what counts is what it told.
             if ring.members:
                 known.ring = ring
-            if event.alert is not None and known.alerted_at is None:
-                known.alerted_at = event.at
+            for piece in evidence:
+                if piece.strength > known.strength and piece.evidence_id in ring.evidence:
+                    known.strongest, known.strength = piece.pattern, piece.strength
+            if event.alert is not None:
+                known.alerts.append((event.at, ring.transactions))
+                if known.alerted_at is None:
+                    known.alerted_at = event.at
+                for account in known.members:
+                    known.told.setdefault(account, event.at)
             if event.kind is RingEventKind.MERGED and event.merged_ring_id is not None:
                 self._fold(event.merged_ring_id, known)
 
@@ -95,6 +124,28 @@ class RingLedger:
         del self._rings[merged_ring_id]
         alerts = [at for at in (into.alerted_at, merged.alerted_at) if at is not None]
         into.alerted_at = min(alerts, default=None)
+        into.alerts = sorted(into.alerts + merged.alerts)
+        if merged.strength > into.strength:
+            into.strongest, into.strength = merged.strongest, merged.strength
+        for account, at in merged.told.items():
+            into.told[account] = min(at, into.told.get(account, at))
+
+    def _inherit(self, part: DetectedRing) -> None:
+        """Let a ring that split from another one know what was told of it there."""
+        whole = self._rings.get(part.ring.split_from or "")
+        if whole is None:
+            return
+        part.told = {e: whole.told[e] for e in part.members if e in whole.told}
+        times = sorted(part.told.values())
+        half = (len(part.members) + 1) // 2
+        if half and len(times) >= half:
+            part.alerted_at = times[half - 1]
+            own = set(part.ring.transactions)
+            part.alerts = [
+                (at, tuple(each for each in witness if each in own))
+                for at, witness in whole.alerts
+                if at >= part.alerted_at
+            ]
 
     def rings(self, since: int) -> list[DetectedRing]:
         """Rings that changed at or after `since`, in order of id."""
@@ -134,35 +185,100 @@ def match_rings(
     return [(detected[number], true[index]) for number, index in sorted(matched)]
 
 
-def ring_figures(detected: Sequence[DetectedRing], true: Sequence[TrueRing]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class RingMatch:
+    """The rings of a span of time, those that alerted and the true ones, and which is which.
+
+    Attributes:
+        detected: Every ring the engine followed.
+        told: Those of them that alerted; nobody hears of the others.
+        true: The true rings.
+        pairs: Alerted and true rings that are the same, one to one.
+    """
+
+    detected: Sequence[DetectedRing]
+    told: Sequence[DetectedRing]
+    true: Sequence[TrueRing]
+    pairs: Sequence[tuple[DetectedRing, TrueRing]]
+
+    @classmethod
+    def of(cls, detected: Sequence[DetectedRing], true: Sequence[TrueRing]) -> "RingMatch":
+        """Match the alerted of some rings with the true ones."""
+        told = [ring for ring in detected if ring.alerted_at is not None]
+        return cls(detected, told, true, match_rings(told, true))
+
+    @classmethod
+    def since(cls, begins: int, ledger: RingLedger, true: Iterable[TrueRing]) -> "RingMatch":
+        """The rings that live at or after a moment.
+
+        A ring of the engine that is a true ring of before counts neither way: it was right, only
+        not in this span.
+        """
+        every = sorted(true, key=lambda ring: ring.ring_id)
+        living = [ring for ring in every if max(ring.times) >= begins]
+        detected = ledger.rings(since=begins)
+        matched = {ring.ring.ring_id for ring, _ in cls.of(detected, living).pairs}
+        others = [ring for ring in detected if ring.ring.ring_id not in matched]
+        past = [ring for ring in every if max(ring.times) < begins]
+        gone = {ring.ring.ring_id for ring, _ in match_rings(others, past)}
+        return cls.of([ring for ring in detected if ring.ring.ring_id not in gone], living)
+
+    @property
+    def false(self) -> list[DetectedRing]:
+        """Alerted rings that are no true ring."""
+        right = {ring.ring.ring_id for ring, _ in self.pairs}
+        return [ring for ring in self.told if ring.ring.ring_id not in right]
+
+
+def ring_figures(match: RingMatch) -> dict[str, Any]:
     """Precision, recall and delay of ring detection; None where there is nothing to divide by.
 
-    `precision` is over rings that alerted (nobody hears of the others), `recall` over true rings;
+    `precision` is over rings that alerted, `recall` over true rings, `f1` their harmonic mean;
     `member_precision` and `member_recall` are means over the matched. `delay` is from a matched
-    ring's first transaction to its first alert: medians of minutes, of its transactions that had
-    passed by then, and of the share of its money that had. `precision_of_strongest` is over as many
-    of the alerted as there are true rings, those of the highest score: what an investigator meets
-    who works down the list.
+    ring's first transaction to the first alert with one of them in its witness: medians of minutes,
+    of its transactions that had passed by then, and of the share of its money that had.
+    `precision_of_strongest` is over as many of the alerted as there are true rings, those of the
+    highest score: what an investigator meets who works down the list.
     """
-    told = [ring for ring in detected if ring.alerted_at is not None]
-    matched = match_rings(told, true)
-    delays = [_delay(ring.alerted_at, truth) for ring, truth in matched if ring.alerted_at]
+    told, true, matched = match.told, match.true, match.pairs
     members = [(ring.members, truth.members) for ring, truth in matched]
     strongest = sorted(told, key=lambda found: (-found.ring.score, found.ring.ring_id))[: len(true)]
+    either = len(told) + len(true)
     return {
         "true": len(true),
-        "detected": len(detected),
+        "detected": len(match.detected),
         "alerted": len(told),
         "matched": len(matched),
+        "false": len(told) - len(matched),
         "precision": len(matched) / len(told) if told else None,
         "recall": len(matched) / len(true) if true else None,
+        "f1": 2 * len(matched) / either if either else None,
         "precision_of_strongest": (
             len(match_rings(strongest, true)) / len(strongest) if strongest else None
         ),
-        "member_precision": _mean([len(a & b) / len(a) for a, b in members]),
-        "member_recall": _mean([len(a & b) / len(b) for a, b in members]),
-        "delay": _medians(delays),
+        "member_precision": mean([len(a & b) / len(a) for a, b in members]),
+        "member_recall": mean([len(a & b) / len(b) for a, b in members]),
+        "delay": delay_medians(matched),
     }
+
+
+def delay_medians(
+    pairs: Iterable[tuple[DetectedRing, TrueRing]],
+) -> dict[str, float] | None:
+    """Medians of how late matched rings were told; None of none."""
+    told = [(_first_right_alert(ring, truth), truth) for ring, truth in pairs]
+    return _medians([_delay(at, truth) for at, truth in told if at is not None])
+
+
+def _first_right_alert(ring: DetectedRing, truth: TrueRing) -> int | None:
+    """When it was first told with a transaction of the true ring in its witness.
+
+    A ring may have alerted on something else before; only where no witness holds one (accounts were
+    found by what they share) its first alert counts.
+    """
+    ids = set(truth.ids)
+    right = (at for at, witness in ring.alerts if not ids.isdisjoint(witness))
+    return min(right, default=ring.alerted_at)
 
 
 def alert_figures(
@@ -221,5 +337,6 @@ def _medians(delays: Sequence[tuple[float, float, float]]) -> dict[str, float] |
     }
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def mean(values: Sequence[float]) -> float | None:
+    """The mean; None of nothing."""
     return float(np.mean(values)) if values else None

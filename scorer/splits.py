@@ -1,7 +1,9 @@
 """Splits: which rows are learned from and which are judged, and what must not be in both.
 
-The past never knows what the test holds: a label that was not known when the test began is left
-out (embargo), and so is a ring that reaches into it.
+The past never knows what the test holds. Left out of it are rows whose label was not known when the
+test began, rows of the embargo (the last stretch before the test, which the engine's window still
+held when the test began), and rings that reach into the test. A ring belongs whole to the latest
+fold it reaches: of the past and the test to the test, of the two slices of the past to the later.
 """
 
 from dataclasses import dataclass, replace
@@ -12,16 +14,19 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from graph.errors import InvalidSetting
-from graph.transaction import DAY
+from graph.transaction import DAY, HOUR
 from scorer.history import LabelledTransaction
 from scorer.metrics import Flags
-from scorer.training import Rows, Table, cut_by_time
+from scorer.table import Rows, Table, cut_by_time
 
 TEST_SHARE: Final = 0.2
 SHUFFLED_TEST_SHARE: Final = 0.2
 SHUFFLED_RANDOM_STATE: Final = 2
 """The published protocol of the S-FFSD results (antifraud's GTAN and RGTAN)."""
 LATER_SHARE: Final = 0.2
+EMBARGO: Final = DAY
+"""Between the past and the test: the length of the engine's window, so that no row that was learned
+from is still in it when the test begins."""
 _MORE: Final = "Give a longer history; simulate one with more --days or --users."
 
 
@@ -72,17 +77,23 @@ class Split:
         early: Trees grow on them first.
         later: Stopping, calibration and blend are learned on them; then trees grow on both.
         test: Judged, once.
-        embargoed: Left out because their label was not yet known when the test began, or because
+        embargo: Length of the stretch before the test that nothing is learned from, milliseconds.
+        embargoed: Left out because they lie in it.
+        unsettled: Left out because their label was not yet known when the test began, or because
             so shortly before it only frauds were.
         spanning: Left out because their ring reaches into the test.
+        moved: Rows that lie in the later slice instead of the early one because their ring does.
         excluded: Test rows left out because fraud of their user was already known (`Dates`).
     """
 
     early: Rows
     later: Rows
     test: Rows
+    embargo: int = 0
     embargoed: int = 0
+    unsettled: int = 0
     spanning: int = 0
+    moved: int = 0
     excluded: int = 0
 
     def require_past(self, table: Table) -> None:
@@ -95,10 +106,11 @@ class Split:
             frauds = int(table.fraud[rows].sum())
             if not 0 < frauds < len(rows):
                 raise InvalidSetting(
-                    f"too little was known when the test began ({self.embargoed} labels were not)",
+                    f"too little was known when the test began ({self.unsettled} labels were not, "
+                    f"{self.embargoed} rows lie in the embargo)",
                     field=name,
                     value=f"{frauds} frauds of {len(rows)} labelled",
-                    remedy=f"{_MORE} Or give labels that are known sooner.",
+                    remedy=f"{_MORE} Or give labels that are known sooner, or a shorter embargo.",
                 )
 
     def describe(self, table: Table) -> dict[str, Any]:
@@ -117,8 +129,11 @@ class Split:
             "early": part(self.early),
             "later": part(self.later),
             "test": part(self.test),
+            "embargo_hours": self.embargo / HOUR,
             "embargoed": self.embargoed,
+            "unsettled": self.unsettled,
             "spanning_rings": self.spanning,
+            "moved_to_later": self.moved,
             "excluded": self.excluded,
         }
 
@@ -148,28 +163,41 @@ def shuffled_split(table: Table, withheld: frozenset[int], seed: int) -> Split:
     is_test = np.isin(table.places, sorted(withheld))
     test = np.flatnonzero(is_test)
     rest = np.flatnonzero(~is_test)
-    _require_both("test slice", table.fraud[test])
-    _require_both("training slice", table.fraud[rest])
+    require_both("test slice", table.fraud[test])
+    require_both("training slice", table.fraud[rest])
     early, later = train_test_split(
         rest, test_size=LATER_SHARE, stratify=table.fraud[rest], random_state=seed, shuffle=True
     )
     return Split(early=np.sort(early), later=np.sort(later), test=test)
 
 
-def temporal_split(table: Table) -> Split:
+def temporal_split(table: Table, embargo: int = EMBARGO) -> Split:
     """The last 20 % by time are judged; a quarter of what was known by then is the later slice.
 
+    Args:
+        table: The replayed history.
+        embargo: Milliseconds before the test from which nothing is learned.
+
     Raises:
-        InvalidSetting: The test lacks fraud or legitimate transactions.
+        InvalidSetting: The test lacks fraud or legitimate transactions, or the embargo is negative.
     """
+    if embargo < 0:
+        raise InvalidSetting(
+            "an embargo is a length of time",
+            field="embargo",
+            value=f"{embargo / DAY:g} days",
+            remedy="Give 0 or more days.",
+        )
     past, test = cut_by_time(table.times, 1.0 - TEST_SHARE, TEST_SHARE)
-    _require_both("test slice", table.fraud[test])
+    require_both("test slice", table.fraud[test])
     begins = int(table.times[test].min())
-    return _learned_from(table, past, test, begins, LATER_SHARE / (1.0 - TEST_SHARE))
+    return _learned_from(table, past, test, begins, LATER_SHARE / (1.0 - TEST_SHARE), embargo)
 
 
 def dated_split(table: Table, dates: Dates) -> Split:
     """The spans of `dates`; the last fifth of the rows of the first is the later slice.
+
+    The embargo is the gap between the spans.
 
     Raises:
         InvalidSetting: The test lacks fraud or legitimate transactions.
@@ -180,8 +208,9 @@ def dated_split(table: Table, dates: Dates) -> Split:
     test = in_span
     if dates.known_since is not None:
         test = _of_unknown_users(table, in_span, dates.known_since)
-    _require_both("test slice", table.fraud[test])
-    split = _learned_from(table, past, test, dates.test_from, LATER_SHARE)
+    require_both("test slice", table.fraud[test])
+    gap = dates.test_from - dates.train_until
+    split = _learned_from(table, past, test, dates.test_from, LATER_SHARE, gap)
     return replace(split, excluded=len(in_span) - len(test))
 
 
@@ -201,24 +230,39 @@ def _of_unknown_users(table: Table, rows: Rows, since: int) -> Rows:
     )
 
 
-def _learned_from(table: Table, past: Rows, test: Rows, begins: int, share: float) -> Split:
+def _learned_from(
+    table: Table, past: Rows, test: Rows, begins: int, share: float, embargo: int
+) -> Split:
     """What of the past may be learned from, cut in two; see `Split` for what is left out."""
+    clear = table.times[past] < begins - embargo
     known = table.known_at[past] <= begins
     honest = past[known & ~table.fraud[past]]
     # Frauds are reported before the rest counts as undisputed: in the days when only they are
     # known every row is a fraud, and a model would learn the rate of that.
-    settled = table.times[past] <= (table.times[honest].max() if len(honest) else begins)
-    in_test = {table.ring_ids[row] for row in test if table.fraud[row]} - {None}
-    spans = np.array([table.ring_ids[row] in in_test for row in past], dtype=np.bool_)
-    rows = past[known & settled & ~spans]
-    later = table.times[rows] >= _cut(table.times[rows], table.fraud[rows], share)
+    settled = known & (table.times[past] <= (table.times[honest].max() if len(honest) else begins))
+    spans = _of_rings(table, past, _rings_of_fraud(table, test))
+    rows = past[settled & clear & ~spans]
+    by_time = table.times[rows] >= _cut(table.times[rows], table.fraud[rows], share)
+    later = by_time | _of_rings(table, rows, _rings_of_fraud(table, rows[by_time]))
     return Split(
         early=rows[~later],
         later=rows[later],
         test=test,
-        embargoed=int((~(known & settled)).sum()),
-        spanning=int((known & settled & spans).sum()),
+        embargo=embargo,
+        embargoed=int((settled & ~clear).sum()),
+        unsettled=int((~settled).sum()),
+        spanning=int((settled & clear & spans).sum()),
+        moved=int((later & ~by_time).sum()),
     )
+
+
+def _rings_of_fraud(table: Table, rows: Rows) -> set[str]:
+    found = {table.ring_ids[row] for row in rows[table.fraud[rows]]}
+    return {ring for ring in found if ring is not None}
+
+
+def _of_rings(table: Table, rows: Rows, rings: set[str]) -> Flags:
+    return np.array([table.ring_ids[row] in rings for row in rows], dtype=np.bool_)
 
 
 def _cut(times: NDArray[np.int64], fraud: Flags, share: float) -> int:
@@ -231,7 +275,12 @@ def _cut(times: NDArray[np.int64], fraud: Flags, share: float) -> int:
     return min(moments, default=0)
 
 
-def _require_both(name: str, fraud: Flags) -> None:
+def require_both(name: str, fraud: Flags) -> None:
+    """Check that there is something to judge.
+
+    Raises:
+        InvalidSetting: The rows lack fraud or legitimate transactions; `name` is what they are.
+    """
     if not fraud.any() or fraud.all():
         raise InvalidSetting(
             "judging needs fraud and legitimate transactions",

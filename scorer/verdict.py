@@ -58,6 +58,8 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         tiers: Which tiers ran, in order: "rules", "graph", "model".
         degraded: What was missing, by name; empty when everything answered.
         model_version: Version of the model that answered; None where there is none.
+        findings: What the sweep had found and the rings were told with this transaction. It is no
+            deed of the transaction's and has no part in its score; its ring events are here.
     """
 
     transaction_id: str
@@ -75,3 +77,4 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     tiers: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
     model_version: str | None = None
+    findings: tuple[Evidence, ...] = ()

@@ -109,7 +109,8 @@ async def _memory(url: str, prefix: str, server: Redis) -> dict[str, float]:
 
 def _follow(url: str, prefix: str) -> dict[str, Any]:
     views = Views("EUR", 2)
-    config = SimulationConfig(seed=3, days=20, users=1_200, ring_counts=RingCounts(8, 8, 4))
+    rings = RingCounts(cycle=8, mule=8, device_farm=4)
+    config = SimulationConfig(seed=3, days=20, users=1_200, ring_counts=rings)
     rows = simulate(config).transactions.to_pylist()[:FOLLOWED]
     read = partial(decode, rates=_RATES, now=None)
     wire = [

@@ -2,15 +2,11 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
 from api.console import examples, figures, say, stages
-
-if TYPE_CHECKING:
-    from ingest.mapping import DatasetMapping
-    from scorer.splits import Dates
 
 EXAMPLES: Final = examples(
     "ringfence evaluate city --mapping ringfence --report report",
@@ -37,38 +33,66 @@ def evaluate(
         Protocol | None,
         typer.Option(help="Past and future, or a shuffled split; else what the mapping says."),
     ] = None,
+    embargo: Annotated[
+        float,
+        typer.Option(help="Days before the test from which nothing is learned (temporal split)."),
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the training and the bootstrap.")] = 0,
     deep_analysis: Annotated[
         int | None,
         typer.Option(help="Days between two runs of the deep analysis; without, none is run."),
     ] = None,
+    sweep: Annotated[
+        bool,
+        typer.Option(help="Sweep the window every hour of event time."),
+    ] = True,
+    confounders: Annotated[
+        bool | None,
+        typer.Option(
+            help="Replay once more with shuffled edges; by default below 200,000 transactions."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
 ) -> None:
     """Train on the past, test on the future, and say what each part was worth.
 
-    Writes report.json, and report.html with precision and recall, calibration and cost curves.
+    Writes report.json, and report.html with pictures. What `ringfence simulate` left beside the
+    transactions (rings by kind, look-alikes) is found and used.
     """
+    from api.history_hints import currency_of, split_dates
     from api.wiring import detector, load
     from cypher.analytics.nightly import NightlyReplayer
+    from graph.transaction import DAY
     from ingest.datasets import count, read
+    from ingest.ground_truth import find_ground_truth
     from ingest.mapping import load_mapping
+    from scorer.confounders import shuffle_edges
     from scorer.evaluation import evaluate as judge
+    from scorer.ports import Replayer
     from scorer.report import write_report
 
     found = load_mapping(mapping)
-    engine = detector()
-    replayer = engine if deep_analysis is None else NightlyReplayer(engine, deep_analysis)
+
+    def fresh() -> Replayer:
+        engine = detector(sweeps=sweep)
+        return engine if deep_analysis is None else NightlyReplayer(engine, deep_analysis)
+
     hint = found.evaluation.protocol if found.evaluation else "temporal"
     chosen = protocol.value if protocol else hint
-    with stages({"replay": count(data, found)}) as told:
+    rows = count(data, found)
+    twice = model is None and (rows < _TWICE_BELOW if confounders is None else confounders)
+    with stages({"replay": rows}) as told:
         judged = judge(
             read(data, found),
-            replayer,
+            fresh(),
             protocol="shuffled" if chosen == "shuffled" else "temporal",
-            dates=_dates(found) if chosen == "temporal" else None,
+            dates=split_dates(found) if chosen == "temporal" else None,
+            embargo=round(embargo * DAY),
             model=None if model is None else load(model),
             seed=seed,
-            data={"name": data.name, "mapping": found.name},
+            data={"name": data.name, "mapping": found.name, "currency": currency_of(found)},
+            truth=find_ground_truth(data),
+            rewired=(shuffle_edges(read(data, found), seed), fresh()) if twice else None,
             progress=told,
         )
     write_report(judged, report)
@@ -77,14 +101,11 @@ def evaluate(
     figures(shown, as_json=as_json, title=f"{found.name}, {judged['protocol']}")
 
 
-_LONG: Final = frozenset({"rungs", "calibration", "settings", "families", "policy"})
-
-
-def _dates(mapping: "DatasetMapping") -> "Dates | None":
-    """The split by dates that the mapping asks for."""
-    from scorer.splits import Dates
-
-    hints = mapping.evaluation
-    if hints is None or hints.periods is None:
-        return None
-    return Dates(*hints.periods, known_since=hints.known_since_ms)
+_LONG: Final = frozenset(
+    {
+        *("rungs", "calibration", "settings", "families", "policy"),
+        *("typologies", "look_alikes", "tiers", "stability", "money", "confounders"),
+    }
+)
+_TWICE_BELOW: Final = 200_000
+"""Transactions below which the replay with shuffled edges is worth its time unasked."""

@@ -20,6 +20,10 @@ def replay(
     model: Annotated[
         Path | None, typer.Option(help="Trained model; without it, rules and graph answer.")
     ] = None,
+    sweep: Annotated[
+        bool,
+        typer.Option(help="Sweep the window every hour of event time."),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
 ) -> None:
     """Replay history: verdicts, features, evidence, rings, ring members and alerts as Parquet.
@@ -44,6 +48,6 @@ def replay(
             advance(total - done)
             done = total
 
-        summary = run(read(data, found), detector(loaded), out, progress=told)
+        summary = run(read(data, found), detector(loaded, sweeps=sweep), out, progress=told)
     shown = {**msgspec.to_builtins(summary), "per_second": round(summary.per_second)}
     figures({"out": str(out), **shown}, as_json=as_json, title="replayed")

@@ -31,8 +31,6 @@ def simulate(
     config = SimulationConfig(seed=seed, days=days, users=users)
     say(f"simulating about {config.expected:,} transactions")
     began = time.perf_counter()
-    made = write(config, out)
+    counts = write(config, out)
     took = time.perf_counter() - began
-    figures(
-        {"out": str(out), "seconds": round(took, 3), **made.counts}, as_json=as_json, title="world"
-    )
+    figures({"out": str(out), "seconds": round(took, 3), **counts}, as_json=as_json, title="world")

@@ -24,6 +24,10 @@ def train(
         int | None,
         typer.Option(help="Days between two runs of the deep analysis; without, none is run."),
     ] = None,
+    sweep: Annotated[
+        bool,
+        typer.Option(help="Sweep the window every hour of event time."),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
 ) -> None:
     """Train a model: replay the history through the engine and learn from what it saw.
@@ -37,7 +41,7 @@ def train(
     from scorer.training import train as learn
 
     found = load_mapping(mapping)
-    engine = detector()
+    engine = detector(sweeps=sweep)
     replayer = engine if deep_analysis is None else NightlyReplayer(engine, deep_analysis)
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     with stages({"replay": count(data, found)}) as told:

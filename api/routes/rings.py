@@ -5,6 +5,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Annotated, Final
 
 import msgspec
+import networkx as nx
 from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
@@ -15,10 +16,14 @@ from api.routes.resume import start_after
 from api.schemas import RingDetail, RingEventOut, RingPage
 from api.service import Service
 from api.streams import EventStream
-from api.views import View, member
+from api.views import View, counterfactual, member_role
+from graph.counterfactual import Counterfactual, what_clears
 from graph.evidence import Evidence, Pattern
+from graph.ring_policy import RingPolicy
+from graph.ring_roles import MemberRole, ring_roles
 from graph.rings import Ring, RingState
 from graph.subgraph import neighbourhood
+from graph.transaction import Entity
 
 router: Final = APIRouter(prefix="/v1/rings", tags=["rings"])
 
@@ -93,26 +98,49 @@ async def ring(
             remedy="List the rings with GET /v1/rings.",
         )
     evidence = await asyncio.to_thread(service.board.evidence, entry)
-    drawn = await _drawn(service, entry.ring, evidence)
-    return answer(_detail(service, entry, evidence, drawn))
+    drawn, policy = await _drawn(service, entry.ring, evidence)
+    roles, clears = await asyncio.to_thread(_judged, entry.ring, evidence, policy)
+    return answer(_detail(service, entry, evidence, drawn, roles, clears))
 
 
-async def _drawn(service: Service, found: Ring, evidence: list[Evidence]) -> View:
-    graph = await asyncio.wrap_future(
-        service.engine.ask(lambda detector: neighbourhood(detector.window, found, evidence))
+async def _drawn(
+    service: Service, found: Ring, evidence: list[Evidence]
+) -> tuple["nx.MultiDiGraph[Entity]", RingPolicy]:
+    """The ring's neighbourhood, and the policy by which the engine judges rings."""
+    return await asyncio.wrap_future(
+        service.engine.ask(
+            lambda detector: (
+                neighbourhood(detector.window, found, evidence),
+                detector.rings.policy,
+            )
+        )
     )
-    return service.views.subgraph(graph)
 
 
-def _detail(service: Service, entry: Entry, evidence: list[Evidence], drawn: View) -> View:
+def _judged(
+    found: Ring, evidence: list[Evidence], policy: RingPolicy
+) -> tuple[tuple[MemberRole, ...], Counterfactual]:
+    return ring_roles(found.members, evidence, policy), what_clears(evidence, policy)
+
+
+def _detail(
+    service: Service,
+    entry: Entry,
+    evidence: list[Evidence],
+    drawn: "nx.MultiDiGraph[Entity]",
+    roles: tuple[MemberRole, ...],
+    clears: Counterfactual,
+) -> View:
     found = entry.ring
     return {
         **service.views.ring(found),
-        "members": [member(each) for each in found.members],
-        "subgraph": drawn,
+        "members": [member_role(each) for each in roles],
+        "clears": counterfactual(clears),
+        "subgraph": service.views.subgraph(drawn, {each.entity: each.role for each in roles}),
         "evidence": [service.views.evidence(piece) for piece in evidence],
         "timeline": [told.entry for told in entry.life],
         "aliases": found.aliases,
+        "split_from": found.split_from,
         "truncated": found.truncated or len(evidence) < len(found.evidence),
     }
 

@@ -80,21 +80,34 @@ class NightlyReplayer:
         """See `Replayer.schema`."""
         return self._inner.schema
 
-    def observe_features(self, transaction: Transaction, out: NDArray[np.float32]) -> Signals:
-        """See `Replayer.observe_features`; a run that is due comes first.
+    def observe_features(
+        self, transactions: Sequence[Transaction], out: NDArray[np.float32]
+    ) -> list[Signals]:
+        """See `Replayer.observe_features`; a run that is due comes before its transaction.
 
         Raises:
             AnalysisTooLarge: A run would take more memory or time than the settings allow.
         """
-        night = transaction.timestamp // DAY * DAY
-        if self._next is None:
-            self._next = night + self._every
-        if transaction.timestamp >= self._next:
-            self._next = night + self._every
-            self._run()
-        signals = self._inner.observe_features(transaction, out)
-        if signals.accepted:
-            self._take(transaction, signals.ring_events)
+        signals: list[Signals] = []
+        start = 0
+        for place, transaction in enumerate(transactions):
+            night = transaction.timestamp // DAY * DAY
+            if self._next is None:
+                self._next = night + self._every
+            if transaction.timestamp >= self._next:
+                self._next = night + self._every
+                signals += self._forward(transactions[start:place], out[start:place])
+                start = place
+                self._run()
+        return signals + self._forward(transactions[start:], out[start:])
+
+    def _forward(
+        self, transactions: Sequence[Transaction], out: NDArray[np.float32]
+    ) -> list[Signals]:
+        signals = self._inner.observe_features(transactions, out)
+        for transaction, seen in zip(transactions, signals, strict=True):
+            if seen.accepted:
+                self._take(transaction, seen.ring_events)
         return signals
 
     def learn(self, label: Label) -> None:

@@ -17,25 +17,38 @@ from typing import Final, Protocol
 from graph.admission import Admission
 from graph.evidence import Evidence, Pattern
 from graph.habits import Habits
+from graph.heuristics.bust_out import BustOut
+from graph.heuristics.card_testing import CardTesting
 from graph.heuristics.chain import Chains
+from graph.heuristics.collusion import Collusion
 from graph.heuristics.cycle import Cycles
+from graph.heuristics.dormancy import Dormancy
 from graph.heuristics.fan import Fans
 from graph.heuristics.identity import SharedIdentity
 from graph.heuristics.layers import Layers
 from graph.heuristics.mule import Mules
+from graph.heuristics.refunds import RefundAbuse
 from graph.heuristics.relay import GatherScatter, ScatterGather
 from graph.heuristics.rules import Blocklist, ImpossibleTravel, Velocity
 from graph.heuristics.structuring import Structuring
+from graph.heuristics.synthetic import SyntheticIdentity
+from graph.heuristics.takeover import Takeovers
+from graph.heuristics.unfinished import Unfinished
 from graph.lists import ListBook, ListName, Lists
+from graph.profiles import Profiles
 from graph.snapshot import Snapshot, pack, unpack
 from graph.thresholds import Thresholds
 from graph.transaction import Transaction
 from graph.window import TransactionWindow
 
 __all__ = [
+    "BustOut",
+    "CardTesting",
     "Catalogue",
     "Chains",
+    "Collusion",
     "Cycles",
+    "Dormancy",
     "Fans",
     "GatherScatter",
     "Heuristic",
@@ -43,12 +56,17 @@ __all__ = [
     "Lists",
     "MoneyPattern",
     "Mules",
+    "RefundAbuse",
     "ScatterGather",
     "SharedIdentity",
     "Structuring",
+    "SyntheticIdentity",
+    "Takeovers",
     "Thresholds",
     "catalogue",
 ]
+
+_VERSION: Final = 2
 
 
 class Heuristic(Protocol):
@@ -88,22 +106,32 @@ class Speaker(IntFlag):
     LAYERS = auto()
     STRUCTURING = auto()
     SHARING = auto()
+    DORMANCY = auto()
+    TAKEOVERS = auto()
+    BUST_OUTS = auto()
+    CARD_TESTING = auto()
+    COLLUSION = auto()
+    REFUNDS = auto()
+    SYNTHETIC = auto()
 
 
-_VERSION: Final = 1
 EVERYBODY: Final = sum(Speaker)
 
 
 class Catalogue:
-    """All heuristics in order: rules, money patterns, identity.
+    """All heuristics in order: rules, money patterns, identity, accounts and merchants.
 
     Attributes:
         thresholds: When a pattern counts as one.
         lists: Who is blocked, allowed and watched; the caller may change it between transactions.
         travel, velocity, cycles, mules, fans, chains, scattered, gathered, layers, structuring,
             sharing: One heuristic each.
+        dormancy, takeovers, bust_outs, card_testing, collusion, refunds, synthetic: The same, of
+            those that compare an account with what it usually does.
+        profiles: What that is.
         habits: What accounts do every day, and is therefore not told of them.
         money: Those that look at nothing but who paid whom, from cycles to structuring.
+        unfinished: Edges whose search was cut short, for the sweep.
     """
 
     def __init__(self, thresholds: Thresholds, lists: Lists) -> None:
@@ -116,6 +144,14 @@ class Catalogue:
         self.mules: Final = Mules(thresholds)
         self.fans: Final = Fans(thresholds)
         self.sharing: Final = SharedIdentity(thresholds)
+        self.profiles: Final = Profiles(thresholds)
+        self.dormancy: Final = Dormancy(thresholds, self.profiles)
+        self.takeovers: Final = Takeovers(thresholds, self.profiles)
+        self.bust_outs: Final = BustOut(thresholds, self.profiles)
+        self.card_testing: Final = CardTesting(thresholds, self.profiles)
+        self.collusion: Final = Collusion(thresholds, self.profiles)
+        self.refunds: Final = RefundAbuse(thresholds, self.profiles)
+        self.synthetic: Final = SyntheticIdentity(thresholds, self.profiles)
         self.chains: Final = Chains(thresholds)
         self.scattered: Final = ScatterGather(thresholds)
         self.gathered: Final = GatherScatter(thresholds)
@@ -131,6 +167,7 @@ class Catalogue:
             self.layers,
             self.structuring,
         )
+        self.unfinished: Final = Unfinished((self.cycles, self.chains, self.scattered))
         self._order: Final[tuple[tuple[int, Heuristic], ...]] = (
             (int(Speaker.BLOCKLIST), Blocklist(self.lists)),
             (int(Speaker.TRAVEL), self.travel),
@@ -144,6 +181,13 @@ class Catalogue:
             (int(Speaker.LAYERS), self.layers),
             (int(Speaker.STRUCTURING), self.structuring),
             (int(Speaker.SHARING), self.sharing),
+            (int(Speaker.DORMANCY), self.dormancy),
+            (int(Speaker.TAKEOVERS), self.takeovers),
+            (int(Speaker.BUST_OUTS), self.bust_outs),
+            (int(Speaker.CARD_TESTING), self.card_testing),
+            (int(Speaker.COLLUSION), self.collusion),
+            (int(Speaker.REFUNDS), self.refunds),
+            (int(Speaker.SYNTHETIC), self.synthetic),
         )
 
     def detect(
@@ -155,12 +199,15 @@ class Catalogue:
     ) -> list[Evidence]:
         """Everything this transaction completed, save what its centre is allowed or used to.
 
-        `speakers` are the heuristics that may have something to say, as `Speaker` flags.
+        `speakers` are the heuristics that may have something to say, as `Speaker` flags. After they
+        have looked, the transaction is noted in the memory of accounts: ask once a transaction.
         """
         found: list[Evidence] = []
         for speaker, heuristic in self._order:
             if speakers & speaker:
                 found += heuristic.detect(window, tx, admission)
+        self.profiles.note(window, tx, admission)
+        self.card_testing.note(window, tx, admission)
         return self._worth_telling(found)
 
     def at(self, window: TransactionWindow, position: int) -> list[Evidence]:
@@ -174,9 +221,10 @@ class Catalogue:
         return self._worth_telling(found)
 
     def _worth_telling(self, found: list[Evidence]) -> list[Evidence]:
-        return self.habits.beyond(self._without_allowed(found)) if found else found
+        return self.habits.beyond(self.without_allowed(found)) if found else found
 
-    def _without_allowed(self, found: list[Evidence]) -> list[Evidence]:
+    def without_allowed(self, found: list[Evidence]) -> list[Evidence]:
+        """Evidence without that whose centre is on the allow list, unless it says blocked."""
         if not found or not self.lists:
             return found
         # Who is both blocked and allowed is blocked.
@@ -189,8 +237,14 @@ class Catalogue:
 
     def snapshot(self) -> bytes:
         """The state of the stateful heuristics; take it together with the window's."""
-        values = {"travel": self.travel.snapshot(), "habits": self.habits.snapshot()}
-        return pack("heuristics", _VERSION, Snapshot(values, {}))
+        parts = {
+            "travel": self.travel.snapshot(),
+            "habits": self.habits.snapshot(),
+            "profiles": self.profiles.snapshot(),
+            "attempts": self.card_testing.attempts.snapshot(),
+            "unfinished": self.unfinished.snapshot(),
+        }
+        return pack("heuristics", _VERSION, Snapshot(parts, {}))
 
     def restore(self, data: bytes) -> None:
         """Take over a snapshot.
@@ -198,9 +252,12 @@ class Catalogue:
         Raises:
             Incompatible: It is torn, altered, or of another version.
         """
-        values = unpack("heuristics", _VERSION, data).values
-        self.travel.restore(values["travel"])
-        self.habits.restore(values["habits"])
+        parts = unpack("heuristics", _VERSION, data).values
+        self.travel.restore(parts["travel"])
+        self.habits.restore(parts["habits"])
+        self.profiles.restore(parts["profiles"])
+        self.card_testing.attempts.restore(parts["attempts"])
+        self.unfinished.restore(parts["unfinished"])
 
 
 def catalogue(thresholds: Thresholds = Thresholds(), lists: Lists = Lists()) -> Catalogue:

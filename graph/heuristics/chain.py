@@ -83,6 +83,20 @@ class Chains:
 
     def at(self, window: TransactionWindow, position: int) -> Sequence[Evidence]:
         """The longest chain that ends with the edge at a live position."""
+        length, truncated = self._search(window, position)
+        if not length:
+            return ()
+        positions = self._chain[:length]
+        hops = tuple(window.hop(p) for p in positions.tolist())
+        known = self._acquainted(window, positions, hops[0].timestamp)
+        return [self._evidence(hops, known, truncated=bool(truncated))]
+
+    def cut_short(self, window: TransactionWindow, position: int) -> bool:
+        """Whether the search at a live position found nothing because its budget ran out."""
+        length, truncated = self._search(window, position)
+        return not length and bool(truncated)
+
+    def _search(self, window: TransactionWindow, position: int) -> tuple[int, bool]:
         limits = self.thresholds
         arguments = (
             window.edges,
@@ -98,13 +112,8 @@ class Chains:
             self._path,
         )
         self._kernel = self._kernel or bind(chain_at, *arguments)
-        length, truncated = self._kernel(*arguments)
-        if not length:
-            return ()
-        positions = self._chain[:length]
-        hops = tuple(window.hop(p) for p in positions.tolist())
-        known = self._acquainted(window, positions, hops[0].timestamp)
-        return [self._evidence(hops, known, truncated=bool(truncated))]
+        result: tuple[int, bool] = self._kernel(*arguments)
+        return result
 
     def _acquainted(
         self, window: TransactionWindow, positions: NDArray[np.int64], start: int

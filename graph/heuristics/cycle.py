@@ -128,6 +128,11 @@ class Cycles:
             bool(truncated),
         )
 
+    def cut_short(self, window: TransactionWindow, position: int) -> bool:
+        """Whether the search at a live position found nothing because its budget ran out."""
+        count, _, truncated = self._search(window, position)
+        return not count and bool(truncated)
+
     def _search(self, window: TransactionWindow, position: int) -> tuple[int, int, bool]:
         limits = self.thresholds
         arguments = (

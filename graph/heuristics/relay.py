@@ -97,6 +97,15 @@ class ScatterGather:
 
     def at(self, window: TransactionWindow, position: int) -> Sequence[Evidence]:
         """Scatter-gather that the edge at a live position completes or widens."""
+        count, truncated = self._search(window, position)
+        return self._judge(window, int(count), truncated=bool(truncated)) if count else ()
+
+    def cut_short(self, window: TransactionWindow, position: int) -> bool:
+        """Whether the search at a live position found nothing because its budget ran out."""
+        count, truncated = self._search(window, position)
+        return not count and bool(truncated)
+
+    def _search(self, window: TransactionWindow, position: int) -> tuple[int, bool]:
         limits = self.thresholds
         arguments = (
             window.edges,
@@ -113,8 +122,8 @@ class ScatterGather:
             self._legs,
         )
         self._kernel = self._kernel or bind(scattered_at, *arguments)
-        count, truncated = self._kernel(*arguments)
-        return self._judge(window, int(count), truncated=bool(truncated)) if count else ()
+        result: tuple[int, bool] = self._kernel(*arguments)
+        return result
 
     def _judge(self, window: TransactionWindow, count: int, *, truncated: bool) -> list[Evidence]:
         limits = self.thresholds

@@ -1,9 +1,11 @@
 """A seeded world of people, merchants and fraud rings that produces labelled transactions."""
 
-from ingest.simulator.config import RingCounts, SimulationConfig, demo_config
+from ingest.simulator.config import SimulationConfig, demo_config
+from ingest.simulator.kinds import KINDS, VARIANTS, RingCounts
+from ingest.simulator.naming import WIRE_FIELDS
 from ingest.simulator.population import World
 from ingest.simulator.simulation import (
-    WIRE_FIELDS,
+    Making,
     Simulation,
     frame_of,
     run,
@@ -12,7 +14,10 @@ from ingest.simulator.simulation import (
 )
 
 __all__ = [
+    "KINDS",
+    "VARIANTS",
     "WIRE_FIELDS",
+    "Making",
     "RingCounts",
     "Simulation",
     "SimulationConfig",

@@ -78,8 +78,8 @@ def dressed(rng: np.random.Generator, world: World, flows: Flows) -> Attire:
     )
     declined = rng.random(count) < DECLINED_SHARE[flows.type]
     # Money that was passed on had arrived, in rings as in families.
-    relied_on = (flows.firm == 1) | (flows.group >= 0)
-    declined &= ~relied_on & ((flows.ring < 0) | (flows.type != TRANSFER))
+    relied_on = (flows.group >= 0) | ((flows.ring >= 0) & (flows.type == TRANSFER))
+    declined = np.where(flows.outcome >= 0, flows.outcome == 1, declined & ~relied_on)
     return Attire(device, ip, card, city, channel, currency.astype(np.int64), declined)
 
 

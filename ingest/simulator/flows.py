@@ -30,7 +30,7 @@ class Flows:
         counterparty: Receiving user of a transfer.
         merchant: Merchant of a payment or refund.
         device, ip, card: Given where the story wants a certain one; -1 leaves it to `attire`.
-        firm: 1 where something later relies on it, so that it is not declined.
+        outcome: 0 authorised, where something later relies on it; 1 declined; -1 leaves it open.
         group: Look-alike group it belongs to; -1 none.
         ring, phase, round: Ring it belongs to, `PHASES` index, which wave of it; -1 none.
     """
@@ -44,7 +44,7 @@ class Flows:
     device: Ints
     ip: Ints
     card: Ints
-    firm: Ints
+    outcome: Ints
     group: Ints
     ring: Ints
     phase: Ints

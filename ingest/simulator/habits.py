@@ -7,7 +7,9 @@ import numpy.typing as npt
 
 from graph.transaction import DAY, HOUR
 from ingest.simulator.flows import DEPOSIT, PAYMENT, REFUND, WITHDRAWAL, Flows, flows
+from ingest.simulator.look_alikes import REFUNDED, numbered
 from ingest.simulator.market import ONLINE
+from ingest.simulator.periods import Period
 from ingest.simulator.places import CATEGORY_MEDIAN, CITY_HOURS_AHEAD
 from ingest.simulator.population import HABITS, World
 
@@ -17,43 +19,48 @@ Floats = npt.NDArray[np.float64]
 PAYMENTS_PER_DAY: Final = 1.15
 WITHDRAWALS_PER_DAY: Final = 0.13
 DEPOSITS_PER_DAY: Final = 0.10
-REFUND_SHARE: Final = 0.025
-WEEKDAY_WEIGHT: Final = np.array([0.95, 0.95, 1.0, 1.05, 1.2, 1.25, 0.8])
-SYNTHETIC_SHARE: Final = 0.5
-"""A synthetic identity keeps up half the life of a person, to look alive."""
+REFUND_SHARE: Final = 0.02
+RETURNERS: Final = 32
+"""One person in so many sends back far more than the others."""
+RETURNER_SHARE: Final = 0.2
+TRIFLE_SHARE: Final = 0.07
+"""Payments for a parking meter, a song, a coffee."""
 
 
-def lives(rng: np.random.Generator, world: World) -> list[Flows]:
+def lives(rng: np.random.Generator, world: World, period: Period) -> list[Flows]:
     """Payments, refunds, withdrawals and deposits of everybody, in no order."""
-    bought = _payments(rng, world)
+    bought = _payments(rng, world, period)
     # Newcomers bring nothing back that they bought before they had an account.
-    returned = (bought.firm == 1) & (bought.time >= world.created_at[bought.user])
+    returned = (bought.outcome == 0) & (bought.time >= world.created_at[bought.user])
     refunded = _refunds(rng, bought.take(returned))
-    return [bought, refunded, _withdrawals(rng, world), _deposits(rng, world)]
+    return [bought, refunded, _withdrawals(rng, world, period), _deposits(rng, world, period)]
 
 
-def busy_users(rng: np.random.Generator, world: World, per_day: float) -> Ints:
+def busy_users(rng: np.random.Generator, world: World, period: Period, per_day: float) -> Ints:
     """Each person and synthetic identity as often as it does something, Poisson by activity."""
     count = world.people + world.synthetic
-    rate = per_day * world.config.calendar_days * world.activity[:count]
-    rate[world.people :] *= SYNTHETIC_SHARE
+    rate = per_day * float(period.weight.sum()) * world.activity[:count]
     return np.repeat(np.arange(count), rng.poisson(rate))
 
 
-def waking_times(rng: np.random.Generator, world: World, user: Ints) -> Ints:
-    """An instant of one of the calendar days for each entry, at the person's own hours."""
+def waking_times(rng: np.random.Generator, world: World, period: Period, user: Ints) -> Ints:
+    """An instant of one of the period's days for each entry, at the person's own hours."""
+    total = np.concatenate([[0.0], np.cumsum(period.weight)])
+    day = np.searchsorted(total, rng.random(len(user)) * total[-1], "right") - 1
+    time: Ints = (period.first + day) * DAY + waking_hours(rng, world, user)
+    return time
+
+
+def waking_hours(rng: np.random.Generator, world: World, user: Ints) -> Ints:
+    """Milliseconds into a day for each entry, around the person's busy hours."""
     count = len(user)
-    days = world.config.midnight // DAY + np.arange(world.config.calendar_days)
-    weight = WEEKDAY_WEIGHT[(days + 3) % 7]  # 1 January 1970 was a Thursday
-    total = np.concatenate([[0.0], np.cumsum(weight)])
-    day = np.searchsorted(total, rng.random(count) * total[-1], "right") - 1
     which = rng.random(count)
     peak = np.where(which < 0.45, world.peak[user, 0], world.peak[user, 1])
     hour = peak + rng.standard_normal(count) * 2.1
     anytime = which > 0.93
     hour = np.where(anytime, 24 * rng.random(count), hour)
     hour = (hour - CITY_HOURS_AHEAD[world.city[user]]) % 24
-    time: Ints = world.config.midnight + day * DAY + (hour * HOUR).astype(np.int64)
+    time: Ints = (hour * HOUR).astype(np.int64)
     return time
 
 
@@ -85,38 +92,52 @@ def banknotes(amount: Ints) -> Ints:
     return np.clip(amount // 1_000 * 1_000, 1_000, 100_000)
 
 
-def _payments(rng: np.random.Generator, world: World) -> Flows:
-    user = busy_users(rng, world, PAYMENTS_PER_DAY)
-    time = waking_times(rng, world, user)
+def _payments(rng: np.random.Generator, world: World, period: Period) -> Flows:
+    user = busy_users(rng, world, period, PAYMENTS_PER_DAY)
+    count = len(user)
+    time = waking_times(rng, world, period, user)
     city, away = world.whereabouts(user, time)
     # Returning to a few shops is Zipf-like: the favourite gets a third of the visits.
-    favourite = np.minimum((rng.pareto(0.9, len(user)) * 1.2).astype(np.int64), HABITS - 1)
+    favourite = np.minimum((rng.pareto(0.9, count) * 1.2).astype(np.int64), HABITS - 1)
     merchant = world.habits[user, favourite]
-    wanders = (rng.random(len(user)) < 0.2) | (away & ~world.market.online[merchant])
-    aisle = np.where(rng.random(len(user)) < 0.3, ONLINE, city)
+    wanders = (rng.random(count) < 0.2) | (away & ~world.market.online[merchant])
+    aisle = np.where(rng.random(count) < 0.3, ONLINE, city)
     merchant = np.where(wanders, world.market.visited(rng, aisle), merchant)
     median = CATEGORY_MEDIAN[world.market.category[merchant]] * world.market.price[merchant]
     amount = priced(rng, purse(rng, world, user, median))
-    returned = np.where(rng.random(len(user)) < REFUND_SHARE, 1, -1)
-    return flows(time, PAYMENT, amount, user, merchant=merchant, firm=returned)
+    tag = rng.choice([49, 50, 79, 99, 100, 129, 149, 150, 199, 200, 249, 299], size=count)
+    trifle = np.where(rng.random(count) < 0.4, tag, rng.integers(50, 400, count))
+    amount = np.where(rng.random(count) < TRIFLE_SHARE, trifle, amount)
+    share = np.where(user % RETURNERS == 0, RETURNER_SHARE, REFUND_SHARE)
+    returned = rng.random(count) < share
+    group = np.where(returned, np.cumsum(returned), -1)
+    return flows(
+        time,
+        PAYMENT,
+        amount,
+        user,
+        merchant=merchant,
+        outcome=np.where(returned, 0, -1),
+        group=numbered(REFUNDED, period, group),
+    )
 
 
 def _refunds(rng: np.random.Generator, back: Flows) -> Flows:
     time = back.time + (rng.exponential(4 * DAY, len(back))).astype(np.int64) + HOUR
     partly = rng.random(len(back)) < 0.25
     amount = np.where(partly, np.maximum(back.amount // 2, 1), back.amount)
-    return flows(time, REFUND, amount, back.user, merchant=back.merchant)
+    return flows(time, REFUND, amount, back.user, merchant=back.merchant, group=back.group)
 
 
-def _withdrawals(rng: np.random.Generator, world: World) -> Flows:
-    user = busy_users(rng, world, WITHDRAWALS_PER_DAY)
+def _withdrawals(rng: np.random.Generator, world: World, period: Period) -> Flows:
+    user = busy_users(rng, world, period, WITHDRAWALS_PER_DAY)
     amount = banknotes(purse(rng, world, user, 8_500.0).astype(np.int64))
-    return flows(waking_times(rng, world, user), WITHDRAWAL, amount, user)
+    return flows(waking_times(rng, world, period, user), WITHDRAWAL, amount, user)
 
 
-def _deposits(rng: np.random.Generator, world: World) -> Flows:
+def _deposits(rng: np.random.Generator, world: World, period: Period) -> Flows:
     """Money from outside: top-ups, benefits, pay of employers who bank elsewhere."""
-    user = busy_users(rng, world, DEPOSITS_PER_DAY)
+    user = busy_users(rng, world, period, DEPOSITS_PER_DAY)
     large = rng.random(len(user)) < 0.2
     amount = purse(rng, world, user, np.where(large, 90_000.0, 11_000.0))
-    return flows(waking_times(rng, world, user), DEPOSIT, rounded(rng, amount), user)
+    return flows(waking_times(rng, world, period, user), DEPOSIT, rounded(rng, amount), user)

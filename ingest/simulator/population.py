@@ -1,7 +1,7 @@
 """The world: people, households, businesses, merchants, and what they hold in their hands.
 
 Every array is indexed by a dense number; names are given only when the frame is built. Users are
-numbered people first, then the synthetic identities of the farms, then businesses.
+numbered people first, then the identities invented for rings, then businesses.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from graph.transaction import DAY, HOUR
+from ingest.simulator.belongings import KIOSKS, hand_out_cards, hand_out_devices
 from ingest.simulator.config import SimulationConfig
+from ingest.simulator.crews import Crews, invent_crews
 from ingest.simulator.market import ONLINE, Market, build_market
 from ingest.simulator.places import (
     CITIES,
@@ -37,6 +39,10 @@ CARRIER_POOL: Final = 6
 HOTSPOTS: Final = 5
 """Public addresses of the cafes, hotels and stations of one city."""
 VPN_POOL: Final = 12
+MACHINES: Final = 3
+"""Of a campus library."""
+SLEEPERS: Final = 0.02
+"""Share of people who come back during the time to an account that they did not use for long."""
 LEASE_DAYS: Final = 30
 """Days after which a household's provider gives it another address."""
 FOREVER: Final = np.iinfo(np.int64).max
@@ -51,9 +57,12 @@ class World:
         people: P, real people: users `0..P-1`.
         synthetic: S, invented identities: users `P..P+S-1`.
         city: int64[U], home.
-        household: int64[U]; the synthetic identities of a farm live at one address too.
+        household: int64[U]; invented identities share one where their ring does so.
         circle: int64[P], group of friends, 3 to 6 of one city.
-        farm: int64[S], which farm invented the identity.
+        crew: int64[S], which ring's the identity is, numbered over the rings that invent some.
+        wakes_at: int64[U], when somebody comes back to an account not used for long; -1 for most.
+        asleep_until: int64[U], before which the account does nothing, epoch milliseconds.
+        student: bool[P]. library: int64[C], first of the `MACHINES` of each city's campus.
         created_at: int64[U], when the account was opened, epoch milliseconds.
         affluence: float64[U], multiplies what is spent and earned.
         activity: float64[U], multiplies how often.
@@ -73,6 +82,7 @@ class World:
         sellers: int64[L], people who sell on a marketplace.
         market: M merchants.
         devices, ips, cards: how many there are. nat_ips: first address that is not a household's.
+        kiosks: First public machine, `KIOSKS` a city.
     """
 
     config: SimulationConfig
@@ -82,7 +92,11 @@ class World:
     city: Ints
     household: Ints
     circle: Ints
-    farm: Ints
+    crew: Ints
+    wakes_at: Ints
+    asleep_until: Ints
+    student: Flags
+    library: Ints
     created_at: Ints
     affluence: Floats
     activity: Floats
@@ -107,6 +121,7 @@ class World:
     ips: int
     cards: int
     nat_ips: int
+    kiosks: int
 
     @property
     def users(self) -> int:
@@ -125,26 +140,28 @@ class World:
 def build_world(rng: np.random.Generator, config: SimulationConfig) -> World:
     """Settle everybody: O(users) time and memory."""
     people = config.users
-    farm = _farms(rng, config)
-    synthetic = len(farm)
+    crews = invent_crews(rng, config)
+    crew, synthetic = crews.crew, len(crews.crew)
     businesses = max(6, people // 30)
     individuals, users = people + synthetic, people + synthetic + businesses
     homes = rng.choice(5, size=people, p=(0.38, 0.30, 0.14, 0.13, 0.05)) + 1
     dwelling = np.repeat(np.arange(people), homes)[:people]
     households = int(dwelling[-1]) + 1
     household_city = rng.choice(len(CITIES), size=households, p=CITY_WEIGHT)
-    farms = config.rings.identity
-    farm_city = rng.choice(len(CITIES), size=max(farms, 1), p=CITY_WEIGHT)
+    crew_city = rng.choice(len(CITIES), size=synthetic + 1, p=CITY_WEIGHT)
     business_city = rng.choice(len(CITIES), size=businesses, p=CITY_WEIGHT)
     # A business of every city, as far as there are enough: everybody can then work near home.
     business_city[: len(CITIES)] = np.arange(len(CITIES))[:businesses]
-    city = np.concatenate([household_city[dwelling], farm_city[farm], business_city])
+    city = np.concatenate([household_city[dwelling], crew_city[crew], business_city])
+    # Identities that live together are at the address of the first of them.
+    together = crews.of(lambda kind: kind.together) > 0
+    address = np.where(together, np.searchsorted(crew, crew), np.arange(synthetic))
     household = np.concatenate(
-        [dwelling, households + farm, households + farms + np.arange(businesses)]
+        [dwelling, households + address, households + synthetic + np.arange(businesses)]
     )
     first_business = individuals
     employer = _workplace(rng, city[:people], business_city, first_business)
-    at_home = households + farms + businesses
+    at_home = households + synthetic + businesses
     leases = int(config.days // LEASE_DAYS) + 1
     nat_ips = at_home * leases
     office_ip = np.full(users, -1, dtype=np.int64)
@@ -156,12 +173,22 @@ def build_world(rng: np.random.Generator, config: SimulationConfig) -> World:
     campus = offices + businesses + city[:people]
     office_ip[:people] = np.where(student, campus, office_ip[:people])
     office_ip[first_business:] = offices + np.arange(businesses)
-    second_device, device, devices = _devices(rng, people, farm, businesses, household, city)
-    card, second_card, cards = _cards(rng, people, farm, businesses, household)
+    second_device, device, kiosks = hand_out_devices(rng, people, crews, household, city)
+    library = kiosks + KIOSKS * len(CITIES)
+    devices = library + MACHINES * len(CITIES)
+    card, second_card, cards = hand_out_cards(rng, people, crews, household)
     replaced = rng.random(users) < 1 - np.exp(-config.days / 700)
     replaced_at = np.where(replaced, config.start + rng.integers(0, config.span, users), FOREVER)
     market = build_market(rng, people)
     circle = _circles(rng, city[:people])
+    activity = rng.gamma(2.5, 1 / 2.5, users)
+    activity[people:individuals] *= crews.of(lambda kind: kind.liveliness)
+    created_at = _opened(rng, config, people, crews, businesses)
+    wakes_at = np.full(users, -1, dtype=np.int64)
+    sleeper = (rng.random(people) < SLEEPERS) & (created_at[:people] < config.start - 120 * DAY)
+    morning = rng.integers(0, config.calendar_days, people) * DAY
+    morning += rng.integers(7 * HOUR, 15 * HOUR, people)
+    wakes_at[:people] = np.where(sleeper, config.midnight + morning, -1)
     return World(
         config=config,
         people=people,
@@ -170,10 +197,14 @@ def build_world(rng: np.random.Generator, config: SimulationConfig) -> World:
         city=city,
         household=household,
         circle=circle,
-        farm=farm,
-        created_at=_opened(rng, config, people, farm, businesses),
+        crew=crew,
+        wakes_at=wakes_at,
+        asleep_until=np.maximum(wakes_at, 0),
+        student=student,
+        library=library + MACHINES * np.arange(len(CITIES)),
+        created_at=created_at,
         affluence=np.exp(rng.normal(0.0, 0.35, users)),
-        activity=rng.gamma(2.5, 1 / 2.5, users),
+        activity=activity,
         peak=np.stack([rng.normal(10.5, 2.2, users), rng.normal(18.0, 2.4, users)], axis=1),
         employer=employer,
         office_ip=office_ip,
@@ -186,7 +217,7 @@ def build_world(rng: np.random.Generator, config: SimulationConfig) -> World:
         second_card=second_card,
         carrier=rng.integers(0, CARRIERS, users),
         trips=_trips(rng, config, city),
-        contacts=_contacts(rng, people, farm, household, circle),
+        contacts=_contacts(rng, people, crew, household, circle),
         habits=_habits(rng, market, city[:individuals]),
         landlord=_landlords(rng, dwelling, people, first_business, businesses),
         sellers=np.flatnonzero(rng.random(people) < 0.02),
@@ -195,6 +226,7 @@ def build_world(rng: np.random.Generator, config: SimulationConfig) -> World:
         ips=offices + businesses + len(CITIES),
         cards=cards,
         nat_ips=nat_ips,
+        kiosks=kiosks,
     )
 
 
@@ -205,18 +237,15 @@ def _habits(rng: np.random.Generator, market: Market, city: Ints) -> Ints:
     return market.visited(rng, aisle.ravel()).reshape(aisle.shape)
 
 
-def _farms(rng: np.random.Generator, config: SimulationConfig) -> Ints:
-    sizes = rng.integers(6, 17, config.rings.identity)
-    return np.repeat(np.arange(config.rings.identity, dtype=np.int64), sizes)
-
-
 def _opened(
-    rng: np.random.Generator, config: SimulationConfig, people: int, farm: Ints, businesses: int
+    rng: np.random.Generator, config: SimulationConfig, people: int, crews: Crews, businesses: int
 ) -> Ints:
     age = rng.exponential(550 * DAY, people)
-    # Every farm opens its accounts over some weeks, a while before it uses them.
-    begun = rng.uniform(30 * DAY, 420 * DAY, config.rings.identity)
-    invented = np.maximum(begun[farm] - rng.exponential(12 * DAY, len(farm)), 3 * DAY)
+    # Every crew opens its accounts over some weeks, a while before it uses them.
+    least, most = crews.of(lambda kind: kind.age_days[0]), crews.of(lambda kind: kind.age_days[1])
+    begun = rng.random(len(crews.crew) + 1)[crews.crew]
+    invented = (least + begun * (most - least) - rng.exponential(12, len(crews.crew))) * DAY
+    invented = np.maximum(invented, np.minimum(3, least) * DAY)
     opened = config.start - np.concatenate(
         [age, invented, rng.uniform(300 * DAY, 4_000 * DAY, businesses)]
     ).astype(np.int64)
@@ -243,43 +272,6 @@ def _workplace(
     return np.where(rng.random(len(city)) < 0.6, chosen, -1)
 
 
-def _devices(
-    rng: np.random.Generator, people: int, farm: Ints, businesses: int, household: Ints, city: Ints
-) -> tuple[Ints, Ints, int]:
-    users = people + len(farm) + businesses
-    own = np.arange(users, dtype=np.int64)
-    own[people : people + len(farm)] = users + 3 * farm + rng.integers(0, 3, len(farm))
-    # Small farms run on a single device.
-    single = rng.random(int(farm[-1]) + 1 if len(farm) else 0) < 0.35
-    invented = own[people : people + len(farm)]
-    invented[single[farm]] = users + 3 * farm[single[farm]]
-    laptops = users + 3 * (int(farm[-1]) + 1 if len(farm) else 0)
-    tablets = laptops + users
-    kiosks = tablets + int(household[-1]) + 1
-    draw = rng.random(users)
-    second = np.where(draw < 0.45, laptops + np.arange(users), tablets + household)
-    # Internet cafes, remittance shops, libraries: four public machines in every city.
-    kiosk = kiosks + 4 * city + rng.integers(0, 4, users)
-    second = np.where(draw > 0.96, kiosk, second)
-    second[people : people + len(farm)] = invented
-    return second, own, kiosks + 4 * len(CITIES)
-
-
-def _cards(
-    rng: np.random.Generator, people: int, farm: Ints, businesses: int, household: Ints
-) -> tuple[Ints, Ints, int]:
-    users = people + len(farm) + businesses
-    card = np.arange(users, dtype=np.int64)
-    farms = int(farm[-1]) + 1 if len(farm) else 0
-    shared = users + 4 * farm + rng.integers(0, 4, len(farm))
-    card[people : people + len(farm)] = np.where(
-        rng.random(len(farm)) < 0.7, shared, card[people : people + len(farm)]
-    )
-    family = users + 4 * farms + household
-    second = np.where(rng.random(users) < 0.25, family, card)
-    return card, second, users + 4 * farms + int(household[-1]) + 1
-
-
 def _circles(rng: np.random.Generator, city: Ints) -> Ints:
     order = np.lexsort((rng.random(len(city)), city))
     sizes = rng.integers(3, 7, len(city))
@@ -289,10 +281,10 @@ def _circles(rng: np.random.Generator, city: Ints) -> Ints:
 
 
 def _contacts(
-    rng: np.random.Generator, people: int, farm: Ints, household: Ints, circle: Ints
+    rng: np.random.Generator, people: int, crew: Ints, household: Ints, circle: Ints
 ) -> Ints:
-    """Two of the household, three of the circle, one from anywhere; of a farm: its own."""
-    individuals = people + len(farm)
+    """Two of the household, three of the circle, one from anywhere; of a crew: its own."""
+    individuals = people + len(crew)
     contacts = rng.integers(0, people, (individuals, CONTACTS))
     who = np.arange(people)
     contacts[:people, 0] = _neighbour(household[:people], who, 1)
@@ -300,10 +292,10 @@ def _contacts(
     order = np.argsort(circle, kind="stable")
     for column, step in ((2, 1), (3, 2), (4, 1)):
         contacts[order, column] = order[_neighbour(circle[order], who, step)]
-    if len(farm):
-        ranks = np.arange(len(farm))
+    if len(crew):
+        ranks = np.arange(len(crew))
         for column in range(3):
-            contacts[people:, column] = people + _neighbour(farm, ranks, column + 1)
+            contacts[people:, column] = people + _neighbour(crew, ranks, column + 1)
     own = contacts == np.arange(individuals)[:, None]
     return np.where(own, rng.integers(0, people, contacts.shape), contacts)
 

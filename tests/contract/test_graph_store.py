@@ -254,6 +254,18 @@ def test_a_merged_ring_points_at_the_one_it_became(store: GraphStore) -> None:
     ]
 
 
+def test_a_part_points_at_the_ring_it_split_from(store: GraphStore) -> None:
+    parted = GraphBatch(rings=(ring(1, ring_id="r2", split_from="r1", recoverable=77),))
+    store.write(parted)
+    store.write(GraphBatch(rings=(ring(2),)))
+    once = whole(store)
+    store.write(parted)
+    assert whole(store) == once
+    assert rows(
+        store, "MATCH (a:Ring)-[:SPLIT_FROM]->(b:Ring) RETURN a.ring_id, a.recoverable, b.revision"
+    ) == [("r2", 77, 2)]
+
+
 def test_an_alert_is_about_a_ring_even_before_the_ring_arrives(store: GraphStore) -> None:
     store.write(GraphBatch(alerts=(ALERT,)))
     store.write(GraphBatch(rings=(ring(1),)))
@@ -450,6 +462,7 @@ def old_and_new() -> GraphBatch:
             ring(3, (BOB, Role.MULE), ring_id="r3", aliases=("r4", "r5"), **past),
             ring(4, (BOB, Role.MULE), ring_id="r4", **merged),
             ring(5, (BOB, Role.MULE), ring_id="r6", **(past | {"changed_at": NEW})),
+            ring(6, (BOB, Role.MULE), ring_id="r7", split_from="r2", **past),
         ),
         alerts=(
             replace(ALERT, at=OLD),
@@ -466,8 +479,9 @@ def test_retention_takes_what_is_old_and_all_that_hung_on_it_alone(store: GraphS
     assert before is not None
     counted = retain(store, before, dry_run=True)
     gone = retain(store, before)
-    # r3 is found, then r4 that merged into it, then r5 of which only r3 spoke, and "never"
-    assert gone == Forgotten(before, transactions=3, links=4, rings=5, alerts=1, entities=3)
+    # r3 is found, then r4 that merged into it, then r5 of which only r3 spoke, and "never"; r2 and
+    # r7, which split from it
+    assert gone == Forgotten(before, transactions=3, links=4, rings=6, alerts=1, entities=3)
     assert (counted.transactions, counted.links, counted.alerts) == (3, 4, 1)
     kept = rows(store, "MATCH ()-[p]->() RETURN type(p), count(p)")
     assert dict(kept) == {  # type: ignore[arg-type]
@@ -489,7 +503,7 @@ def test_retention_is_idempotent_and_what_comes_again_stays_away(store: GraphSto
     once = whole(store)
     assert retain(store, NEW) == Forgotten(NEW)
     assert retain(store, OLD) == Forgotten(OLD)
-    assert store.write(old_and_new()) == Written(0, 0, 0, forgotten=3 + 3 + 2)
+    assert store.write(old_and_new()) == Written(0, 0, 0, forgotten=3 + 4 + 2)
     assert store.write(batch(transfer("t1", OLD))) == Written(0, 0, 0, forgotten=1)
     assert whole(store) == once
 

@@ -352,6 +352,13 @@ def test_a_ring_has_its_drawing_its_evidence_and_its_life(client):
     assert [hop["transaction_id"] for hop in cycle["hops"]] == ["c0", "c1", "c2"]
     assert sent["timeline"][0]["kind"] == "born"
     assert sent["timeline"][-1]["revision"] == sent["revision"]
+    roles = {each["entity"]["id"]: each for each in sent["members"]}
+    assert roles["u1"]["role"] == "controller"
+    assert roles["u1"]["reason"].startswith("The money begins here and comes home: ")
+    assert {nodes[f"user:{name}"]["role"] for name in ("u2", "u3")} == {"mule"}
+    assert sent["recoverable"]["minor"] == cycle["hops"][0]["money"]["minor"]
+    assert {each["entity"]["id"] for each in sent["clears"]["clearing"]} >= {"u1", "u2", "u3"}
+    assert sent["split_from"] is None
 
 
 def test_alerts_are_read_on_from_where_a_page_ended(client):

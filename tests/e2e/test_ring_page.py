@@ -224,6 +224,19 @@ def test_a_ring_appears_is_opened_and_grows_without_a_reload(
     assert [e["text"] for e in page.evaluate(DRAWN)["edges"] if e["bright"]] == ["€4,800.50"]
     expect(page.locator(".event[data-kind=born]")).to_contain_text("Born. Cycle among 4 users")
     expect(page.locator(".people tbody tr")).to_have_count(4)
+    parts = page.locator(".people tbody tr", has_text="carol").locator(".part")
+    expect(parts.locator(".part-role")).to_have_text("controller")
+    expect(parts.locator(".part-reason")).to_have_text(
+        "The money begins here and comes home: 88 % of what it sent came back."
+    )
+    figures = page.locator(".figures")
+    expect(figures).to_contain_text("Moved€19,610.50")
+    expect(figures).to_contain_text("Recoverable€5,210.00")
+    expect(page.locator(".story")).to_contain_text("At most €5,210.00 of it can still be")
+    clearing = page.locator(".clearing")
+    expect(clearing).to_have_count(4)
+    carol = page.locator('.clearing[data-clears="user:carol"]')
+    expect(carol).to_have_text("Without carol nothing would be left.")
 
     server.score(
         transfer(5, born + 44 * 60_000, "carol", "mule-1", "4500.00"),
@@ -271,7 +284,7 @@ def test_a_crowd_is_stacked_opened_and_still_counted_to_the_cent(
     many = page.evaluate(CROWD)
     assert 30 < many["nodes"] <= 40
     assert many["minor"] == few["minor"]
-    expect(page.locator(".legend")).to_contain_text("user: sender")
+    expect(page.locator(".legend")).to_contain_text("user: victim")
     assert watched.complaints == []
 
 

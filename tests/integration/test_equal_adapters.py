@@ -43,7 +43,8 @@ DECODE = partial(decode, rates=MAPPING.rate_table, now=None)
 
 def city(folder: Path) -> list[bytes]:
     """Simulated transactions with rings in them; some come twice or late, some are poison."""
-    config = SimulationConfig(seed=5, days=3, users=400, ring_counts=RingCounts(12, 12, 8))
+    rings = RingCounts(cycle=12, mule=12, device_farm=8)
+    config = SimulationConfig(seed=5, days=3, users=400, ring_counts=rings)
     write(config, folder)
     rows = [encode(each.transaction) for each in read(folder, MAPPING)][:COUNT]
     assert len(rows) == COUNT

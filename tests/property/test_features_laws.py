@@ -44,7 +44,12 @@ GROUPS = {
     "rules": {Pattern.BLOCKED, Pattern.IMPOSSIBLE_TRAVEL, Pattern.VELOCITY},
     "flow": {Pattern.CYCLE, Pattern.PING_PONG, Pattern.MULE, Pattern.STRUCTURING},
     "fans": {Pattern.FAN_IN, Pattern.FAN_OUT},
-    "identity": {Pattern.SHARED_DEVICE, Pattern.SHARED_CARD, Pattern.SHARED_IP},
+    "identity": {
+        Pattern.SHARED_DEVICE,
+        Pattern.SHARED_CARD,
+        Pattern.SHARED_IP,
+        Pattern.SYNTHETIC_IDENTITY,
+    },
     "layering": {
         Pattern.CHAIN,
         Pattern.SCATTER_GATHER,
@@ -52,6 +57,8 @@ GROUPS = {
         Pattern.BIPARTITE,
         Pattern.STACK,
     },
+    "conduct": {Pattern.DORMANT_BURST, Pattern.TAKEOVER, Pattern.BUST_OUT},
+    "commerce": {Pattern.CARD_TESTING, Pattern.COLLUSIVE_MERCHANT, Pattern.REFUND_ABUSE},
 }
 
 OURS = {

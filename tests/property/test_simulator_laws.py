@@ -1,24 +1,38 @@
 """Whatever the configuration, the stream is well formed and the truth agrees with it."""
 
+from collections import defaultdict
+
 import numpy as np
 import pandas as pd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from graph.evidence import Role
 from graph.transaction import HOUR
-from ingest.simulator import RingCounts, SimulationConfig, frame_of, run
+from ingest.simulator import KINDS, SimulationConfig, frame_of, run
 from ingest.simulator.config import SEPTEMBER_2025
+from ingest.simulator.flows import DEPOSIT, TRANSFER, WARM_UP
 from ingest.simulator.names import decimals, hexadecimal, permuted
+from ingest.simulator.population import build_world
+from ingest.simulator.rings import told
+from ingest.simulator.rings.story import DECLINED
+
+MOVING = [
+    *("cycle", "mule", "takeover", "structuring", "fan_in", "fan_out", "scatter_gather"),
+    *("gather_scatter", "bipartite", "stack", "chain", "dormant_burst"),
+]
+"""Kinds that live on money that arrives, not on credit."""
 
 configs = st.builds(
     SimulationConfig,
     seed=st.integers(0, 2**63 - 1),
     days=st.floats(1, 5),
-    users=st.integers(250, 500),
+    users=st.integers(400, 500),
     start=st.integers(0, 24 * 400).map(lambda hours: SEPTEMBER_2025 + hours * HOUR),
-    ring_counts=st.builds(
-        RingCounts, cycle=st.integers(0, 3), mule=st.integers(0, 3), identity=st.integers(0, 3)
-    ),
+    ring_counts=st.dictionaries(st.sampled_from(list(KINDS)), st.integers(0, 2), max_size=5),
+    evading_share=st.floats(0, 1),
+    drift_kind=st.none() | st.sampled_from(list(KINDS)),
+    drift_day=st.floats(0, 0.5),
     rings_from=st.floats(0, 0.5),
     retained=st.tuples(st.floats(0, 0.05), st.floats(0.05, 0.3)),
     unlabelled_share=st.floats(0, 1),
@@ -46,7 +60,32 @@ def test_any_world_is_well_formed(config: SimulationConfig) -> None:
         assert times == sorted(times)
         burst = [t for t, phase in zip(times, ring["phases"], strict=True) if phase != "warm_up"]
         assert burst
-        assert burst[0] >= config.rings_start
+        assert burst[0] >= config.opens_for(ring["kind"])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**63 - 1),
+    kinds=st.lists(st.sampled_from(MOVING), min_size=1, max_size=3, unique=True),
+    evading_share=st.sampled_from([0.0, 1.0]),
+)
+def test_no_ring_sends_what_it_does_not_have(
+    seed: int, kinds: list[str], evading_share: float
+) -> None:
+    config = SimulationConfig(
+        seed=seed, users=400, ring_counts=dict.fromkeys(kinds, 1), evading_share=evading_share
+    )
+    world = build_world(np.random.default_rng(seed), config)
+    for _, _, story in told(np.random.default_rng(seed), world):
+        held: dict[int, int] = defaultdict(int)
+        for row in sorted(story.rows, key=lambda row: row.at):
+            if row.type == DEPOSIT:
+                held[row.user] += row.amount
+            elif row.phase != WARM_UP and row.outcome != DECLINED:
+                held[row.user] -= row.amount
+                assert held[row.user] >= 0 or story.roles[row.user] is Role.VICTIM
+            if row.type == TRANSFER and row.outcome != DECLINED:
+                held[row.to] += row.amount
 
 
 @settings(max_examples=5, deadline=None)

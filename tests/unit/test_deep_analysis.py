@@ -366,11 +366,12 @@ def test_a_replay_tells_each_night_what_was_known_then_and_no_more() -> None:
     runs: list[Analysis] = []
     detector = Detector()
     nightly = NightlyReplayer(detector, 1, told=runs.append)
-    out = np.empty(len(NAMES), np.float32)
+    out = np.empty((1, len(NAMES)), np.float32)
 
     def observe(number: int, at: int, payer: str, payee: str) -> dict[str, float]:
-        assert nightly.observe_features(transfer(number, at, payer, payee), out).accepted
-        return dict(zip(NAMES, out.tolist(), strict=True))
+        (seen,) = nightly.observe_features([transfer(number, at, payer, payee)], out)
+        assert seen.accepted
+        return dict(zip(NAMES, out[0].tolist(), strict=True))
 
     hour = DAY // 24
     for n in range(24):

@@ -41,7 +41,8 @@ def transfer(number: int, at: int, source: str, target: str, value: int = 10_000
 
 @pytest.fixture(scope="module")
 def history() -> list[LabelledTransaction]:
-    config = SimulationConfig(seed=11, days=16, users=260, ring_counts=RingCounts(8, 8, 4))
+    rings = RingCounts(cycle=8, mule=8, device_farm=4)
+    config = SimulationConfig(seed=11, days=16, users=260, ring_counts=rings)
     rows = run(config).transactions.to_pylist()
     return [
         LabelledTransaction(

@@ -8,12 +8,23 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from graph.errors import InvalidSetting
-from graph.transaction import DAY, HOUR
+from graph.transaction import DAY, HOUR, Entity, EntityKind
 from scorer.blend import Blend
+from scorer.confounders import shuffle_edges
 from scorer.decision import FIXED
 from scorer.evaluation import evaluate, headline
-from scorer.splits import Dates, dated_split, shuffled_split, shuffled_test, temporal_split
-from scorer.training import replay, train
+from scorer.ground_truth import GroundTruth, LookAlike, RingFacts
+from scorer.history_replay import replay
+from scorer.report import render_html
+from scorer.splits import (
+    EMBARGO,
+    Dates,
+    dated_split,
+    shuffled_split,
+    shuffled_test,
+    temporal_split,
+)
+from scorer.training import train
 
 # The small engine and its planted history are those of the training tests.
 _spec = importlib.util.spec_from_file_location(
@@ -71,6 +82,107 @@ def test_the_graph_sees_what_was_planted_and_the_table_does_not(report):
     assert costs["ours"] < costs["approve_all"]
 
 
+def test_alerts_are_counted_in_rings_and_money_too(report):
+    caught = report["precision_at_budget"]
+    assert (caught["rings"], caught["rings_of"]) == (
+        report["rungs"]["blend"]["rings"]["matched"],
+        report["rungs"]["blend"]["rings"]["true"],
+    )
+    assert 10 < caught["rings"] <= caught["rings_of"]
+    money = report["money"]
+    assert money["ours"]["cost"] < money["fixed"]["cost"] < money["approve_all"]["cost"]
+    for other in ("fixed", "approve_all"):
+        saved = money["saved"][f"against_{other}"]
+        assert saved == pytest.approx(money[other]["cost"] - money["ours"]["cost"])
+    assert money["approve_all"]["fraud_stopped"] == 0
+    assert money["approve_all"]["alerts"] == 0
+    top = report["calibration"]["top_percent"]
+    assert sum(part["rows"] for part in top["bins"]) == top["rows"]
+    for part in top["bins"]:
+        low, high = part["observed_ci"]
+        assert 0 <= low <= part["observed"] <= high <= 1
+
+
+def test_each_row_is_answered_by_one_tier(report, history):
+    tiers = report["tiers"]
+    assert list(tiers) == ["rules", "graph", "model"]
+    assert sum(tier["transactions"] for tier in tiers.values()) == report["transactions"]
+    assert sum(tier["frauds"] for tier in tiers.values()) == report["positives"]
+    assert tiers["rules"]["transactions"] == 0  # the small engine has no rules
+    # Its one pattern is a graph's: whatever came back or touches a pair that did.
+    assert tiers["graph"]["fraud_rate"] > 5 * tiers["model"]["fraud_rate"]
+    assert tiers["graph"]["share_of_fraud"] > 0.5
+
+
+def test_features_over_time_and_alone_are_told(report):
+    stability, alone = report["stability"], report["confounders"]["one_feature"]
+    assert stability["features"] == len(stability["worst"]) == 6
+    # It counts what a user did so far: of course the future has more.
+    assert {each["feature"] for each in stability["worst"][:2]} >= {"user_count"}
+    assert alone["best"][0]["feature"] in {"comes_back", "pair_count"}
+    assert alone["by_family"]["amount"]["auc"] < 0.6
+    assert "shuffled_edges" not in report["confounders"]
+    assert "typologies" not in report
+
+
+def test_shuffled_edges_take_the_graphs_gain_away(history, report):
+    told = []
+    again = evaluate(
+        history,
+        PingPong(),
+        settings=SMALL,
+        seed=1,
+        rewired=(shuffle_edges(history, 1), PingPong()),
+        progress=lambda stage, _: told.append(stage),
+    )
+    check = again["confounders"].pop("shuffled_edges")
+    assert not check["excludes_zero"]
+    assert abs(check["difference"]) < 0.1
+    assert check["graph"] < 0.5 * again["rungs"]["graph"]["average_precision"]
+    assert again["gains"] == report["gains"]
+    assert told.count("learn graph") == 2
+
+
+def test_kinds_and_look_alikes_are_told_where_the_data_knows_them(history):
+    frauds = [item for item in history if item.fraud]
+    names = sorted({item.ring_id for item in frauds})
+    honest = [item for item in history if item.fraud is False]
+    begins = history[-300].transaction.timestamp
+    late = [i.transaction.transaction_id for i in honest if i.transaction.timestamp > begins]
+    truth = GroundTruth(
+        rings={
+            name: RingFacts("ping_pong" if n % 2 else "pair", "split" if n % 3 else "plain")
+            for n, name in enumerate(names)
+        },
+        look_alikes=(LookAlike("friends", tuple(late[:4])), LookAlike("firm", tuple(late[4:9]))),
+        files=("rings.parquet", "look_alikes.parquet"),
+    )
+    report = evaluate(history, PingPong(), settings=SMALL, truth=truth)
+    kinds, rings = report["typologies"]["kinds"], report["rings"]
+    assert set(kinds) == {"ping_pong", "pair"}
+    for figure in ("true", "matched", "false"):
+        assert sum(row[figure] for row in kinds.values()) == rings[figure]
+    assert kinds["pair"]["false"] == 0  # what is false speaks of ping-pong
+    assert kinds["ping_pong"]["recall"] > 0.8
+    variants = report["typologies"]["variants"]
+    assert sum(row["true"] for row in variants.values()) == rings["true"]
+    assert {kind: row["groups"] for kind, row in report["look_alikes"]["kinds"].items()} == {
+        "firm": 1,
+        "friends": 1,
+    }
+    assert report["data"]["ground_truth"] == ["rings.parquet", "look_alikes.parquet"]
+    assert "Ring by kind" in render_html(report)
+
+
+def test_members_are_those_the_ground_truth_names():
+    history = made(rows=1_000)
+    names = {item.ring_id for item in history if item.fraud}
+    nobody = frozenset({Entity(EntityKind.USER, "nobody")})
+    truth = GroundTruth({name: RingFacts("pair", members=nobody) for name in names}, (), ())
+    report = evaluate(history, PingPong(), settings=SMALL, truth=truth)
+    assert report["rings"]["matched"] == 0
+
+
 def test_shuffled_labels_teach_nothing(report):
     check = report["confounders"]["shuffled_labels"]
     assert check["average_precision"] < 2 * check["base_rate"]
@@ -97,22 +209,71 @@ def test_the_future_is_not_in_the_past(history):
     split = temporal_split(table)
     begins = table.times[split.test].min()
     for part in (split.early, split.later):
-        assert table.times[part].max() < begins
+        assert table.times[part].max() < begins - EMBARGO
         assert table.known_at[part].max() <= begins
-    assert table.times[split.early].max() < table.times[split.later].min()
+    alone = [row for row in split.later if table.ring_ids[row] is None]
+    assert table.times[split.early].max() < table.times[alone].min()
     in_test = {table.ring_ids[row] for row in split.test} - {None}
     past = np.concatenate([split.early, split.later])
     assert not in_test & {table.ring_ids[row] for row in past}
-    held = len(past) + len(split.test) + split.embargoed + split.spanning
+    held = len(past) + len(split.test) + split.embargoed + split.unsettled + split.spanning
     assert held == len(table.fraud)
-    assert split.embargoed > 0
+    assert split.unsettled > 0
+    told = split.describe(table)
+    assert told["embargo_hours"] == 24
+    assert told["embargoed"] == split.embargoed > 50
 
 
-def test_late_labels_are_embargoed_from_the_past():
+def test_the_embargo_is_as_long_as_is_asked_for(history):
+    table = replay(history, PingPong())
+    begins = table.times[temporal_split(table).test].min()
+    for embargo in (0, 6 * HOUR, 2 * DAY):
+        split = temporal_split(table, embargo)
+        assert split.embargo == embargo
+        assert begins - embargo - 2 * HOUR < table.times[split.later].max() < begins - embargo
+    assert temporal_split(table, 0).embargoed == 0
+    with pytest.raises(InvalidSetting, match=r"embargo.*-1 days"):
+        temporal_split(table, -DAY)
+
+
+def test_a_ring_lies_whole_in_the_latest_fold_it_reaches(history):
+    table = replay(history, PingPong())
+    whole = temporal_split(table)
+    # One long ring each over the cut between the slices and over that before the test.
+    frauds = np.flatnonzero(table.fraud)
+    in_early, in_later, in_test = (
+        [row for row in frauds if row in set(part.tolist())]
+        for part in (whole.early, whole.later, whole.test)
+    )
+    rings = list(table.ring_ids)
+    for row in (in_early[0], in_early[-1], in_later[-1]):
+        rings[row] = "inner"
+    for row in (in_early[1], in_later[-2], in_test[0]):
+        rings[row] = "outer"
+    split = temporal_split(replace(table, ring_ids=tuple(rings)))
+    folds = {"early": split.early, "later": split.later, "test": split.test}
+    named = {
+        name: {fold for fold, rows in folds.items() for row in rows if rings[row] == name}
+        for name in ("inner", "outer")
+    }
+    assert named == {"inner": {"later"}, "outer": {"test"}}
+    assert {in_early[0], in_early[-1]} <= set(split.later.tolist())
+    assert split.moved >= 2
+    assert not {in_early[1], in_later[-2]} & set(np.concatenate([split.early, split.later]))
+    assert split.spanning >= 2
+    shared = {
+        ring
+        for ring in set(rings) - {None}
+        if sum(any(rings[row] == ring for row in rows) for rows in folds.values()) > 1
+    }
+    assert shared == set()
+
+
+def test_labels_that_were_not_known_yet_are_left_out_of_the_past():
     history = made(rows=800, delay=DAY)
-    soon = temporal_split(replay(made(rows=800, delay=0), PingPong()))
-    late = temporal_split(replay(history, PingPong()))
-    assert late.embargoed > soon.embargoed == 0
+    soon = temporal_split(replay(made(rows=800, delay=0), PingPong()), 0)
+    late = temporal_split(replay(history, PingPong()), 0)
+    assert late.unsettled > soon.unsettled == 0
     assert len(late.test) == len(soon.test)
 
 

@@ -343,7 +343,7 @@ def test_an_ip_counts_for_those_who_share_something_else() -> None:
         transaction(20 + i, 20 + i, f"u{i}", "shop", 5, ip_address="10.0.0.1", device_id="phone")
         for i in range(3)
     ]
-    device, ip = told(campus + crew)
+    device, ip, *_ = told(campus + crew)
     assert (device.pattern, ip.pattern) == (Pattern.SHARED_DEVICE, Pattern.SHARED_IP)
     assert ip.entities == (
         Entity(EntityKind.IP, "10.0.0.1"),

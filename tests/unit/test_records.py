@@ -54,6 +54,8 @@ _ring = st.builds(
     evidence=_strings,
     aliases=_strings,
     truncated=st.booleans(),
+    recoverable=_int,
+    split_from=st.none() | _text,
 )
 _event = st.builds(
     RingEvent,
@@ -65,6 +67,7 @@ _event = st.builds(
     added_patterns=_patterns,
     merged_ring_id=st.none() | _text,
     alert=st.none() | _alert,
+    split_ring_ids=_strings,
 )
 _verdict = st.builds(
     Verdict,
@@ -131,6 +134,18 @@ def test_a_ring_event_comes_back_as_it_was(event: RingEvent) -> None:
     data = records.encode(records.ring_event_record("t", event))
     record = records.decode(data, records.RingEventRecord)
     assert (record.transaction_id, record.to_event()) == ("t", event)
+
+
+def test_a_ring_event_from_before_rings_split_is_read() -> None:
+    event = RingEvent(
+        RingEventKind.GREW, 1, Ring("r", 2, RingState.ACTIVE, 0, 1, (), (), 0.5, 7, (), ())
+    )
+    data = records.encode(records.ring_event_record("t", event))
+    older = data
+    for added in (b',"recoverable":0', b',"split_from":null', b',"split_ring_ids":[]'):
+        assert added in older
+        older = older.replace(added, b"")
+    assert records.decode(older, records.RingEventRecord).to_event() == event
 
 
 @given(_alert)

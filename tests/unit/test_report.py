@@ -5,19 +5,9 @@ from html.parser import HTMLParser
 import pytest
 
 from graph.errors import InvalidSetting
-from scorer.report import (
-    calibration_chart,
-    cost_chart,
-    count,
-    duration,
-    figure,
-    findings,
-    moment,
-    precision_recall_chart,
-    render_html,
-    share,
-    write_report,
-)
+from scorer.charts import calibration_chart, cost_chart, precision_recall_chart, top_chart
+from scorer.report import findings, render_html, write_report
+from scorer.wording import count, duration, figure, moment, share
 
 
 def rung(ap, *, fraud=True):
@@ -33,6 +23,8 @@ def rung(ap, *, fraud=True):
             "alerts": 300,
             "precision": 0.2,
             "recall": 0.9,
+            "rings": 2,
+            "rings_of": 4,
         },
         "cost_per_transaction": {"ours": 3.25, "fixed": 4.5, "approve_all": 27.5},
         "calibration": {
@@ -42,7 +34,17 @@ def rung(ap, *, fraud=True):
                 {"rows": 600, "predicted": 0.002, "observed": 0.0},
                 {"rows": 600, "predicted": 0.1, "observed": 0.12},
             ],
-            "top_percent": {"rows": 12, "predicted": 0.9, "observed": 0.8},
+            "top_percent": {
+                "rows": 12,
+                "predicted": 0.9,
+                "observed": 0.8,
+                "observed_ci": [0.55, 0.93],
+                "error": 0.1,
+                "bins": [
+                    {"rows": 6, "predicted": 0.85, "observed": 0.7, "observed_ci": [0.4, 0.9]},
+                    {"rows": 6, "predicted": 0.95, "observed": 0.9, "observed_ci": [0.6, 1.0]},
+                ],
+            },
         },
         "warm": {
             "transactions": 1_000,
@@ -58,6 +60,30 @@ def rung(ap, *, fraud=True):
     }
 
 
+def outcome(cost):
+    return {
+        "alerts": 40,
+        "fraud_stopped": 123_456,
+        "fraud_let_through": 6_544,
+        "good_money_blocked": 100,
+        "customers_troubled": 7,
+        "cost": cost,
+        "cost_per_transaction": cost / 1_200,
+    }
+
+
+def ring_row(true, matched, **more):
+    return {
+        "true": true,
+        "matched": matched,
+        "recall": matched / true if true else None,
+        "member_precision": 1.0,
+        "member_recall": 0.9,
+        "delay": None,
+        **more,
+    }
+
+
 def made():
     rungs = {"tabular": rung(0.5), "graph": rung(0.7), "blend": rung(0.72)}
     span = {"transactions": 10, "positives": 2, "from": 0, "until": 86_400_000}
@@ -69,6 +95,8 @@ def made():
             "detected": 9,
             "alerted": 5,
             "matched": 3,
+            "false": 2,
+            "f1": 2 / 3,
             "precision": 0.6,
             "recall": 0.75,
             "member_precision": 1.0,
@@ -85,19 +113,89 @@ def made():
             "transactions": 9_999,
             "labelled": 9_000,
             "rejected": 1,
+            "currency": {"code": "EUR", "decimals": 2},
+            "ground_truth": ["rings.parquet", "look_alikes.parquet"],
         },
         "split": {
             "early": span,
             "later": span,
             "test": span,
+            "embargo_hours": 24.0,
             "embargoed": 3,
+            "unsettled": 5,
+            "moved_to_later": 0,
             "spanning_rings": 2,
             "excluded": 1,
         },
         "seed": 1,
-        "policy": {"version": "abc"},
+        "policy": {"version": "abc", "thresholds": None},
+        "settings": {"most_negatives": 40_000},
         "families": {"flow": 0.7, "amount": 0.3},
-        "confounders": {"shuffled_labels": {"average_precision": 0.051, "base_rate": 0.05}},
+        "typologies": {
+            "kinds": {
+                "cycle": ring_row(4, 3, false=1, false_per_10_true=2.5, variants={}),
+                "fan_out": ring_row(0, 0, false=1, false_per_10_true=None, variants={}),
+            },
+            "variants": {"plain": ring_row(3, 3), "split": ring_row(1, 0)},
+        },
+        "look_alikes": {
+            "rule": "Half of it, or any declined.",
+            "kinds": {
+                "family_cycle": {
+                    "groups": 400,
+                    "transactions": 1_600,
+                    "alerted": 3,
+                    "by_ring": 2,
+                    "by_decline": 1,
+                    "per_thousand": 7.5,
+                }
+            },
+        },
+        "money": {
+            "ours": outcome(3_900.0),
+            "fixed": outcome(5_400.0),
+            "approve_all": outcome(33_000.0),
+            "saved": {"against_approve_all": 29_100.0, "against_fixed": 1_500.0},
+        },
+        "tiers": {
+            tier: {
+                "transactions": 400,
+                "share_of_traffic": 1 / 3,
+                "frauds": 20,
+                "share_of_fraud": 1 / 3,
+                "fraud_rate": 0.05,
+                "alerts": 10,
+            }
+            for tier in ("rules", "graph", "model")
+        },
+        "stability": {
+            "features": 6,
+            "shifted": 2,
+            "moved": 1,
+            "worst": [{"feature": "value_log", "family": "amount", "psi": 0.31}],
+        },
+        "confounders": {
+            "shuffled_labels": {"average_precision": 0.051, "base_rate": 0.05},
+            "one_feature": {
+                "best": [
+                    {
+                        "feature": "comes_back",
+                        "family": "flow",
+                        "auc": 0.9,
+                        "average_precision": 0.4,
+                    }
+                ],
+                "by_family": {},
+                "best_auc": 0.9,
+            },
+            "shuffled_edges": {
+                "tabular": 0.5,
+                "graph": 0.49,
+                "difference": -0.01,
+                "ci": [-0.05, 0.03],
+                "excludes_zero": False,
+            },
+        },
     }
 
 
@@ -127,7 +225,7 @@ def test_the_page_is_well_formed_and_asks_for_nothing():
     tags = Tags()
     tags.feed(page)
     assert tags.open == []
-    assert tags.seen.count("figure") == 4
+    assert tags.seen.count("figure") == 7
     assert "script" not in tags.seen
     assert not {name for name, _ in tags.attributes} & {"src", "href", "onload", "onclick"}
     assert "http" not in page
@@ -144,7 +242,11 @@ def test_what_the_data_is_called_cannot_become_markup():
 
 def test_the_headline_figures_are_on_the_page():
     page = render_html(made())
-    for text in ("0.720", "0.670 to 0.770", "40.0 %", "3 of 4", "27.50", "30 min", "9\u202f999"):
+    for text in (
+        *("0.720", "0.670 to 0.770", "40.0 %", "3 of 4", "27.50", "30 min", "9\u202f999"),
+        *("2 of 4 rings", "F1 0.67", "family cycle", "7.5", "all split", "1 (2.5)", "29100"),
+        *("1\u202f235 EUR", "value_log", "comes_back", "edges shuffled", "rings.parquet"),
+    ):
         assert text in page
     assert "nan" not in page.lower().split("</style>")[1]
 
@@ -154,7 +256,12 @@ def test_charts_stay_inside_of_their_frame():
     charts = (
         precision_recall_chart(report["rungs"]),
         calibration_chart(report["rungs"]),
-        cost_chart(report["rungs"]["blend"], report["cost_per_transaction"]),
+        top_chart(report["rungs"]),
+        cost_chart(
+            report["rungs"]["blend"]["curves"]["cost"],
+            {"ours": report["cost_per_transaction"]["ours"]},
+            report["cost_per_transaction"]["approve_all"],
+        ),
     )
     for chart in charts:
         assert chart.lines
@@ -180,6 +287,13 @@ def test_sentences_say_when_a_gain_is_not_beyond_doubt():
     assert said[1].endswith("+0.000 (95 % -0.100 to 0.100), not beyond doubt.")
     assert "24.25 saved" in said[2]
     assert "shuffled labels" in said[3]
+    assert "comes_back" in said[4]
+    assert "-0.010 (95 % -0.050 to 0.030): it is gone." in said[5]
+    assert any("2 of 4 rings" in each for each in said)
+    assert any("family cycle" in each for each in said)
+    report = made()
+    report["confounders"]["shuffled_edges"] |= {"excludes_zero": True, "difference": 0.05}
+    assert findings(report)[5].endswith(": 25 % of it remains.")
     assert (
         "trained on transactions of the test"
         in findings(made() | {"model": {"version": "v", "saw_the_test": True}})[-1]
@@ -189,6 +303,7 @@ def test_sentences_say_when_a_gain_is_not_beyond_doubt():
 def test_a_report_on_a_given_model_without_rings_or_fraud_among_the_warm_is_drawn():
     report = made()
     del report["rungs"]["tabular"], report["families"], report["confounders"]
+    del report["typologies"], report["look_alikes"], report["data"]["currency"]
     del report["gains"]["graph_over_tabular"]
     report["model"] = {"version": "0123456789abcdef", "saw_the_test": False}
     report["rings"] |= {"recall": None, "precision": None, "delay": None}
@@ -198,6 +313,8 @@ def test_a_report_on_a_given_model_without_rings_or_fraud_among_the_warm_is_draw
     page = render_html(report)
     assert "0123456789abcdef" in page
     assert "What the model looks at" not in page
+    assert "Ring by kind" not in page
+    assert "123\u202f456 minor units" in page
 
 
 def test_files_are_written_and_equal_reports_make_equal_bytes(tmp_path):

@@ -1,15 +1,17 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from graph.evidence import Pattern, Role
+from graph.evidence import Evidence, Pattern, Role
 from graph.rings import Alert, Ring, RingEvent, RingEventKind, RingState
 from graph.transaction import MINUTE, Entity, EntityKind, Money, Transaction, TransactionType
 from scorer.ring_matching import (
     ENOUGH,
     DetectedRing,
     RingLedger,
+    RingMatch,
     TrueRing,
     alert_figures,
     jaccard,
@@ -97,14 +99,16 @@ def test_the_figures_count_alerted_rings_and_measure_the_delay():
         found("d2", "mno", at=5),
         DetectedRing(ring("d3", "xyz"), None),
     ]
-    figures = ring_figures(detected, true)
+    figures = ring_figures(RingMatch.of(detected, true))
     assert figures == {
         "true": 2,
         "detected": 3,
         "alerted": 2,
         "matched": 1,
+        "false": 1,
         "precision": 0.5,
         "recall": 0.5,
+        "f1": 0.5,
         "precision_of_strongest": 0.5,
         "member_precision": 0.75,
         "member_recall": 1.0,
@@ -113,9 +117,10 @@ def test_the_figures_count_alerted_rings_and_measure_the_delay():
 
 
 def test_figures_of_nothing_are_none_not_zero():
-    figures = ring_figures([], [])
+    figures = ring_figures(RingMatch.of([], []))
     assert figures["precision"] is None
     assert figures["recall"] is None
+    assert figures["f1"] is None
     assert figures["delay"] is None
 
 
@@ -146,6 +151,47 @@ def test_a_merged_ring_lives_on_in_the_one_that_took_it():
     assert kept.members == users("abcd")
 
 
+def part(ring_id, names, of, changed_at=0):
+    return replace(ring(ring_id, names, changed_at), split_from=of)
+
+
+def test_a_part_was_alerted_when_half_of_it_had_been_told_as_part_of_the_whole():
+    ledger = RingLedger()
+    ledger.note(
+        [
+            RingEvent(RingEventKind.BORN, 1, ring("r", "abc", 1), alert=alert("r")),
+            RingEvent(RingEventKind.GREW, 5, ring("r", "abcde", 5), alert=alert("r")),
+            RingEvent(RingEventKind.GREW, 8, ring("r", "abcdefgh", 8)),
+            RingEvent(RingEventKind.BORN, 9, part("s", "cde", "r", 9)),
+            RingEvent(RingEventKind.BORN, 9, part("t", "fgh", "r", 9)),
+            RingEvent(RingEventKind.SPLIT, 9, ring("r", "ab", 9), split_ring_ids=("s", "t")),
+            RingEvent(RingEventKind.GREW, 12, part("t", "fghi", "r", 12), alert=alert("t")),
+        ]
+    )
+    kept = {found.ring.ring_id: found for found in ledger.rings(since=0)}
+    assert {key: found.alerted_at for key, found in kept.items()} == {"r": 1, "s": 5, "t": 12}
+    assert [at for at, _ in kept["s"].alerts] == [5]
+    assert {key: found.members for key, found in kept.items()} == {
+        "r": users("ab"), "s": users("cde"), "t": users("fghi"),
+    }  # fmt: skip
+
+
+def test_a_part_that_merges_back_brings_what_was_told_of_it():
+    ledger = RingLedger()
+    ledger.note(
+        [
+            RingEvent(RingEventKind.BORN, 1, ring("r", "abcd", 1), alert=alert("r")),
+            RingEvent(RingEventKind.BORN, 5, part("s", "cd", "r", 5)),
+            RingEvent(RingEventKind.SPLIT, 5, ring("r", "ab", 5), split_ring_ids=("s",)),
+            RingEvent(RingEventKind.BORN, 6, ring("q", "xy", 6)),
+            RingEvent(RingEventKind.MERGED, 7, ring("q", "cdxy", 7), merged_ring_id="s"),
+            RingEvent(RingEventKind.BORN, 9, part("p", "cd", "q", 9)),
+        ]
+    )
+    kept = {found.ring.ring_id: found.alerted_at for found in ledger.rings(since=0)}
+    assert kept == {"r": 1, "q": 1, "p": 1}
+
+
 def test_a_true_ring_collects_accounts_times_and_money():
     taken = TrueRing("t")
     taken.add(
@@ -155,7 +201,7 @@ def test_a_true_ring_collects_accounts_times_and_money():
     )
     taken.add(Transaction("2", 9, TransactionType.WITHDRAWAL, Money(6, "EUR"), 6, "u"))
     assert taken.members == {Entity(EntityKind.USER, "u"), Entity(EntityKind.MERCHANT, "m")}
-    assert (taken.times, taken.values) == ([7, 9], [5, 6])
+    assert (taken.times, taken.values, taken.ids) == ([7, 9], [5, 6], ["1", "2"])
 
 
 def test_transaction_alerts_find_a_ring_at_its_first_hit():
@@ -173,3 +219,54 @@ def test_transaction_alerts_find_a_ring_at_its_first_hit():
     assert figures["recall"] == 0.5
     assert figures["precision"] == pytest.approx(2 / 3)
     assert figures["delay"] == {"minutes": 1.0, "transactions": 2.0, "money_gone": 0.5}
+
+
+def told(ring_id, names, at, witness=(), changed_at=None):
+    """A ring that alerted once with this witness, noted by a ledger."""
+    stands = replace(ring(ring_id, names, at if changed_at is None else changed_at))
+    stands = replace(stands, transactions=tuple(witness))
+    return RingEvent(RingEventKind.BORN, at, stands, alert=alert(ring_id))
+
+
+def test_a_ring_of_before_that_still_lives_counts_neither_way():
+    ledger = RingLedger()
+    ledger.note(
+        [
+            told("past", "abc", at=10, changed_at=500),
+            told("now", "xyz", at=450),
+            told("nobody", "mno", at=460),
+        ]
+    )
+    true = [truth("t-past", "abc", times=(5, 20)), truth("t-now", "xyz", times=(440, 470))]
+    match = RingMatch.since(400, ledger, true)
+    assert [ring.ring_id for ring in match.true] == ["t-now"]
+    assert [ring.ring.ring_id for ring in match.told] == ["nobody", "now"]
+    assert [ring.ring.ring_id for ring in match.false] == ["nobody"]
+    whole = RingMatch.since(0, ledger, true)
+    assert len(whole.pairs) == 2
+
+
+def test_an_alert_on_something_else_is_not_a_detection():
+    ledger = RingLedger()
+    ledger.note([told("r", "ab", at=2, witness=["before"])])
+    ledger.note([told("r", "abc", at=70_000, witness=["before", "t0", "t1"])])
+    true = TrueRing("t", users("abc"), [0, 60_000, 120_000], [10, 20, 70], ["t0", "t1", "t2"])
+    delay = ring_figures(RingMatch.since(0, ledger, [true]))["delay"]
+    assert delay == {"minutes": 70 / 60, "transactions": 2.0, "money_gone": 0.3}
+
+
+def test_a_ring_is_known_by_its_strongest_evidence():
+    def piece(pattern, strength):
+        members = ((Entity(EntityKind.USER, "a"), Role.MEMBER),)
+        return Evidence(pattern, 1, members, (), strength, "seen")
+
+    weak, strong = piece(Pattern.FAN_IN, 0.4), piece(Pattern.MULE, 0.7)
+    ids = (weak.evidence_id, strong.evidence_id)
+    ledger = RingLedger()
+    for seen in (weak, strong, weak):
+        event = RingEvent(RingEventKind.GREW, 1, replace(ring("r", "ab"), evidence=ids))
+        ledger.note([event], [seen])
+    # Evidence that went to another ring says nothing of this one.
+    ledger.note([RingEvent(RingEventKind.GREW, 2, ring("s", "cd"))], [piece(Pattern.CYCLE, 0.9)])
+    kept = {each.ring.ring_id: each.pattern for each in ledger.rings(since=0)}
+    assert kept == {"r": Pattern.MULE, "s": Pattern.CYCLE}

@@ -1,11 +1,15 @@
 """What is published and what is sent are the same thing."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
 from api import schemas, transaction_schema
-from api.views import Views, timestamp
+from api.views import Views, counterfactual, member_role, timestamp
+from graph.counterfactual import Counterfactual, Removal
 from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.ring_roles import MemberRole
 from graph.rings import Alert, Ring, RingEvent, RingEventKind, RingState
 from graph.transaction import Entity, EntityKind
 from ingest import codec
@@ -66,6 +70,11 @@ VERDICT = Verdict(
         (schemas.VerdictOut, VIEWS.verdict(VERDICT)),
         (schemas.EvidenceOut, VIEWS.evidence(EVIDENCE)),
         (schemas.RingSummary, VIEWS.ring(RING)),
+        (schemas.RingMemberOut, member_role(MemberRole(U1, Role.BYSTANDER, "It stands by."))),
+        (
+            schemas.CounterfactualOut,
+            counterfactual(Counterfactual(0.7, 0.59, (Removal(U1, 0.2),), 3, truncated=False)),
+        ),
         (schemas.AlertOut, VIEWS.alert(ALERT)),
         (schemas.RingEventOut, VIEWS.ring_event(EVENT)),
         (schemas.TimelineEntry, VIEWS.timeline_entry(EVENT)),
@@ -104,6 +113,18 @@ def test_times_are_rfc_3339_with_milliseconds():
         (EVENT, "Grew: 1 member joined, €5.00 more moved and cycle seen first."),
         (RingEvent(RingEventKind.GREW, 0, RING), "Grew: more of the same was seen."),
         (RingEvent(RingEventKind.MERGED, 0, RING, merged_ring_id="r0"), "Took in ring r0."),
+        (
+            RingEvent(RingEventKind.BORN, 0, replace(RING, split_from="r0")),
+            "Split from ring r0. Ping pong among 2 users, 2 transactions, €5,210.00.",
+        ),
+        (
+            RingEvent(RingEventKind.SPLIT, 0, RING, split_ring_ids=("r2",)),
+            "Split: 1 part went, now ring r2.",
+        ),
+        (
+            RingEvent(RingEventKind.SPLIT, 0, RING, split_ring_ids=("r2", "r3", "r4")),
+            "Split: 3 parts went, now rings r2, r3 and r4.",
+        ),
         (RingEvent(RingEventKind.QUIET, 0, RING), "Went quiet: nothing new was seen."),
         (RingEvent(RingEventKind.EXPIRED, 0, RING), "Expired."),
     ],

@@ -1,16 +1,19 @@
 """Nothing gives fraud away by itself, and ordinary life looks guilty often enough."""
 
+from collections import defaultdict
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import KFold, cross_val_predict
 
 from graph.transaction import DAY, HOUR, MINUTE
-from ingest.simulator import Simulation, SimulationConfig, demo_config, frame_of, run
+from ingest.simulator import KINDS, Simulation, SimulationConfig, demo_config, frame_of, run
+from ingest.simulator.look_alikes import LOOK_ALIKES
 
 LIMIT = 0.75
 CATEGORIES = ("type", "currency", "country", "location", "merchant_category", "channel", "outcome")
@@ -114,6 +117,8 @@ def test_all_raw_fields_together_find_little(
 def test_ids_of_transactions_carry_no_information(
     frame: pd.DataFrame, fraud: npt.NDArray[np.float64]
 ) -> None:
+    some = (fraud > 0) | (np.arange(len(frame)) % 8 == 0)
+    frame, fraud = frame[some], fraud[some]
     text = np.array(frame.transaction_id.tolist(), dtype="S16").view(np.uint8).reshape(-1, 16)
     digits = np.searchsorted(np.frombuffer(b"0123456789abcdef", dtype=np.uint8), text)
     chance = cross_val_predict(
@@ -137,6 +142,12 @@ def test_no_value_occurs_only_in_fraud(frame: pd.DataFrame) -> None:
     }.items():
         known = guilty[name].dropna().isin(set(honest[name].dropna()))
         assert known.mean() >= least, name
+    # No hour, and no beginning of an id, is fraud's own.
+    hours = [np.bincount(rows.timestamp // HOUR % 24, minlength=24) for rows in (guilty, honest)]
+    assert (hours[1] >= 5 * hours[0]).all()
+    for name in IDS:
+        begun = [rows[name].dropna().str[:1].value_counts() for rows in (guilty, honest)]
+        assert (begun[1].reindex(begun[0].index).fillna(0) >= 5 * begun[0]).all(), name
     # No band of amounts, each a quarter wider than the one below, belongs to fraud.
     bands = np.arange(0.0, np.log(guilty.amount.astype(float).max()), np.log(1.25))
     counted = [
@@ -154,19 +165,48 @@ def test_shuffled_labels_give_the_base_rate(
         assert 0.42 < auc < 0.58, name
 
 
+RESEMBLES = {
+    "cycle": ("family_cycle", "reciprocal", "treasury_sweep"),
+    "mule": ("allowance", "collection", "marketplace", "agent"),
+    "device_farm": ("shared_device", "shared_card"),
+    "synthetic_identity": ("shared_card", "shared_device", "campus"),
+    "card_testing": ("ticket_drop",),
+    "takeover": ("new_phone",),
+    "bust_out": ("seasonal",),
+    "collusive_merchant": ("club",),
+    "refund_abuse": ("refund",),
+    "structuring": ("house_purchase",),
+    "fan_in": ("rent", "marketplace", "collection", "student_treasurer"),
+    "fan_out": ("payroll", "expenses"),
+    "scatter_gather": ("expenses", "treasury_sweep"),
+    "gather_scatter": ("salary_processor", "agent"),
+    "bipartite": ("settling_up",),
+    "stack": ("supply_chain", "salary_processor", "settling_up"),
+    "chain": ("supply_chain",),
+    "dormant_burst": ("returning",),
+}
+"""What honest people do that looks like a kind of ring."""
+
+
 @pytest.mark.parametrize(
     "config", [CONFIG, demo_config(), SimulationConfig(users=2_000)], ids=["dense", "demo", "usual"]
 )
 def test_ten_look_alikes_a_ring(config: SimulationConfig) -> None:
     counts = run(config).counts["look_alikes"]
     assert sum(counts.values()) >= 10 * config.rings.total
-    # Kind by kind: what passes money in circles, what collects and pays on, what shares.
-    assert counts["family_cycle"] + counts["reciprocal"] >= 10 * config.rings.cycle
-    mule_like = counts["collection"] + counts["allowance"] + counts["marketplace"]
-    assert mule_like >= 10 * config.rings.mule
-    assert counts["shared_device"] + counts["shared_card"] >= 10 * config.rings.identity
-    assert counts["shared_ip"] >= 10 * config.rings.identity
-    assert counts["payroll"] > 0
+    assert sum(counts[kind] for kind in LOOK_ALIKES) >= 10 * config.rings.total
+
+
+def test_the_default_world_has_little_fraud_and_ten_look_alikes_a_ring_of_every_kind() -> None:
+    config = SimulationConfig()
+    figures = run(config).counts
+    assert 0.001 <= figures["fraud"] / figures["transactions"] <= 0.0021
+    assert min(config.rings.values()) >= 2
+    counts = figures["look_alikes"]
+    assert set(RESEMBLES) == set(KINDS)
+    for kind, alike in RESEMBLES.items():
+        assert sum(counts[name] for name in alike) >= 10 * config.rings[kind], kind
+    assert min(counts.values()) > 0
 
 
 def test_look_alikes_have_the_shape_they_are_named_for(simulation: Simulation) -> None:
@@ -203,3 +243,102 @@ def test_many_share_a_public_address_and_some_a_machine(frame: pd.DataFrame) -> 
     honest = frame[frame.ring_id.isna()]
     assert (honest.groupby("ip_address").user_id.nunique() >= 50).sum() >= 10
     assert (honest.groupby("device_id").user_id.nunique() >= 4).sum() >= 5
+
+
+def test_look_alikes_of_cards_and_firms_have_their_shape(simulation: Simulation) -> None:
+    frame = frame_of(simulation)
+    groups = simulation.look_alikes.to_pandas().merge(frame, on="transaction_id")
+
+    def of(kind: str) -> "pd.api.typing.DataFrameGroupBy":
+        return groups[groups.kind == kind].sort_values("timestamp", kind="stable").groupby("group")
+
+    drops = of("ticket_drop").agg(
+        cards=("card_id", "nunique"),
+        shops=("merchant_id", "nunique"),
+        declined=("outcome", lambda outcome: (outcome == "declined").mean()),
+        span=("timestamp", lambda time: time.max() - time.min()),
+    )
+    assert (drops.shops == 1).all()
+    assert drops.cards.median() > 15
+    assert drops.span.max() < 30 * MINUTE
+    assert drops.declined.between(0.2, 0.8).mean() > 0.8
+    clubs = of("club").agg(people=("user_id", "nunique"), visits=("user_id", "size"))
+    assert (clubs.visits >= 2 * clubs.people).mean() > 0.1
+    houses = groups[(groups.kind == "house_purchase") & (groups.type == "transfer")]
+    assert houses.amount.astype(float).between(3_000, 9_999.99).all()
+    chains = of("supply_chain").agg(hops=("user_id", "nunique"), rows=("user_id", "size"))
+    whole = chains[chains.rows >= 3]
+    assert (whole.hops == whole.rows).all()
+    clearing = of("salary_processor")
+    paid = clearing.agg(employers=("user_id", "nunique"), staff=("counterparty_id", "nunique"))
+    assert paid.staff.max() > 20
+    assert paid.employers.max() >= 3
+    sessions = groups[groups.kind == "agent"].groupby("group")
+    assert (sessions.counterparty_id.nunique() > 5).mean() > 0.9
+    machines = of("campus").agg(machines=("device_id", "nunique"), people=("user_id", "nunique"))
+    assert (machines.machines == 1).all()
+    assert machines.people.median() >= 4
+    phones = of("new_phone").agg(device=("device_id", "nunique"), rows=("user_id", "size"))
+    assert phones.device.max() == 1
+
+
+def test_who_comes_back_had_done_nothing_for_long(simulation: Simulation) -> None:
+    frame = frame_of(simulation)
+    groups = simulation.look_alikes.to_pandas().merge(frame, on="transaction_id")
+    back = groups[(groups.kind == "returning") & (groups.type == "deposit")]
+    first = frame.groupby("user_id").timestamp.min()
+    late = back[back.timestamp > CONFIG.start + 7 * DAY]
+    assert len(late) > 5
+    assert (first[late.user_id].to_numpy() > CONFIG.start + 6 * DAY).all()
+
+
+def around(transfers: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """What the last day between the accounts of each transfer says, no amount or hour by itself."""
+    known: set[tuple[str, str]] = set()
+    sent: dict[str, list[tuple[int, bool]]] = defaultdict(list)
+    got: dict[str, list[tuple[int, bool, float]]] = defaultdict(list)
+    found = np.zeros((len(transfers), 8))
+    rows = zip(
+        transfers.timestamp.tolist(),
+        transfers.user_id.tolist(),
+        transfers.counterparty_id.tolist(),
+        transfers.amount.astype(float).tolist(),
+        strict=True,
+    )
+    for i, (at, giver, taker, amount) in enumerate(rows):
+        new, back = (giver, taker) not in known, (taker, giver) in known
+        known.add((giver, taker))
+        arrived = [each for each in got[giver] if each[0] > at - DAY]
+        received = sum(sum_ for *_, sum_ in arrived)
+        fresh = sum(stranger for _, stranger, _ in arrived)
+        sent[giver].append((at, new))
+        got[taker].append((at, new, amount))
+        found[i] = (
+            new,
+            back,
+            sum(stranger for when, stranger in sent[giver] if when > at - DAY),
+            sum(stranger for when, stranger, _ in got[taker] if when > at - DAY),
+            fresh,
+            len(arrived) - fresh,
+            np.log1p(at - arrived[-1][0] if arrived else 10 * DAY),
+            np.log(amount / received) if received else 9.0,
+        )
+    return found
+
+
+def test_shuffled_edges_take_away_what_the_graph_shows(simulation: Simulation) -> None:
+    frame = frame_of(simulation)
+    transfers = frame[(frame.type == "transfer") & frame.fraud.notna()].reset_index(drop=True)
+    fraud = transfers.fraud.to_numpy(dtype=np.float64)
+    past = len(transfers) * 6 // 10
+    taker = np.random.default_rng(0).permutation(transfers.counterparty_id)
+
+    def precision(rows: pd.DataFrame) -> float:
+        seen = around(rows)
+        model = RandomForestClassifier(20, min_samples_leaf=20, random_state=0)
+        chance = model.fit(seen[:past], fraud[:past]).predict_proba(seen[past:])[:, 1]
+        return float(average_precision_score(fraud[past:], chance))
+
+    real, shuffled = precision(transfers), precision(transfers.assign(counterparty_id=taker))
+    assert real > 2 * shuffled
+    assert real > 3 * fraud.mean()

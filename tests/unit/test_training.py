@@ -1,4 +1,5 @@
 import dataclasses
+import gc
 
 import numpy as np
 import pytest
@@ -7,13 +8,16 @@ from graph.errors import InvalidInput, InvalidSetting
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.rings import Alert, Ring, RingEvent, RingEventKind, RingState
 from graph.transaction import DAY, HOUR, MINUTE, Money, Transaction, TransactionType
-from scorer import training
+from scorer import fitting
+from scorer import table as table_module
 from scorer.artefact import load_model
 from scorer.decision import FIXED
 from scorer.fitting import BoosterSettings
 from scorer.history import LabelledTransaction
+from scorer.history_replay import replay
 from scorer.ports import FeatureSchema, Signals
-from scorer.training import cut_by_time, replay, train
+from scorer.table import cut_by_time
+from scorer.training import train
 
 SMALL = BoosterSettings(rounds=60, patience=20, depth=3, min_child_weight=1.0)
 
@@ -36,8 +40,10 @@ class PingPong:
         self.learned = []
         self.rings = {}
 
-    def observe_features(self, transaction, out):
-        tx = transaction
+    def observe_features(self, transactions, out):
+        return [self._observe(tx, out[i]) for i, tx in enumerate(transactions)]
+
+    def _observe(self, tx, out):
         if tx.transaction_id in self.seen_ids:
             return Signals(False, 0.0, (), ())
         self.seen_ids.add(tx.transaction_id)
@@ -147,12 +153,12 @@ def test_the_table_holds_the_labelled_rows_as_the_engine_made_them():
     assert table.times.tolist() == [item.transaction.timestamp for item in labelled]
     assert [history[place] for place in table.places] == labelled
     again = PingPong()
-    out = np.empty(6, dtype=np.float32)
+    out = np.empty((1, 6), dtype=np.float32)
     rows = []
     for item in history:
-        again.observe_features(item.transaction, out)
+        again.observe_features([item.transaction], out)
         if item.fraud is not None:
-            rows.append(out.copy())
+            rows.append(out[0].copy())
             again.learn(item.label)
     np.testing.assert_array_equal(table.rows, np.array(rows))
     assert [label.transaction for label in engine.learned] == [i.transaction for i in labelled]
@@ -202,12 +208,12 @@ def test_what_is_not_accepted_is_counted_and_not_learned():
     assert len(table.fraud) == sum(item.fraud is not None for item in history)
 
 
-def test_a_table_grows_past_its_first_size_and_says_when_it_is_full(monkeypatch):
+def test_a_table_grows_by_chunks_and_says_when_it_is_full(monkeypatch):
     history = made(rows=300)
     whole = replay(history, PingPong())
-    monkeypatch.setattr(training, "_FIRST_ROWS", 4)
+    monkeypatch.setattr(table_module, "CHUNK_ROWS", 7)
     np.testing.assert_array_equal(replay(history, PingPong()).rows, whole.rows)
-    monkeypatch.setattr(training, "MAX_ROWS", 100)
+    monkeypatch.setattr(table_module, "MAX_ROWS", 100)
     with pytest.raises(InvalidInput, match="more than 100 labelled"):
         replay(history, PingPong())
 
@@ -267,3 +273,59 @@ def test_a_history_without_both_kinds_of_label_is_refused():
         train([dataclasses.replace(item, fraud=False) for item in history], PingPong())
     with pytest.raises(InvalidInput, match="0 transactions"):
         train([], PingPong())
+
+
+def test_a_sample_of_the_legitimate_stands_for_all_of_them(monkeypatch):
+    fraud = np.arange(1_000) % 50 == 0
+    rows, weights = fitting.sample_negatives(fraud, seed=0)
+    assert rows.tolist() == list(range(1_000))
+    assert set(weights) == {1.0}
+    monkeypatch.setattr(fitting, "MOST_NEGATIVES", 98)
+    rows, weights = fitting.sample_negatives(fraud, seed=0)
+    assert rows.tolist() == sorted(set(rows.tolist()))
+    assert fraud[rows].sum() == fraud.sum()
+    assert (~fraud[rows]).sum() == 98
+    assert weights[fraud[rows]].tolist() == [1.0] * 20
+    assert weights.sum() == pytest.approx(1_000)
+    again, _ = fitting.sample_negatives(fraud, seed=0)
+    assert again.tolist() == rows.tolist()
+
+
+def test_a_model_of_a_sample_keeps_the_natural_rate(monkeypatch):
+    history = made(rows=3_000)
+    whole = train(history, PingPong(), settings=SMALL)
+    monkeypatch.setattr(fitting, "MOST_NEGATIVES", 400)
+    sampled = train(history, PingPong(), settings=SMALL)
+    assert sampled.version != whole.version
+    figures = [model.metrics["later_slice"] for model in (whole, sampled)]
+    assert figures[1]["average_precision"] > 0.9 * figures[0]["average_precision"]
+    # Before any calibration the margins of both say the same.
+    rows = replay(history, PingPong()).rows
+    rates = [1 / (1 + np.exp(-model.booster.margins(rows))) for model in (whole, sampled)]
+    assert rates[1].mean() == pytest.approx(rates[0].mean(), rel=0.2)
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_a_replay_leaves_the_collector_as_it_was(on):
+    was = gc.isenabled()
+    try:
+        (gc.enable if on else gc.disable)()
+        during = []
+        replay(made(rows=200), PingPong(), progress=lambda *_: during.append(gc.isenabled()))
+        assert set(during) == {False}
+        assert gc.isenabled() is on
+
+        def torn():
+            yield from made(rows=200)
+            raise ConnectionResetError
+
+        with pytest.raises(ConnectionResetError) as held:
+            replay(torn(), PingPong())
+        assert gc.isenabled() is on
+        with pytest.raises(ZeroDivisionError) as also:
+            replay(made(rows=200), PingPong(), keep=lambda _: 1 / 0)
+        assert gc.isenabled() is on
+        assert held.value.__traceback__
+        assert also.value.__traceback__  # still held, frames and all
+    finally:
+        (gc.enable if was else gc.disable)()

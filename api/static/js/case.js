@@ -8,22 +8,24 @@ const OUTSIDE = { in: "outside:in", out: "outside:out" };
 /**
  * Read a `RingDetail`.
  *
- * `entities` maps keys to {key, kind, id, role, member, paid, received, sent}: `paid` is whether
- * witness money touches it, as it may somebody who is no member (a mule's acquaintance), and
- * `received` and `sent` are that money. `transfers` maps transaction ids to {id, source, target,
- * minor, currency, at, witness}, source and target being keys, in order of time; `links` are {user, identifier}. Money that came from or went outside the
+ * `entities` maps keys to {key, kind, id, role, reason, member, paid, received, sent}: `reason` says
+ * why it has its role, `paid` is whether witness money touches it, as it may somebody who is no
+ * member (a mule's acquaintance), and `received` and `sent` are that money. `transfers` maps
+ * transaction ids to {id, source, target, minor, currency, at, witness}, source and target being
+ * keys, in order of time; `links` are {user, identifier}. Money that came from or went outside the
  * graph has an entity of its own at that end.
  */
 export function readCase(detail) {
   const entities = new Map();
-  const meet = (key, kind, id, role, member) => {
+  const meet = (key, kind, id, role, member, reason = "") => {
     if (!entities.has(key)) {
-      entities.set(key, { key, kind, id, role, member, paid: false, received: 0, sent: 0 });
+      const money = { paid: false, received: 0, sent: 0 };
+      entities.set(key, { key, kind, id, role, reason, member, ...money });
     }
     return key;
   };
-  for (const { entity, role } of detail.members) {
-    meet(keyOf(entity), entity.kind, entity.id, role, true);
+  for (const { entity, role, reason } of detail.members) {
+    meet(keyOf(entity), entity.kind, entity.id, role, true, reason);
   }
   for (const node of detail.subgraph.nodes) {
     meet(node.id, node.kind, node.label, node.role, node.member);

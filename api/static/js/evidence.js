@@ -1,7 +1,7 @@
 // What proves the ring: evidence in words with its transactions, its life, and who is in it.
 
 import { badge, element } from "./element.js";
-import { named } from "./story.js";
+import { name as nameOf, named } from "./story.js";
 import { chips } from "./queue.js";
 import { counted, dayAndTime, day, keyOf, money, shortened, time, visible, words } from "./text.js";
 
@@ -183,19 +183,40 @@ export function timeline(detail) {
     );
 }
 
+/** What would clear the ring: the entities without whom nothing of it would alert. */
+export function clearings(detail, show) {
+  const { clearing, score, alert_score: alert, tried, truncated } = detail.clears;
+  const note = (text) => element("li", { class: "clearing clearing-note" }, text);
+  const rows = clearing.map(({ entity, remaining }) =>
+    element(
+      "li",
+      { class: "clearing", "data-clears": keyOf(entity) },
+      "Without ",
+      ...told([nameOf(entity)], show),
+      remaining > 0
+        ? ` it would score ${remaining.toFixed(2)}: nobody would be alerted.`
+        : " nothing would be left.",
+    ),
+  );
+  if (score < alert) rows.push(note(`It is below ${alert.toFixed(2)} and alerts nobody as it is.`));
+  else if (!rows.length)
+    rows.push(note(`No single one of ${counted(tried, "member")} tried: it stands without each.`));
+  if (truncated) rows.push(note("A bound was hit: others may clear it as well."));
+  return rows;
+}
+
 /** Everyone in the ring: the drawing as a table, for the keyboard and for screen readers. */
 export function memberRows(found, show) {
   const rank = [
-    "victim",
-    "sender",
-    "mule",
     "controller",
     "cash_out",
-    "receiver",
-    "member",
+    "mule",
+    "victim",
     "shared",
+    "bystander",
     null,
   ];
+  const everybody = [...found.entities.values()].filter(({ kind }) => kind !== "outside");
   const members = [...found.entities.values()].filter(
     (entity) => entity.member && entity.kind !== "outside",
   );
@@ -222,14 +243,23 @@ export function memberRows(found, show) {
           { class: "who" },
           badge(entity.kind, entity.role),
           element(
-            "button",
-            { type: "button", class: "ref ref-name", title: visible(entity.id) },
-            element("bdi", {}, shortened(entity.id, 22)),
+            "span",
+            {},
+            element(
+              "button",
+              { type: "button", class: "ref ref-name", title: visible(entity.id) },
+              element("bdi", {}, shortened(entity.id, 22)),
+            ),
+            element("span", { class: "who-kind" }, entity.kind === "ip" ? "IP" : entity.kind),
           ),
         ),
       ),
-      element("td", {}, entity.kind === "ip" ? "IP" : entity.kind),
-      element("td", {}, entity.role === null ? "–" : words(entity.role)),
+      element(
+        "td",
+        { class: "part" },
+        element("span", { class: "part-role" }, entity.role === null ? "–" : words(entity.role)),
+        element("span", { class: "part-reason" }, ...told(named(entity.reason, everybody), show)),
+      ),
       element("td", { class: "number" }, sum(entity.received)),
       element("td", { class: "number" }, sum(entity.sent)),
     ),

@@ -18,7 +18,17 @@ const ROW = 80;
 const SWEEPS = 4;
 const TRIES = 120;
 
-const RANK = ["controller", "mule", "cash_out", "member", "shared", "sender", "receiver", "victim"];
+const RANK = [
+  "controller",
+  "mule",
+  "cash_out",
+  "member",
+  "shared",
+  "sender",
+  "receiver",
+  "victim",
+  "bystander",
+];
 const rankOf = (role) => (RANK.indexOf(role) + RANK.length + 1) % (RANK.length + 1);
 
 /** What a drawing remembers: whether it has a wide place, where its nodes are, their columns, and

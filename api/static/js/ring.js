@@ -4,7 +4,15 @@ import { readCase } from "./case.js";
 import { explained } from "./client.js";
 import { Drawing } from "./drawing.js";
 import { badge, element, say } from "./element.js";
-import { evidenceCards, focusOf, memberRows, timeline, told, touching } from "./evidence.js";
+import {
+  clearings,
+  evidenceCards,
+  focusOf,
+  memberRows,
+  timeline,
+  told,
+  touching,
+} from "./evidence.js";
 import { drawFlow, emptyPlan } from "./flow.js";
 import { drawNetwork } from "./network.js";
 import { chips } from "./queue.js";
@@ -125,6 +133,7 @@ export class RingView {
       cardsTitle: part("h3"),
       events: part("ol", { class: "events" }),
       eventsTitle: part("h3"),
+      clears: part("ul", { class: "clearings" }),
       members: part("tbody"),
       membersTitle: part("h3"),
     });
@@ -141,7 +150,7 @@ export class RingView {
       tool("Larger", "+", () => parts.drawing.zoom(1.25)),
       tool("Fit the drawing (F)", "Fit", () => this.fit()),
     );
-    const heads = ["Entity", "Kind", "Role", "Received", "Sent"];
+    const heads = ["Entity", "Role, and why", "Received", "Sent"];
     this.root.replaceChildren(
       element(
         "header",
@@ -180,6 +189,12 @@ export class RingView {
         element(
           "div",
           { class: "side" },
+          element(
+            "section",
+            { class: "panel clear" },
+            element("h3", {}, "What would clear it"),
+            parts.clears,
+          ),
           element("section", { class: "panel life" }, parts.eventsTitle, parts.events),
           element(
             "section",
@@ -198,7 +213,7 @@ export class RingView {
                     "tr",
                     {},
                     ...heads.map((name, i) =>
-                      element("th", { scope: "col", class: i > 2 ? "number" : null }, name),
+                      element("th", { scope: "col", class: i > 1 ? "number" : null }, name),
                     ),
                   ),
                 ),
@@ -234,11 +249,16 @@ export class RingView {
     tags.replaceChildren(...chips(ring.patterns));
     say(
       id,
-      `Ring ${ring.ring_id} · revision ${ring.revision}${ring.aliases.length ? ` · took in ${counted(new Set(ring.aliases).size, "ring")}` : ""}`,
+      `Ring ${ring.ring_id} · revision ${ring.revision}${ring.aliases.length ? ` · took in ${counted(new Set(ring.aliases).size, "ring")}` : ""}${ring.split_from === null ? "" : ` · split from ${ring.split_from}`}`,
     );
     const life = Date.parse(ring.changed_at) - Date.parse(ring.born_at);
     figures.replaceChildren(
-      figure("Money at risk", ring.money.minor ? ring.money.text : "none yet"),
+      figure("Moved", ring.money.minor ? ring.money.text : "none yet"),
+      figure(
+        "Recoverable",
+        ring.recoverable.minor ? ring.recoverable.text : "nothing",
+        "At most: what came to users of the ring in its evidence and has not been seen to leave",
+      ),
       figure("Score", ring.score.toFixed(2)),
       figure("Members", String(ring.member_count)),
       figure("State", sentence(words(ring.state))),
@@ -294,7 +314,7 @@ export class RingView {
   }
 
   #below() {
-    const { cards, cardsTitle, events, eventsTitle, members, membersTitle } = this.#parts;
+    const { cards, cardsTitle, clears, events, eventsTitle, members, membersTitle } = this.#parts;
     const ring = this.#detail;
     const show = (focus) => this.#bring(focus, { reveal: true });
     const unfolded = new Map(
@@ -311,6 +331,7 @@ export class RingView {
     }
     cards.replaceChildren(...fresh);
     say(cardsTitle, `Evidence · ${counted(ring.evidence.length, "piece")}`);
+    clears.replaceChildren(...clearings(ring, show));
     events.replaceChildren(...timeline(ring));
     say(eventsTitle, `What happened · ${counted(ring.timeline.length, "event")}`);
     const rows = memberRows(this.#found, show);

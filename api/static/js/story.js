@@ -43,9 +43,19 @@ function opening(found) {
     whole ? " in " : "; the evidence below holds ",
     link(counted(witness.length, "transaction"), { transactions: ids }),
   );
-  if (first === last) return [...parts, ` at ${dayAndTime(first)}.`];
   const until = day(first) === day(last) ? time(last) : dayAndTime(last);
-  return [...parts, `, within ${span(last - first)}: ${dayAndTime(first)} to ${until} UTC.`];
+  parts.push(
+    first === last
+      ? ` at ${dayAndTime(first)}. `
+      : `, within ${span(last - first)}: ${dayAndTime(first)} to ${until} UTC. `,
+  );
+  const { recoverable } = detail;
+  return [
+    ...parts,
+    recoverable.minor
+      ? `At most ${recoverable.text} of it can still be recovered: it came to users of the ring and has not been seen to leave them.`
+      : "Nothing of it can be recovered from users of the ring: it has left them all.",
+  ];
 }
 
 const noun = (pattern) =>
@@ -196,7 +206,8 @@ function standing(found) {
 }
 
 const link = (text, show) => ({ text, show });
-const name = ({ kind, id }) => ({
+/** The name of an entity, which leads to it. */
+export const name = ({ kind, id }) => ({
   text: visible(id),
   show: { entities: [`${kind}:${id}`] },
   name: true,

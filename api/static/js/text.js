@@ -65,6 +65,9 @@ const WRITTEN = {
   stack: "stack of layers",
   structuring: "structuring",
   shared_ip: "shared IP",
+  dormant_burst: "dormant account in a burst",
+  takeover: "account takeover",
+  bust_out: "bust-out",
   cash_out: "cash-out",
 };
 

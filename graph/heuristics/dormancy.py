@@ -1,0 +1,261 @@
+"""Accounts that wake up and empty themselves: dormant, then a burst.
+
+Behaviour
+    Sleeping accounts are bought, hijacked or kept in reserve: known to the bank, clean, watched by
+    nobody. Then they move money for a day.
+
+Definition
+    An account acts when it pays, transfers or withdraws, or tries to; what it receives and when it
+    was opened are no acts. It wakes when an act follows the one before by `dormant_after` or more;
+    where it was never seen to act, when it follows by as much the moment from which the account is
+    known to be there (first seen, or opened) and anything at all is seen.
+    A move is a transfer to a user that it had not dealt with before it woke, or a withdrawal out of
+    the graph, since it woke and within `dormant_within` of it. A move is told if
+
+    - there were at least `dormant_moves` of them; or
+    - they carry at least `dormant_passes_on` of what came in during the `dormant_within` before
+      this one;
+
+    move by move up to `told_singly`, then each time they grew by a quarter (`told_counts`).
+
+Method and cost
+    One look at the account's profile (`graph.profiles`). Only while it is freshly awake, O(n + m)
+    over its n edges out since it woke and m in, at most `dormant_scan` each (then `truncated`).
+
+Misses
+    An account that is warmed up first with a small purchase a day before; sleepers in the first
+    `dormant_after` of a stream; cash-out in shops.
+
+False positives
+    Somebody home from a long journey who catches up: in shops mostly, and with people known before.
+    A link not used for the window's retention (30 days) is forgotten, so after a longer sleep old
+    friends look like strangers.
+
+Source
+    FFIEC, BSA/AML examination manual, appendix F (red flags); FATF, "Money laundering using new
+    payment methods", 2010.
+
+>>> from graph.profiles import Profiles
+>>> from graph.thresholds import Thresholds
+>>> from graph.transaction import DAY, Money, Transaction, TransactionType
+>>> from graph.window import TransactionWindow, WindowConfig
+>>> window = TransactionWindow(WindowConfig(horizon=60 * DAY))  # time may jump by a month
+>>> profiles = Profiles(Thresholds())
+>>> dormancy = Dormancy(Thresholds(), profiles)
+>>> for n, at in enumerate([0, 30, 30, 30, 30]):
+...     tx = Transaction(f"t{n}", at * DAY + 60_000 * (n + 1), TransactionType.TRANSFER,
+...                      Money(100, "EUR"), 100, "a", counterparty_id=f"payee{n}")
+...     admission = window.add(tx)
+...     found = dormancy.detect(window, tx, admission)
+...     profiles.note(window, tx, admission)
+>>> found[0].reason
+'user:a slept for 30.0 days, then made 4 transfers within 3 min to 4 strangers.'
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.admission import Admission, Status
+from graph.compiled import bind, kernel
+from graph.evidence import Evidence, Pattern, Role
+from graph.heuristics.witness import reach, span_in_words, witness
+from graph.kernels import KIND_MERCHANT, slot
+from graph.layout import INWARD, OTHER, TIME, USER, VALUE
+from graph.profiles import Profiles, woke_at
+from graph.thresholds import Thresholds, told_counts
+from graph.transaction import DAY, Entity, Transaction
+from graph.window import TransactionWindow
+
+_HALF_A_YEAR: Final = 182 * DAY
+
+
+class Dormancy:
+    """Finds accounts that wake in a burst; see the module's docstring.
+
+    `strength` is 0.35, plus 0.05 a move beyond the first up to 0.25, plus 0.2 if most of what came
+    in was passed on, plus up to 0.1 for the sleep (half a year is full).
+    """
+
+    def __init__(self, thresholds: Thresholds, profiles: Profiles) -> None:
+        self.thresholds: Final = thresholds
+        self._profiles: Final = profiles
+        self.told = told_counts(1, thresholds.told_singly, thresholds.dormant_scan)
+        self._moves: NDArray[np.int64] = np.zeros((2, thresholds.dormant_scan), np.int64)
+        # Bound at the first call: the arrays of every window have the same types.
+        self._kernel: Callable[..., Any] | None = None
+
+    def detect(
+        self, window: TransactionWindow, tx: Transaction, admission: Admission
+    ) -> Sequence[Evidence]:
+        """Whether this transaction is one move too many of an account that just woke."""
+        if admission.status is not Status.ACCEPTED:
+            return ()
+        limits, profiles = self.thresholds, self._profiles
+        row = profiles.row(tx, admission)
+        arguments = (
+            window.edges,
+            profiles.columns(window),
+            window.accounts.generation,
+            window.tail,
+            row,
+            reach(window, limits.dormant_within),
+            limits.dormant_after,
+            limits.dormant_moves,
+            limits.dormant_passes_on,
+            self._moves,
+        )
+        self._kernel = self._kernel or bind(burst_at, *arguments)
+        moves, came, woke, slept, truncated = self._kernel(*arguments)
+        if not moves:
+            return ()
+        return self._judge(
+            window,
+            admission,
+            self._moves[0, :moves].tolist(),
+            self._moves[1, :came].tolist(),
+            int(woke),
+            int(slept),
+            truncated=bool(truncated),
+        )
+
+    def _judge(
+        self,
+        window: TransactionWindow,
+        admission: Admission,
+        moves: list[int],
+        came: list[int],
+        woke: int,
+        slept: int,
+        *,
+        truncated: bool,
+    ) -> Sequence[Evidence]:
+        """Evidence if enough of the moves go to strangers; positions as `burst_at` fills them."""
+        limits, user = self.thresholds, admission.user
+        payees = [int(window.edges.target[row]) for row in window.rows_of(np.array(moves))]
+        known = {payee: payee >= 0 and window.dealt(user, payee, woke) for payee in set(payees)}
+        moves = [move for move, payee in zip(moves, payees, strict=True) if not known[payee]]
+        if known[admission.other] or len(moves) not in self.told:
+            return ()
+        hops = witness(window, moves)
+        ins = witness(window, came)
+        sent, received = sum(hop.value for hop in hops), sum(hop.value for hop in ins)
+        passes = received > 0 and sent >= limits.dormant_passes_on * received
+        share = min(sent / max(received, 1), 1.0)
+        if len(moves) < limits.dormant_moves and not passes:
+            return ()
+        centre, now = window.accounts.entity(user), hops[-1].timestamp
+        shown = hops[-limits.witness :]
+        if passes:
+            shown = (*ins[: max(limits.witness - len(shown), 0)], *shown)
+        members: dict[Entity, Role] = {centre: Role.MULE if passes else Role.MEMBER}
+        for hop in shown:
+            if hop.source is not None:
+                members.setdefault(hop.source, Role.SENDER)
+            if hop.target is not None:
+                members.setdefault(hop.target, Role.RECEIVER)
+        strangers = len({hop.target for hop in hops} - {None})
+        return [
+            Evidence(
+                pattern=Pattern.DORMANT_BURST,
+                seen_at=now,
+                members=tuple(members.items()),
+                hops=tuple(sorted(shown, key=lambda hop: (hop.timestamp, hop.transaction_id))),
+                strength=(
+                    0.35
+                    + min(0.05 * (len(moves) - 1), 0.25)
+                    + 0.2 * passes
+                    + 0.1 * min(slept / _HALF_A_YEAR, 1)
+                ),
+                reason=(
+                    f"{centre} slept for {slept / DAY:.1f} days, then made "
+                    f"{_counted(len(moves), 'transfer')} within {span_in_words(now - woke)}"
+                    + (f" to {_counted(strangers, 'stranger')}" if strangers else "")
+                    + (f", {100 * share:.0f} % of what had come in" if passes else "")
+                    + "."
+                ),
+                facts={
+                    "slept_days": slept / DAY,
+                    "moves": float(len(moves)),
+                    "sent": float(sent),
+                    "received": float(received),
+                },
+                retained=share if passes else None,
+                truncated=truncated or len(shown) < len(hops) + passes * len(ins),
+            )
+        ]
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+@kernel
+def burst_at(  # type: ignore[no-untyped-def]  # noqa: C901  # two walks
+    edges, profiles, generations, tail, row, within, asleep, least, passes_on, out
+):
+    """What an account has moved since it woke, up to the transaction in `row`, and what came in.
+
+    Fills `out` (int64[2, n]): positions of the moves and of what came in, newest first; looks at n
+    edges each way. Mutates `out` only.
+
+    Returns:
+        (moves, edges in, when it woke, how long it slept, whether the bound n was hit); all 0 where
+        the row is no move, its user is not freshly awake, or it moved too little.
+    """
+    zero = np.int64(0)
+    none = (0, 0, zero, zero, False)
+    user, other, time = row[USER], row[OTHER], row[TIME]
+    if user < 0 or user == other or row[INWARD] != 0 or row[VALUE] <= 0:
+        return none
+    if other >= 0 and edges.account_kind[other] == KIND_MERCHANT:
+        return none
+    woke, slept = woke_at(profiles, generations[user], row, asleep)
+    if woke == 0 or time < woke or time - woke > within:
+        return none
+    bound = out.shape[1]
+    truncated = False
+
+    moves = scanned = 0
+    sent = received = zero
+    p = edges.newest_out[user]
+    while p >= tail:
+        s = slot(edges.pages, p)
+        if edges.time[s] < woke:
+            break
+        if scanned == bound:
+            truncated = True
+            break
+        scanned += 1
+        v = edges.target[s]
+        onward = v != user and (v < 0 or edges.account_kind[v] != KIND_MERCHANT)
+        if onward and edges.time[s] <= time and edges.value[s] > 0:
+            out[0, moves] = p
+            sent += edges.value[s]
+            moves += 1
+        if edges.back_out[s] == 0:
+            break
+        p -= edges.back_out[s]
+
+    came = scanned = 0
+    p = edges.newest_in[user]
+    while p >= tail:
+        s = slot(edges.pages, p)
+        if edges.time[s] < time - within:
+            break
+        if scanned == bound:
+            truncated = True
+            break
+        scanned += 1
+        if edges.time[s] <= time and edges.value[s] > 0 and edges.source[s] != user:
+            out[1, came] = p
+            received += edges.value[s]
+            came += 1
+        if edges.back_in[s] == 0:
+            break
+        p -= edges.back_in[s]
+    if moves < least and (received == 0 or sent < passes_on * received):
+        return none
+    return moves, came, woke, slept, truncated

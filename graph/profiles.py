@@ -1,0 +1,379 @@
+"""What an account usually does: the memory behind the heuristics that compare it with itself.
+
+One row of integers an account, by account id: a row as the user of transactions, and one as a
+merchant. A row of an id given out anew starts empty. Each accepted transaction is noted once, after
+the heuristics have looked at the profiles as they were before it: quiet ones by compiled code
+(`graph.fast_kernel`), the others by `Profiles.note`. Times are those of the transactions; where
+they arrive out of order, within the window's lateness, what came first counts as earlier.
+
+Memory: 240 bytes a user and 224 a merchant, taken from the system when a row is first written. The
+rows belong to the window: `snapshot` and `restore` them together with it. Numba's cache does not
+notice a change of this layout in the files that read it; touch them, or empty the cache.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.admission import Admission, Status
+from graph.compiled import bind, kernel
+from graph.kernels import KIND_MERCHANT
+from graph.layout import (
+    CASH,
+    DEVICE,
+    INWARD,
+    LINKS,
+    OPENED,
+    OTHER,
+    TIME,
+    USER,
+    VALUE,
+    WIDTH,
+    write_row,
+)
+from graph.snapshot import Snapshot, pack, unpack
+from graph.thresholds import (
+    MOST_BUYERS,
+    MOST_REFUNDING,
+    Thresholds,
+)
+from graph.transaction import DAY, Transaction
+from graph.window import TransactionWindow
+
+_VERSION: Final = 1
+_KIND: Final = "profiles"
+
+WEEK: Final = 7 * DAY
+HALVED_AFTER: Final = 90 * DAY
+"""What an account bought and returned counts half after this, a quarter after twice this."""
+_MOST_MONEY: Final = 1 << 40
+"""Values count up to this (eleven billion in cents), so that no sum of them overflows."""
+_MOST_SUM: Final = 1 << 60
+_ID: Final = (1 << 32) - 1
+_STEP: Final = 16
+"""Fractions of a minor unit in which the usual amount is kept."""
+_SMOOTH: Final = 32
+"""Payments over which the usual amount is a plain mean; from then on it forgets."""
+
+# A row of a user. What it did itself are its outgoing transactions, declined ones included.
+#   FIRST first seen, or opened if that is known and earlier; COUNT transactions of any kind;
+#   LAST newest own act; WOKE when it last woke from a sleep, SLEPT how long that was, ms;
+#   AT_HOME transactions on a device in use for longer than a takeover takes;
+#   PAID payments, USUAL their mean; TAKEN_AT, TAKEN newest payment of a takeover, how many so far;
+#   NOW_WEEK the week of SPENT, CASHED and REVERSED; WEEKS clean weeks before, TOTAL spent in them,
+#   PEAK of one; WARNED what was spent in WARNED_WEEK when a bust-out was told;
+#   SHOPPED purchases ever; PERIOD the last halving of BOUGHT, REFUNDED and REFUNDS;
+#   SHOPS the first merchants that refunded, as `key_of`.
+(
+    GENERATION, FIRST, COUNT, LAST, WOKE, SLEPT, AT_HOME, PAID, USUAL, TAKEN_AT, TAKEN, NOW_WEEK,
+    SPENT, CASHED, REVERSED, WEEKS, TOTAL, PEAK, WARNED, WARNED_WEEK, SHOPPED, PERIOD, BOUGHT,
+    REFUNDED, REFUNDS, SHOPS,
+) = range(26)  # fmt: skip
+_USER_ROW: Final = SHOPS + MOST_REFUNDING
+
+# A row of a merchant: DEALS purchases and refunds, RETURNS the refunds among them, BUYERS distinct
+# ones (one more than fit = too many), then who they are (`key_of`) and how often each bought.
+_, DEALS, RETURNS, BUYERS, WHO = range(5)
+BOUGHT_HERE: Final = WHO + MOST_BUYERS
+_MERCHANT_ROW: Final = BOUGHT_HERE + MOST_BUYERS
+
+SIZE, BEGAN = range(2)
+
+
+class ProfileColumns(NamedTuple):
+    """The profiles, for compiled code.
+
+    Attributes:
+        users: int64[A, 30] by account id, places as above.
+        merchants: int64[A, 28].
+        span: int64[2]: all rows in use are below SIZE; BEGAN is the time of the first transaction
+            noted.
+    """
+
+    users: NDArray[np.int64]
+    merchants: NDArray[np.int64]
+    span: NDArray[np.int64]
+
+
+class ProfileLimits(NamedTuple):
+    """What noting a transaction compares with."""
+
+    asleep: int
+    fresh: int
+    reversals: int
+
+
+class Profiles:
+    """Keeps the profiles of the accounts of one window; see the module's docstring."""
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        self.limits: Final = ProfileLimits(
+            asleep=thresholds.dormant_after,
+            fresh=thresholds.takeover_within,
+            reversals=thresholds.bust_out_reversals,
+        )
+        self._row: NDArray[np.int64] = np.zeros(WIDTH, np.int64)
+        self._admission: Admission | None = None
+        # Bound at the first call: the arrays of every window have the same types.
+        self._kernel: Callable[..., Any] | None = None
+        self._allocate(0)
+
+    def _allocate(self, capacity: int) -> None:
+        self._columns = ProfileColumns(
+            np.zeros((capacity, _USER_ROW), np.int64),
+            np.zeros((capacity, _MERCHANT_ROW), np.int64),
+            np.zeros(2, np.int64),
+        )
+
+    def columns(self, window: TransactionWindow) -> ProfileColumns:
+        """The profiles, with room for every account of the window."""
+        capacity = window.accounts.capacity
+        if capacity > len(self._columns.users):
+            old = self._columns
+            self._allocate(capacity)
+            for column, known in zip(self._columns, old, strict=True):
+                column[: len(known)] = known
+        return self._columns
+
+    def row(self, tx: Transaction, admission: Admission) -> NDArray[np.int64]:
+        """An accepted transaction laid out, until the next one is."""
+        if admission is not self._admission:
+            write_row(tx, admission, self._row)
+            self._admission = admission
+        return self._row
+
+    def note(self, window: TransactionWindow, tx: Transaction, admission: Admission) -> None:
+        """Take an accepted transaction into the profiles of its user and merchant."""
+        if admission.status is not Status.ACCEPTED:
+            return
+        arguments = (
+            self.columns(window),
+            self.limits,
+            window.accounts.generation,
+            window.accounts.kind,
+            self.row(tx, admission),
+        )
+        self._kernel = self._kernel or bind(note, *arguments)
+        self._kernel(*arguments)
+
+    def snapshot(self) -> bytes:
+        """The whole state; equal states give equal bytes."""
+        users, merchants, span = self._columns
+        some = np.flatnonzero(users[: span[SIZE], GENERATION])
+        others = np.flatnonzero(merchants[: span[SIZE], GENERATION])
+        return pack(
+            _KIND,
+            _VERSION,
+            Snapshot(
+                values={"capacity": len(users)},
+                arrays={
+                    "users": some,
+                    "users.rows": users[some],
+                    "merchants": others,
+                    "merchants.rows": merchants[others],
+                    "span": span,
+                },
+            ),
+        )
+
+    def restore(self, data: bytes) -> None:
+        """Take over a snapshot, made together with the window's.
+
+        Raises:
+            Incompatible: It is torn, altered, or of another version.
+        """
+        snapshot = unpack(_KIND, _VERSION, data)
+        self._allocate(snapshot.values["capacity"])
+        users, merchants, span = self._columns
+        users[snapshot.arrays["users"]] = snapshot.arrays["users.rows"]
+        merchants[snapshot.arrays["merchants"]] = snapshot.arrays["merchants.rows"]
+        span[:] = snapshot.arrays["span"]
+
+
+def usual_amount(users: NDArray[np.int64], user: int) -> float:
+    """Mean of what a user pays at a time, minor units."""
+    return float(users[user, USUAL]) / _STEP
+
+
+@kernel(inline="always")
+def key_of(account, generation):  # type: ignore[no-untyped-def]
+    """An account that is not mistaken for whoever gets its id later."""
+    return (np.int64(generation) << 32) | np.int64(account)
+
+
+def id_of(key: int) -> int:
+    """The account id in a key."""
+    return key & _ID
+
+
+def is_alive(key: int, generations: NDArray[np.int32]) -> bool:
+    """Whether its id is still that account's."""
+    return bool(generations[key & _ID] == key >> 32)
+
+
+@kernel
+def woke_at(profiles, generation, row, asleep):  # type: ignore[no-untyped-def]
+    """When the user whose own act `row` is woke from its last sleep, and how long that was, ms.
+
+    Who was never seen to act has slept since it was first known (or opened), or since anything was
+    known of anybody. (0, 0) where it never slept so long. Mutates nothing.
+    """
+    users, user, time = profiles.users, row[USER], row[TIME]
+    known = users[user, GENERATION] == generation
+    since = users[user, LAST] if known else np.int64(0)
+    if since == 0:
+        since = min(users[user, FIRST], row[OPENED]) if known else row[OPENED]
+        since = max(since, profiles.span[BEGAN]) if profiles.span[BEGAN] > 0 else time
+    if time - since >= asleep:
+        return time, time - since
+    if known:
+        return users[user, WOKE], users[user, SLEPT]
+    return np.int64(0), np.int64(0)
+
+
+@kernel
+def is_above_usual(users, user, value, times):  # type: ignore[no-untyped-def]
+    """Whether an amount is more than so many times what a user usually pays. Mutates nothing."""
+    return users[user, PAID] > 0 and min(value, _MOST_MONEY) * _STEP > times * users[user, USUAL]
+
+
+@kernel
+def week_of(users, user, time, reversals):  # type: ignore[no-untyped-def]
+    """A user's week as it stands at a moment, and its clean weeks before. Mutates nothing.
+
+    Returns:
+        (week, spent, cashed, reversed, clean weeks, their total, their peak).
+    """
+    week, before = time // WEEK, users[user, NOW_WEEK]
+    weeks, total, peak = users[user, WEEKS], users[user, TOTAL], users[user, PEAK]
+    if week <= before:
+        return (
+            before, users[user, SPENT], users[user, CASHED], users[user, REVERSED], weeks, total,
+            peak,
+        )  # fmt: skip
+    spent = users[user, SPENT]
+    if spent > 0 and users[user, REVERSED] < reversals:
+        weeks, total, peak = weeks + 1, min(total + spent, _MOST_SUM), max(peak, spent)
+    none = np.int64(0)
+    return week, none, none, none, weeks, total, peak
+
+
+@kernel
+def returns_of(users, user, time):  # type: ignore[no-untyped-def]
+    """(period, value bought, value refunded, refunds) of a user at a moment. Mutates nothing."""
+    period, before = time // HALVED_AFTER, users[user, PERIOD]
+    bought, refunded = users[user, BOUGHT], users[user, REFUNDED]
+    refunds = users[user, REFUNDS]
+    if period <= before:
+        return before, bought, refunded, refunds
+    halvings = min(period - before, 62)
+    return period, bought >> halvings, refunded >> halvings, refunds >> halvings
+
+
+@kernel
+def note(profiles, limits, generations, kinds, row):  # type: ignore[no-untyped-def]
+    """Take a transaction into the profiles of its user and merchant. Mutates `profiles`."""
+    user, other = row[USER], row[OTHER]
+    merchant = other >= 0 and kinds[other] == KIND_MERCHANT
+    span = profiles.span
+    span[SIZE] = max(span[SIZE], user + 1, other + 1)
+    if span[BEGAN] == 0:
+        span[BEGAN] = row[TIME]
+    if user >= 0:
+        shop = key_of(other, generations[other]) if merchant else np.int64(-1)
+        woke, slept = woke_at(profiles, generations[user], row, limits.asleep)
+        _note_user(profiles.users, limits, user, generations[user], row, shop, woke, slept)
+        if merchant and row[VALUE] > 0:
+            buyer = key_of(user, generations[user])
+            _note_deal(profiles.merchants, other, generations[other], row[INWARD] != 0, buyer)
+
+
+@kernel
+def _note_user(users, limits, user, generation, row, shop, woke, slept):  # type: ignore[no-untyped-def]
+    """`shop` is the merchant's key, or -1. Mutates `users`."""
+    if users[user, GENERATION] != generation:
+        for k in range(users.shape[1]):
+            users[user, k] = 0
+        users[user, GENERATION] = generation
+        users[user, FIRST] = row[TIME]
+    time, inward, moved = row[TIME], row[INWARD] != 0, row[VALUE] > 0
+    value = min(abs(row[VALUE]), _MOST_MONEY)
+    users[user, FIRST] = min(users[user, FIRST], time, row[OPENED])
+    users[user, COUNT] += 1
+    if row[DEVICE] >= 0 and row[LINKS] > 0 and row[LINKS + 1] <= time - limits.fresh:
+        users[user, AT_HOME] += 1
+    if not inward:
+        users[user, WOKE], users[user, SLEPT] = woke, slept
+        users[user, LAST] = max(users[user, LAST], time)
+        if moved:
+            users[user, PAID] += 1
+            weight = min(users[user, PAID], _SMOOTH)
+            users[user, USUAL] += (value * _STEP - users[user, USUAL]) // weight
+
+    _note_week(users, user, row, limits.reversals, shop >= 0)
+    if shop >= 0 and moved:
+        _note_goods(users, user, time, value, inward, shop)
+
+
+@kernel
+def _note_week(users, user, row, reversals, at_merchant):  # type: ignore[no-untyped-def]
+    """Add to what a user spends this week, and what is reversed. Mutates `users`."""
+    inward, moved, value = row[INWARD] != 0, row[VALUE] > 0, min(abs(row[VALUE]), _MOST_MONEY)
+    week, spent, cashed, reversed_, weeks, total, peak = week_of(users, user, row[TIME], reversals)
+    if moved and not inward:
+        spent = min(spent + value, _MOST_SUM)
+        cashed = min(cashed + value * row[CASH], _MOST_SUM)
+    elif at_merchant or not moved:
+        reversed_ += 1
+    users[user, NOW_WEEK], users[user, SPENT], users[user, CASHED] = week, spent, cashed
+    users[user, REVERSED] = reversed_
+    users[user, WEEKS], users[user, TOTAL], users[user, PEAK] = weeks, total, peak
+
+
+@kernel
+def _note_goods(users, user, time, value, refund, shop):  # type: ignore[no-untyped-def]
+    """Add to what a user bought and got back. Mutates `users`."""
+    period, bought, refunded, refunds = returns_of(users, user, time)
+    if refund:
+        refunds, refunded = refunds + 1, min(refunded + value, _MOST_SUM)
+        for k in range(SHOPS, users.shape[1]):
+            if users[user, k] in (0, shop):
+                users[user, k] = shop
+                break
+    else:
+        users[user, SHOPPED] += 1
+        bought = min(bought + value, _MOST_SUM)
+    users[user, PERIOD], users[user, BOUGHT] = period, bought
+    users[user, REFUNDED], users[user, REFUNDS] = refunded, refunds
+
+
+@kernel
+def _note_deal(merchants, merchant, generation, refund, buyer):  # type: ignore[no-untyped-def]
+    """A user bought something, or got its money back. Mutates `merchants`."""
+    if merchants[merchant, GENERATION] != generation:
+        for k in range(merchants.shape[1]):
+            merchants[merchant, k] = 0
+        merchants[merchant, GENERATION] = generation
+    merchants[merchant, DEALS] += 1
+    merchants[merchant, RETURNS] += refund
+    if merchants[merchant, BUYERS] > MOST_BUYERS:
+        return
+    place = buyer_place(merchants, merchant, buyer)
+    if place == merchants[merchant, BUYERS]:
+        merchants[merchant, BUYERS] += 1
+        if place == MOST_BUYERS:
+            return
+        merchants[merchant, WHO + place] = buyer
+    merchants[merchant, BOUGHT_HERE + place] += not refund
+
+
+@kernel
+def buyer_place(merchants, merchant, buyer):  # type: ignore[no-untyped-def]
+    """Which buyer of a merchant somebody is; the number of them if it is none yet."""
+    known = min(merchants[merchant, BUYERS], MOST_BUYERS)
+    for place in range(known):
+        if merchants[merchant, WHO + place] == buyer:
+            return np.int64(place)
+    return known

@@ -1,0 +1,125 @@
+"""A policy as a TOML file: what mistakes cost, and thresholds where they are fixed.
+
+[costs]                 # what is left out keeps its default
+loss = 550
+friction = 100
+step_up_catches = 0.8
+step_up_friction = 15
+
+[thresholds]            # leave the table out to take the cheapest decision
+step_up = 0.3
+decline = 0.7
+"""
+
+import math
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from graph.errors import InvalidSetting
+from scorer.decision import Costs, Policy
+
+_COSTS: Final = tuple(each.name for each in fields(Costs))
+_THRESHOLDS: Final = ("step_up", "decline")
+
+
+def load_policy(path: Path) -> Policy:
+    """Read a policy file.
+
+    Raises:
+        InvalidSetting: It cannot be read, is not TOML, or a key or value in it is wrong.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSetting(
+            f"the policy cannot be read: {error}",
+            field="policy",
+            value=str(path),
+            remedy="Give the path of a TOML file; docs/backtest.md shows one.",
+        ) from None
+    return parse_policy(text, path.name)
+
+
+def policy_names(paths: Sequence[Path]) -> tuple[str, ...]:
+    """What to call policies: the names of their files without suffix, which have to differ.
+
+    Raises:
+        InvalidSetting: Two of them have the same name.
+    """
+    names = tuple(path.stem for path in paths)
+    if len(set(names)) < len(names):
+        raise InvalidSetting(
+            "two policies have the same name",
+            field="policy",
+            value=", ".join(map(str, paths)),
+            remedy="Give files of different names: the report calls policies by them.",
+        )
+    return names
+
+
+def parse_policy(text: str, name: str) -> Policy:
+    """Read the text of a policy file; `name` is what errors call it.
+
+    Raises:
+        InvalidSetting: It is not TOML, or a key or value in it is wrong.
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSetting(
+            f"not TOML: {error}", field=name, remedy="Tables are in [brackets], texts are quoted."
+        ) from None
+    _check_keys(content, ("costs", "thresholds"), name)
+    costs = _numbers(content.get("costs", {}), _COSTS, f"{name}: costs")
+    given = _numbers(content.get("thresholds", {}), _THRESHOLDS, f"{name}: thresholds")
+    if given and len(given) < len(_THRESHOLDS):
+        missing = next(key for key in _THRESHOLDS if key not in given)
+        raise InvalidSetting(
+            "thresholds come in a pair",
+            field=f"{name}: thresholds.{missing}",
+            remedy="Give both step_up and decline, or leave the table out to decide by cost.",
+        )
+    try:
+        return Policy(Costs(**costs), (given["step_up"], given["decline"]) if given else None)
+    except InvalidSetting as error:
+        raise InvalidSetting(
+            error.what, field=f"{name}: {error.field}", value=error.value, remedy=error.remedy
+        ) from None
+
+
+def _numbers(table: Any, keys: Collection[str], place: str) -> dict[str, float]:
+    if not isinstance(table, dict):
+        raise InvalidSetting(
+            "this is a table",
+            field=place,
+            value=repr(table)[:80],
+            remedy=f"Write [{place.rpartition(' ')[2]}] and below it {', '.join(keys)}.",
+        )
+    _check_keys(table, keys, place)
+    for key, value in table.items():
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        if not numeric or not math.isfinite(value):
+            raise InvalidSetting(
+                "this is a finite number",
+                field=f"{place}.{key}",
+                value=repr(value)[:80],
+                remedy="Write it without quotes.",
+            )
+    return {key: float(value) for key, value in table.items()}
+
+
+def _check_keys(table: Mapping[str, Any], keys: Collection[str], place: str) -> None:
+    for key in table:
+        if key not in keys:
+            near = get_close_matches(key, keys, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise InvalidSetting(
+                "a policy has no such key",
+                field=place,
+                value=key[:80],
+                remedy=f"The keys are {', '.join(keys)}.{hint}",
+            )

@@ -1,0 +1,93 @@
+"""Rungs: what is learned from the same rows with ever more of the graph.
+
+`tabular` uses no feature that needs the graph, `graph` all of them, `blend` is the same stacked
+with ring score and evidence: what a verdict says.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from graph.errors import InvalidSetting
+from scorer.artefact import TrainedModel
+from scorer.decision import Policy
+from scorer.fitting import BoosterSettings
+from scorer.history_replay import Progress
+from scorer.metrics import Scores
+from scorer.splits import Split
+from scorer.table import Rows, Table
+from scorer.training import Learned, learn_from
+
+_SHARES_ROWS: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rungs:
+    """Scores of the test by rung, and the model that the last two rungs are.
+
+    Attributes:
+        scores: Probabilities of the test rows by rung, float64 [R] each.
+        model: The model whose verdicts the blend's scores are.
+        learned: What was learned by rung; empty where the model was given.
+    """
+
+    scores: Mapping[str, Scores]
+    model: TrainedModel
+    learned: Mapping[str, Learned]
+
+
+def learn_rungs(
+    table: Table, split: Split, settings: BoosterSettings, seed: int, progress: Progress
+) -> Rungs:
+    """Learn them from the past of a split, score its test.
+
+    Raises:
+        InvalidSetting: A slice of the past lacks fraud or legitimate transactions.
+    """
+    learned = {}
+    for rung, graph in (("tabular", False), ("graph", True)):
+        columns = table.schema.columns(graph=graph)
+        progress(f"learn {rung}", len(columns))
+        learned[rung] = learn_from(table, split.early, split.later, columns, settings, seed)
+    scores = {rung: part.probabilities(table, split.test) for rung, part in learned.items()}
+    scores["blend"] = learned["graph"].blended(table, split.test)
+    return Rungs(scores, learned["graph"].as_model(table.schema, Policy(), seed), learned)
+
+
+def rungs_of_model(table: Table, split: Split, model: TrainedModel) -> Rungs:
+    """The two rungs of a model that is given.
+
+    Raises:
+        InvalidSetting: It was trained on other features than those of the table.
+    """
+    if model.schema.hash != table.schema.hash:
+        raise InvalidSetting(
+            "the model was trained on other features than the engine makes",
+            field="model",
+            value=model.version,
+            remedy="Train the model again: `ringfence train`.",
+        )
+    every = np.arange(len(table.schema.names), dtype=np.intp)
+    given = Learned(every, model.booster, model.calibration, model.blend, np.empty(0))
+    scores = {
+        "graph": given.probabilities(table, split.test),
+        "blend": given.blended(table, split.test),
+    }
+    return Rungs(scores, model, {})
+
+
+def family_shares(table: Table, test: Rows, learned: Learned) -> dict[str, float]:
+    """Share of each family in the mean absolute path contribution, over at most 2,000 test rows."""
+    chosen = test[:: max(1, math.ceil(len(test) / _SHARES_ROWS))]
+    total = np.zeros(len(learned.columns))
+    for row in chosen:
+        total += np.abs(learned.booster.contributions(table.rows[row, learned.columns])[0])
+    families: dict[str, float] = {}
+    for index, weight in zip(learned.columns, total, strict=True):
+        family = table.schema.families[index]
+        families[family] = families.get(family, 0.0) + float(weight)
+    whole = sum(families.values()) or 1.0
+    return {family: weight / whole for family, weight in sorted(families.items())}

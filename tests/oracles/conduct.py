@@ -1,0 +1,271 @@
+"""What accounts, cards and merchants do against their habit, in plain Python: slow and obvious.
+
+Every function takes the transactions before one, in order of time, and the one. Loaded with
+`runpy`, as tests have no packages.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby, pairwise
+from typing import NamedTuple
+
+from graph.layout import is_cash_like
+from graph.thresholds import Thresholds
+from graph.transaction import DAY, Entity, EntityKind, Outcome, Transaction, TransactionType
+
+INWARD = (TransactionType.DEPOSIT, TransactionType.REFUND)
+WEEK = 7 * DAY
+HALVED_AFTER = 90 * DAY
+
+
+def moved(tx: Transaction) -> bool:
+    return tx.outcome is not Outcome.DECLINED and tx.value > 0
+
+
+def merchant(tx: Transaction) -> Entity | None:
+    other = tx.other_party
+    return other if other is not None and other.kind is EntityKind.MERCHANT else None
+
+
+def acts(transactions: Iterable[Transaction], user: Entity) -> list[Transaction]:
+    return [tx for tx in transactions if tx.user == user and tx.type not in INWARD]
+
+
+def first_seen(past: Iterable[Transaction], user: Entity, other: Entity | None) -> int | None:
+    """When a user first had to do with another entity, as its other party or through it."""
+    times = [tx.timestamp for tx in past if tx.user == user and other in tx.entities[1:]]
+    return min(times, default=None)
+
+
+class Burst(NamedTuple):
+    moves: list[Transaction]
+    came: list[Transaction]
+
+
+def burst(
+    past: Sequence[Transaction], tx: Transaction, limits: Thresholds, within: int
+) -> Burst | None:
+    """The moves of an account that just woke, if they are enough."""
+    user, own = tx.user, acts([*past, tx], tx.user)
+    if tx.type in INWARD or not moved(tx) or merchant(tx) or tx.payee == user:
+        return None
+    # Who was never seen to act has slept since it was known, once anything was.
+    known = [
+        min(o.timestamp, o.user_created_at or o.timestamp) for o in [*past, tx] if o.user == user
+    ]
+    began = ([*past, tx])[0].timestamp
+    # What it knew of itself before its first act, and at it.
+    upto = known[: 1 + [o for o in [*past, tx] if o.user == user].index(own[0])]
+    asleep = [max(began, min(upto)), *(act.timestamp for act in own)]
+    woken = [after for before, after in pairwise(asleep) if after - before >= limits.dormant_after]
+    if not woken or tx.timestamp - woken[-1] > within:
+        return None
+    woke = woken[-1]
+
+    def is_move(act: Transaction) -> bool:
+        known = first_seen(past, user, act.payee) if act.payee is not None else None
+        stranger = known is None or known >= woke
+        return moved(act) and not merchant(act) and act.payee != user and stranger
+
+    moves = [act for act in own if act.timestamp >= woke and is_move(act)]
+    came = [
+        other
+        for other in past
+        if other.payee == user != other.payer
+        and moved(other)
+        and tx.timestamp - other.timestamp <= within
+    ]
+    sent, received = sum(act.value for act in moves), sum(other.value for other in came)
+    passes = received > 0 and sent >= limits.dormant_passes_on * received
+    if not is_move(tx) or (len(moves) < limits.dormant_moves and not passes):
+        return None
+    return Burst(moves, came)
+
+
+def is_taken(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> bool:
+    """Whether a payment is a thief's."""
+    device, ip = (Entity(EntityKind.DEVICE, tx.device_id or ""), tx.ip_address)
+    if tx.type in INWARD or not moved(tx) or None in (tx.device_id, ip, tx.other_party):
+        return False
+    for entity in (device, Entity(EntityKind.IP, ip or ""), tx.other_party):
+        known = first_seen(past, tx.user, entity)
+        if known is not None and known < tx.timestamp - limits.takeover_within:
+            return False
+    home = 0
+    for i, other in enumerate(past):
+        if other.user == tx.user and other.device_id is not None:
+            known = first_seen(past[:i], tx.user, Entity(EntityKind.DEVICE, other.device_id))
+            home += known is not None and known <= other.timestamp - limits.takeover_within
+    usual, paid = 0, 0
+    for act in acts(past, tx.user):
+        if moved(act):
+            paid += 1
+            usual += (16 * act.value - usual) // min(paid, 32)
+    enough = home >= limits.takeover_history and paid > 0
+    return enough and 16 * tx.value > limits.takeover_times * usual
+
+
+def is_reversal(tx: Transaction) -> bool:
+    declined = not moved(tx)
+    return declined or (tx.type in INWARD and merchant(tx) is not None)
+
+
+def busts(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> int:
+    """What a user has spent in a week that is a bust-out's; 0 if it is none."""
+    if tx.type in INWARD or not moved(tx):
+        return 0
+    own = [other for other in [*past, tx] if other.user == tx.user]
+    clean, now = [], []
+    for week, some in groupby(own, key=lambda other: other.timestamp // WEEK):
+        now = list(some)
+        spent = sum(o.value for o in now if moved(o) and o.type not in INWARD)
+        calm = sum(map(is_reversal, now)) < limits.bust_out_reversals
+        if week < tx.timestamp // WEEK and spent and calm:
+            clean.append(spent)
+    spends = [o for o in now if moved(o) and o.type not in INWARD]
+    spent = sum(o.value for o in spends)
+    cash = sum(o.value for o in spends if is_cash_like(o))
+    if len(clean) < limits.bust_out_weeks or spent <= max(clean):
+        return 0
+    if spent * len(clean) < limits.bust_out_times * sum(clean):
+        return 0
+    bad = sum(map(is_reversal, now)) >= limits.bust_out_reversals
+    return spent if bad or cash >= limits.bust_out_cash_share * spent else 0
+
+
+def tested(
+    past: Sequence[Transaction], tx: Transaction, place: Entity, limits: Thresholds
+) -> set[str]:
+    """Cards that were tested at a merchant or on a device, this one the newest of them."""
+    if tx.card_id is None or tx.type in INWARD or place not in tx.entities:
+        return set()
+    within = limits.card_testing_within
+    there = [
+        o for o in past if o.card_id is not None and o.type not in INWARD and place in o.entities
+    ]
+    now = [o for o in there if o.timestamp > tx.timestamp - within]
+    if tx.card_id in {o.card_id for o in now}:
+        return set()
+    now.append(tx)
+    cards = {o.card_id for o in now if o.card_id is not None}
+    failed = sum(not moved(o) for o in now)
+    small = sum(o.value <= limits.card_testing_low for o in now)
+    same = sum(o.value == tx.value for o in now)
+    crowded = len(cards) < limits.card_testing_each * len({o.user for o in now})
+    if (
+        crowded
+        or len(cards) < limits.card_testing_cards
+        or failed < limits.card_testing_declined * len(now)
+    ):
+        return set()
+    if max(small, same) < limits.card_testing_alike * len(now):
+        return set()
+    # What is usual: the spans before the newest in which anything was tried.
+    newest = max((o.timestamp // within for o in there), default=0)
+    before = [o for o in there if o.timestamp // within < newest]
+    spans = len({o.timestamp // within for o in before})
+    if spans >= limits.card_testing_known:
+        share = sum(not moved(o) for o in before) / len(before)
+        if len(cards) * spans < limits.card_testing_surge * len(before):
+            return set()
+        if failed < min(limits.card_testing_worse * share, 0.95) * len(now):
+            return set()
+    return cards
+
+
+def colludes(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> int:
+    """Deals of a merchant that is in it; 0 if it is not."""
+    shop = merchant(tx)
+    if shop is None or not moved(tx):
+        return 0
+    everything = [o for o in [*past, tx] if merchant(o) is not None and moved(o)]
+    deals = [o for o in everything if merchant(o) == shop]
+    buyers = {o.user for o in deals}
+    purchases = [o for o in deals if o.type not in INWARD]
+    bought = [o for o in everything if o.type not in INWARD and o.user in buyers]
+    if not limits.collusive_least <= len(buyers) <= limits.collusive_buyers:
+        return 0
+    if len(purchases) - len(buyers) < limits.collusive_repeats * len(purchases):
+        return 0
+    if len(purchases) < limits.collusive_isolated * max(len(bought), 1):
+        return 0
+    devices = {
+        user: {o.device_id for o in [*past, tx] if o.user == user and o.device_id is not None}
+        for user in buyers
+    }
+    sharing = [
+        user for user in buyers if any(devices[user] & devices[o] for o in buyers if o != user)
+    ]
+    returned = (len(deals) - len(purchases)) / len(deals) >= limits.collusive_refunds
+    alike = len(sharing) / len(buyers) >= limits.collusive_devices
+    return len(deals) if returned or alike else 0
+
+
+def refunds(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> tuple[int, int]:
+    """(refunds, users) of those who live on them; (0, 0) if nobody does. Within 90 days."""
+    if tx.type is not TransactionType.REFUND or merchant(tx) is None or not moved(tx):
+        return 0, 0
+    everything = [o for o in [*past, tx] if merchant(o) is not None and moved(o)]
+    linked = {
+        o.user for o in [*past, tx] if tx.device_id is not None and o.device_id == tx.device_id
+    }
+    if len(linked) > limits.refund_users:
+        linked = set()
+    returning = {o.user for o in everything if o.type in INWARD}
+    for group in ((linked & returning) | {tx.user}, {tx.user}):
+        own = [o for o in everything if o.user in group]
+        back = [o for o in own if o.type in INWARD]
+        # Of each user the first four merchants are remembered, and the one at hand.
+        shops = {merchant(tx)}
+        for user in group:
+            shops |= set(list(dict.fromkeys(merchant(o) for o in back[:-1] if o.user == user))[:4])
+        refunded, bought = (
+            sum(o.value for o in own if (o.type in INWARD) == inward) for inward in (True, False)
+        )
+        if (
+            len(back) >= limits.refund_count
+            and len(shops) >= limits.refund_merchants
+            and refunded >= limits.refund_share * bought
+        ):
+            return len(back), len(group)
+    return 0, 0
+
+
+def attributes(transactions: Iterable[Transaction], user: Entity) -> set[Entity]:
+    return {identifier for tx in transactions if tx.user == user for identifier in tx.identifiers}
+
+
+def twins(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> set[Entity]:
+    """Users who are made up together with this transaction's, if one of them is a new one."""
+    now = [*past, tx]
+    users = {o.user for o in now}
+    has = {user: attributes(now, user) for user in users}
+
+    def users_of(identifier: Entity) -> int:
+        return sum(identifier in has[user] for user in users)
+
+    def is_thin(user: Entity) -> bool:
+        return sum(o.user == user for o in now) <= limits.synthetic_history
+
+    def are_twins(one: set[Entity], other: set[Entity]) -> bool:
+        shared = {a for a in one & other if users_of(a) <= limits.synthetic_popular}
+        kinds = {a.kind for a in shared}
+        if len(shared) < limits.synthetic_attributes or kinds <= {EntityKind.IP}:
+            return False
+        if EntityKind.CARD in kinds:
+            return True
+        devices = [{a for a in side if a.kind is EntityKind.DEVICE} for side in (one, other)]
+        return devices[0] == devices[1]
+
+    def shares_enough(one: set[Entity], other: set[Entity]) -> bool:
+        shared = {a for a in one & other if users_of(a) <= limits.synthetic_popular}
+        return len(shared) >= limits.synthetic_attributes
+
+    if not is_thin(tx.user):
+        return set()
+    found = {
+        user for user in users - {tx.user} if is_thin(user) and are_twins(has[tx.user], has[user])
+    }
+    before = attributes(past, tx.user)
+    if all(shares_enough(before, has[user]) for user in found):
+        return set()
+    return found

@@ -1,0 +1,650 @@
+"""What accounts, cards and merchants do against their habit: fraud, and what only looks like it."""
+
+import doctest
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from msgspec import structs
+
+import graph.attempts
+import graph.heuristics.bust_out
+import graph.heuristics.card_testing
+import graph.heuristics.collusion
+import graph.heuristics.dormancy
+import graph.heuristics.refunds
+import graph.heuristics.synthetic
+import graph.heuristics.takeover
+import graph.profiles
+from graph.admission import Status
+from graph.errors import Incompatible, InvalidSetting
+from graph.evidence import Evidence, Pattern, Role
+from graph.heuristics import catalogue
+from graph.heuristics.card_testing import CardTesting
+from graph.profiles import Profiles
+from graph.ring_book import RingBook
+from graph.ring_score import is_proof
+from graph.thresholds import Thresholds
+from graph.transaction import DAY, HOUR, MINUTE, Entity, EntityKind, Transaction
+from graph.window import TransactionWindow, WindowConfig
+
+streams = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).parents[1] / "oracles" / "streams.py"))
+)
+transaction = streams.transaction
+HOURS, DAYS = 60, 24 * 60  # in minutes
+WEEKS = 7 * DAYS
+# Weeks begin on Thursdays; the streams' first minute is late in one.
+MONDAY = 5 * DAYS
+
+
+def told(stream: list[Transaction], pattern: Pattern, **limits: float) -> list[Evidence]:
+    """Evidence of one pattern while a stream arrives, all of which is accepted."""
+    window, book, found = TransactionWindow(), catalogue(Thresholds(**limits)), []
+    for tx in streams.ticking(stream):
+        admission = window.add(tx)
+        assert admission.status is Status.ACCEPTED
+        found += book.detect(window, tx, admission)
+    return [e for e in found if e.pattern is pattern]
+
+
+def rows(*flows: tuple, start: int = 0, **fields: object) -> list[Transaction]:
+    return [transaction(start + i, *flow, **fields) for i, flow in enumerate(flows)]
+
+
+def user(name: str) -> Entity:
+    return Entity(EntityKind.USER, name)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        graph.heuristics.bust_out,
+        graph.heuristics.card_testing,
+        graph.heuristics.dormancy,
+        graph.heuristics.collusion,
+        graph.heuristics.refunds,
+        graph.heuristics.synthetic,
+        graph.heuristics.takeover,
+    ],
+    ids=lambda module: module.__name__.rsplit(".", 1)[1],
+)
+def test_the_examples_run(module) -> None:
+    failed, tried = doctest.testmod(module)
+    assert not failed
+    assert tried
+
+
+# Dormant, then a burst.
+
+
+def wakes(days: float, *acts: tuple, before: str = "shop") -> list[Transaction]:
+    """Somebody buys something, sleeps so long, and then does these things, minute by minute."""
+    at = days * DAYS
+    return rows((0, "a", before, 10), *((at + n, *act) for n, act in enumerate(acts)))
+
+
+MOVES = [("a", f"stranger{n}", 100) for n in range(6)]
+
+
+def test_a_sleeper_that_wakes_in_a_burst_is_told_move_by_move() -> None:
+    found = told(wakes(30, *MOVES), Pattern.DORMANT_BURST)
+    assert [e.facts["moves"] for e in found] == [4, 5, 6]
+    first = found[0]
+    assert first.members[0] == (user("a"), Role.MEMBER)
+    assert [hop.transaction_id for hop in first.hops] == ["t0001", "t0002", "t0003", "t0004"]
+    assert first.facts["slept_days"] == pytest.approx(30)
+    assert first.strength < found[1].strength < found[2].strength <= 0.9
+
+
+def test_a_sleeper_that_passes_on_what_comes_in_is_told_at_once() -> None:
+    found = told(wakes(30, ("x", "a", 100), ("a", "y", 79), ("a", "y", 1)), Pattern.DORMANT_BURST)
+    assert [e.retained for e in found] == [0.8]
+    assert found[0].members == (
+        (user("a"), Role.MULE),
+        (user("x"), Role.SENDER),
+        (user("y"), Role.RECEIVER),
+    )
+    assert not is_proof(found[0])
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        wakes(30, *[("a", f"shop{n}", 100) for n in range(9)]),
+        wakes(30, *MOVES[:3]),
+        wakes(20.9, *MOVES),
+        wakes(30, *[("a", "friend", 100)] * 6, before="friend"),
+        [*wakes(30, *MOVES[:3]), transaction(9, 31.1 * DAYS, "a", "stranger9", 100)],
+        rows(*((n, "a", f"stranger{n}", 100) for n in range(6)), user_created_at=streams.START
+             - 400 * DAY),
+        wakes(30, *[("a", None, 100, )] * 3),
+    ],
+    ids=[
+        "a returning customer shops",
+        "three transfers",
+        "a long holiday",
+        "a friend is repaid",
+        "not within a day",
+        "an old account seen for the first time",
+        "three withdrawals",
+    ],
+)  # fmt: skip
+def test_those_who_wake_gently(stream) -> None:
+    assert told(stream, Pattern.DORMANT_BURST) == []
+
+
+# Takeover.
+
+
+def owner(*last: tuple, history: int = 11, device: str = "own") -> list[Transaction]:
+    """An owner who pays friends 100 from one device and address, then this happens."""
+    stream = [
+        transaction(
+            n, n * 2 * HOURS, "a", f"friend{n % 2}", 100, device_id=device, ip_address="10.0.0.1"
+        )
+        for n in range(history)
+    ]
+    at = history * 2 * HOURS
+    for n, (payee, value, device_id, ip) in enumerate(last):
+        stream.append(
+            transaction(history + n, at + n, "a", payee, value, device_id=device_id, ip_address=ip)
+        )
+    return stream
+
+
+THEFT = ("thief", 301, "new", "10.9.9.9")
+
+
+def test_a_takeover_is_told_with_its_payee_and_device() -> None:
+    (found,) = told(owner(THEFT), Pattern.TAKEOVER)
+    assert found.members == (
+        (user("a"), Role.VICTIM),
+        (user("thief"), Role.RECEIVER),
+        (Entity(EntityKind.DEVICE, "new"), Role.SHARED),
+    )
+    assert [hop.target for hop in found.hops] == [user("thief")]
+    assert found.facts["times_usual"] == pytest.approx(3.01)
+    assert not is_proof(found)
+
+
+def test_each_further_theft_says_more() -> None:
+    found = told(owner(THEFT, ("thief", 2000, "new", "10.9.9.9")), Pattern.TAKEOVER)
+    assert [e.facts["payments"] for e in found] == [1, 2]
+    assert found[0].strength < found[1].strength <= 0.9
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        owner(("friend0", 900, "new", "10.9.9.9")),
+        owner(("thief", 300, "new", "10.9.9.9")),
+        owner(("thief", 900, "new", "10.0.0.1")),
+        owner(("thief", 900, "own", "10.9.9.9")),
+        owner(THEFT, history=9),
+        owner(
+            ("friend1", 90, "new", "10.9.9.9"), *[("friend1", 90, "new", "10.9.9.9")] * 61, THEFT
+        ),
+    ],
+    ids=[
+        "a new phone pays a friend",
+        "travel and the usual amount",
+        "a new phone at home",
+        "on the way with the old phone",
+        "hardly known",
+        "the new phone is an hour old",
+    ],
+)
+def test_owners(stream) -> None:
+    assert told(stream, Pattern.TAKEOVER) == []
+
+
+# Bust-out.
+
+
+def spends(*weeks: list[tuple], spent: int = 100) -> list[Transaction]:
+    """Seven weeks of a purchase each, then weeks of (payee, value) or reversals."""
+    flows = [(MONDAY + week * WEEKS, "a", "shop", spent) for week in range(7)]
+    for week, acts in enumerate(weeks):
+        flows += [(MONDAY + (7 + week) * WEEKS + n * HOURS, *act) for n, act in enumerate(acts)]
+    return rows(*flows)
+
+
+CASH = ("a", None, 450)
+RETURN = ("shop", "a", 5)
+
+
+def test_a_bust_out_in_cash_is_told_again_only_when_a_quarter_more_is_gone() -> None:
+    found = told(spends([CASH, ("a", None, 10), ("a", None, 200)]), Pattern.BUST_OUT)
+    assert [e.facts["spent"] for e in found] == [450, 660]
+    assert found[0].members == ((user("a"), Role.MEMBER),)
+    assert found[0].facts["times_mean"] == pytest.approx(4.5)
+    assert [len(e.hops) for e in found] == [1, 3]
+    assert not found[1].truncated
+
+
+def test_a_bust_out_that_bounces_is_told() -> None:
+    declined = [
+        transaction(50 + n, MONDAY + 7 * WEEKS + n, "a", "shop", 99, declined=True)
+        for n in range(2)
+    ]
+    stream = [*spends([]), *declined, transaction(60, MONDAY + 7 * WEEKS + 9, "a", "shop", 400)]
+    (found,) = told(stream, Pattern.BUST_OUT)
+    assert (found.facts["reversals"], found.facts["cash_share"]) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        spends([("a", "shop", 400)] * 3),
+        spends([("a", None, 390)]),
+        spends([RETURN, ("a", "shop", 900)]),
+        spends([("a", "shop", 900)], [CASH]),
+        spends([CASH])[1:],
+        [tx for tx in spends([CASH]) if tx.timestamp > streams.START + 34 * DAY],
+    ],
+    ids=[
+        "a wedding",
+        "a little below",
+        "one return",
+        "less than the peak",
+        "a week less is enough",
+        "too short a life",
+    ],
+)
+def test_seasonal_spending(stream, request) -> None:
+    enough = "enough" in request.node.callspec.id
+    assert len(told(stream, Pattern.BUST_OUT)) == enough
+
+
+# Card testing.
+
+
+def tries(
+    n: int,
+    *,
+    declined: float = 0.5,
+    gap: float = 0.5,
+    value: Callable[[int], int] = lambda i: 100,
+    start: float = 0,
+    first: int = 0,
+    **fields: object,
+) -> list[Transaction]:
+    """Attempts with a card each, from one user and device at one shop."""
+    place = {"device_id": "rig", **fields}
+    return [
+        transaction(
+            first + i,
+            start + i * gap,
+            "tester",
+            "shop",
+            value(i),
+            declined=i % 10 < 10 * declined,
+            card_id=f"card{first + i}",
+            **place,
+        )
+        for i in range(n)
+    ]
+
+
+def test_card_testing_is_told_of_merchant_and_device_card_by_card() -> None:
+    found = told(tries(12), Pattern.CARD_TESTING)
+    shop, rig = Entity(EntityKind.MERCHANT, "shop"), Entity(EntityKind.DEVICE, "rig")
+    assert [e.members[0] for e in found] == [(shop, Role.VICTIM), (rig, Role.SHARED)] * 3
+    assert [e.facts["cards"] for e in found] == [10, 10, 11, 11, 12, 12]
+    first = found[0]
+    assert (first.facts["declined"], first.facts["attempts"]) == (5, 10)
+    assert [hop.transaction_id for hop in first.hops] == [f"t{n:04}" for n in range(10)]
+    assert (user("tester"), Role.MEMBER) in first.members
+    assert sum(e.kind is EntityKind.CARD for e in first.entities) == 10
+    assert not first.truncated
+    assert 0.5 <= first.strength < 0.9
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        tries(9, declined=1),
+        tries(40, declined=0.3),
+        tries(12, gap=1.2),
+        tries(12, value=lambda i: 1000 + i),
+        [tx for n in range(4) for tx in tries(9, start=n * 5, first=0)],
+    ],
+    ids=["nine cards", "a ticket drop", "slow", "all sorts of amounts", "the same nine cards"],
+)
+def test_ordinary_crowds(stream) -> None:
+    stream = [structs.replace(tx, transaction_id=f"n{n:04}") for n, tx in enumerate(stream)]
+    assert told(stream, Pattern.CARD_TESTING) == []
+
+
+def test_a_crowd_brings_a_card_each() -> None:
+    drop = [structs.replace(tx, user_id=f"fan{n}") for n, tx in enumerate(tries(30, declined=0.9))]
+    assert told(drop, Pattern.CARD_TESTING) == []
+    couple = [structs.replace(tx, user_id=f"tester{n % 2}") for n, tx in enumerate(tries(30))]
+    assert told(couple, Pattern.CARD_TESTING) != []
+
+
+def test_who_never_acted_has_slept_since_anything_was_seen() -> None:
+    others = rows((0, "x", "shop", 5), (DAYS, "y", "shop", 5))
+    burst = rows(
+        *((22 * DAYS + n, *move) for n, move in enumerate(MOVES[:4])),
+        start=10,
+        user_created_at=streams.START - 90 * DAY,
+    )
+    (found,) = told([*others, *burst], Pattern.DORMANT_BURST)
+    assert found.facts["slept_days"] == pytest.approx(22)
+    new = [structs.replace(tx, user_created_at=None) for tx in burst]
+    assert told([*others, *new], Pattern.DORMANT_BURST) == []
+
+
+def test_an_outage_is_what_is_usual_there_but_declined() -> None:
+    usual = [
+        tx
+        for span in range(12)
+        for tx in tries(20, declined=0, start=span * 10, first=span * 20, device_id=None)
+    ]
+    outage = tries(20, declined=1, start=120, first=240, device_id=None)
+    assert told([*usual, *outage], Pattern.CARD_TESTING) == []
+    assert told(outage, Pattern.CARD_TESTING) != []  # at a shop that nobody knows
+    attack = tries(60, declined=1, gap=0.15, start=120, first=240, device_id=None)
+    found = told([*usual, *attack], Pattern.CARD_TESTING)
+    assert found[0].facts["cards"] == 40
+
+
+def test_a_busy_place_is_judged_by_its_newest_attempts() -> None:
+    found = told(tries(40, gap=0.1), Pattern.CARD_TESTING, card_testing_scan=15)
+    assert found
+    assert {e.truncated for e in found[-2:]} == {True}
+    assert max(e.facts["attempts"] for e in found) == 16
+
+
+def test_a_full_log_gives_up_its_oldest_attempts() -> None:
+    window, rule = TransactionWindow(), CardTesting(Thresholds(), Profiles(Thresholds()))
+    rule.attempts = graph.attempts.Attempts(10 * MINUTE, capacity=8)
+    found = []
+    for tx in tries(12):
+        admission = window.add(tx)
+        found += rule.detect(window, tx, admission)
+        rule.note(window, tx, admission)
+    assert rule.attempts.pressed == 4
+    assert found == []
+
+
+# Merchants.
+
+
+def deals(
+    *names: str, shop: str = "shop-front", start: int = 0, **fields: object
+) -> list[Transaction]:
+    """A purchase of each name, in order; a capital letter is a refund."""
+    return [
+        transaction(
+            start + n,
+            (start + n) * 10,
+            *((shop, name.lower()) if name.isupper() else (name, shop)),
+            100,
+            **fields,
+        )
+        for n, name in enumerate(names)
+    ]
+
+
+def test_a_front_is_told_with_its_buyers_and_their_device() -> None:
+    stream = deals(*"abcd" * 4, device_id="phone")
+    found = told(stream, Pattern.COLLUSIVE_MERCHANT)
+    assert [e.facts["deals"] for e in found] == [12, 15]
+    assert found[0].members == (
+        (Entity(EntityKind.MERCHANT, "shop-front"), Role.CONTROLLER),
+        *((user(name), Role.MEMBER) for name in "abcd"),
+        (Entity(EntityKind.DEVICE, "phone"), Role.SHARED),
+    )
+    assert len(found[0].hops) == 12
+    assert found[0].facts["isolation"] == 1
+    assert is_proof(found[0])
+    assert 0.5 <= found[0].strength <= 0.95
+
+
+def test_a_front_that_refunds_is_told_without_any_device() -> None:
+    (found,) = told(deals(*"abcabcabcABC"), Pattern.COLLUSIVE_MERCHANT)
+    assert found.facts["refunds"] == 3
+    assert found.facts["sharing"] == 0
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        deals(*"abcabcabcabc"),
+        [tx for n, name in enumerate("abcdefghijklm" * 2) for tx in deals(name, start=n)],
+        deals(*"abababababAB"),
+        deals(*"abcdefghijkABC"),
+        deals(*"abcabcabcAB"),
+        [
+            *deals(*"abc" * 4, shop="shop-elsewhere", start=50, device_id="phone"),
+            *deals(*"abc" * 3, start=80, shop="shop-elsewhere", device_id="phone"),
+            *deals(*"abc" * 4, start=100, device_id="phone"),
+        ],
+    ],
+    ids=[
+        "a club without a trace",
+        "open to the public",
+        "two buyers",
+        "hardly anybody comes back",
+        "eleven deals",
+        "a family that shops elsewhere as well",
+    ],
+)
+def test_small_merchants(stream) -> None:
+    found = told(stream, Pattern.COLLUSIVE_MERCHANT)
+    assert [e for e in found if e.members[0][0].id == "shop-front"] == []
+
+
+def returns(
+    *, shops: int = 3, bought: int = 8, refunded: int = 6, who: str = "a", **fields: object
+) -> list[Transaction]:
+    """Purchases of 100 at some shops, in turn, and then refunds of them."""
+    flows = [(n * 10, who, f"shop{n % shops}", 100) for n in range(bought)]
+    flows += [(500 + n * 10, f"shop{n % shops}", who, 100) for n in range(refunded)]
+    return rows(*flows, **fields)
+
+
+def test_refund_abuse_is_told_with_the_refunds() -> None:
+    found = told(returns(refunded=7), Pattern.REFUND_ABUSE)
+    assert [e.facts["refunds"] for e in found] == [6, 7]
+    first = found[0]
+    assert first.members[0] == (user("a"), Role.MEMBER)
+    assert {role for _, role in first.members[1:]} == {Role.VICTIM}
+    assert [hop.source.id for hop in first.hops] == ["shop0", "shop1", "shop2"] * 2
+    assert not is_proof(first)
+
+
+def test_users_on_one_device_abuse_together_and_that_proves_a_ring() -> None:
+    stream = [
+        structs.replace(tx, user_id=f"name{n % 2}", device_id="phone")
+        for n, tx in enumerate(returns())
+    ]
+    (found,) = told(stream, Pattern.REFUND_ABUSE)
+    assert found.facts["users"] == 2
+    assert (Entity(EntityKind.DEVICE, "phone"), Role.SHARED) in found.members
+    assert is_proof(found)
+    # Too many on the device: it is public, and each returned but three times.
+    assert told(stream, Pattern.REFUND_ABUSE, refund_users=1) == []
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        returns(bought=11),
+        returns(shops=2),
+        returns(refunded=5),
+        [*returns(bought=30, refunded=0), *returns(bought=0)],
+    ],
+    ids=["half of it fits", "two shops", "five returns", "a good customer"],
+)
+def test_honest_returns(stream) -> None:
+    stream = [structs.replace(tx, transaction_id=f"n{n:04}") for n, tx in enumerate(stream)]
+    assert told(stream, Pattern.REFUND_ABUSE) == []
+
+
+def test_old_purchases_count_half_after_ninety_days() -> None:
+    old = returns(bought=14, refunded=0)
+    later = [
+        structs.replace(tx, transaction_id=f"later{n}", timestamp=tx.timestamp + 91 * DAY)
+        for n, tx in enumerate(returns(bought=0))
+    ]
+    assert len(told([*old, *later], Pattern.REFUND_ABUSE)) == 1
+
+
+# Synthetic identities.
+
+
+def names(n: int, *, each: int = 1, start: float = 0, **fields: object) -> list[Transaction]:
+    """So many users of one device, card or address, one after the other."""
+    return [
+        transaction(
+            i,
+            start + i,
+            f"name{i % n}",
+            "shop",
+            100,
+            **{key: value.format(i % n) for key, value in fields.items()},
+        )
+        for i in range(n * each)
+    ]
+
+
+def test_synthetic_identities_are_told_user_by_user() -> None:
+    found = told(names(5, device_id="d", card_id="c"), Pattern.SYNTHETIC_IDENTITY)
+    assert [e.facts["users"] for e in found] == [3, 4, 5]
+    assert found[0].members == (
+        (Entity(EntityKind.CARD, "c"), Role.SHARED),
+        (Entity(EntityKind.DEVICE, "d"), Role.SHARED),
+        *((user(f"name{n}"), Role.MEMBER) for n in range(3)),
+    )
+    assert found[0].strength == pytest.approx(0.65)
+    assert is_proof(found[0])
+    # Nothing is new about them the second time.
+    again = names(5, each=3, device_id="d", card_id="c")
+    assert len(told(again, Pattern.SYNTHETIC_IDENTITY)) == 3
+
+
+def test_an_address_counts_as_a_second_attribute() -> None:
+    found = told(names(3, device_id="d", ip_address="10.0.0.1"), Pattern.SYNTHETIC_IDENTITY)
+    assert [e.facts["users"] for e in found] == [3]
+    assert found[0].strength < RingBook().policy.birth
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        names(2, device_id="d", card_id="c"),
+        names(6, device_id="d"),
+        names(6, device_id="d{}", ip_address="10.0.0.1"),
+        names(40, device_id="kiosk", ip_address="10.0.0.1")[33:],
+        names(3, device_id="d", card_id="c", user_created_at="{}"),
+        [
+            *names(3, device_id="own{}", ip_address="10.0.0.1"),
+            *[
+                structs.replace(
+                    tx, transaction_id=f"tablet{n}", timestamp=tx.timestamp + 9 * MINUTE
+                )
+                for n, tx in enumerate(names(3, device_id="tablet", ip_address="10.0.0.1"))
+            ],
+        ],
+        [
+            *names(3, each=10, device_id="", card_id=""),
+            *[
+                structs.replace(tx, transaction_id=f"late{n}", timestamp=tx.timestamp + HOUR)
+                for n, tx in enumerate(names(3, device_id="d", card_id="c"))
+            ],
+        ],
+    ],
+    ids=[
+        "a couple",
+        "one attribute",
+        "an address alone",
+        "a few of a kiosk's",
+        "accounts opened long ago",
+        "a household with phones",
+        "users with a history",
+    ],
+)
+def test_people(stream, request) -> None:
+    if "opened" in request.node.callspec.id:
+        stream = [structs.replace(tx, user_created_at=streams.START - 91 * DAY) for tx in stream]
+    if "kiosk" in request.node.callspec.id:
+        stream = names(40, device_id="kiosk", ip_address="10.0.0.1")
+        assert max(e.facts["users"] for e in told(stream, Pattern.SYNTHETIC_IDENTITY)) == 32
+        return
+    stream = [
+        structs.replace(tx, device_id=tx.device_id or None, card_id=tx.card_id or None)
+        for tx in stream
+    ]
+    assert told(stream, Pattern.SYNTHETIC_IDENTITY) == []
+
+
+# What they remember.
+
+
+def test_deeds_bear_no_ring_but_join_one() -> None:
+    book = RingBook()
+    (theft,) = told(owner(THEFT), Pattern.TAKEOVER)
+    assert theft.strength >= book.policy.birth
+    assert book.observe([theft], 0) == []
+    (found, *_) = told(names(3, device_id="new", card_id="c"), Pattern.SYNTHETIC_IDENTITY)
+    (born,) = book.observe([found], 0)
+    (grew,) = book.observe([theft], 0)
+    assert Pattern.TAKEOVER in grew.ring.patterns
+    assert grew.ring.score == born.ring.score  # it says more about the ring, but is no proof of it
+
+
+WORLD = [
+    *owner(THEFT)[:-1],
+    *tries(9, start=11 * 2 * HOURS - 8, first=100, device_id="own"),
+]
+
+
+def test_everything_survives_a_restart() -> None:
+    window, book = TransactionWindow(), catalogue()
+    for tx in WORLD:
+        book.detect(window, tx, window.add(tx))
+    restored, again = TransactionWindow.restore(window.snapshot()), catalogue()
+    again.restore(book.snapshot())
+    assert again.snapshot() == book.snapshot()
+    last = [
+        owner(THEFT)[-1],
+        *tries(1, start=11 * 2 * HOURS, first=200, device_id="own", declined=1),
+    ]
+    told_twice = [
+        [e for tx in last for e in side.detect(place, tx, place.add(tx))]
+        for place, side in ((window, book), (restored, again))
+    ]
+    assert told_twice[0] == told_twice[1]
+    assert {e.pattern for e in told_twice[0]} >= {Pattern.TAKEOVER, Pattern.CARD_TESTING}
+    assert again.snapshot() == book.snapshot()
+    with pytest.raises(Incompatible):
+        again.restore(book.snapshot()[:-1])
+
+
+def test_a_recycled_account_starts_anew() -> None:
+    config = WindowConfig(max_accounts=3, retention=DAY, max_edges=4096, max_links=4096)
+    window, book = TransactionWindow(config), catalogue()
+    sleeper = transaction(0, 0, "a", None, 10)
+    first = window.add(sleeper)
+    book.detect(window, sleeper, first)
+    successor = transaction(1, 30 * DAYS, "z", None, 10)
+    for tick in streams.ticking([sleeper, successor])[1:-1]:
+        window.add(tick)
+    again = window.add(successor)
+    assert again.user == first.user
+    assert book.detect(window, successor, again) == []
+    assert book.dormancy.detect(window, successor, again) == ()
+    assert book.profiles.columns(window).users[again.user, graph.profiles.COUNT] == 1
+    assert book.profiles.columns(window).users[again.user, graph.profiles.SLEPT] == 0
+
+
+def test_more_buyers_than_are_remembered_are_refused() -> None:
+    with pytest.raises(InvalidSetting) as refusal:
+        Thresholds(collusive_buyers=13)
+    assert refusal.value.field == "collusive_buyers"
