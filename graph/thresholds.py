@@ -34,7 +34,7 @@ _SHARES: Final = frozenset(
     {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "layer_density",
      "layer_fresh_share", "structuring_least", "dormant_passes_on", "bust_out_cash_share",
      "card_testing_declined", "card_testing_alike", "collusive_repeats", "collusive_isolated",
-     "collusive_refunds", "collusive_devices", "refund_share"}
+     "collusive_refunds", "collusive_devices", "refund_share", "own_quantile"}
 )  # fmt: skip
 
 
@@ -202,6 +202,15 @@ class Thresholds:
     # Links read to tell strangers from acquaintances, for one piece of evidence.
     acquaintance_scan: int = 4_000
 
+    # Habits (`graph.habits`): whoever reaches a limit on five days has a working week of it, and
+    # is held to what it stays below on 99 of 100 days. Four times the limit is told whatever the
+    # habit: 32 strangers, 40 attempts. A ceiling of 1 turns habits off.
+    own_quantile: float = 0.99
+    own_days: int = 5
+    own_ceiling: float = 4.0
+    # 1 to 2 kB each; an account is forgotten only once so many others had evidence since.
+    own_accounts: int = 20_000
+
     # A growing crowd is told member by member up to here, then each time it grew by a quarter.
     told_singly: int = 32
     # Most transactions and most members shown in one piece of evidence: what a person can check.
@@ -239,6 +248,16 @@ class Thresholds:
                 field="farm_users",
                 value=str(self.farm_users),
                 remedy=f"Choose at least {self.device_users}.",
+            )
+        self._check_habits()
+
+    def _check_habits(self) -> None:
+        if self.own_ceiling < 1:
+            raise InvalidSetting(
+                "is below 1, so the fixed limits would not be the floor",
+                field="own_ceiling",
+                value=str(self.own_ceiling),
+                remedy="Choose 1 to hold everybody to the fixed limits.",
             )
 
     def _check_bounds(self) -> None:

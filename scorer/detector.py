@@ -43,7 +43,7 @@ from scorer.reasons import FamilyShare, name_watched, reasons, with_watched
 from scorer.reference import AnalysisPart, Findings
 from scorer.verdict import Decision, Reason, Verdict
 
-_VERSION: Final = 3  # 3: with what the sweep found
+_VERSION: Final = 4  # 4: with habits
 
 # Verdicts kept to answer a transaction that is sent again; older ones are in the log.
 _REMEMBERED: Final = 10_000

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 
 from graph.admission import Admission
 from graph.evidence import Evidence, Pattern
+from graph.habits import Habits
 from graph.heuristics.bust_out import BustOut
 from graph.heuristics.card_testing import CardTesting
 from graph.heuristics.chain import Chains
@@ -69,7 +70,7 @@ __all__ = [
     "catalogue",
 ]
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 class Heuristic(Protocol):
@@ -132,6 +133,7 @@ class Catalogue:
         dormancy, takeovers, bust_outs, card_testing, collusion, refunds, synthetic: The same, of
             those that compare an account with what it usually does.
         profiles: What that is.
+        habits: What accounts do every day, and is therefore not told of them.
         money: Those that look at nothing but who paid whom, from cycles to structuring.
         unfinished: Edges whose search was cut short, for the sweep.
     """
@@ -139,6 +141,7 @@ class Catalogue:
     def __init__(self, thresholds: Thresholds, lists: Lists) -> None:
         self.thresholds: Final = thresholds
         self.lists: Final = ListBook(lists)
+        self.habits: Final = Habits(thresholds)
         self.travel: Final = ImpossibleTravel(thresholds)
         self.velocity: Final = Velocity(thresholds)
         self.cycles: Final = Cycles(thresholds)
@@ -198,7 +201,7 @@ class Catalogue:
         admission: Admission,
         speakers: int = EVERYBODY,
     ) -> list[Evidence]:
-        """Everything this transaction completed, save what an allowed entity is the centre of.
+        """Everything this transaction completed, save what its centre is allowed or used to.
 
         `speakers` are the heuristics that may have something to say, as `Speaker` flags. After they
         have looked, the transaction is noted in the memory of accounts: ask once a transaction.
@@ -209,17 +212,20 @@ class Catalogue:
                 found += heuristic.detect(window, tx, admission)
         self.profiles.note(window, tx, admission)
         self.card_testing.note(window, tx, admission)
-        return self.without_allowed(found)
+        return self._worth_telling(found)
 
     def at(self, window: TransactionWindow, position: int) -> list[Evidence]:
-        """What the money patterns see at the edge at a live position.
+        """What the money patterns see at the edge at a live position, less habits.
 
         Ask this at `window.affected(admission.position)` after a disordered arrival.
         """
         found: list[Evidence] = []
         for pattern in self.money:
             found += pattern.at(window, position)
-        return self.without_allowed(found)
+        return self._worth_telling(found)
+
+    def _worth_telling(self, found: list[Evidence]) -> list[Evidence]:
+        return self.habits.beyond(self.without_allowed(found)) if found else found
 
     def without_allowed(self, found: list[Evidence]) -> list[Evidence]:
         """Evidence without that whose centre is on the allow list, unless it says blocked."""
@@ -237,6 +243,7 @@ class Catalogue:
         """The state of the stateful heuristics; take it together with the window's."""
         parts = {
             "travel": self.travel.snapshot(),
+            "habits": self.habits.snapshot(),
             "profiles": self.profiles.snapshot(),
             "attempts": self.card_testing.attempts.snapshot(),
             "unfinished": self.unfinished.snapshot(),
@@ -251,6 +258,7 @@ class Catalogue:
         """
         parts = unpack("heuristics", _VERSION, data).values
         self.travel.restore(parts["travel"])
+        self.habits.restore(parts["habits"])
         self.profiles.restore(parts["profiles"])
         self.card_testing.attempts.restore(parts["attempts"])
         self.unfinished.restore(parts["unfinished"])

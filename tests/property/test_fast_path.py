@@ -106,6 +106,8 @@ TIGHT = replace(
         max_links=24,
     ),
 )
+# A single day is a habit, so that limits are learned in short streams.
+SETTLED = replace(ROOMY, thresholds=replace(ROOMY.thresholds, own_days=1))
 PLACES = (None, None, Location("Berlin", 52.52, 13.40), Location("New York", 40.71, -74.01))
 
 
@@ -176,7 +178,7 @@ FACTS = [
 @given(
     stream=lives(),
     cuts=st.lists(st.integers(0, 200), max_size=4),
-    config=st.sampled_from([ROOMY, TIGHT, HASTY]),
+    config=st.sampled_from([ROOMY, TIGHT, HASTY, SETTLED]),
 )
 def test_both_ways_say_and_remember_the_same(stream, cuts, config) -> None:
     fast = told(config, stream, cuts, FACTS)
@@ -189,7 +191,7 @@ def test_both_ways_say_and_remember_the_same(stream, cuts, config) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(stream=lives(), config=st.sampled_from([ROOMY, TIGHT, HASTY]))
+@given(stream=lives(), config=st.sampled_from([ROOMY, TIGHT, HASTY, SETTLED]))
 def test_one_at_a_time_says_and_remembers_the_same(stream, config) -> None:
     detector, alone = Detector(config), Detector(config)
     assert detector.observe_batch(stream) == [alone.observe(tx) for tx in stream]
@@ -280,7 +282,9 @@ def test_those_lives_hold_everything_that_accounts_do() -> None:
     assert {piece.pattern.value for verdict in verdicts for piece in verdict.evidence} >= ACCOUNTS
 
 
-@pytest.mark.parametrize("config", [ROOMY, TIGHT, HASTY], ids=["roomy", "tight", "hasty"])
+@pytest.mark.parametrize(
+    "config", [ROOMY, TIGHT, HASTY, SETTLED], ids=["roomy", "tight", "hasty", "settled"]
+)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_crowd_is_told_the_same(seed, config, monkeypatch) -> None:
     stream = crowded(seed)
@@ -292,6 +296,8 @@ def test_a_crowd_is_told_the_same(seed, config, monkeypatch) -> None:
     assert fast[2] == slow[2]
     patterns = {piece.pattern.value for verdict in fast[0] for piece in verdict.evidence}
     assert patterns >= ({"mule", "cycle", "fan_in", "shared_device"} if config is ROOMY else set())
+    reasons = [piece.reason for verdict in fast[0] for piece in verdict.evidence]
+    assert any("its own days" in reason for reason in reasons) == (config is SETTLED)
 
 
 def test_a_crowd_in_haste_leaves_something_unfinished() -> None:

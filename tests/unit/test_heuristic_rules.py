@@ -162,19 +162,18 @@ def test_a_recycled_account_id_brings_no_place_along() -> None:
 
 def test_the_last_places_survive_a_restart() -> None:
     window = streams.small_window()
-    rule, book = ImpossibleTravel(Thresholds()), catalogue()
+    before, book = catalogue(), catalogue()
     tx = transaction(0, 0, "a", "shop", 5, location=BERLIN)
-    admission = window.add(tx)
-    rule.detect(window, tx, admission)
-    book.travel.restore(rule.snapshot())
-    assert book.travel.snapshot() == rule.snapshot()
+    before.detect(window, tx, window.add(tx))
+    book.restore(before.snapshot())
+    assert book.snapshot() == before.snapshot()
     restored = TransactionWindow.restore(window.snapshot())
     tx = transaction(1, 30, "a", "shop", 5, location=NEW_YORK)
     (evidence,) = book.detect(restored, tx, restored.add(tx))
     assert [hop.transaction_id for hop in evidence.hops] == ["t0000", "t0001"]
-    torn = rule.snapshot()[:-1]
+    torn = before.snapshot()[:-1]
     with pytest.raises(Incompatible):
-        book.travel.restore(torn)
+        book.restore(torn)
 
 
 def burst(n: int, gap: float, *, declined: int = 0) -> list[Evidence]:
