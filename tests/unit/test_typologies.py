@@ -17,8 +17,16 @@ from graph.transaction import Entity, EntityKind
 
 DOCS = Path(__file__).parents[2] / "docs"
 SVG = "{http://www.w3.org/2000/svg}"
-# Of no typology: how evidence is told and shown.
-GENERAL = {"told_singly", "witness", "acquaintance_scan"}
+# Of no typology: how evidence is told and shown, and what is learned (docs/adaptive.md).
+GENERAL = {
+    "told_singly",
+    "witness",
+    "acquaintance_scan",
+    "own_quantile",
+    "own_days",
+    "own_ceiling",
+    "own_accounts",
+}
 
 
 def user(name: str) -> Entity:
