@@ -165,7 +165,9 @@ def test_the_files_hold_every_difference_and_the_page_is_safe(found, tmp_path):
 @pytest.mark.slow
 def test_the_verdicts_are_those_of_a_detector_with_that_policy(tmp_path):
     rates = RateTable("EUR", {"USD": "0.92", "GBP": "1.17"})
-    config = SimulationConfig(seed=11, days=16, users=260, ring_counts=RingCounts(cycle=8, mule=8, device_farm=4))
+    config = SimulationConfig(
+        seed=11, days=16, users=260, ring_counts=RingCounts(cycle=8, mule=8, device_farm=4)
+    )
     history = [
         LabelledTransaction(
             from_fields({k: row[k] for k in WIRE_FIELDS if row[k] is not None}, rates=rates),
