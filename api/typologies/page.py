@@ -16,10 +16,10 @@ _PREAMBLE: Final = """\
 # Typologies
 
 What the engine looks for, and how. Put together by `python -m api.typologies` from the heuristics'
-own docstrings (`graph/heuristics/`, `graph/sweep/`) and from `graph/thresholds.py`; edit it there.
-The pictures show evidence from the replay of a simulated city: arrows are payments, numbered in
-order of time, with their sum; where a planted ring shows the pattern, it is that ring's. Fans and velocity are held
-to what an account does every day as well: [adaptive limits](adaptive.md).
+own docstrings (`graph/heuristics/`) and from `graph/thresholds.py`; edit it there. The pictures
+show evidence from the replay of a simulated city: arrows are payments, numbered in order of time,
+with their sum; where a planted ring shows the pattern, it is that ring's. Fans and velocity are
+held to what an account does every day as well: [adaptive limits](adaptive.md).
 
 | typology | what | patterns |
 |---|---|---|
