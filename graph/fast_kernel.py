@@ -23,7 +23,7 @@ from graph.heuristics import (
     fan,
     identity,
     layer_search,
-    mule,
+    pass_through,
     rules,
     scatter_gather,
     structuring,
@@ -173,7 +173,7 @@ def _sources() -> int:
     """Hash of the files whose kernels and constants are used in this one."""
     digest = xxhash.xxh32()
     for module in (
-        kernels, window, heuristics, chain, cycle, fan, identity, layer_search, mule, rules,
+        kernels, window, heuristics, chain, cycle, fan, identity, layer_search, pass_through, rules,
         scatter_gather, structuring, unfinished,
     ):  # fmt: skip
         digest.update(Path(str(module.__file__)).read_bytes())
@@ -336,7 +336,7 @@ def _speakers(parts, limits, told, scratch, row, position, now):  # type: ignore
         found |= _CYCLES
     elif cut:
         unfinished.note(scratch.unfinished, position)
-    _, _, _, forwardings, _, _, _ = mule.flows_at(
+    _, _, _, forwardings, _, _, _ = pass_through.flows_at(
         edges, tail, cutoff, position, limits.mule_within, limits.mule_passes_on,
         limits.mule_dwell, scratch.ins, scratch.outs, scratch.senders, scratch.flows,
     )  # fmt: skip
@@ -382,7 +382,7 @@ def _moves(parts, limits, told, scratch, position):  # type: ignore[no-untyped-d
         found |= _SCATTERED
     elif cut:
         unfinished.note(scratch.unfinished, position)
-    _, _, flows, _, _, _, _ = mule.flows_at(
+    _, _, flows, _, _, _, _ = pass_through.flows_at(
         edges, tail, cutoff, position, limits.mule_within, limits.mule_passes_on,
         limits.relay_within, scratch.ins, scratch.outs, scratch.senders, scratch.flows,
     )  # fmt: skip

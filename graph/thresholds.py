@@ -4,10 +4,11 @@ Times are milliseconds, money ratios are plain fractions. A value that cannot wo
 the configuration is made, not when the first transaction meets it.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 from graph.errors import InvalidSetting
+from graph.limit_checks import require_workable
 from graph.transaction import DAY, HOUR, MINUTE
 
 MOST_HOPS: Final = 6
@@ -217,23 +218,7 @@ class Thresholds:
     witness: int = 32
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not value > 0:
-                raise InvalidSetting(
-                    "must be greater than zero",
-                    field=field.name,
-                    value=str(value),
-                    remedy="Leave it out to take the default.",
-                )
-        for name in _SHARES:
-            if getattr(self, name) > 1:
-                raise InvalidSetting(
-                    "is a share and cannot exceed 1",
-                    field=name,
-                    value=str(getattr(self, name)),
-                    remedy="Write 80 % as 0.8.",
-                )
+        require_workable(self, _SHARES)
         if self.cycle_ratio_least > self.cycle_ratio_most:
             raise InvalidSetting(
                 "is above cycle_ratio_most, so no hop can match",

@@ -38,19 +38,15 @@ Source
 'user:c spread 100 % of what 3 strangers sent over 3 accounts, half of it within 3.0 h.'
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graph.admission import Admission, Status
-from graph.compiled import bind
 from graph.evidence import Evidence, Pattern, Role
-from graph.heuristics.acquaintance import Acquaintance
-from graph.heuristics.mule import flows_at, median_dwell
-from graph.heuristics.witness import reach, span_in_words, witness
-from graph.kernels import KIND_USER
+from graph.heuristics.pass_through import Passage, PassThrough, median_dwell
+from graph.heuristics.witness import span_in_words, witness
 from graph.thresholds import Thresholds
 from graph.transaction import Transaction
 from graph.window import TransactionWindow
@@ -65,14 +61,7 @@ class GatherScatter:
 
     def __init__(self, thresholds: Thresholds) -> None:
         self.thresholds: Final = thresholds
-        n = thresholds.mule_scan
-        self._ins: NDArray[np.int64] = np.zeros((2, n), np.int64)
-        self._outs: NDArray[np.int64] = np.zeros(n + 1, np.int64)
-        self._senders: NDArray[np.int64] = np.zeros(thresholds.mule_senders, np.int64)
-        self._flows: NDArray[np.int64] = np.zeros((2 * n + 1, 4), np.int64)
-        self._acquaintance = Acquaintance()
-        # Bound at the first call: the arrays of every window have the same types.
-        self._kernel: Callable[..., Any] | None = None
+        self._passing: Final = PassThrough(thresholds, thresholds.relay_within)
 
     def detect(
         self, window: TransactionWindow, tx: Transaction, admission: Admission
@@ -83,68 +72,32 @@ class GatherScatter:
 
     def at(self, window: TransactionWindow, position: int) -> Sequence[Evidence]:
         """Whether the edge at a live position spreads further what was collected."""
-        limits = self.thresholds
-        arguments = (
-            window.edges,
-            window.tail,
-            window.cutoff,
-            position,
-            reach(window, limits.mule_within),
-            limits.mule_passes_on,
-            limits.relay_within,
-            self._ins,
-            self._outs,
-            self._senders,
-            self._flows,
-        )
-        if self._kernel is None:
-            self._kernel = bind(flows_at, *arguments)
-            self._acquaintance.load(window)
-        _, _, flows, _, received, forwarded, truncated = self._kernel(*arguments)
-        if not flows:
-            return ()
-        return self._judge(
-            window,
-            self._flows[:flows],
-            int(forwarded) / int(received),
-            truncated=bool(truncated),
-        )
+        passage = self._passing.at(window, position)
+        return () if passage is None else self._judge(window, passage)
 
-    def _judge(
-        self,
-        window: TransactionWindow,
-        flows: NDArray[np.int64],
-        share: float,
-        *,
-        truncated: bool,
-    ) -> Sequence[Evidence]:
-        """Evidence if the newest forwarding adds a receiver; `flows` as `flows_at` fills them."""
-        limits, edges = self.thresholds, window.edges
-        came, went = window.rows_of(flows[:, 0]), window.rows_of(flows[:, 1])
+    def _judge(self, window: TransactionWindow, passage: Passage) -> Sequence[Evidence]:
+        """Evidence if the newest forwarding adds a receiver and enough senders are strangers."""
+        limits, edges, flows = self.thresholds, window.edges, passage.flows
+        came, went = window.rows_of(flows[:, 0]), window.rows_of(flows[::-1, 1])
         receivers = edges.target[went].astype(np.int64)
-        newest = int(receivers[-1])
+        newest = int(receivers[0])
         distinct = np.unique(receivers[receivers >= 0])
-        earlier = receivers[went != went[-1]]
+        earlier = receivers[went != went[0]]
         if newest < 0 or newest in earlier or len(distinct) < limits.relay_receivers:
             return ()
-        centre, now = int(edges.source[went[-1]]), int(edges.time[went[-1]])
-        senders = np.setdiff1d(edges.source[came], distinct).astype(np.int64)
-        senders = senders[senders >= 0]
-        senders = senders[edges.account_kind[senders] == KIND_USER]
-        since = max(now - reach(window, limits.mule_within), window.cutoff)
-        known, cut = self._acquaintance.of(window, centre, senders, since, limits.acquaintance_scan)
-        strangers = len(senders) - int(known.sum())
+        senders, _, cut = self._passing.strangers(window, came, went)
+        strangers = len(senders)
         if strangers < limits.mule_senders:
             return ()
         dwell = median_dwell(flows)
         positions = dict.fromkeys(flows[::-1, :2].ravel().tolist())
         hops = witness(window, list(positions)[: limits.witness])
-        hub = window.accounts.entity(centre)
+        hub = window.accounts.entity(int(edges.source[went[0]]))
         haste = 1 - dwell / limits.relay_within
         return [
             Evidence(
                 pattern=Pattern.GATHER_SCATTER,
-                seen_at=now,
+                seen_at=int(edges.time[went[0]]),
                 members=(
                     (hub, Role.MULE),
                     *((h.source, Role.SENDER) for h in hops if h.target == hub and h.source),
@@ -156,15 +109,15 @@ class GatherScatter:
                 + 0.15 * min((strangers - limits.mule_senders) / 5, 1)
                 + 0.15 * haste,
                 reason=(
-                    f"{hub} spread {100 * share:.0f} % of what {strangers} strangers sent over "
-                    f"{len(distinct)} accounts, half of it within {span_in_words(dwell)}."
+                    f"{hub} spread {100 * passage.share:.0f} % of what {strangers} strangers sent "
+                    f"over {len(distinct)} accounts, half of it within {span_in_words(dwell)}."
                 ),
                 facts={
                     "senders": float(strangers),
                     "receivers": float(len(distinct)),
                     "median_dwell_minutes": dwell / 60_000,
                 },
-                retained=share,
-                truncated=truncated or cut or len(positions) > limits.witness,
+                retained=passage.share,
+                truncated=passage.truncated or cut or len(positions) > limits.witness,
             )
         ]

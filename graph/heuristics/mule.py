@@ -51,18 +51,16 @@ Source
 'user:mule passed on 90 % of what 3 strangers sent within the day, half of it within 2 min.'
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graph.admission import Admission, Status
-from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
-from graph.heuristics.acquaintance import Acquaintance
-from graph.heuristics.witness import reach, span_in_words, witness
-from graph.kernels import KIND_MERCHANT, KIND_USER, slot
+from graph.heuristics.pass_through import Passage, PassThrough, median_dwell
+from graph.heuristics.witness import span_in_words, witness
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Entity, EntityKind, Transaction
 from graph.window import TransactionWindow
@@ -78,15 +76,8 @@ class Mules:
 
     def __init__(self, thresholds: Thresholds) -> None:
         self.thresholds: Final = thresholds
-        n = thresholds.mule_scan
-        self.told = told_counts(1, thresholds.told_singly, n)
-        self._ins: NDArray[np.int64] = np.zeros((2, n), np.int64)
-        self._outs: NDArray[np.int64] = np.zeros(n + 1, np.int64)
-        self._senders: NDArray[np.int64] = np.zeros(thresholds.mule_senders, np.int64)
-        self._flows: NDArray[np.int64] = np.zeros((2 * n + 1, 4), np.int64)
-        self._acquaintance = Acquaintance()
-        # Bound at the first call: the arrays of every window have the same types.
-        self._kernel: Callable[..., Any] | None = None
+        self.told = told_counts(1, thresholds.told_singly, thresholds.mule_scan)
+        self._passing: Final = PassThrough(thresholds, thresholds.mule_dwell)
 
     def detect(
         self, window: TransactionWindow, tx: Transaction, admission: Admission
@@ -97,85 +88,43 @@ class Mules:
 
     def at(self, window: TransactionWindow, position: int) -> Sequence[Evidence]:
         """Whether the edge at a live position makes its payer a mule."""
-        limits = self.thresholds
-        arguments = (
-            window.edges,
-            window.tail,
-            window.cutoff,
-            position,
-            reach(window, limits.mule_within),
-            limits.mule_passes_on,
-            limits.mule_dwell,
-            self._ins,
-            self._outs,
-            self._senders,
-            self._flows,
-        )
-        if self._kernel is None:
-            self._kernel = bind(flows_at, *arguments)
-            self._acquaintance.load(window)
-        came, went, flows, forwardings, received, forwarded, truncated = self._kernel(*arguments)
-        if forwardings not in self.told:
+        passage = self._passing.at(window, position)
+        if passage is None or passage.forwardings not in self.told:
             return ()
-        return self._judge(
-            window,
-            self._ins[0, :came],
-            self._outs[:went],
-            self._flows[:flows],
-            int(received),
-            int(forwarded),
-            truncated=bool(truncated),
-        )
+        return self._judge(window, passage)
 
-    def _judge(
-        self,
-        window: TransactionWindow,
-        ins: NDArray[np.int64],
-        outs: NDArray[np.int64],
-        flows: NDArray[np.int64],
-        received: int,
-        forwarded: int,
-        *,
-        truncated: bool,
-    ) -> Sequence[Evidence]:
-        """Evidence if enough of the senders are strangers; arrays as `flows_at` fills them."""
-        limits, edges = self.thresholds, window.edges
-        came, went = window.rows_of(ins), window.rows_of(outs)
-        centre, now = int(edges.source[went[0]]), int(edges.time[went[0]])
-        senders = np.setdiff1d(edges.source[came], edges.target[went]).astype(np.int64)
-        senders = senders[senders >= 0]
-        senders = senders[edges.account_kind[senders] == KIND_USER]
-        since = max(now - reach(window, limits.mule_within), window.cutoff)
-        known, cut = self._acquaintance.of(window, centre, senders, since, limits.acquaintance_scan)
-        strangers = set(senders[~known].tolist())
+    def _judge(self, window: TransactionWindow, passage: Passage) -> Sequence[Evidence]:
+        """Evidence if enough of the senders are strangers."""
+        limits, edges, flows = self.thresholds, window.edges, passage.flows
+        came, went = window.rows_of(passage.ins), window.rows_of(passage.outs)
+        strangers, known, cut = self._passing.strangers(window, came, went)
         if len(strangers) < limits.mule_senders:
             return ()
         dwell = median_dwell(flows)
-        shown = _shown(flows, int(outs[0]), limits.witness)
+        shown = _shown(flows, int(passage.outs[0]), limits.witness)
         hops = witness(window, shown)
-        mule = window.accounts.entity(centre)
+        mule = window.accounts.entity(int(edges.source[went[0]]))
         named = strangers.intersection(edges.source[window.rows_of(np.array(list(shown)))].tolist())
-        share = forwarded / received
         return [
             Evidence(
                 pattern=Pattern.MULE,
-                seen_at=now,
+                seen_at=int(edges.time[went[0]]),
                 members=_members(mule, {window.accounts.entity(s) for s in named}, hops),
                 hops=hops,
-                strength=self._strength(len(strangers), dwell, share),
+                strength=self._strength(len(strangers), dwell, passage.share),
                 reason=(
-                    f"{mule} passed on {100 * share:.0f} % of what {len(strangers)} strangers sent "
-                    f"within the day, half of it within {span_in_words(dwell)}."
+                    f"{mule} passed on {100 * passage.share:.0f} % of what {len(strangers)} "
+                    f"strangers sent within the day, half of it within {span_in_words(dwell)}."
                 ),
                 facts={
                     "senders": float(len(strangers)),
-                    "acquaintances": float(len(senders) - len(strangers)),
-                    "received": float(received),
-                    "forwarded": float(forwarded),
+                    "acquaintances": float(known),
+                    "received": float(passage.received),
+                    "forwarded": float(passage.forwarded),
                     "median_dwell_minutes": dwell / 60_000,
                 },
-                retained=share,
-                truncated=truncated or cut or len(shown) < len(np.unique(flows[:, :2])),
+                retained=passage.share,
+                truncated=passage.truncated or cut or len(shown) < len(np.unique(flows[:, :2])),
             )
         ]
 
@@ -201,17 +150,6 @@ def _members(
     return tuple(members.items())
 
 
-def median_dwell(flows: NDArray[np.int64]) -> int:
-    """How long the median unit of money stayed, ms (the lower median).
-
-    >>> median_dwell(np.array([[0, 9, 60, 5], [1, 9, 50, 90]]))
-    5
-    """
-    by_dwell = flows[np.argsort(flows[:, 3], kind="stable")]
-    passed = np.cumsum(by_dwell[:, 2])
-    return int(by_dwell[np.searchsorted(2 * passed, passed[-1]), 3])
-
-
 def _shown(flows: NDArray[np.int64], position: int, most: int) -> set[int]:
     """Positions of the witness: the forwarding at hand, then the newest flows that fit."""
     shown = {position}
@@ -220,119 +158,3 @@ def _shown(flows: NDArray[np.int64], position: int, most: int) -> set[int]:
             break
         shown |= {came, went}
     return shown
-
-
-@kernel
-def flows_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915  # one merge
-    edges, tail, cutoff, position, within, passes_on, dwell, ins, outs, senders, flows
-):
-    """Match what came in against what went out up to the edge at `position`, first in first out.
-
-    Fills `ins` (int64[2, n]: positions newest first; what is left of each), `outs` (int64[n + 1],
-    newest first, the edge itself at 0), `senders` (int64[k], scratch: the first k distinct users)
-    and `flows` (int64[2n + 1, 4]: came, went, value, dwell; forwarded money only, oldest first).
-    Mutates these four only.
-
-    Returns:
-        (ins, outs, flows, outs that forwarded, value received, value forwarded, whether a bound
-        was hit); all 0 where fewer than k users sent, too little was forwarded, too slowly, or
-        nothing by this edge.
-    """
-    none = (0, 0, 0, 0, np.int64(0), np.int64(0), False)
-    e = slot(edges.pages, position)
-    u, v = edges.source[e], edges.target[e]
-    now = edges.time[e]
-    if u < 0 or u == v or edges.value[e] <= 0 or edges.back_pred[e] == 0:
-        return none
-    if edges.account_kind[u] != KIND_USER or (v >= 0 and edges.account_kind[v] == KIND_MERCHANT):
-        return none
-    since = max(now - within, cutoff)
-    bound = ins.shape[1]
-    truncated = False
-
-    received = np.int64(0)
-    came = 0
-    distinct = 0
-    scanned = 0
-    p = position - edges.back_pred[e]
-    while p >= tail:
-        s = slot(edges.pages, p)
-        if edges.time[s] < since:
-            break
-        if scanned == bound:
-            truncated = True
-            break
-        scanned += 1
-        w = edges.source[s]
-        if edges.value[s] > 0 and edges.time[s] < now and w != u:
-            ins[0, came] = p
-            ins[1, came] = edges.value[s]
-            received += edges.value[s]
-            came += 1
-            if w >= 0 and distinct < senders.shape[0] and edges.account_kind[w] == KIND_USER:
-                seen = False
-                for i in range(distinct):
-                    seen |= senders[i] == w
-                if not seen:
-                    senders[distinct] = w
-                    distinct += 1
-        if edges.back_in[s] == 0:
-            break
-        p -= edges.back_in[s]
-    if distinct < senders.shape[0]:
-        return none
-
-    outs[0] = position
-    went = 1
-    scanned = 0
-    p = position - edges.back_out[e] if edges.back_out[e] != 0 else np.int64(-1)
-    while p >= tail:
-        s = slot(edges.pages, p)
-        if edges.time[s] < since:
-            break
-        if scanned == bound:
-            truncated = True
-            break
-        scanned += 1
-        if edges.value[s] > 0 and edges.time[s] < now and edges.target[s] != u:
-            outs[went] = p
-            went += 1
-        if edges.back_out[s] == 0:
-            break
-        p -= edges.back_out[s]
-
-    forwarded = quick = by_this = np.int64(0)
-    n = 0
-    forwardings = 0
-    head = came - 1
-    for j in range(went - 1, -1, -1):
-        o = slot(edges.pages, outs[j])
-        need = edges.value[o]
-        target = edges.target[o]
-        before = n
-        onward = target < 0 or edges.account_kind[target] == KIND_USER
-        while need > 0 and head >= 0:
-            i = slot(edges.pages, ins[0, head])
-            if edges.time[i] >= edges.time[o]:
-                break
-            part = min(need, ins[1, head])
-            need -= part
-            ins[1, head] -= part
-            if onward:
-                stayed = edges.time[o] - edges.time[i]
-                flows[n, 0] = ins[0, head]
-                flows[n, 1] = outs[j]
-                flows[n, 2] = part
-                flows[n, 3] = stayed
-                n += 1
-                forwarded += part
-                if stayed < dwell:
-                    quick += part
-                if j == 0:
-                    by_this += part
-            if ins[1, head] == 0:
-                head -= 1
-        forwardings += n > before
-    if by_this == 0 or forwarded < passes_on * received or 2 * quick < forwarded:
-        return none
-    return came, went, n, forwardings, received, forwarded, truncated

@@ -1,9 +1,9 @@
 """What bounds a pass of the sweep, each value with its rationale beside it."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
-from graph.errors import InvalidSetting
+from graph.limit_checks import require_workable
 from graph.transaction import DAY, MINUTE
 
 _SHARES: Final = frozenset(
@@ -62,19 +62,4 @@ class SweepLimits:
     witness: int = 32
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not value > 0:
-                raise InvalidSetting(
-                    "must be greater than zero",
-                    field=field.name,
-                    value=str(value),
-                    remedy="Leave it out to take the default.",
-                )
-            if field.name in _SHARES and value > 1:
-                raise InvalidSetting(
-                    "is a share and cannot exceed 1",
-                    field=field.name,
-                    value=str(value),
-                    remedy="Write 80 % as 0.8.",
-                )
+        require_workable(self, _SHARES)

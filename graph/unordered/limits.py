@@ -1,8 +1,8 @@
 """Every threshold of the order-free search, each with its rationale beside it."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from graph.errors import InvalidSetting
+from graph.limit_checks import require_workable
 from graph.transaction import DAY
 
 
@@ -37,11 +37,4 @@ class UnorderedLimits:
     witness: int = 64
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if not getattr(self, field.name) > 0:
-                raise InvalidSetting(
-                    "must be greater than zero",
-                    field=field.name,
-                    value=str(getattr(self, field.name)),
-                    remedy="Leave it out to take the default.",
-                )
+        require_workable(self, ("rhythm_share", "unusual_share"))

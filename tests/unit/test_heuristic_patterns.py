@@ -11,6 +11,7 @@ import graph.heuristics.cycle
 import graph.heuristics.fan
 import graph.heuristics.identity
 import graph.heuristics.mule
+import graph.heuristics.pass_through
 import graph.thresholds
 from graph.admission import Status
 from graph.evidence import Evidence, Pattern, Role
@@ -57,6 +58,7 @@ def user(name: str) -> Entity:
         graph.heuristics.fan,
         graph.heuristics.identity,
         graph.heuristics.mule,
+        graph.heuristics.pass_through,
         graph.thresholds,
     ],
 )
