@@ -46,6 +46,7 @@ _OUT_OF_MEMORY: Final = frozenset(
 _SERVERS_FAULT: Final = tuple(
     f"Neo.ClientError.{kind}." for kind in ("Security", "Database", "Cluster", "Transaction")
 )
+_ALREADY_THERE: Final = "Neo.ClientError.Schema.EquivalentSchemaRuleAlreadyExists"
 _CHARACTERS: Final = 300
 """Of the server's message: it may quote a value of any length."""
 
@@ -97,6 +98,11 @@ def on_open(error: BaseException, url: str) -> RingfenceError:
 def ambiguous(error: BaseException) -> bool:
     """Whether the code leaves open if the server is ill or the batch is bad."""
     return isinstance(error, DatabaseError)
+
+
+def already_there(error: BaseException) -> bool:
+    """Whether a schema command found the very index or constraint that it was to make."""
+    return isinstance(error, Neo4jError) and error.code == _ALREADY_THERE
 
 
 def refused(error: BaseException) -> InvalidInput:

@@ -215,7 +215,12 @@ class Neo4jStore:
             await (await tx.run(text, values)).consume()
 
         def run(text: str, **values: object) -> None:
-            self._connection.write(lambda tx: statement(tx, text, **values), limit_s=MIGRATE_S)
+            try:
+                self._connection.write(lambda tx: statement(tx, text, **values), limit_s=MIGRATE_S)
+            except CAUGHT as error:
+                # IF NOT EXISTS looks before it takes its lock: another program may come between.
+                if not driver_errors.already_there(error):
+                    raise
 
         _log.info("applying graph migration %04d-%s", migration.number, migration.name)
         for text in (schema.LEDGER, *migration.statements):
