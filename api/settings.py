@@ -97,6 +97,12 @@ class Settings(BaseSettings):
         "How a score becomes a decision: expected-cost or fixed.",
         "expected-cost",
     )
+    policy_file: kinds.File | None = _setting(
+        None,
+        "TOML file with a policy: costs, thresholds, a budget; without, `policy` decides.",
+        "policy.toml",
+        "a file",
+    )
     max_body: kinds.Whole = _setting(
         _MIB, "Most bytes read of one request body.", "1048576", ge=1024, le=64 * _MIB
     )
@@ -349,6 +355,12 @@ def takes(name: str) -> str:
 
 def _clashes(settings: Settings) -> Iterator[Clash]:
     """Settings that are right alone and wrong together."""
+    if settings.policy_file is not None and settings.policy != "expected-cost":
+        yield Clash(
+            ("policy", "policy_file"),
+            "policy_file says how a score becomes a decision, so this would not be asked",
+            "Leave policy out, or give the thresholds in the policy's file.",
+        )
     for server in ("kafka", "neo4j"):
         password = f"{server}_password"
         if getattr(settings, password) is not None and getattr(settings, server) is None:

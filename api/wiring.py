@@ -45,8 +45,9 @@ from ingest.stream import CONSUMER, Decode
 from ingest.sweeper import Sweeper
 from ingest.worker import Worker
 from scorer.artefact import TrainedModel, load_model
-from scorer.decision import FIXED
+from scorer.decision import FIXED, Policy
 from scorer.detector import Detector, DetectorConfig
+from scorer.policy_file import load_policy
 
 CHECKPOINTS: Final = "checkpoints"
 EMBEDDED_POLL_MS: Final = 50
@@ -72,7 +73,7 @@ def build(settings: Settings) -> Service:
     """
     model = None if settings.model_dir is None else load(settings.model_dir)
     config = DetectorConfig(lists=configured_lists(settings))
-    policy = FIXED if settings.policy == "fixed" else None
+    policy = configured_policy(settings)
 
     def detector_from(snapshot: bytes | None) -> Detector:
         if snapshot is None:
@@ -92,6 +93,13 @@ def build(settings: Settings) -> Service:
 def configured_lists(settings: Settings) -> Lists:
     """How the lists begin: as the settings' file has them, or empty."""
     return Lists() if settings.lists is None else read_lists(settings.lists)
+
+
+def configured_policy(settings: Settings) -> Policy | None:
+    """The policy of the settings; None where the model's own decides, or the default."""
+    if settings.policy_file is not None:
+        return load_policy(settings.policy_file)
+    return FIXED if settings.policy == "fixed" else None
 
 
 def detector(model: TrainedModel | None = None, *, sweeps: bool = False) -> Detector:

@@ -1,7 +1,8 @@
 """The backtest: two policies over one history, and where and why their verdicts differ.
 
-The history is replayed once. A policy changes no score and no state of the engine, so both decide
-on the same scores and the same evidence, in rows that the model has not seen.
+The history is replayed once. A policy changes no score and no state of the engine but what its own
+budget learns, so both decide on the same scores and the same evidence, in rows that the model has
+not seen; a budget begins to learn with the first of them.
 """
 
 from collections import Counter
@@ -22,6 +23,7 @@ from scorer.decided import (
     difference,
     everything_approved,
     outcome_figures,
+    segment_figures,
     total_cost,
 )
 from scorer.decision import Policy
@@ -54,9 +56,10 @@ class Difference:
         score: Probability of fraud, the same for both.
         ring_score: Of the strongest ring touched.
         decisions: What each policy answered, by name.
-        made_by: What made the difference: `costs`, `thresholds`, `costs and thresholds`, or
-            `connection` (one declines, the other would but for the rule that a mere connection
-            never declines).
+        made_by: What made the difference: `costs`, `thresholds`, `costs and thresholds`, each with
+            `and budget` where a segment's budget changed an answer; `budget` where nothing else
+            did; or `connection` (one declines, the other would but for the rule that a mere
+            connection never declines).
         bound: Which bound lies between them: `step_up`, `decline`, or `step_up and decline`.
         why: The same as a sentence.
         extra_cost: What the second policy's answer cost more, by the first one's costs.
@@ -273,6 +276,7 @@ class _Judged:
                 "version": policy.version,
                 **policy.as_json(),
                 "bounds": list(policy.bounds),
+                "segments": segment_figures(self.answers[name], policy, self.table, self.rows),
                 "figures": outcome_figures(self.answers[name], self.table, self.rows, policy.costs),
                 "cost_by": {
                     by: total_cost(self.answers[name], fraud, other.costs)
@@ -347,7 +351,11 @@ class _Judged:
         ]
         if before[0] == before[1]:
             return "connection", "decline"
-        means = sorted({_means(policy) for policy in self.policies.values()})
+        score = float(self.scores[i])
+        alone = [WORDS.index(policy.choose(score)) for policy in self.policies.values()]
+        means = [] if alone[0] == alone[1] else sorted(set(map(_means, self.policies.values())))
+        if alone != before:
+            means.append("budget")
         low, high = sorted(before)
         crossed = ["step_up"] * (low < STEP_UP) + ["decline"] * (high == DECLINE)
         return " and ".join(means), " and ".join(crossed)
@@ -355,10 +363,16 @@ class _Judged:
     def _sentence(self, name: str, i: int) -> str:
         policy, answer = self.policies[name], self.answers[name]
         said = WORDS[answer.choices[i]].replace("_", " ")
-        mild, strict = policy.bounds
         if self.table.told[self.rows[i]] & BLOCKED:
             return f"{name}: {said}, a blocked entity takes part."
+        mild, strict = policy.bounds
         by = "its thresholds" if policy.thresholds else "where its costs cross"
+        if answer.segments and policy.bounds_in(answer.segments[i]) != policy.bounds:
+            by = (
+                f"by its budget in {answer.segments[i].segment}; without it from {mild:.3f} and "
+                f"{strict:.3f}, {by}"
+            )
+            mild, strict = policy.bounds_in(answer.segments[i])
         told = f"{name}: {said} (steps up from {mild:.3f}, declines from {strict:.3f}, {by}"
         if answer.spared[i]:
             told += "; it would decline, but on its own figures it would not"

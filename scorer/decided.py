@@ -1,9 +1,10 @@
 """Decided: what a policy answers to rows of a table, and what that came to in money and people.
 
-The answers are those of the detector with that policy: a policy changes no score and no state.
+The answers are those of the detector with that policy: a policy changes no score, and no state but
+what its own budget learns.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.transaction import DAY
-from scorer.decision import Costs, Policy
+from scorer.decision import Costs, Policy, SegmentBounds
 from scorer.metrics import Flags, Scores
+from scorer.segments import Segments
 from scorer.table import BLOCKED, GRAPH, RULES, Rows, Table
 from scorer.verdict import Decision
 
@@ -29,10 +31,13 @@ class Decided:
     Attributes:
         choices: `APPROVE`, `STEP_UP` or `DECLINE`, int8 [R].
         spared: Stepped up instead of declined, for the row is merely connected, bool [R].
+        segments: What the budget of each row's segment spared then, R of them; empty without a
+            budget.
     """
 
     choices: NDArray[np.int8]
     spared: Flags
+    segments: Sequence[SegmentBounds] = ()
 
     @property
     def alerted(self) -> Flags:
@@ -46,10 +51,13 @@ def decide_rows(
 ) -> Decided:
     """What the detector with this policy would have answered to these rows.
 
+    A budget begins to learn with the first of them: earlier scores are those of rows the model may
+    have been trained on.
+
     Args:
         policy: The policy.
         table: The replayed history.
-        rows: Which of its rows.
+        rows: Which of its rows, in arrival order.
         scores: Their probabilities after the blend, float64 [R].
         own: Probability of a row of the table without what it is merely connected to; asked only
             where it decides.
@@ -57,17 +65,31 @@ def decide_rows(
     choices = np.zeros(len(rows), np.int8)
     spared = np.zeros(len(rows), np.bool_)
     places = {decision: place for place, decision in enumerate(Decision)}
+    segments = None if policy.budget is None else Segments(policy.budget)
+    spares: list[SegmentBounds] = []
     told = table.told[rows].tolist()
     for i, (score, bits) in enumerate(zip(scores.tolist(), told, strict=True)):
         blocked, completed = bool(bits & BLOCKED), bool(bits & (RULES | GRAPH))
-        decision, _ = policy.answer(score, blocked=blocked, completed=completed)
+        segment: SegmentBounds | None = None
+        if segments is not None:
+            row = int(rows[i])
+            name = table.segments[row]
+            if not blocked:
+                segments.take(name, int(table.times[row]), score)
+            segment = segments.bounds(name)
+            spares.append(segment)
+        decision, _ = policy.answer(score, blocked=blocked, completed=completed, segment=segment)
         if decision is Decision.DECLINE and not completed:
             decision, _ = policy.answer(
-                score, blocked=blocked, completed=completed, own_probability=own(int(rows[i]))
+                score,
+                blocked=blocked,
+                completed=completed,
+                own_probability=own(int(rows[i])),
+                segment=segment,
             )
             spared[i] = decision is not Decision.DECLINE
         choices[i] = places[decision]
-    return Decided(choices, spared)
+    return Decided(choices, spared, spares)
 
 
 def everything_approved(count: int) -> Decided:
@@ -120,6 +142,37 @@ def outcome_figures(decided: Decided, table: Table, rows: Rows, costs: Costs) ->
         "cost": cost,
         "cost_per_transaction": cost / len(rows) if len(rows) else None,
     }
+
+
+def segment_figures(
+    decided: Decided, policy: Policy, table: Table, rows: Rows
+) -> list[dict[str, Any]]:
+    """What was answered in each segment and the thresholds it ended with, the largest first.
+
+    Plain JSON values; nothing without a budget. A segment that only became part of "other" later
+    is told as such from then on.
+    """
+    if not decided.segments:
+        return []
+    found: dict[str, dict[str, Any]] = {}
+    for row, choice, blocked, spares in zip(
+        rows.tolist(),
+        decided.choices.tolist(),
+        (table.told[rows] & BLOCKED).tolist(),
+        decided.segments,
+        strict=True,
+    ):
+        each = found.setdefault(
+            spares.segment, {"transactions": 0, "frauds": 0, "stepped_up": 0, "declined": 0}
+        )
+        each["transactions"] += 1
+        each["frauds"] += bool(table.fraud[row])
+        if not blocked:
+            each["stepped_up"] += choice == STEP_UP
+            each["declined"] += choice == DECLINE
+        each["bounds"] = list(policy.bounds_in(spares))
+    order = sorted(found, key=lambda name: (-found[name]["transactions"], name))
+    return [{"segment": name, **found[name]} for name in order]
 
 
 def _distinct(table: Table, rows: Rows) -> int:

@@ -1,7 +1,8 @@
 """The decision: what the payment system should do, at the lowest expected cost.
 
 Whatever the policy, two rules stand above it: a blocked entity is declined, and a transaction that
-is merely connected to a ring is never declined for it.
+is merely connected to a ring is never declined for it. A budget, where there is one, makes an
+answer one step milder and never a stricter one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,6 +70,51 @@ class Costs:
         return self.expected(decision, 1.0 if fraud else 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much of a segment's traffic the policy may trouble; the fixed thresholds are the floor.
+
+    A segment (`scorer.segments`) more of whose scores lie above a fixed threshold than the budget
+    has is held to its own quantile instead. That works in one direction, and by one step: what
+    would be stepped up is approved up to the quantile for `step_up`, what would be declined is
+    stepped up up to the quantile for `decline`. So a segment is never stepped up or declined from
+    less than the fixed threshold, and what the policy alone would decline is never approved,
+    however large a part of the segment it is: the budget gives way there.
+
+    Attributes:
+        step_up: Share of a segment's transactions that is stepped up or declined at most.
+        decline: Share of them that is declined at most.
+    """
+
+    step_up: float
+    decline: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.decline <= self.step_up < 1:
+            raise InvalidSetting(
+                "a budget is 0 < decline <= step up < 1",
+                field="budget",
+                value=f"step_up {self.step_up}, decline {self.decline}",
+                remedy="Give two shares of a segment's transactions, for example step_up = 0.02 "
+                "and decline = 0.005: who is declined is part of who is stepped up.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentBounds:
+    """What a segment's own scores say about a budget.
+
+    Attributes:
+        segment: Which segment.
+        step_up: Probability up to which its budget spares the step-up; 0 where that is not known.
+        decline: Probability up to which its budget spares the decline; 0 where that is not known.
+    """
+
+    segment: str
+    step_up: float = 0.0
+    decline: float = 0.0
+
+
 @dataclass(frozen=True)
 class Policy:
     """Chooses by expected cost, or by fixed thresholds where they are given.
@@ -80,10 +126,12 @@ class Policy:
     Attributes:
         costs: What mistakes cost.
         thresholds: (step up from, decline from) instead of the cheapest; None to choose by cost.
+        budget: Above which shares of a segment its own thresholds rise; None: they never do.
     """
 
     costs: Costs = Costs()
     thresholds: tuple[float, float] | None = None
+    budget: Budget | None = None
 
     def __post_init__(self) -> None:
         if self.thresholds is not None and not 0 < self.thresholds[0] <= self.thresholds[1] <= 1:
@@ -92,6 +140,13 @@ class Policy:
                 field="thresholds",
                 value=str(self.thresholds),
                 remedy="Give two probabilities, the milder first, for example 0.3 and 0.7.",
+            )
+        if self.budget is not None and not self.bounds[0] < self.bounds[1]:
+            raise InvalidSetting(
+                "a budget needs a policy that steps up: it turns declines into step-ups",
+                field="budget",
+                value=f"steps up and declines from {self.bounds[0]:.3g}",
+                remedy="Leave the budget out, or give thresholds or costs with a step-up.",
             )
 
     @cached_property
@@ -117,8 +172,24 @@ class Policy:
             mild = strict = costs.friction / (costs.loss + costs.friction)
         return mild, strict
 
-    def choose(self, probability: float) -> Decision:
-        """The policy's answer to a probability alone."""
+    def bounds_in(self, segment: SegmentBounds) -> tuple[float, float]:
+        """The bounds as they are in a segment: never below `bounds`."""
+        mild, strict = self.bounds
+        return min(max(mild, segment.step_up), strict), max(strict, segment.decline)
+
+    def choose(self, probability: float, segment: SegmentBounds | None = None) -> Decision:
+        """The policy's answer to a probability alone, or in a segment that has a budget.
+
+        On a bound of the segment the milder decision wins.
+        """
+        decision = self._unspared(probability)
+        if segment is None or decision is Decision.APPROVE:
+            return decision
+        if decision is Decision.DECLINE:
+            return Decision.STEP_UP if probability <= segment.decline else decision
+        return Decision.APPROVE if probability <= segment.step_up else decision
+
+    def _unspared(self, probability: float) -> Decision:
         if self.thresholds is not None:
             step_up_from, decline_from = self.thresholds
             if probability >= decline_from:
@@ -137,6 +208,7 @@ class Policy:
         probability: float,
         evidence: Sequence[Evidence] = (),
         own_probability: float | None = None,
+        segment: SegmentBounds | None = None,
     ) -> tuple[Decision, float]:
         """Decision about one transaction and what it is expected to cost.
 
@@ -146,12 +218,14 @@ class Policy:
             own_probability: Of fraud without what it is merely connected to, where a ring was
                 touched; None where it does not differ. Without evidence of its own, a transaction
                 is declined only if this alone would decline it; else it steps up at most.
+            segment: What its segment's budget spares; None without a budget.
         """
         return self.answer(
             probability,
-            blocked=bool(evidence) and any(p.pattern is Pattern.BLOCKED for p in evidence),
+            blocked=blocks(evidence),
             completed=bool(evidence),
             own_probability=own_probability,
+            segment=segment,
         )
 
     def answer(
@@ -161,24 +235,31 @@ class Policy:
         blocked: bool,
         completed: bool,
         own_probability: float | None = None,
+        segment: SegmentBounds | None = None,
     ) -> tuple[Decision, float]:
         """`decide` from what it asks of the evidence: is any, and is any of a blocklist."""
         if blocked:
             return Decision.DECLINE, self.costs.expected(Decision.DECLINE, probability)
-        decision = self.choose(probability)
+        decision = self.choose(probability, segment)
         if (
             decision is Decision.DECLINE
             and not completed
             and own_probability is not None
-            and self.choose(own_probability) is not Decision.DECLINE
+            and self.choose(own_probability, segment) is not Decision.DECLINE
         ):
             decision = Decision.STEP_UP
         return decision, self.costs.expected(decision, probability)
 
     def as_json(self) -> dict[str, Any]:
-        """The parameters as plain JSON values."""
+        """The parameters as plain JSON values; `budget` only where there is one."""
         thresholds = None if self.thresholds is None else list(self.thresholds)
-        return {"costs": asdict(self.costs), "thresholds": thresholds}
+        told: dict[str, Any] = {"costs": asdict(self.costs), "thresholds": thresholds}
+        return told if self.budget is None else told | {"budget": asdict(self.budget)}
+
+
+def blocks(evidence: Sequence[Evidence]) -> bool:
+    """Whether a blocked entity takes part: it is declined whatever its score."""
+    return bool(evidence) and any(piece.pattern is Pattern.BLOCKED for piece in evidence)
 
 
 FIXED: Final = Policy(thresholds=(0.3, 0.7))
@@ -195,11 +276,14 @@ def read_policy(parameters: Mapping[str, Any]) -> Policy:
         costs = Costs(**{name: float(value) for name, value in parameters["costs"].items()})
         given = parameters["thresholds"]
         thresholds = None if given is None else (float(given[0]), float(given[1]))
+        shares = parameters.get("budget")
+        budget = None if shares is None else Budget(**{k: float(v) for k, v in shares.items()})
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise InvalidSetting(
             "these are not the parameters of a policy",
             field="policy",
             value=repr(parameters)[:80],
-            remedy="Give `costs` and `thresholds` as metadata.json of a trained model holds them.",
+            remedy="Give `costs`, `thresholds` and perhaps `budget` as metadata.json of a trained "
+            "model holds them.",
         ) from error
-    return Policy(costs=costs, thresholds=thresholds)
+    return Policy(costs=costs, thresholds=thresholds, budget=budget)

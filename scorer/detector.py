@@ -32,18 +32,19 @@ from graph.transaction import Label, Transaction
 from graph.window import TransactionWindow, WindowConfig
 from scorer.artefact import TrainedModel
 from scorer.blend import Blend
-from scorer.decision import Policy
+from scorer.decision import Policy, SegmentBounds, blocks
 from scorer.deep_features import DeepFeatures
 from scorer.feature_catalogue import RING_SCORE
 from scorer.features import FeatureConfig, FeatureExtractor
 from scorer.findings import ROOM, Waiting
 from scorer.plain_scores import PlainScores
 from scorer.ports import FeatureSchema, Signals
-from scorer.reasons import FamilyShare, name_watched, reasons, with_watched
+from scorer.reasons import FamilyShare, name_watched, of_segment, of_watched, reasons, with_notes
 from scorer.reference import AnalysisPart, Findings
+from scorer.segments import Segments, segment_of
 from scorer.verdict import Decision, Reason, Verdict
 
-_VERSION: Final = 4  # 4: with habits
+_VERSION: Final = 5  # 5: with the scores of segments
 
 # Verdicts kept to answer a transaction that is sent again; older ones are in the log.
 _REMEMBERED: Final = 10_000
@@ -133,6 +134,10 @@ class Detector:
         self._blend = model.blend if model else Blend()
         self._plain = (
             None if model is None else PlainScores(model.calibration, self._blend, self.policy)
+        )
+        budget = self.policy.budget
+        self._segments = (
+            None if budget is None else Segments(budget, model.version if model else "")
         )
         self._labels: list[tuple[int, int, Label]] = []
         self._labels_taken = 0
@@ -338,6 +343,8 @@ class Detector:
             tiers=_WITH_MODEL,
             model_version=self.model.version,
         )
+        if self._segments is not None:
+            self._segments.take(segment_of(tx), tx.timestamp, score)
         self._remember(verdict)
         return verdict
 
@@ -353,13 +360,15 @@ class Detector:
             )
         ring_score = _strongest(rings)
         score = self._blend.apply(model_score, ring_score, evidence)
-        decision, cost = self._decide(score, model_score, evidence, row)
+        segment = None if self._segments is None else self._in_segment(sight, score)
+        decision, cost = self._decide(score, model_score, evidence, row, segment)
         why: tuple[Reason, ...] = ()
         if evidence or decision is not Decision.APPROVE:
             shares = () if decision is Decision.APPROVE else self._shares(row)
             why = reasons(tx, evidence, rings, shares)
-        if sight.watched:
-            why = with_watched(why, sight.watched)
+        if sight.watched or segment is not None:
+            notes = () if segment is None else of_segment(self.policy, segment, score)
+            why = with_notes(why, (*of_watched(sight.watched), *notes))
         model = self.model
         verdict = Verdict(
             transaction_id=tx.transaction_id,
@@ -389,8 +398,9 @@ class Detector:
         model_score: float | None,
         evidence: tuple[Evidence, ...],
         row: NDArray[np.float32],
+        segment: SegmentBounds | None,
     ) -> tuple[Decision, float]:
-        decision, cost = self.policy.decide(score, evidence)
+        decision, cost = self.policy.decide(score, evidence, segment=segment)
         if decision is not Decision.DECLINE or evidence:
             return decision, cost
         # About to decline on figures alone: would it be declined without those about others?
@@ -399,7 +409,16 @@ class Detector:
             if self.model is None or model_score is None
             else self.model.own_probability(row)
         )
-        return self.policy.decide(score, evidence, own)
+        return self.policy.decide(score, evidence, own, segment)
+
+    def _in_segment(self, sight: _Sight, score: float) -> SegmentBounds | None:
+        """Learn the score and say what its segment's budget spares; nothing of who is blocked."""
+        if self._segments is None or blocks(sight.evidence):
+            return None
+        tx, name = sight.transaction, segment_of(sight.transaction)
+        if sight.status is Status.ACCEPTED:
+            self._segments.take(name, tx.timestamp, score)
+        return self._segments.bounds(name)
 
     def _evidence(self, tx: Transaction, admission: Admission, speakers: int) -> list[Evidence]:
         """What the transaction completes, also in the later edges it was missing from."""
@@ -491,6 +510,7 @@ class Detector:
             "labels": encode_state(sorted(self._labels, key=lambda entry: entry[:2])),
             "labels_taken": self._labels_taken,
             "answered": encode_state(list(self._answered.values())),
+            "segments": b"" if self._segments is None else self._segments.snapshot(),
         }
         return pack("detector", _VERSION, Snapshot(values, {}))
 
@@ -527,6 +547,8 @@ class Detector:
         detector._labels_taken = values["labels_taken"]
         answered = msgspec.msgpack.decode(values["answered"], type=list[Verdict])
         detector._answered = OrderedDict((v.transaction_id, v) for v in answered)
+        if detector._segments is not None and values["segments"]:
+            detector._segments.restore(values["segments"])
         return detector
 
 

@@ -1,7 +1,8 @@
 """Calibration, blend and policy of rows without evidence, compiled: nine of ten rows.
 
 The same arithmetic as `scorer.calibration`, `scorer.blend` and `scorer.decision`, in the same
-order, for a whole batch at a call; `tests/unit/test_plain_scores.py` holds it to them.
+order, for a whole batch at a call; `tests/unit/test_plain_scores.py` holds it to them. It knows no
+budget: that only makes milder what is not approved here, and who is not goes the long way.
 """
 
 from typing import Final, NamedTuple

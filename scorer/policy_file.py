@@ -1,4 +1,4 @@
-"""A policy as a TOML file: what mistakes cost, and thresholds where they are fixed.
+"""A policy as a TOML file: what mistakes cost, fixed thresholds, and a budget for each segment.
 
 [costs]                 # what is left out keeps its default
 loss = 550
@@ -9,6 +9,10 @@ step_up_friction = 15
 [thresholds]            # leave the table out to take the cheapest decision
 step_up = 0.3
 decline = 0.7
+
+[budget]                # leave the table out to have the same thresholds in every segment
+step_up = 0.02
+decline = 0.005
 """
 
 import math
@@ -20,10 +24,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from graph.errors import InvalidSetting
-from scorer.decision import Costs, Policy
+from scorer.decision import Budget, Costs, Policy
 
 _COSTS: Final = tuple(each.name for each in fields(Costs))
-_THRESHOLDS: Final = ("step_up", "decline")
+_PAIR: Final = ("step_up", "decline")
 
 
 def load_policy(path: Path) -> Policy:
@@ -73,22 +77,34 @@ def parse_policy(text: str, name: str) -> Policy:
         raise InvalidSetting(
             f"not TOML: {error}", field=name, remedy="Tables are in [brackets], texts are quoted."
         ) from None
-    _check_keys(content, ("costs", "thresholds"), name)
+    _check_keys(content, ("costs", "thresholds", "budget"), name)
     costs = _numbers(content.get("costs", {}), _COSTS, f"{name}: costs")
-    given = _numbers(content.get("thresholds", {}), _THRESHOLDS, f"{name}: thresholds")
-    if given and len(given) < len(_THRESHOLDS):
-        missing = next(key for key in _THRESHOLDS if key not in given)
-        raise InvalidSetting(
-            "thresholds come in a pair",
-            field=f"{name}: thresholds.{missing}",
-            remedy="Give both step_up and decline, or leave the table out to decide by cost.",
-        )
+    thresholds = _pair(content, "thresholds", name, "leave the table out to decide by cost")
+    shares = _pair(content, "budget", name, "leave the table out to have none")
     try:
-        return Policy(Costs(**costs), (given["step_up"], given["decline"]) if given else None)
+        budget = None if shares is None else Budget(*shares)
+        return Policy(Costs(**costs), thresholds, budget)
     except InvalidSetting as error:
         raise InvalidSetting(
             error.what, field=f"{name}: {error.field}", value=error.value, remedy=error.remedy
         ) from None
+
+
+def _pair(
+    content: Mapping[str, Any], table: str, name: str, otherwise: str
+) -> tuple[float, float] | None:
+    """The step_up and decline of a table; None where it is left out or empty."""
+    given = _numbers(content.get(table, {}), _PAIR, f"{name}: {table}")
+    if not given:
+        return None
+    for key in _PAIR:
+        if key not in given:
+            raise InvalidSetting(
+                f"step_up and decline of {table} come in a pair",
+                field=f"{name}: {table}.{key}",
+                remedy=f"Give both step_up and decline, or {otherwise}.",
+            )
+    return given["step_up"], given["decline"]
 
 
 def _numbers(table: Any, keys: Collection[str], place: str) -> dict[str, float]:

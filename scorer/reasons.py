@@ -22,8 +22,9 @@ from graph.rings import Ring, RingEvent
 from graph.transaction import Transaction
 from scorer.blend import RING_SHARE
 from scorer.booster import Booster
+from scorer.decision import Policy, SegmentBounds
 from scorer.ports import FeatureSchema
-from scorer.verdict import Reason, Standing
+from scorer.verdict import Decision, Reason, Standing
 
 MOST: Final = 10
 _LEAST_WEIGHT: Final = 0.1
@@ -124,15 +125,17 @@ def with_shares(found: Sequence[Reason], shares: Sequence[FamilyShare]) -> tuple
     return tuple(both[:MOST])
 
 
-def with_watched(found: tuple[Reason, ...], watched: Sequence[ListEntry]) -> tuple[Reason, ...]:
-    """The reasons and, after them, who of the watch list takes part; these weigh nothing.
+def with_notes(found: tuple[Reason, ...], notes: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    """The reasons and, after them, what weighs nothing but has to be known.
 
-    There is room for all of them (a transaction has at most five entities): the weakest of the
-    others give way.
+    There is room for all notes (there are at most six): the weakest of the reasons give way.
     """
-    if not watched:
-        return found
-    told = tuple(
+    return found[: MOST - len(notes)] + notes
+
+
+def of_watched(watched: Sequence[ListEntry]) -> tuple[Reason, ...]:
+    """Who of the watch list takes part: at most five, for so many entities has a transaction."""
+    return tuple(
         Reason(
             code="watched",
             standing=Standing.CONNECTED,
@@ -142,7 +145,23 @@ def with_watched(found: tuple[Reason, ...], watched: Sequence[ListEntry]) -> tup
         )
         for entry in watched
     )
-    return found[: MOST - len(told)] + told
+
+
+def of_segment(policy: Policy, segment: SegmentBounds, probability: float) -> tuple[Reason, ...]:
+    """Which thresholds a segment's budget put in place of the policy's, where it mattered.
+
+    Nothing where the policy alone would approve as well, or the segment's are the policy's own.
+    """
+    mild, strict = policy.bounds_in(segment)
+    if (mild, strict) == policy.bounds or policy.choose(probability) is Decision.APPROVE:
+        return ()
+    fixed_mild, fixed_strict = policy.bounds
+    text = (
+        f"In segment {segment.segment} it steps up from {mild:.3f} and declines from {strict:.3f}: "
+        f"with {fixed_mild:.3f} and {fixed_strict:.3f} more customers would be troubled than its "
+        "budget allows."
+    )
+    return (Reason("segment_budget", Standing.CONNECTED, text, 0.0),)
 
 
 def name_watched(events: Sequence[RingEvent], lists: ListBook) -> list[RingEvent]:

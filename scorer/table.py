@@ -18,6 +18,7 @@ from scorer.blend import joint_strength
 from scorer.history import LabelledTransaction
 from scorer.ports import FeatureSchema, Signals
 from scorer.ring_matching import RingLedger, TrueRing
+from scorer.segments import segment_of
 
 MAX_ROWS: Final = 4_000_000
 """Labelled rows a table holds at most: 3.1 GB at 196 features."""
@@ -57,6 +58,7 @@ class Table:
         places: Place of each row in the history, int64 [R].
         ids: Transaction id of each row.
         users: User of each row.
+        segments: Segment of each row (`scorer.segments.segment_of`).
         ring_ids: True ring of each row, None where there is none.
         transactions: Length of the history.
         rejected: Transactions that were not accepted (duplicate, late, ahead).
@@ -77,6 +79,7 @@ class Table:
     places: NDArray[np.int64]
     ids: tuple[str, ...]
     users: tuple[str, ...]
+    segments: tuple[str, ...]
     ring_ids: tuple[str | None, ...]
     transactions: int
     rejected: int
@@ -110,6 +113,7 @@ class TableBuilder:
         self._places = array("q")
         self._ids: list[str] = []
         self._users: list[str] = []
+        self._segments: list[str] = []
         self._ring_ids: list[str | None] = []
         self._seen: set[str] = set()
 
@@ -167,6 +171,7 @@ class TableBuilder:
         self._places.append(place)
         self._ids.append(tx.transaction_id)
         self._users.append(tx.user_id)
+        self._segments.append(segment_of(tx))
         self._ring_ids.append(item.ring_id)
         return number
 
@@ -186,6 +191,7 @@ class TableBuilder:
             places=np.array(self._places, dtype=np.int64),
             ids=tuple(self._ids),
             users=tuple(self._users),
+            segments=tuple(self._segments),
             ring_ids=tuple(self._ring_ids),
             transactions=self.transactions,
             rejected=self.rejected,

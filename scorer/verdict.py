@@ -51,7 +51,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         ring_score: Score of the strongest ring touched, 0 where there is none.
         expected_cost: What the decision is expected to cost, in the policy's money unit.
         reasons: Why, the strongest first, at most ten; none where it is approved and completed
-            nothing.
+            nothing, unless it is watched or the budget of its segment spared it.
         evidence: What this transaction completed.
         rings: Ids of the rings it touches.
         ring_events: What happened to rings because of it.

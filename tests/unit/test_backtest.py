@@ -20,7 +20,7 @@ from ingest.simulator import WIRE_FIELDS, RingCounts, SimulationConfig, run, wri
 from scorer import backtest as module
 from scorer.backtest import backtest
 from scorer.backtest_report import render_html, write_backtest
-from scorer.decision import FIXED, Costs, Policy
+from scorer.decision import FIXED, Budget, Costs, Policy
 from scorer.detector import Detector, DetectorConfig
 from scorer.history import LabelledTransaction
 from scorer.splits import Dates
@@ -118,6 +118,31 @@ def test_a_policy_against_itself_differs_in_nothing(history):
     assert same.differences == []
     assert all(not value for value in same.report["difference"]["figures"].values())
     assert "Both files hold the same policy." in render_html(same.report)
+
+
+def test_a_budget_is_kept_in_each_segment_and_named_where_it_decided(history):
+    both = {"plain": Policy(), "spared": Policy(budget=Budget(0.1, 0.05))}
+    found = backtest(history, PingPong(), both, settings=SMALL)
+    plain, spared = (found.report["policies"][name] for name in both)
+    assert plain["segments"] == []
+    (segment,) = spared["segments"]
+    assert segment["segment"] == "transfer/-"
+    assert segment["transactions"] == found.report["judged"]["transactions"]
+    assert segment["bounds"][0] > plain["bounds"][0] == spared["bounds"][0]
+    assert segment["stepped_up"] == spared["figures"]["stepped_up"]
+    assert spared["figures"]["alerts"] < plain["figures"]["alerts"]
+    milder = {("step_up", "approve"), ("decline", "step_up")}
+    assert {(d.decisions["plain"], d.decisions["spared"]) for d in found.differences} <= milder
+    assert len(found.differences) > 50
+    for each in found.differences:
+        assert each.made_by == "budget"
+        assert "by its budget in transfer/-; without it from 0.033 and 0.436" in each.why
+    late = {"late": Policy(thresholds=(0.8, 0.9)), "spared": both["spared"]}
+    other = backtest(history, PingPong(), late, settings=SMALL)
+    # What one would approve and the other decline, which its budget makes a step-up.
+    assert {"costs and thresholds", "costs and thresholds and budget"} <= {
+        each.made_by for each in other.differences
+    }
 
 
 def test_a_model_judges_only_what_it_has_not_seen(history):

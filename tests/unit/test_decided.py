@@ -1,9 +1,12 @@
 """What answers come to, counted by hand, and who spoke first."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from graph.transaction import DAY
+from graph.transaction import DAY, HOUR
+from scorer import segments
 from scorer.decided import (
     APPROVE,
     DECLINE,
@@ -13,9 +16,10 @@ from scorer.decided import (
     difference,
     everything_approved,
     outcome_figures,
+    segment_figures,
     total_cost,
 )
-from scorer.decision import Costs, Policy
+from scorer.decision import Budget, Costs, Policy
 from scorer.ports import FeatureSchema
 from scorer.ring_matching import RingLedger
 from scorer.table import BLOCKED, GRAPH, RING, RULES, Table
@@ -26,6 +30,7 @@ FRAUD = np.array([True, True, True, False, False, False])
 CHOICES = np.array([DECLINE, STEP_UP, APPROVE, DECLINE, STEP_UP, APPROVE], np.int8)
 VALUES = np.array([100, 50, 30, 7, 5, 3])
 TOLD = np.array([RULES | GRAPH, GRAPH, 0, RING, 0, 0], np.uint8)
+START = 480_000 * HOUR
 COSTS = Costs(loss=500, friction=100, step_up_catches=0.8, step_up_friction=10)
 
 
@@ -45,6 +50,7 @@ def table(told=TOLD):
         places=np.arange(count),
         ids=tuple("abcdef"),
         users=("u", "u", "v", "w", "w", "x"),
+        segments=("payment/web",) * count,
         ring_ids=(None,) * count,
         transactions=count,
         rejected=0,
@@ -108,7 +114,33 @@ def test_the_two_rules_stand_above_a_policy():
     # Blocked; its own deed; merely connected, twice; between; below.
     assert decided.choices.tolist() == [DECLINE, DECLINE, STEP_UP, STEP_UP, STEP_UP, APPROVE]
     assert decided.spared.tolist() == [False, False, True, True, False, False]
+    assert decided.segments == []
     assert asked == [2, 3]
     guilty = decide_rows(policy, table(told), ROWS, scores, lambda _: 0.8)
     assert guilty.choices.tolist()[2:4] == [DECLINE, DECLINE]
     assert not guilty.spared.any()
+
+
+def test_a_budget_learns_from_the_judged_rows_but_not_from_who_is_blocked(monkeypatch):
+    monkeypatch.setattr(segments, "LEAST_ABOVE", 1)
+    hours = np.array([0, 0, 0, 1, 1, 1]) * HOUR
+    told = np.array([0, RULES | BLOCKED, GRAPH, 0, GRAPH, GRAPH], np.uint8)
+    judged = replace(table(told), times=START + hours)
+    scores = np.array([0.4, 0.99, 0.5, 0.2, 0.45, 0.8])
+    policy = Policy(COSTS, (0.3, 0.7), Budget(0.5, 0.4))
+    decided = decide_rows(policy, judged, ROWS, scores, lambda _: 0.0)
+    # The hour ends with the sixth row, the third beyond it: of five scores but for the blocked one,
+    # 0.2, 0.4, 0.45, 0.5, two may lie above the quantile and one above that of declines.
+    assert decided.choices.tolist() == [STEP_UP, DECLINE, STEP_UP, APPROVE, STEP_UP, DECLINE]
+    last = decided.segments[-1]
+    assert 0.4 <= last.step_up <= 0.405
+    assert 0.45 <= last.decline <= 0.455
+    (figures,) = segment_figures(decided, policy, judged, ROWS)
+    assert figures == {
+        "segment": "payment/web",
+        "transactions": 6,
+        "frauds": 3,
+        "stepped_up": 3,
+        "declined": 1,
+        "bounds": [last.step_up, 0.7],
+    }

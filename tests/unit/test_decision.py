@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from graph.errors import InvalidSetting
 from graph.evidence import Evidence, Pattern, Role
 from graph.transaction import Entity, EntityKind
-from scorer.decision import FIXED, Costs, Policy, read_policy
+from scorer.decision import FIXED, Budget, Costs, Policy, read_policy
 from scorer.verdict import Decision
 
 APPROVE, STEP_UP, DECLINE = Decision.APPROVE, Decision.STEP_UP, Decision.DECLINE
@@ -92,6 +92,10 @@ def test_the_version_is_that_of_the_parameters():
     assert Policy().version == Policy(Costs(loss=550.0)).version
     others = {Policy().version, FIXED.version, Policy(Costs(loss=551.0)).version}
     assert len(others) == 3
+    assert "budget" not in Policy().as_json()  # or every version would have changed
+    spares = Policy(budget=Budget(0.02, 0.005))
+    assert spares.version not in others
+    assert read_policy(spares.as_json()) == spares
     assert read_policy(FIXED.as_json()) == FIXED
     assert read_policy(Policy().as_json()).version == Policy().version
 
@@ -108,6 +112,10 @@ def test_the_version_is_that_of_the_parameters():
         lambda: read_policy({}),
         lambda: read_policy({"costs": {"loss": "much"}, "thresholds": None}),
         lambda: read_policy({"costs": {}, "thresholds": [0.3]}),
+        lambda: read_policy({"costs": {}, "thresholds": None, "budget": {"step_up": 0.1}}),
+        lambda: Budget(step_up=0.1, decline=0.0),
+        lambda: Budget(step_up=float("nan"), decline=0.1),
+        lambda: Policy(thresholds=(0.2, 0.2), budget=Budget(0.02, 0.01)),
     ],
 )
 def test_a_policy_that_cannot_work_is_refused(wrong):

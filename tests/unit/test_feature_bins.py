@@ -29,6 +29,7 @@ def table(rows, fraud):
         places=np.arange(count, dtype=np.int64),
         ids=("",) * count,
         users=("",) * count,
+        segments=("payment/web",) * count,
         ring_ids=(None,) * count,
         transactions=count,
         rejected=0,

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.settings import Settings
+from api.wiring import configured_policy
 from graph.errors import InvalidSetting
-from scorer.decision import FIXED, Costs, Policy
+from scorer.decision import FIXED, Budget, Costs, Policy
 from scorer.policy_file import load_policy, parse_policy, policy_names
 from scorer.verdict import Decision
 
@@ -17,6 +19,14 @@ SHIPPED = Path(__file__).parents[2] / "docs" / "policies"
 def test_the_examples_are_the_policies_they_say_they_are():
     assert load_policy(SHIPPED / "by-cost.toml") == Policy()
     assert load_policy(SHIPPED / "fixed.toml") == FIXED
+    assert load_policy(SHIPPED / "budget.toml") == Policy(budget=Budget(0.02, 0.005))
+
+
+def test_a_service_decides_by_the_file_it_is_given():
+    assert configured_policy(Settings.load({})) is None
+    assert configured_policy(Settings.load({}, policy="fixed")) == FIXED
+    given = {"RINGFENCE_POLICY_FILE": str(SHIPPED / "budget.toml")}
+    assert configured_policy(Settings.load(given)) == Policy(budget=Budget(0.02, 0.005))
 
 
 def test_what_is_left_out_keeps_its_default():
@@ -39,7 +49,14 @@ def test_what_is_left_out_keeps_its_default():
         ("[costs]\nloss = inf", r"costs\.loss: .*found inf"),
         ("[costs]\nloss = -1", r"p\.toml: loss: this cost cannot be \(found -1\.0\)"),
         ("costs = 3", r"p\.toml: costs: this is a table"),
-        ("[thresholds]\nstep_up = 0.3", r"thresholds\.decline: thresholds come in a pair"),
+        ("[thresholds]\nstep_up = 0.3", r"thresholds\.decline: .* thresholds come in a pair"),
+        ("[budget]\ndecline = 0.1", r"budget\.step_up: .* budget come in a pair"),
+        ("[budget]\nstep_up = 0.01\ndecline = 0.1", r"p\.toml: budget: .*decline 0\.1"),
+        ("[budget]\nstep_up = 1\ndecline = 0.1", r"p\.toml: budget: .*step_up 1"),
+        (
+            "[costs]\nstep_up_catches = 0\n[budget]\nstep_up = 0.02\ndecline = 0.01",
+            r"p\.toml: budget: a budget needs a policy that steps up",
+        ),
         ("[thresholds]\nstep_up = 0.8\ndecline = 0.3", r"p\.toml: thresholds: .*\(0\.8, 0\.3\)"),
     ],
 )

@@ -271,6 +271,11 @@ SASL = {
             "RINGFENCE_KAFKA_USER",
             "nobody would be asked",
         ),
+        (
+            {"RINGFENCE_POLICY": "fixed", "RINGFENCE_POLICY_FILE": "ca"},
+            "RINGFENCE_POLICY",
+            "policy_file says how",
+        ),
     ],
 )
 def test_settings_that_cannot_work_together_are_refused(environment, field, says):
@@ -397,7 +402,7 @@ def test_the_example_of_the_documentation_loads():
 
 @pytest.mark.parametrize("row", table(), ids=lambda row: row.name)
 def test_the_example_of_every_setting_is_a_right_value(row):
-    for name in ("rates.toml", "lists.toml", "kafka-ca.pem"):
+    for name in ("rates.toml", "lists.toml", "policy.toml", "kafka-ca.pem"):
         file("", name)
     Path("model").mkdir()
     example = Settings.model_fields[row.name].json_schema_extra["example"]
