@@ -122,6 +122,7 @@ class Limits(NamedTuple):
     layer_within: int
     layer_side: int
     layer_density: float
+    layer_accounts: int
     layer_scan: int
     stack_accounts: int
     structuring_within: int
@@ -390,8 +391,8 @@ def _moves(parts, limits, told, scratch, position):  # type: ignore[no-untyped-d
         found |= _GATHERED
     _, _, pairs, _, _, _ = layer_search.block_at(
         edges, tail, cutoff, position, limits.layer_within, limits.layer_side,
-        limits.layer_density, limits.stack_accounts, limits.layer_scan, scratch.sides,
-        scratch.bits, scratch.pairs,
+        limits.layer_density, limits.layer_accounts, limits.stack_accounts, limits.layer_scan,
+        scratch.sides, scratch.bits, scratch.pairs,
     )  # fmt: skip
     if pairs < told.layers.shape[0] and told.layers[pairs]:
         found |= _LAYERS

@@ -107,6 +107,7 @@ class FastPath:
             layer_within=reach(into, limits.layer_within),
             layer_side=limits.layer_side,
             layer_density=float(limits.layer_density),
+            layer_accounts=limits.layer_accounts,
             layer_scan=limits.layer_scan,
             stack_accounts=limits.stack_accounts,
             structuring_within=reach(into, limits.structuring_within),

@@ -99,22 +99,25 @@ class Thresholds:
     relay_fresh_share: float = 0.50
     relay_scan: int = 2_000
 
-    # Layers: three by three is the smallest block that is not a few friends splitting bills; not
-    # everybody pays everybody, hence three of four pairs.
+    # Layers: two friends who pay the same two others within a day are common, five accounts in two
+    # sides are not; nor are six in three layers. Not everybody pays everybody, and with two or
+    # three on a side one pair left out is a third of somebody's: about two of three pairs.
     layer_within: int = DAY
-    layer_side: int = 3
-    layer_density: float = 0.75
-    # Two by two by two happens among friends; seven accounts in three layers do not.
-    stack_accounts: int = 7
+    layer_side: int = 2
+    layer_accounts: int = 5
+    layer_density: float = 0.65
+    stack_accounts: int = 6
     layer_fresh_share: float = 0.50
     layer_scan: int = 2_000
 
     # Structuring: cash of 10,000 or more is reported (31 U.S.C. 5331, EU 2015/849 art. 11), in
-    # minor units of the base currency. Three payments of four fifths of it or more in three days
-    # are worth 24,000 and never once reportable.
+    # minor units of the base currency. Two payments of four fifths of it or more within a day or
+    # so are worth 16,000 and never once reportable: the smallest sum that was split. One payer who
+    # pays one payee twice bought a car; a third part is more than any sale needs.
     structuring_limit: int = 1_000_000
     structuring_least: float = 0.80
-    structuring_payments: int = 3
+    structuring_payments: int = 2
+    structuring_alone: int = 3
     structuring_within: int = 72 * HOUR
     structuring_scan: int = 256
 
