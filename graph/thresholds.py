@@ -34,7 +34,7 @@ _BOUNDS: Final = {
 _SHARES: Final = frozenset(
     {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "layer_density",
      "layer_fresh_share", "structuring_least", "dormant_passes_on", "bust_out_cash_share",
-     "card_testing_declined", "card_testing_alike", "collusive_repeats", "collusive_isolated",
+     "card_testing_declined", "collusive_repeats", "collusive_isolated",
      "collusive_refunds", "collusive_devices", "refund_share", "own_quantile"}
 )  # fmt: skip
 
@@ -134,20 +134,26 @@ class Thresholds:
     sharing_fades: int = 7 * DAY
     sharing_scan: int = 256
 
-    # Dormant burst: three weeks without an own act are longer than a holiday and shorter than the
-    # months after which banks close accounts. Four transfers within a day of waking are twice what
-    # a returning owner has to catch up with; passing on four fifths of what came in is a mule's.
-    dormant_after: int = 21 * DAY
+    # Dormant burst: accounts in use are used every week, so ten days without an own act are a long
+    # pause, and any longer sleep a window of some weeks could not see. Four transfers to strangers
+    # within a day of waking are twice what a returning owner has to catch up with; passing on four
+    # fifths of what came in is a mule's.
+    dormant_after: int = 10 * DAY
     dormant_within: int = DAY
     dormant_moves: int = 4
     dormant_passes_on: float = 0.80
     dormant_scan: int = 64
 
     # Takeover: thieves act within the hour, before the owner reads the message about a new device;
-    # ten transactions on a device of its own say what is usual, and three times that is not.
+    # five transactions on a device of its own say what is usual, and three times that is not.
     takeover_within: int = HOUR
     takeover_times: float = 3.0
-    takeover_history: int = 10
+    takeover_history: int = 5
+    # A gang's machine has seen its victims and its mules. One of more users is public: then only
+    # those are named who were robbed from it.
+    takeover_users: int = 12
+    # Newest payments to each payee that are looked at for further victims.
+    takeover_scan: int = 64
 
     # Bust-out: four clean weeks are a bill that was paid, the least that raises a limit; four times
     # the weekly mean and above every week before is more than Christmas (about twice). Two things
@@ -157,17 +163,18 @@ class Thresholds:
     bust_out_reversals: int = 2
     bust_out_cash_share: float = 0.50
 
-    # Card testing: nobody tries ten cards in ten minutes; stolen lists are mostly dead, and the
-    # probes are small (500 minor units) or all the same.
-    card_testing_within: int = 10 * MINUTE
-    card_testing_cards: int = 10
-    # Buyers in a crowd bring a card each, a tester brings them all.
+    # Card testing: a purse holds three or four cards, so nobody tries six in half an hour, which is
+    # how slow a script goes that stays below a shop's own limits; stolen lists are mostly dead, and
+    # the probes are small (500 minor units) or all the same.
+    card_testing_within: int = 30 * MINUTE
+    card_testing_cards: int = 6
+    # Buyers in a crowd bring a card each, a tester brings them all; unless he tries them in the
+    # holders' names, but then with sums for which few would come.
     card_testing_each: float = 2.0
     card_testing_declined: float = 0.50
     card_testing_low: int = 500
-    card_testing_alike: float = 0.80
-    # Against the place's own ten minutes, once it was tried in six of them: twice as many cards (an
-    # outage only repeats the usual ones) and half as many declines again.
+    # Against the place's own half hours, once it was tried in six of them: twice as many cards as
+    # usually probes (an outage only repeats the usual ones) and half as many declines again.
     card_testing_known: int = 6
     card_testing_surge: float = 2.0
     card_testing_worse: float = 1.5

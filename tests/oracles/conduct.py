@@ -138,33 +138,35 @@ def tested(
     """Cards that were tested at a merchant or on a device, this one the newest of them."""
     if tx.card_id is None or tx.type in INWARD or place not in tx.entities:
         return set()
-    within = limits.card_testing_within
+    within, low = limits.card_testing_within, limits.card_testing_low
     there = [
         o for o in past if o.card_id is not None and o.type not in INWARD and place in o.entities
     ]
-    now = [o for o in there if o.timestamp > tx.timestamp - within]
+
+    def is_probe(o: Transaction) -> bool:
+        return o.value <= low if tx.value <= low else o.value == tx.value
+
+    now = [o for o in there if o.timestamp > tx.timestamp - within and is_probe(o)]
     if tx.card_id in {o.card_id for o in now}:
         return set()
     now.append(tx)
     cards = {o.card_id for o in now if o.card_id is not None}
     failed = sum(not moved(o) for o in now)
-    small = sum(o.value <= limits.card_testing_low for o in now)
-    same = sum(o.value == tx.value for o in now)
     crowded = len(cards) < limits.card_testing_each * len({o.user for o in now})
+    named = place.kind is EntityKind.MERCHANT and tx.value <= low
     if (
-        crowded
+        (crowded and not named)
         or len(cards) < limits.card_testing_cards
         or failed < limits.card_testing_declined * len(now)
     ):
         return set()
-    if max(small, same) < limits.card_testing_alike * len(now):
-        return set()
     # What is usual: the spans before the newest in which anything was tried.
     newest = max((o.timestamp // within for o in there), default=0)
-    before = [o for o in there if o.timestamp // within < newest]
-    spans = len({o.timestamp // within for o in before})
+    earlier = [o for o in there if o.timestamp // within < newest]
+    spans = len({o.timestamp // within for o in earlier})
     if spans >= limits.card_testing_known:
-        share = sum(not moved(o) for o in before) / len(before)
+        before = [o for o in earlier if o.value <= low or tx.value > low]
+        share = sum(not moved(o) for o in before) / len(before) if before else 0
         if len(cards) * spans < limits.card_testing_surge * len(before):
             return set()
         if failed < min(limits.card_testing_worse * share, 0.95) * len(now):

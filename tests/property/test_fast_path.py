@@ -75,7 +75,6 @@ ROOMY = DetectorConfig(
         card_testing_cards=2,
         card_testing_each=0.5,
         card_testing_declined=0.3,
-        card_testing_alike=0.3,
         collusive_least=2,
         collusive_deals=4,
         collusive_repeats=0.2,
