@@ -73,8 +73,8 @@ class AccountLimits(NamedTuple):
     testing_surge: float
     testing_worse: float
     collusive_least: int
-    collusive_buyers: int
-    collusive_repeats: float
+    collusive_regular: int
+    collusive_share: float
     refund_count: int
     refund_merchants: int
     refund_share: float
@@ -172,8 +172,8 @@ def _limits(into: TransactionWindow, limits: Thresholds) -> AccountLimits:
         testing_surge=float(limits.card_testing_surge),
         testing_worse=float(limits.card_testing_worse),
         collusive_least=limits.collusive_least,
-        collusive_buyers=limits.collusive_buyers,
-        collusive_repeats=float(limits.collusive_repeats),
+        collusive_regular=limits.collusive_regular,
+        collusive_share=float(limits.collusive_share),
         refund_count=limits.refund_count,
         refund_merchants=limits.refund_merchants,
         refund_share=float(limits.refund_share),
@@ -214,9 +214,9 @@ def may_speak(parts, accounts, row, now):  # type: ignore[no-untyped-def]
         found |= _BUST_OUTS
     if row[CARD] >= 0 and _tests(parts, accounts, row):
         found |= _CARD_TESTING
-    deals = collusion.deals_at(
+    deals, _ = collusion.deals_at(
         accounts.profiles.merchants, generations, kinds, row, limits.collusive_least,
-        limits.collusive_buyers, limits.collusive_repeats,
+        limits.collusive_regular, limits.collusive_share,
     )  # fmt: skip
     if deals < scratch.deals.shape[0] and scratch.deals[deals]:
         found |= _COLLUSION

@@ -21,20 +21,17 @@ MOST_CHAIN_HOPS: Final = 8
 LAYER_SIDE: Final = 32
 """Most accounts on one side of a layer: the bits of a word less the sign, rounded down."""
 
-MOST_BUYERS: Final = 12
-"""Buyers of a merchant that are remembered; with one more its customers are the public."""
 MOST_REFUNDING: Final = 4
 """Merchants remembered that refunded one user."""
 
 _BOUNDS: Final = {
     "layer_side": LAYER_SIDE,
-    "collusive_buyers": MOST_BUYERS,
     "refund_merchants": MOST_REFUNDING,
 }
 _SHARES: Final = frozenset(
     {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "layer_density",
      "layer_fresh_share", "structuring_least", "dormant_passes_on", "bust_out_cash_share",
-     "card_testing_declined", "collusive_repeats", "collusive_isolated",
+     "card_testing_declined", "collusive_share",
      "collusive_refunds", "collusive_devices", "refund_share", "own_quantile"}
 )  # fmt: skip
 
@@ -180,17 +177,17 @@ class Thresholds:
     card_testing_worse: float = 1.5
     card_testing_scan: int = 256
 
-    # Collusive merchant: a shop that lives on a dozen buyers is no shop; three are needed for a
-    # pattern. Half of the deals with somebody who had bought before, half of the buyers' purchases
-    # nowhere else, and then a fifth refunded (retail: under a tenth, fashion up to a half) or half
-    # of the buyers on shared devices.
+    # Collusive merchant: a front has a few honest customers, or it would stand out, but lives on
+    # its own: three are needed for a pattern, four deals in a week or two are more than a shop's
+    # good customers make, and half of all deals are theirs. Then a tenth refunded (retail: less,
+    # fashion up to a half) or a third of them on shared devices.
     collusive_least: int = 3
-    collusive_buyers: int = MOST_BUYERS
-    collusive_deals: int = 12
-    collusive_repeats: float = 0.50
-    collusive_isolated: float = 0.50
-    collusive_refunds: float = 0.20
-    collusive_devices: float = 0.50
+    collusive_regular: int = 4
+    collusive_share: float = 0.50
+    collusive_refunds: float = 0.10
+    collusive_devices: float = 0.33
+    # A device of more users is public, and says nothing about who owns the shop.
+    collusive_users: int = 8
 
     # Refund abuse: six refunds from three merchants, 60 % of the money: even fashion, bought in
     # three sizes, comes back less, and from one or two shops.

@@ -82,14 +82,17 @@ class Gangs:
             truncated |= cut
             victims.update((payer, None) for payer in robbed.values() if payer not in payees)
             thefts.update((theft, None) for theft, payer in robbed.items() if payer not in payees)
+        # What is paid by one victim may be a shop or a friend; what several pay is in it.
+        alone = len(victims) == 1
+        paid = Role.MULE if admission.other in payees and not alone else Role.RECEIVER
         members = {
             accounts.entity(admission.user): Role.VICTIM,
-            accounts.entity(admission.other): Role.RECEIVER,
+            accounts.entity(admission.other): paid,
             window.identifiers.entity(admission.device): Role.SHARED,
         }
-        others = came if len(came) <= limits.takeover_users else {}
+        others = {} if alone or len(came) > limits.takeover_users else came
         for role, some in (
-            (Role.VICTIM, victims), (Role.RECEIVER, payees), (Role.MEMBER, others),
+            (Role.VICTIM, victims), (paid, payees), (Role.MEMBER, others),
         ):  # fmt: skip
             for entity in sorted(accounts.entity(account) for account in some):
                 members.setdefault(entity, role)

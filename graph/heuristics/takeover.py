@@ -20,8 +20,8 @@ Definition
     - other victims: users who came to the device and were told of as taken over within
       `takeover_within` of it, and those who paid one of the payees when they were;
     - payees: users to whom a victim from this device first paid something since it came to it;
-    - the other users of the device, where it has at most `takeover_users`: its owner, and victims
-      of whom too little was known.
+    - where there are several victims, the other users of the device, if it has at most
+      `takeover_users`: its owner, and victims of whom too little was known.
 
 Method and cost
     The links that the window has read anyway and one row of the account's profile: O(1). When
