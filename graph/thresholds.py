@@ -72,11 +72,13 @@ class Thresholds:
     # An account with more payments than this each way in a day is a business, judged on the newest.
     mule_scan: int = 256
 
-    # Fan: eight distinct counterparties a day is above the 99th percentile of personal accounts.
+    # Fan: eight distinct counterparties a day is above the 99th percentile of personal accounts, and
+    # rings of six have no more than five; below eight a fan says less (`graph.heuristics.fan`).
     fan_within: int = DAY
-    fan_counterparties: int = 8
-    # Payrolls, landlords and clubs pay the same people again; fraud fans are mostly strangers.
-    fan_fresh_share: float = 0.50
+    fan_counterparties: int = 5
+    # Payrolls, landlords and clubs pay the same people again; of a fraud's, three of four at least
+    # are strangers.
+    fan_fresh_share: float = 0.75
     fan_scan: int = 256
 
     # Chain: four hops are more than a family needs; a layering account keeps up to a fifth.
@@ -212,7 +214,7 @@ class Thresholds:
 
     # Habits (`graph.habits`): whoever reaches a limit on five days has a working week of it, and
     # is held to what it stays below on 99 of 100 days. Four times the limit is told whatever the
-    # habit: 32 strangers, 40 attempts. A ceiling of 1 turns habits off.
+    # habit: 20 strangers, 40 attempts. A ceiling of 1 turns habits off.
     own_quantile: float = 0.99
     own_days: int = 5
     own_ceiling: float = 4.0
