@@ -118,6 +118,7 @@ class Limits(NamedTuple):
     chain_scan: int
     relay_within: int
     relay_intermediaries: int
+    relay_passes_on: float
     relay_scan: int
     layer_within: int
     layer_side: int
@@ -384,7 +385,7 @@ def _moves(parts, limits, told, scratch, position):  # type: ignore[no-untyped-d
     elif cut:
         unfinished.note(scratch.unfinished, position)
     _, _, flows, _, _, _, _ = pass_through.flows_at(
-        edges, tail, cutoff, position, limits.mule_within, limits.mule_passes_on,
+        edges, tail, cutoff, position, limits.mule_within, limits.relay_passes_on,
         limits.relay_within, scratch.ins, scratch.outs, scratch.senders, scratch.flows,
     )  # fmt: skip
     if flows > 0:

@@ -103,6 +103,7 @@ class FastPath:
             chain_scan=limits.chain_scan,
             relay_within=reach(into, limits.relay_within),
             relay_intermediaries=limits.relay_intermediaries,
+            relay_passes_on=float(limits.relay_passes_on),
             relay_scan=limits.relay_scan,
             layer_within=reach(into, limits.layer_within),
             layer_side=limits.layer_side,

@@ -29,10 +29,10 @@ _BOUNDS: Final = {
     "refund_merchants": MOST_REFUNDING,
 }
 _SHARES: Final = frozenset(
-    {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "layer_density",
-     "layer_fresh_share", "structuring_least", "dormant_passes_on", "bust_out_cash_share",
-     "card_testing_declined", "collusive_share",
-     "collusive_refunds", "collusive_devices", "refund_share", "own_quantile"}
+    {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "relay_passes_on",
+     "layer_density", "layer_fresh_share", "structuring_least", "dormant_passes_on",
+     "bust_out_cash_share", "card_testing_declined", "collusive_share", "collusive_refunds",
+     "collusive_devices", "refund_share", "own_quantile"}
 )  # fmt: skip
 
 
@@ -72,8 +72,8 @@ class Thresholds:
     # An account with more payments than this each way in a day is a business, judged on the newest.
     mule_scan: int = 256
 
-    # Fan: eight distinct counterparties a day is above the 99th percentile of personal accounts, and
-    # rings of six have no more than five; below eight a fan says less (`graph.heuristics.fan`).
+    # Fan: eight distinct counterparties a day is above the 99th percentile of personal accounts; a
+    # ring of six has no more than five, so from there on fans are told, if more weakly.
     fan_within: int = DAY
     fan_counterparties: int = 5
     # Payrolls, landlords and clubs pay the same people again; of a fraud's, three of four at least
@@ -90,10 +90,13 @@ class Thresholds:
 
     # Scatter-gather: one sum over several hands and together again, fast enough to be one hand's
     # doing; three at once are no coincidence. Gather-scatter: as a mule, but to several receivers
-    # and with time to count the money.
+    # and with time to count the money. A till has income of its own, so half of what came in need
+    # only go on, and a sum may have been tried before, so one of three senders may be known.
     relay_within: int = 6 * HOUR
     relay_intermediaries: int = 3
     relay_receivers: int = 3
+    relay_passes_on: float = 0.50
+    relay_strangers: int = 2
     # Half of the legs between strangers: employer, employees and their landlord know each other.
     relay_fresh_share: float = 0.50
     relay_scan: int = 2_000

@@ -64,7 +64,6 @@ from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Transaction
 from graph.window import TransactionWindow
 
-
 _CROWD: Final = 8
 """Counterparties a day that few people have; a fan of fewer may be a birthday."""
 
@@ -156,9 +155,7 @@ class Fans:
                 seen_at=now,
                 members=((hub, role), *((end, other) for end in ends if end is not None)),
                 hops=hops,
-                strength=0.3
-                + min(0.1 * log2(len(crowd) / _CROWD), 0.2)
-                + 0.2 * fresh / len(crowd),
+                strength=0.3 + min(0.1 * log2(len(crowd) / _CROWD), 0.2) + 0.2 * fresh / len(crowd),
                 reason=(
                     f"{crowded} within {span_in_words(now - first)}; "
                     f"{fresh} of them had not dealt with it before."

@@ -198,11 +198,22 @@ def test_collected_money_is_spread() -> None:
         *((100 + i, "c", f"r{i}", 98) for i in range(4)),
     )
     found = told(stream, Pattern.GATHER_SCATTER)
-    assert [e.facts["receivers"] for e in found] == [4]
+    assert [e.facts["receivers"] for e in found] == [3, 4]
+    assert found[0].strength < found[1].strength
     assert found[0].members[0] == (user("c"), Role.MULE)
-    assert found[0].facts["senders"] == 4
+    assert found[1].facts["senders"] == 4
     # 100 minutes are too long for a mule, whose money does not rest.
     assert told(stream, Pattern.MULE) == []
+
+
+@pytest.mark.parametrize(("friends", "seen"), [(1, True), (2, False)])
+def test_one_who_collects_from_friends_gathers_nothing(friends: int, seen: bool) -> None:
+    earlier = flows(*((i, f"v{i}", "c", 100) for i in range(friends)), start=50)
+    gathered = [
+        *((A_WEEK + i, f"v{i}", "c", 100) for i in range(3)),
+        *((A_WEEK + 100 + i, "c", f"r{i}", 98) for i in range(3)),
+    ]
+    assert bool(told([*earlier, *flows(*gathered)], Pattern.GATHER_SCATTER)) is seen
 
 
 @pytest.mark.parametrize(
