@@ -69,13 +69,12 @@ class AccountLimits(NamedTuple):
     testing_each: float
     testing_declined: float
     testing_low: int
-    testing_alike: float
     testing_known: int
     testing_surge: float
     testing_worse: float
     collusive_least: int
-    collusive_buyers: int
-    collusive_repeats: float
+    collusive_regular: int
+    collusive_share: float
     refund_count: int
     refund_merchants: int
     refund_share: float
@@ -169,13 +168,12 @@ def _limits(into: TransactionWindow, limits: Thresholds) -> AccountLimits:
         testing_each=float(limits.card_testing_each),
         testing_declined=float(limits.card_testing_declined),
         testing_low=limits.card_testing_low,
-        testing_alike=float(limits.card_testing_alike),
         testing_known=limits.card_testing_known,
         testing_surge=float(limits.card_testing_surge),
         testing_worse=float(limits.card_testing_worse),
         collusive_least=limits.collusive_least,
-        collusive_buyers=limits.collusive_buyers,
-        collusive_repeats=float(limits.collusive_repeats),
+        collusive_regular=limits.collusive_regular,
+        collusive_share=float(limits.collusive_share),
         refund_count=limits.refund_count,
         refund_merchants=limits.refund_merchants,
         refund_share=float(limits.refund_share),
@@ -216,9 +214,9 @@ def may_speak(parts, accounts, row, now):  # type: ignore[no-untyped-def]
         found |= _BUST_OUTS
     if row[CARD] >= 0 and _tests(parts, accounts, row):
         found |= _CARD_TESTING
-    deals = collusion.deals_at(
+    deals, _ = collusion.deals_at(
         accounts.profiles.merchants, generations, kinds, row, limits.collusive_least,
-        limits.collusive_buyers, limits.collusive_repeats,
+        limits.collusive_regular, limits.collusive_share,
     )  # fmt: skip
     if deals < scratch.deals.shape[0] and scratch.deals[deals]:
         found |= _COLLUSION
@@ -246,10 +244,9 @@ def _tests(parts, accounts, row):  # type: ignore[no-untyped-def]
     if other >= 0 and parts.edges.account_kind[other] == KIND_MERCHANT:
         cards, _, _, _ = card_testing.tests_at(
             known.log, known.ends, known.merchants, parts.account_generation, other,
-            A_BACK_MERCHANT, row, limits.testing_within, limits.testing_cards,
-            limits.testing_each, limits.testing_declined, limits.testing_low, limits.testing_alike,
-            limits.testing_known, limits.testing_surge, limits.testing_worse, scratch.table,
-            scratch.tried,
+            A_BACK_MERCHANT, row, limits.testing_within, limits.testing_cards, limits.testing_each,
+            limits.testing_declined, limits.testing_low, limits.testing_known,
+            limits.testing_surge, limits.testing_worse, scratch.table, scratch.tried,
         )  # fmt: skip
         if cards > 0:
             return True
@@ -258,8 +255,7 @@ def _tests(parts, accounts, row):  # type: ignore[no-untyped-def]
     cards, _, _, _ = card_testing.tests_at(
         known.log, known.ends, known.devices, parts.identifier_generation, device, A_BACK_DEVICE,
         row, limits.testing_within, limits.testing_cards, limits.testing_each,
-        limits.testing_declined,
-        limits.testing_low, limits.testing_alike, limits.testing_known, limits.testing_surge,
+        limits.testing_declined, limits.testing_low, limits.testing_known, limits.testing_surge,
         limits.testing_worse, scratch.table, scratch.tried,
     )  # fmt: skip
     return cards > 0
@@ -271,6 +267,7 @@ def settle(parts, accounts, row, position, now):  # type: ignore[no-untyped-def]
     limits, kinds = accounts.limits, parts.edges.account_kind
     profiles.note(accounts.profiles, accounts.noting, parts.account_generation, kinds, row)
     attempts.note(
-        accounts.attempts, limits.testing_within, now - limits.lateness - limits.testing_within,
-        parts.account_generation, kinds, parts.identifier_generation, row, position,
+        accounts.attempts, limits.testing_within, limits.testing_low,
+        now - limits.lateness - limits.testing_within, parts.account_generation, kinds,
+        parts.identifier_generation, row, position,
     )  # fmt: skip

@@ -3,10 +3,11 @@
 The edge log does not know which card a payment was made with, so attempts have a log of their own:
 a ring buffer in order of arrival, tied into one chain a merchant and one a device. Beside each
 chain stands a meter: when attempts last failed there, and what is usual for the place over the
-spans (of ten minutes, if not configured otherwise) in which anything was tried.
+spans (of half an hour, if not configured otherwise) in which anything was tried, small attempts
+(probes) apart.
 
 Bounds: `CAPACITY` attempts of 56 bytes; beyond, the oldest are given up early and `pressed` counts
-them. That is ten minutes of 430 attempts a second. A meter has 112 bytes. The log belongs to the
+them. That is half an hour of 580 attempts a second. A meter has 144 bytes. The log belongs to the
 window: `snapshot` and `restore` it together with it.
 """
 
@@ -23,12 +24,12 @@ from graph.layout import CARD, DEVICE, INWARD, OTHER, TIME, USER, VALUE
 from graph.snapshot import Snapshot, pack, unpack
 from graph.window import TransactionWindow
 
-CAPACITY: Final = 1 << 18
-_VERSION: Final = 1
+CAPACITY: Final = 1 << 20
+_VERSION: Final = 2
 _KIND: Final = "attempts"
 _DROP_MOST: Final = 4
-_HALVED_AT: Final = 1008
-"""Spans after which a meter counts half: a week of ten minutes in each of which something was
+_HALVED_AT: Final = 336
+"""Spans after which a meter counts half: a week of half hours in each of which something was
 tried."""
 
 # An attempt: when, of how much (negative = declined), card, user, place in the edge log, distance
@@ -39,11 +40,13 @@ _ATTEMPT: Final = A_BACK_DEVICE + 1
 # ACCOUNTS and IDENTIFIERS.
 TAIL, END, PRESSED, ACCOUNTS, IDENTIFIERS = range(5)
 
-# A meter: HEAD the newest attempt; SPAN now, TRIED and FAILED in it; the SPANS before it in which
-# anything was tried, what was tried and failed in them; times of the last FAILURES, NEXT to write.
+# A meter: HEAD the newest attempt; SPAN now, TRIED and FAILED in it, of these the SMALL and
+# SMALL_FAILED; the SPANS before it in which anything was tried, and the same of them; times of the
+# last FAILURES, NEXT to write.
 (
-    GENERATION, HEAD, SPAN, TRIED, FAILED, SPANS, TRIED_BEFORE, FAILED_BEFORE, NEXT, FAILURES,
-) = range(10)  # fmt: skip
+    GENERATION, HEAD, SPAN, TRIED, FAILED, SMALL, SMALL_FAILED, SPANS, TRIED_BEFORE, FAILED_BEFORE,
+    SMALL_BEFORE, SMALL_FAILED_BEFORE, NEXT, FAILURES,
+) = range(14)  # fmt: skip
 FAILURES_KEPT: Final = 5
 _METER: Final = FAILURES + FAILURES_KEPT
 
@@ -54,8 +57,8 @@ class AttemptColumns(NamedTuple):
     Attributes:
         log: int64[N, 7], N a power of two; places as above, by position modulo N.
         ends: int64[5], places as above.
-        merchants: int64[A, 14], meters by account id.
-        devices: int64[I, 14], meters by identifier id.
+        merchants: int64[A, 18], meters by account id.
+        devices: int64[I, 18], meters by identifier id.
     """
 
     log: NDArray[np.int64]
@@ -69,11 +72,13 @@ class Attempts:
 
     Args:
         within: How far back anybody looks, ms.
+        low: Up to this an attempt is small, minor units.
         capacity: Attempts at most; a power of two.
     """
 
-    def __init__(self, within: int, capacity: int = CAPACITY) -> None:
+    def __init__(self, within: int, low: int, capacity: int = CAPACITY) -> None:
         self.within: Final = within
+        self.low: Final = low
         self._capacity: Final = capacity
         # Bound at the first call: the arrays of every window have the same types.
         self._kernel: Callable[..., Any] | None = None
@@ -110,6 +115,7 @@ class Attempts:
         arguments = (
             self.columns(window),
             self.within,
+            self.low,
             window.watermark - window.config.lateness - self.within,
             window.accounts.generation,
             window.accounts.kind,
@@ -167,7 +173,9 @@ def _meters(count: int) -> NDArray[np.int64]:
 
 
 @kernel
-def note(attempts, within, oldest, generations, kinds, identifier_generations, row, position):  # type: ignore[no-untyped-def]
+def note(  # type: ignore[no-untyped-def]
+    attempts, within, low, oldest, generations, kinds, identifier_generations, row, position
+):
     """Append an attempt, dropping at most four that nobody can look at any more.
 
     `oldest`: nobody will look at attempts of this time or before. Mutates `attempts`.
@@ -188,24 +196,25 @@ def note(attempts, within, oldest, generations, kinds, identifier_generations, r
     log[at, A_CARD], log[at, A_USER], log[at, A_POSITION] = row[CARD], row[USER], position
     log[at, A_BACK_MERCHANT] = log[at, A_BACK_DEVICE] = 0
     other, device = row[OTHER], row[DEVICE]
-    failed = row[VALUE] < 0
+    small, failed = abs(row[VALUE]) <= low, row[VALUE] < 0
     ends[ACCOUNTS] = max(ends[ACCOUNTS], other + 1)
     ends[IDENTIFIERS] = max(ends[IDENTIFIERS], device + 1)
     if other >= 0 and kinds[other] == KIND_MERCHANT:
         before = _measure(
-            attempts.merchants, other, generations[other], row[TIME], within, failed, end
+            attempts.merchants, other, generations[other], row[TIME], within, small, failed, end
         )
         log[at, A_BACK_MERCHANT] = end - before if before >= ends[TAIL] else 0
     if device >= 0:
         before = _measure(
-            attempts.devices, device, identifier_generations[device], row[TIME], within, failed, end
-        )
+            attempts.devices, device, identifier_generations[device], row[TIME], within, small,
+            failed, end,
+        )  # fmt: skip
         log[at, A_BACK_DEVICE] = end - before if before >= ends[TAIL] else 0
     ends[END] += 1
 
 
 @kernel
-def _measure(meters, id_, generation, time, within, failed, end):  # type: ignore[no-untyped-def]
+def _measure(meters, id_, generation, time, within, small, failed, end):  # type: ignore[no-untyped-def]
     """Let a meter count an attempt; returns the attempt before. Mutates `meters`."""
     if meters[id_, GENERATION] != generation:
         for k in range(meters.shape[1]):
@@ -215,14 +224,17 @@ def _measure(meters, id_, generation, time, within, failed, end):  # type: ignor
     if span > meters[id_, SPAN]:
         if meters[id_, TRIED] > 0:
             meters[id_, SPANS] += 1
-            meters[id_, TRIED_BEFORE] += meters[id_, TRIED]
-            meters[id_, FAILED_BEFORE] += meters[id_, FAILED]
+            for k in range(4):
+                meters[id_, TRIED_BEFORE + k] += meters[id_, TRIED + k]
             if meters[id_, SPANS] == _HALVED_AT:
-                for k in (SPANS, TRIED_BEFORE, FAILED_BEFORE):
+                for k in range(SPANS, SMALL_FAILED_BEFORE + 1):
                     meters[id_, k] //= 2
         meters[id_, SPAN] = span
-        meters[id_, TRIED] = meters[id_, FAILED] = 0
+        for k in range(TRIED, SMALL_FAILED + 1):
+            meters[id_, k] = 0
     meters[id_, TRIED] += 1
+    meters[id_, SMALL] += small
+    meters[id_, SMALL_FAILED] += small and failed
     if failed:
         meters[id_, FAILED] += 1
         meters[id_, FAILURES + meters[id_, NEXT]] = time

@@ -118,10 +118,12 @@ class Limits(NamedTuple):
     chain_scan: int
     relay_within: int
     relay_intermediaries: int
+    relay_passes_on: float
     relay_scan: int
     layer_within: int
     layer_side: int
     layer_density: float
+    layer_accounts: int
     layer_scan: int
     stack_accounts: int
     structuring_within: int
@@ -383,15 +385,15 @@ def _moves(parts, limits, told, scratch, position):  # type: ignore[no-untyped-d
     elif cut:
         unfinished.note(scratch.unfinished, position)
     _, _, flows, _, _, _, _ = pass_through.flows_at(
-        edges, tail, cutoff, position, limits.mule_within, limits.mule_passes_on,
+        edges, tail, cutoff, position, limits.mule_within, limits.relay_passes_on,
         limits.relay_within, scratch.ins, scratch.outs, scratch.senders, scratch.flows,
     )  # fmt: skip
     if flows > 0:
         found |= _GATHERED
     _, _, pairs, _, _, _ = layer_search.block_at(
         edges, tail, cutoff, position, limits.layer_within, limits.layer_side,
-        limits.layer_density, limits.stack_accounts, limits.layer_scan, scratch.sides,
-        scratch.bits, scratch.pairs,
+        limits.layer_density, limits.layer_accounts, limits.stack_accounts, limits.layer_scan,
+        scratch.sides, scratch.bits, scratch.pairs,
     )  # fmt: skip
     if pairs < told.layers.shape[0] and told.layers[pairs]:
         found |= _LAYERS

@@ -6,7 +6,7 @@ the heuristics have looked at the profiles as they were before it: quiet ones by
 (`graph.fast_kernel`), the others by `Profiles.note`. Times are those of the transactions; where
 they arrive out of order, within the window's lateness, what came first counts as earlier.
 
-Memory: 240 bytes a user and 224 a merchant, taken from the system when a row is first written. The
+Memory: 240 bytes a user and 424 a merchant, taken from the system when a row is first written. The
 rows belong to the window: `snapshot` and `restore` them together with it. Numba's cache does not
 notice a change of this layout in the files that read it; touch them, or empty the cache.
 """
@@ -34,15 +34,11 @@ from graph.layout import (
     write_row,
 )
 from graph.snapshot import Snapshot, pack, unpack
-from graph.thresholds import (
-    MOST_BUYERS,
-    MOST_REFUNDING,
-    Thresholds,
-)
+from graph.thresholds import MOST_REFUNDING, Thresholds
 from graph.transaction import DAY, Transaction
 from graph.window import TransactionWindow
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _KIND: Final = "profiles"
 
 WEEK: Final = 7 * DAY
@@ -73,11 +69,14 @@ _SMOOTH: Final = 32
 ) = range(26)  # fmt: skip
 _USER_ROW: Final = SHOPS + MOST_REFUNDING
 
-# A row of a merchant: DEALS purchases and refunds, RETURNS the refunds among them, BUYERS distinct
-# ones (one more than fit = too many), then who they are (`key_of`) and how often each bought.
-_, DEALS, RETURNS, BUYERS, WHO = range(5)
-BOUGHT_HERE: Final = WHO + MOST_BUYERS
-_MERCHANT_ROW: Final = BOUGHT_HERE + MOST_BUYERS
+MOST_BUYERS: Final = 24
+"""Buyers of a merchant that are remembered: those who come again, before those who came once."""
+# A row of a merchant, in which everything counts half with each week: FADED the week up to which it
+# has; DEALS purchases and refunds, RETURNS the refunds among them; BUYERS remembered, then who they
+# are (`key_of`) and the deals of each.
+_, FADED, DEALS, RETURNS, BUYERS, WHO = range(6)
+DEALS_HERE: Final = WHO + MOST_BUYERS
+_MERCHANT_ROW: Final = DEALS_HERE + MOST_BUYERS
 
 SIZE, BEGAN = range(2)
 
@@ -87,7 +86,7 @@ class ProfileColumns(NamedTuple):
 
     Attributes:
         users: int64[A, 30] by account id, places as above.
-        merchants: int64[A, 28].
+        merchants: int64[A, 54].
         span: int64[2]: all rows in use are below SIZE; BEGAN is the time of the first transaction
             noted.
     """
@@ -287,7 +286,9 @@ def note(profiles, limits, generations, kinds, row):  # type: ignore[no-untyped-
         _note_user(profiles.users, limits, user, generations[user], row, shop, woke, slept)
         if merchant and row[VALUE] > 0:
             buyer = key_of(user, generations[user])
-            _note_deal(profiles.merchants, other, generations[other], row[INWARD] != 0, buyer)
+            _note_deal(
+                profiles.merchants, other, generations[other], row[TIME], row[INWARD] != 0, buyer
+            )
 
 
 @kernel
@@ -350,30 +351,63 @@ def _note_goods(users, user, time, value, refund, shop):  # type: ignore[no-unty
 
 
 @kernel
-def _note_deal(merchants, merchant, generation, refund, buyer):  # type: ignore[no-untyped-def]
-    """A user bought something, or got its money back. Mutates `merchants`."""
+def weeks_faded(merchants, merchant, time):  # type: ignore[no-untyped-def]
+    """How often the counts of a merchant have to be halved at a moment. Mutates nothing."""
+    return min(max(time // WEEK - merchants[merchant, FADED], 0), 62)
+
+
+@kernel
+def _note_deal(merchants, merchant, generation, time, refund, buyer):  # type: ignore[no-untyped-def]
+    """A user bought something, or got its money back. Mutates `merchants`.
+
+    A newcomer for whom there is no place takes that of the buyer who came once, longest ago; where
+    all have come again, it is not remembered.
+    """
     if merchants[merchant, GENERATION] != generation:
         for k in range(merchants.shape[1]):
             merchants[merchant, k] = 0
         merchants[merchant, GENERATION] = generation
+    _fade(merchants, merchant, weeks_faded(merchants, merchant, time))
+    merchants[merchant, FADED] = max(merchants[merchant, FADED], time // WEEK)
     merchants[merchant, DEALS] += 1
     merchants[merchant, RETURNS] += refund
-    if merchants[merchant, BUYERS] > MOST_BUYERS:
-        return
-    place = buyer_place(merchants, merchant, buyer)
-    if place == merchants[merchant, BUYERS]:
-        merchants[merchant, BUYERS] += 1
-        if place == MOST_BUYERS:
+    known = merchants[merchant, BUYERS]
+    once = np.int64(-1)
+    for place in range(known):
+        if merchants[merchant, WHO + place] == buyer:
+            merchants[merchant, DEALS_HERE + place] += 1
             return
-        merchants[merchant, WHO + place] = buyer
-    merchants[merchant, BOUGHT_HERE + place] += not refund
+        if once < 0 and merchants[merchant, DEALS_HERE + place] == 1:
+            once = np.int64(place)
+    if known == MOST_BUYERS:
+        if once < 0:
+            return
+        _leave(merchants, merchant, once)
+        known -= 1
+    merchants[merchant, WHO + known] = buyer
+    merchants[merchant, DEALS_HERE + known] = 1
+    merchants[merchant, BUYERS] = known + 1
 
 
 @kernel
-def buyer_place(merchants, merchant, buyer):  # type: ignore[no-untyped-def]
-    """Which buyer of a merchant somebody is; the number of them if it is none yet."""
-    known = min(merchants[merchant, BUYERS], MOST_BUYERS)
-    for place in range(known):
-        if merchants[merchant, WHO + place] == buyer:
-            return np.int64(place)
-    return known
+def _fade(merchants, merchant, weeks):  # type: ignore[no-untyped-def]
+    """Halve the counts of a merchant so often; whoever has none left goes. Mutates `merchants`."""
+    if weeks == 0:
+        return
+    merchants[merchant, DEALS] >>= weeks
+    merchants[merchant, RETURNS] >>= weeks
+    for place in range(merchants[merchant, BUYERS] - 1, -1, -1):
+        merchants[merchant, DEALS_HERE + place] >>= weeks
+        if merchants[merchant, DEALS_HERE + place] == 0:
+            _leave(merchants, merchant, place)
+
+
+@kernel
+def _leave(merchants, merchant, place):  # type: ignore[no-untyped-def]
+    """Forget a buyer; the others keep their order. Mutates `merchants`."""
+    last = merchants[merchant, BUYERS] - 1
+    for k in range(place, last):
+        merchants[merchant, WHO + k] = merchants[merchant, WHO + k + 1]
+        merchants[merchant, DEALS_HERE + k] = merchants[merchant, DEALS_HERE + k + 1]
+    merchants[merchant, WHO + last] = merchants[merchant, DEALS_HERE + last] = 0
+    merchants[merchant, BUYERS] = last

@@ -21,21 +21,18 @@ MOST_CHAIN_HOPS: Final = 8
 LAYER_SIDE: Final = 32
 """Most accounts on one side of a layer: the bits of a word less the sign, rounded down."""
 
-MOST_BUYERS: Final = 12
-"""Buyers of a merchant that are remembered; with one more its customers are the public."""
 MOST_REFUNDING: Final = 4
 """Merchants remembered that refunded one user."""
 
 _BOUNDS: Final = {
     "layer_side": LAYER_SIDE,
-    "collusive_buyers": MOST_BUYERS,
     "refund_merchants": MOST_REFUNDING,
 }
 _SHARES: Final = frozenset(
-    {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "layer_density",
-     "layer_fresh_share", "structuring_least", "dormant_passes_on", "bust_out_cash_share",
-     "card_testing_declined", "card_testing_alike", "collusive_repeats", "collusive_isolated",
-     "collusive_refunds", "collusive_devices", "refund_share", "own_quantile"}
+    {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "relay_passes_on",
+     "layer_density", "layer_fresh_share", "structuring_least", "dormant_passes_on",
+     "bust_out_cash_share", "card_testing_declined", "collusive_share", "collusive_refunds",
+     "collusive_devices", "refund_share", "own_quantile"}
 )  # fmt: skip
 
 
@@ -75,11 +72,13 @@ class Thresholds:
     # An account with more payments than this each way in a day is a business, judged on the newest.
     mule_scan: int = 256
 
-    # Fan: eight distinct counterparties a day is above the 99th percentile of personal accounts.
+    # Fan: eight distinct counterparties a day is above the 99th percentile of personal accounts; a
+    # ring of six has no more than five, so from there on fans are told, if more weakly.
     fan_within: int = DAY
-    fan_counterparties: int = 8
-    # Payrolls, landlords and clubs pay the same people again; fraud fans are mostly strangers.
-    fan_fresh_share: float = 0.50
+    fan_counterparties: int = 5
+    # Payrolls, landlords and clubs pay the same people again; of a fraud's, three of four at least
+    # are strangers.
+    fan_fresh_share: float = 0.75
     fan_scan: int = 256
 
     # Chain: four hops are more than a family needs; a layering account keeps up to a fifth.
@@ -91,30 +90,36 @@ class Thresholds:
 
     # Scatter-gather: one sum over several hands and together again, fast enough to be one hand's
     # doing; three at once are no coincidence. Gather-scatter: as a mule, but to several receivers
-    # and with time to count the money.
+    # and with time to count the money. A till has income of its own, so half of what came in need
+    # only go on, and a sum may have been tried before, so one of three senders may be known.
     relay_within: int = 6 * HOUR
     relay_intermediaries: int = 3
     relay_receivers: int = 3
+    relay_passes_on: float = 0.50
+    relay_strangers: int = 2
     # Half of the legs between strangers: employer, employees and their landlord know each other.
     relay_fresh_share: float = 0.50
     relay_scan: int = 2_000
 
-    # Layers: three by three is the smallest block that is not a few friends splitting bills; not
-    # everybody pays everybody, hence three of four pairs.
+    # Layers: two friends who pay the same two others within a day are common, five accounts in two
+    # sides are not; nor are six in three layers. Not everybody pays everybody, and with two or
+    # three on a side one pair left out is a third of somebody's: about two of three pairs.
     layer_within: int = DAY
-    layer_side: int = 3
-    layer_density: float = 0.75
-    # Two by two by two happens among friends; seven accounts in three layers do not.
-    stack_accounts: int = 7
+    layer_side: int = 2
+    layer_accounts: int = 5
+    layer_density: float = 0.65
+    stack_accounts: int = 6
     layer_fresh_share: float = 0.50
     layer_scan: int = 2_000
 
     # Structuring: cash of 10,000 or more is reported (31 U.S.C. 5331, EU 2015/849 art. 11), in
-    # minor units of the base currency. Three payments of four fifths of it or more in three days
-    # are worth 24,000 and never once reportable.
+    # minor units of the base currency. Two payments of four fifths of it or more within a day or
+    # so are worth 16,000 and never once reportable: the smallest sum that was split. One payer who
+    # pays one payee twice bought a car; a third part is more than any sale needs.
     structuring_limit: int = 1_000_000
     structuring_least: float = 0.80
-    structuring_payments: int = 3
+    structuring_payments: int = 2
+    structuring_alone: int = 3
     structuring_within: int = 72 * HOUR
     structuring_scan: int = 256
 
@@ -131,20 +136,26 @@ class Thresholds:
     sharing_fades: int = 7 * DAY
     sharing_scan: int = 256
 
-    # Dormant burst: three weeks without an own act are longer than a holiday and shorter than the
-    # months after which banks close accounts. Four transfers within a day of waking are twice what
-    # a returning owner has to catch up with; passing on four fifths of what came in is a mule's.
-    dormant_after: int = 21 * DAY
+    # Dormant burst: accounts in use are used every week, so ten days without an own act are a long
+    # pause, and any longer sleep a window of some weeks could not see. Four transfers to strangers
+    # within a day of waking are twice what a returning owner has to catch up with; passing on four
+    # fifths of what came in is a mule's.
+    dormant_after: int = 10 * DAY
     dormant_within: int = DAY
     dormant_moves: int = 4
     dormant_passes_on: float = 0.80
     dormant_scan: int = 64
 
     # Takeover: thieves act within the hour, before the owner reads the message about a new device;
-    # ten transactions on a device of its own say what is usual, and three times that is not.
+    # five transactions on a device of its own say what is usual, and three times that is not.
     takeover_within: int = HOUR
     takeover_times: float = 3.0
-    takeover_history: int = 10
+    takeover_history: int = 5
+    # A gang's machine has seen its victims and its mules. One of more users is public: then only
+    # those are named who were robbed from it.
+    takeover_users: int = 12
+    # Newest payments to each payee that are looked at for further victims.
+    takeover_scan: int = 64
 
     # Bust-out: four clean weeks are a bill that was paid, the least that raises a limit; four times
     # the weekly mean and above every week before is more than Christmas (about twice). Two things
@@ -154,33 +165,34 @@ class Thresholds:
     bust_out_reversals: int = 2
     bust_out_cash_share: float = 0.50
 
-    # Card testing: nobody tries ten cards in ten minutes; stolen lists are mostly dead, and the
-    # probes are small (500 minor units) or all the same.
-    card_testing_within: int = 10 * MINUTE
-    card_testing_cards: int = 10
-    # Buyers in a crowd bring a card each, a tester brings them all.
+    # Card testing: a purse holds three or four cards, so nobody tries six in half an hour, which is
+    # how slow a script goes that stays below a shop's own limits; stolen lists are mostly dead, and
+    # the probes are small (500 minor units) or all the same.
+    card_testing_within: int = 30 * MINUTE
+    card_testing_cards: int = 6
+    # Buyers in a crowd bring a card each, a tester brings them all; unless he tries them in the
+    # holders' names, but then with sums for which few would come.
     card_testing_each: float = 2.0
     card_testing_declined: float = 0.50
     card_testing_low: int = 500
-    card_testing_alike: float = 0.80
-    # Against the place's own ten minutes, once it was tried in six of them: twice as many cards (an
-    # outage only repeats the usual ones) and half as many declines again.
+    # Against the place's own half hours, once it was tried in six of them: twice as many cards as
+    # usually probes (an outage only repeats the usual ones) and half as many declines again.
     card_testing_known: int = 6
     card_testing_surge: float = 2.0
     card_testing_worse: float = 1.5
     card_testing_scan: int = 256
 
-    # Collusive merchant: a shop that lives on a dozen buyers is no shop; three are needed for a
-    # pattern. Half of the deals with somebody who had bought before, half of the buyers' purchases
-    # nowhere else, and then a fifth refunded (retail: under a tenth, fashion up to a half) or half
-    # of the buyers on shared devices.
+    # Collusive merchant: a front has a few honest customers, or it would stand out, but lives on
+    # its own: three are needed for a pattern, four deals in a week or two are more than a shop's
+    # good customers make, and half of all deals are theirs. Then a tenth refunded (retail: less,
+    # fashion up to a half) or a third of them on shared devices.
     collusive_least: int = 3
-    collusive_buyers: int = MOST_BUYERS
-    collusive_deals: int = 12
-    collusive_repeats: float = 0.50
-    collusive_isolated: float = 0.50
-    collusive_refunds: float = 0.20
-    collusive_devices: float = 0.50
+    collusive_regular: int = 4
+    collusive_share: float = 0.50
+    collusive_refunds: float = 0.10
+    collusive_devices: float = 0.33
+    # A device of more users is public, and says nothing about who owns the shop.
+    collusive_users: int = 8
 
     # Refund abuse: six refunds from three merchants, 60 % of the money: even fashion, bought in
     # three sizes, comes back less, and from one or two shops.
@@ -205,7 +217,7 @@ class Thresholds:
 
     # Habits (`graph.habits`): whoever reaches a limit on five days has a working week of it, and
     # is held to what it stays below on 99 of 100 days. Four times the limit is told whatever the
-    # habit: 32 strangers, 40 attempts. A ceiling of 1 turns habits off.
+    # habit: 20 strangers, 40 attempts. A ceiling of 1 turns habits off.
     own_quantile: float = 0.99
     own_days: int = 5
     own_ceiling: float = 4.0

@@ -70,7 +70,7 @@ TYPOLOGIES: Final = (
         (Pattern.GATHER_SCATTER,),
         gather_scatter,
         gather_scatter.GatherScatter,
-        ("relay_receivers",),
+        ("relay_receivers", "relay_passes_on", "relay_strangers"),
     ),
     Typology(
         "Bipartite layers and stacks",

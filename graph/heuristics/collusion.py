@@ -5,32 +5,34 @@ Behaviour
     turn cards into money, to launder, or to make refunds and chargebacks.
 
 Definition
-    A deal is a purchase that went through or a refund. At a deal, a merchant colludes if, over all
-    that is known of it,
+    A deal is a purchase that went through or a refund. What is known of a merchant fades: with each
+    week (from Thursday 0:00 UTC) deals count half. A regular has at least `collusive_regular` deals
+    there. At a regular's deal, this one included, the merchant colludes if
 
-    - it has between `collusive_least` and `collusive_buyers` distinct buyers, in at least
-      `collusive_deals` deals;
-    - at least `collusive_repeats` of its purchases came from somebody who had bought there before;
-    - the buyers are isolated: at least `collusive_isolated` of all their purchases were here;
+    - it has at least `collusive_least` regulars;
+    - at least `collusive_share` of its deals are theirs;
     - and at least `collusive_refunds` of its deals are refunds, or at least `collusive_devices` of
-      the buyers share a device with another buyer (the window's links).
+      the regulars share a device with another one (the window's links).
 
-    It is told at `collusive_deals` deals and then each time they grew by a quarter. Chargebacks are
-    no transactions: they reach the engine as labels, which heuristics do not read.
+    It is told when this regular has become one, and then each time its deals grew by a quarter.
+    Named are the merchant, its regulars, the devices that they share, and who else uses one of
+    these, where it has at most `collusive_users`: the owner. Chargebacks are no transactions: they
+    reach the engine as labels, which heuristics do not read.
 
 Method and cost
-    One row of the merchant's profile (`graph.profiles`): O(b) a deal for b <= 12 remembered buyers.
+    One row of the merchant's profile (`graph.profiles`): O(b) a deal for b <= 24 remembered buyers.
     At the sizes at which it is told, also their profiles and devices: O(b · d) for d links each, at
-    most `sharing_scan` (then `truncated`). The witness is what the window still holds of the deals,
-    the newest `witness`. Beyond 4,096 deals nothing more is told.
+    most `sharing_scan` (then `truncated`), and the users of at most `witness` devices. The witness
+    is what the window still holds of the deals, the newest `witness`. A regular's deals beyond
+    4,096 are not told.
 
 Misses
-    Merchants with a dozen decoy buyers, or whose buyers shop elsewhere as well; devices that belong
-    to the merchant, whom no transaction shows at one.
+    Merchants with many decoy buyers, or whose own come rarely; regulars who came again after 24
+    others did are not remembered until the next week.
 
 False positives
-    A club and its members, the only shop of a village, the one tradesman of a few firms: they buy
-    elsewhere too, hardly anything is refunded, and each has a device.
+    A club and its members, the only shop of a village, the one tradesman of a few firms: hardly
+    anything is refunded, and each has a device. A family at its grocer's.
 
 Source
     Mastercard, "Security rules and procedures: merchant edition", on merchant fraud control
@@ -44,15 +46,15 @@ Source
 >>> collusion = Collusion(Thresholds(), profiles)
 >>> for n in range(12):
 ...     tx = Transaction(f"t{n}", 60_000 * (n + 1), TransactionType.PAYMENT, Money(100, "EUR"),
-...                      100, f"buyer{n % 4}", merchant_id="front", device_id="phone")
+...                      100, f"buyer{n % 3}", merchant_id="front", device_id="phone")
 ...     admission = window.add(tx)
 ...     found = collusion.detect(window, tx, admission)
 ...     profiles.note(window, tx, admission)
 >>> found[0].reason
-'merchant:front lives on 4 buyers in 12 deals, 0 of them refunds; 4 share a device with another.'
+'merchant:front lives on 3 regulars: 12 of 12 deals, 0 refunds; 3 share a device with another.'
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -61,25 +63,26 @@ from numpy.typing import NDArray
 from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.heuristics.identity import links_of
 from graph.heuristics.witness import witness
 from graph.kernels import KIND_DEVICE, KIND_MERCHANT, slot
-from graph.layout import INWARD, OTHER, USER, VALUE
+from graph.layout import OTHER, TIME, USER, VALUE
 from graph.profiles import (
-    BOUGHT_HERE,
     BUYERS,
     DEALS,
+    DEALS_HERE,
     GENERATION,
     RETURNS,
     SHOPPED,
     WHO,
     Profiles,
-    buyer_place,
     id_of,
     is_alive,
     key_of,
+    weeks_faded,
 )
-from graph.thresholds import MOST_BUYERS, Thresholds, told_counts
-from graph.transaction import Transaction
+from graph.thresholds import Thresholds, told_counts
+from graph.transaction import Entity, Transaction
 from graph.window import TransactionWindow
 
 _MOST_TOLD: Final = 4096
@@ -88,20 +91,23 @@ _MOST_TOLD: Final = 4096
 class Collusion:
     """Finds collusive merchants; see the module's docstring.
 
-    `strength` is 0.45, plus up to 0.15 for isolation beyond the threshold, plus up to 0.15 for the
-    refunds (half of the deals is full), plus up to 0.2 for the share of buyers on shared devices.
+    `strength` is 0.25, plus up to 0.15 for the regulars' share beyond the threshold, plus up to
+    0.25 for the refunds (half of the deals is full), plus up to 0.3 for the share of regulars on
+    shared devices.
     """
 
     def __init__(self, thresholds: Thresholds, profiles: Profiles) -> None:
         self.thresholds: Final = thresholds
         self._profiles: Final = profiles
-        first = thresholds.collusive_deals
+        first = thresholds.collusive_regular
         self.told = told_counts(first, first, _MOST_TOLD)
         self._rows: NDArray[np.int64] = np.zeros(thresholds.sharing_scan, np.int64)
+        self._users: NDArray[np.int64] = np.zeros(thresholds.collusive_users + 1, np.int64)
         self._newest: NDArray[np.int64] = np.zeros(thresholds.witness, np.int64)
         # Bound at the first call: the arrays of every window have the same types.
         self._kernel: Callable[..., Any] | None = None
         self._devices_kernel: Callable[..., Any] | None = None
+        self._users_kernel: Callable[..., Any] | None = None
         self._deals_kernel: Callable[..., Any] | None = None
 
     def detect(
@@ -117,75 +123,95 @@ class Collusion:
             window.accounts.kind,
             profiles.row(tx, admission),
             limits.collusive_least,
-            limits.collusive_buyers,
-            limits.collusive_repeats,
+            limits.collusive_regular,
+            limits.collusive_share,
         )
         self._kernel = self._kernel or bind(deals_at, *arguments)
-        deals = int(self._kernel(*arguments))
-        return self._judge(window, tx, admission, deals) if deals in self.told else ()
+        own, shift = self._kernel(*arguments)
+        return self._judge(window, tx, admission, int(shift)) if own in self.told else ()
 
     def _judge(
-        self, window: TransactionWindow, tx: Transaction, admission: Admission, deals: int
+        self, window: TransactionWindow, tx: Transaction, admission: Admission, shift: int
     ) -> Sequence[Evidence]:
         limits, (users, merchants, _) = self.thresholds, self._profiles.columns(window)
         merchant = merchants[admission.other]
         generations = window.accounts.generation
-        purchase = tx.payee != tx.user
-        count = min(int(merchant[BUYERS]), MOST_BUYERS)
-        # What each of them bought here; the transaction at hand is not in the profiles yet.
+        refund = tx.payee == tx.user
+        count = int(merchant[BUYERS])
+        # The transaction at hand is not in the profiles yet.
         here = {
-            int(key): int(bought)
-            for key, bought in zip(
+            int(key): int(deals) >> shift
+            for key, deals in zip(
                 merchant[WHO : WHO + count],
-                merchant[BOUGHT_HERE : BOUGHT_HERE + count],
+                merchant[DEALS_HERE : DEALS_HERE + count],
                 strict=True,
             )
         }
         key = key_of(admission.user, int(generations[admission.user]))
-        here[key] = here.get(key, 0) + purchase
-        # Who is not there any more has left no purchases elsewhere to compare with, and no name.
-        buyers = {id_of(k): n for k, n in here.items() if is_alive(k, generations)}
-        anywhere = sum(int(users[u, SHOPPED]) for u in buyers) + purchase
-        refunds = int(merchant[RETURNS]) + (not purchase)
-        isolated = sum(buyers.values()) / max(anywhere, 1)
-        if isolated < limits.collusive_isolated:
-            return ()
-        shared, cut = self._shared_devices(window, set(buyers))
+        here[key] = here.get(key, 0) + 1
+        # Who is not there any more has no name.
+        regulars = {
+            id_of(k): n
+            for k, n in here.items()
+            if n >= limits.collusive_regular and is_alive(k, generations)
+        }
+        deals = (int(merchant[DEALS]) >> shift) + 1
+        refunds = (int(merchant[RETURNS]) >> shift) + refund
+        shared, cut = self._shared_devices(window, set(regulars))
         sharing = len({user for together in shared.values() for user in together})
-        alike = sharing / len(here)
-        share = refunds / deals
-        if share < limits.collusive_refunds and alike < limits.collusive_devices:
+        alike, returned = sharing / max(len(regulars), 1), refunds / deals
+        if returned < limits.collusive_refunds and alike < limits.collusive_devices:
             return ()
-        centre = window.accounts.entity(admission.other)
+        share = sum(regulars.values()) / deals
+        bought = sum(int(users[user, SHOPPED]) for user in regulars) + (not refund)
+        devices = sorted(shared, key=window.identifiers.entity)[: limits.witness]
+        owners = self._other_users(window, devices, set(regulars))
         hops = self._witness(window, tx, admission.other)
-        names = sorted(window.accounts.entity(user) for user in buyers)
-        devices = sorted(window.identifiers.entity(device) for device in shared)
-        beyond = (isolated - limits.collusive_isolated) / max(1 - limits.collusive_isolated, 0.01)
+        centre = window.accounts.entity(admission.other)
+        beyond = (share - limits.collusive_share) / max(1 - limits.collusive_share, 0.01)
         return [
             Evidence(
                 pattern=Pattern.COLLUSIVE_MERCHANT,
                 seen_at=tx.timestamp,
                 members=(
                     (centre, Role.CONTROLLER),
-                    *((name, Role.MEMBER) for name in names),
-                    *((device, Role.SHARED) for device in devices[: limits.witness]),
+                    *((name, Role.MEMBER) for name in _named(window, regulars)),
+                    *((window.identifiers.entity(device), Role.SHARED) for device in devices),
+                    *((name, Role.CONTROLLER) for name in owners),
                 ),
                 hops=hops,
-                strength=0.45 + 0.15 * beyond + 0.15 * min(2 * share, 1) + 0.2 * alike,
+                strength=(
+                    0.25 + 0.15 * min(max(beyond, 0), 1) + 0.25 * min(2 * returned, 1) + 0.3 * alike
+                ),
                 reason=(
-                    f"{centre} lives on {len(here)} buyers in {deals} deals, {refunds} of them "
-                    f"refunds; {sharing} share a device with another."
+                    f"{centre} lives on {len(regulars)} regulars: {sum(regulars.values())} of "
+                    f"{deals} deals, {refunds} refunds; {sharing} share a device with another."
                 ),
                 facts={
-                    "buyers": float(len(here)),
+                    "regulars": float(len(regulars)),
                     "deals": float(deals),
                     "refunds": float(refunds),
-                    "isolation": isolated,
+                    "share": share,
+                    "isolation": min(sum(regulars.values()) / max(bought, 1), 1.0),
                     "sharing": float(sharing),
                 },
-                truncated=cut or len(hops) < deals,
+                truncated=cut or len(shared) > len(devices) or len(hops) < deals,
             )
         ]
+
+    def _other_users(
+        self, window: TransactionWindow, devices: Sequence[int], regulars: set[int]
+    ) -> list[Entity]:
+        """Who else uses one of these devices, where few do."""
+        oldest = window.watermark - window.config.retention
+        others: set[int] = set()
+        for device in devices:
+            arguments = (window.links, window.link_tail, device, oldest, self._users)
+            self._users_kernel = self._users_kernel or bind(links_of, *arguments)
+            count, _ = self._users_kernel(*arguments)
+            if count <= self.thresholds.collusive_users:
+                others.update(window.links.user[self._users[:count]].tolist())
+        return _named(window, others - regulars)
 
     def _shared_devices(
         self, window: TransactionWindow, buyers: set[int]
@@ -214,25 +240,38 @@ class Collusion:
         return witness(window, self._newest[: self._deals_kernel(*arguments)].tolist())
 
 
+def _named(window: TransactionWindow, users: Iterable[int]) -> list[Entity]:
+    return sorted(window.accounts.entity(user) for user in users)
+
+
 @kernel
-def deals_at(merchants, generations, kinds, row, least, most, repeats):  # type: ignore[no-untyped-def]
-    """Deals of a merchant up to the one in `row`, 0 if its buyers are not few and faithful.
+def deals_at(merchants, generations, kinds, row, least, regular, share):  # type: ignore[no-untyped-def]
+    """Deals of a regular with a merchant up to the one in `row`, if the merchant lives on regulars.
 
     Mutates nothing.
+
+    Returns:
+        (deals, 0 if it does not; how often what is known of the merchant has to be halved by now).
     """
     user, merchant = row[USER], row[OTHER]
     if user < 0 or merchant < 0 or kinds[merchant] != KIND_MERCHANT or row[VALUE] <= 0:
-        return 0
-    buyers = merchants[merchant, BUYERS]
-    if merchants[merchant, GENERATION] != generations[merchant] or buyers > most:
-        return 0
-    place = buyer_place(merchants, merchant, key_of(user, generations[user]))
-    buyers += place == buyers
-    deals = merchants[merchant, DEALS] + 1
-    purchases = deals - merchants[merchant, RETURNS] - (row[INWARD] != 0)
-    if not least <= buyers <= most or purchases - buyers < repeats * purchases:
-        return 0
-    return deals
+        return 0, 0
+    if merchants[merchant, GENERATION] != generations[merchant]:
+        return 0, 0
+    shift = weeks_faded(merchants, merchant, row[TIME])
+    key = key_of(user, generations[user])
+    own, regulars, theirs = 1, 0, 0
+    for place in range(merchants[merchant, BUYERS]):
+        deals = merchants[merchant, DEALS_HERE + place] >> shift
+        if merchants[merchant, WHO + place] == key:
+            own += deals
+        elif deals >= regular:
+            regulars += 1
+            theirs += deals
+    everything = (merchants[merchant, DEALS] >> shift) + 1
+    if own < regular or regulars + 1 < least or theirs + own < share * everything:
+        return 0, 0
+    return own, shift
 
 
 @kernel

@@ -16,11 +16,14 @@ Definition
     - they carry at least `dormant_passes_on` of what came in during the `dormant_within` before
       this one;
 
-    move by move up to `told_singly`, then each time they grew by a quarter (`told_counts`).
+    move by move up to `told_singly`, then each time they grew by a quarter (`told_counts`). Named
+    with it are the other sleepers who woke within `dormant_within` and have paid one of its payees
+    since, or been paid by one of those whose money it passes on.
 
 Method and cost
     One look at the account's profile (`graph.profiles`). Only while it is freshly awake, O(n + m)
     over its n edges out since it woke and m in, at most `dormant_scan` each (then `truncated`).
+    When told, as many again of each of at most `witness` accounts that it dealt with.
 
 Misses
     An account that is warmed up first with a small purchase a day before; sleepers in the first
@@ -62,9 +65,9 @@ from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Pattern, Role
 from graph.heuristics.witness import reach, span_in_words, witness
-from graph.kernels import KIND_MERCHANT, slot
+from graph.kernels import KIND_MERCHANT, KIND_USER, slot
 from graph.layout import INWARD, OTHER, TIME, USER, VALUE
-from graph.profiles import Profiles, woke_at
+from graph.profiles import GENERATION, WOKE, Profiles, woke_at
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import DAY, Entity, Transaction
 from graph.window import TransactionWindow
@@ -86,6 +89,8 @@ class Dormancy:
         self._moves: NDArray[np.int64] = np.zeros((2, thresholds.dormant_scan), np.int64)
         # Bound at the first call: the arrays of every window have the same types.
         self._kernel: Callable[..., Any] | None = None
+        self._dealt_kernel: Callable[..., Any] | None = None
+        self._dealt: NDArray[np.int64] = np.zeros(thresholds.dormant_scan, np.int64)
 
     def detect(
         self, window: TransactionWindow, tx: Transaction, admission: Admission
@@ -156,6 +161,9 @@ class Dormancy:
                 members.setdefault(hop.source, Role.SENDER)
             if hop.target is not None:
                 members.setdefault(hop.target, Role.RECEIVER)
+        fellows = self._fellows(window, user, moves, came if passes else [])
+        for fellow in sorted(window.accounts.entity(fellow) for fellow in fellows):
+            members[fellow] = Role.MULE
         strangers = len({hop.target for hop in hops} - {None})
         return [
             Evidence(
@@ -181,11 +189,34 @@ class Dormancy:
                     "moves": float(len(moves)),
                     "sent": float(sent),
                     "received": float(received),
+                    "sleepers": 1.0 + len(fellows),
                 },
                 retained=share if passes else None,
                 truncated=truncated or len(shown) < len(hops) + passes * len(ins),
             )
         ]
+
+    def _fellows(
+        self, window: TransactionWindow, user: int, moves: list[int], came: list[int]
+    ) -> set[int]:
+        """Others who woke as well and dealt with the same accounts, in the same direction."""
+        profiles, edges = self._profiles.columns(window).users, window.edges
+        generations, within = window.accounts.generation, self.thresholds.dormant_within
+        fellows: set[int] = set()
+        for positions, ends, incoming in ((moves, edges.target, True), (came, edges.source, False)):
+            rows = window.rows_of(np.array(positions, np.int64))
+            others = dict.fromkeys(int(end) for end in ends[rows] if end >= 0)
+            for other in list(others)[: self.thresholds.witness]:
+                arguments = (edges, window.tail, window.cutoff, other, incoming, self._dealt)
+                self._dealt_kernel = self._dealt_kernel or bind(newest_of, *arguments)
+                for dealt in self._dealt[: self._dealt_kernel(*arguments)].tolist():
+                    row = int(window.rows_of(np.array([dealt]))[0])
+                    fellow = int(edges.source[row] if incoming else edges.target[row])
+                    woke = int(profiles[fellow, WOKE])
+                    awake = profiles[fellow, GENERATION] == generations[fellow] and woke > 0
+                    if awake and fellow != user and abs(int(edges.time[row]) - woke) <= within:
+                        fellows.add(fellow)
+        return fellows
 
 
 def _counted(n: int, noun: str) -> str:
@@ -259,3 +290,29 @@ def burst_at(  # type: ignore[no-untyped-def]  # noqa: C901  # two walks
     if moves < least and (received == 0 or sent < passes_on * received):
         return none
     return moves, came, woke, slept, truncated
+
+
+@kernel
+def newest_of(edges, tail, cutoff, account, incoming, out):  # type: ignore[no-untyped-def]
+    """An account's newest live payments from users, or to them, newest first.
+
+    Fills `out` (int64[n]: positions); looks at no more than n edges. Mutates `out` only. Returns
+    how many.
+    """
+    back = edges.back_in if incoming else edges.back_out
+    position = edges.newest_in[account] if incoming else edges.newest_out[account]
+    count = 0
+    for _ in range(out.shape[0]):
+        if position < tail:
+            break
+        s = slot(edges.pages, position)
+        if edges.time[s] < cutoff:
+            break
+        other = edges.source[s] if incoming else edges.target[s]
+        if other >= 0 and edges.account_kind[other] == KIND_USER and edges.value[s] > 0:
+            out[count] = position
+            count += 1
+        if back[s] == 0:
+            break
+        position -= back[s]
+    return count

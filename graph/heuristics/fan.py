@@ -28,7 +28,8 @@ Misses
 False positives
     Payroll, landlords, clubs: they pay the same people again, so few are strangers once the link
     log has seen them (30 days: a monthly payroll may fall just outside); a wedding list or crowd
-    funding stays a false positive, hence a fan alone is never stronger than 0.7.
+    funding stays a false positive, hence a fan alone is never stronger than 0.7, and one of less
+    than eight weaker than 0.5.
 
 Source
     Altman et al., "Realistic Synthetic Financial Transactions for Anti-Money Laundering Models",
@@ -63,12 +64,16 @@ from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Transaction
 from graph.window import TransactionWindow
 
+_CROWD: Final = 8
+"""Counterparties a day that few people have; a fan of fewer may be a birthday."""
+
 
 class Fans:
     """Finds fans; see the module's docstring.
 
-    `strength` is 0.3, plus 0.1 for each doubling of the crowd beyond the threshold (at most 0.2),
-    plus 0.2 times the share of strangers: 0.4 to 0.7 with the default `fan_fresh_share`.
+    `strength` is 0.3, plus 0.1 for each doubling of the crowd beyond eight (at most 0.2, and as
+    much less for smaller ones), plus 0.2 times the share of strangers: 0.38 to 0.7 with the
+    defaults.
     """
 
     def __init__(self, thresholds: Thresholds) -> None:
@@ -150,9 +155,7 @@ class Fans:
                 seen_at=now,
                 members=((hub, role), *((end, other) for end in ends if end is not None)),
                 hops=hops,
-                strength=0.3
-                + min(0.1 * log2(len(crowd) / limits.fan_counterparties), 0.2)
-                + 0.2 * fresh / len(crowd),
+                strength=0.3 + min(0.1 * log2(len(crowd) / _CROWD), 0.2) + 0.2 * fresh / len(crowd),
                 reason=(
                     f"{crowded} within {span_in_words(now - first)}; "
                     f"{fresh} of them had not dealt with it before."

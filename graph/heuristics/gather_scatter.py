@@ -5,9 +5,10 @@ Behaviour
     than one principal, or a till through which a whole gang is paid.
 
 Definition
-    At edge e out of c: c passed on what came in as a mule does (`graph.heuristics.mule`: FIFO,
-    `mule_passes_on`, at least `mule_senders` senders who are strangers), at least half of it within
-    `relay_within`, to at least `relay_receivers` distinct users. It is told where e adds one.
+    At edge e out of c: c passed on what came in as a mule does (`graph.heuristics.mule`: FIFO, at
+    least `mule_senders` senders), but only `relay_passes_on` of it, from at least `relay_strangers`
+    senders who are strangers, at least half of it within `relay_within`, to at least
+    `relay_receivers` distinct users. It is told where e adds one.
 
 Method and cost
     The mule's merge of two chains: O(n + m) for n edges in and m out in the span, each at most
@@ -55,13 +56,16 @@ from graph.window import TransactionWindow
 class GatherScatter:
     """Finds money that is collected and spread; see the module's docstring.
 
-    `strength` is 0.5, plus up to 0.15 each for receivers beyond the threshold (five more are full),
-    for senders beyond it, and for haste (an instant median is full).
+    `strength` is 0.5 where as much was passed on as by a mule, down to 0.3 the less it was, plus up
+    to 0.15 each for receivers beyond the threshold (five more are full), for strangers beyond the
+    senders that it takes, and for haste (an instant median is full).
     """
 
     def __init__(self, thresholds: Thresholds) -> None:
         self.thresholds: Final = thresholds
-        self._passing: Final = PassThrough(thresholds, thresholds.relay_within)
+        self._passing: Final = PassThrough(
+            thresholds, thresholds.relay_passes_on, thresholds.relay_within
+        )
 
     def detect(
         self, window: TransactionWindow, tx: Transaction, admission: Admission
@@ -87,7 +91,7 @@ class GatherScatter:
             return ()
         senders, _, cut = self._passing.strangers(window, came, went)
         strangers = len(senders)
-        if strangers < limits.mule_senders:
+        if strangers < limits.relay_strangers:
             return ()
         dwell = median_dwell(flows)
         positions = dict.fromkeys(flows[::-1, :2].ravel().tolist())
@@ -104,9 +108,9 @@ class GatherScatter:
                     *((h.target, Role.RECEIVER) for h in hops if h.source == hub and h.target),
                 ),
                 hops=hops,
-                strength=0.5
+                strength=(0.3 + 0.2 * min(passage.share / limits.mule_passes_on, 1))
                 + 0.15 * min((len(distinct) - limits.relay_receivers) / 5, 1)
-                + 0.15 * min((strangers - limits.mule_senders) / 5, 1)
+                + 0.15 * min(max(strangers - limits.mule_senders, 0) / 5, 1)
                 + 0.15 * haste,
                 reason=(
                     f"{hub} spread {100 * passage.share:.0f} % of what {strangers} strangers sent "

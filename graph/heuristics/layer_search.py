@@ -13,8 +13,9 @@ _HALF: Final = 0.5
 
 @kernel
 def block_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0911  # one step after another
-    edges, tail, cutoff, position, within, side, density, accounts, budget, sides, bits, pairs
-):
+    edges, tail, cutoff, position, within, side, density, least, accounts, budget, sides, bits,
+    pairs
+):  # fmt: skip
     """Find the dense block of payers and payees that the edge at `position` adds a pair to.
 
     Fills `pairs` (int64[2, n]): the newest edge of each pair of the block, and of each pair of
@@ -74,7 +75,7 @@ def block_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0911  # one step
     )
     if above + payers + payees < accounts:
         above, funded = 0, 0
-    if above == 0 and (payers < side or payees < side):
+    if above == 0 and (payers < side or payees < side or payers + payees < least):
         return none
     return payers, payees, found, above, funded, int(truncated or scanned >= 2 * budget)
 

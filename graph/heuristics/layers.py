@@ -14,7 +14,7 @@ Definition
     dealt with less than half of the other side, whoever has the smallest share of its pairs leaves,
     but s and t.
 
-    - bipartite: at least `layer_side` on each side;
+    - bipartite: at least `layer_side` on each side, and `layer_accounts` on both together;
     - stack: at least two users who are in neither side each paid at least two, and
       `layer_density`, of S before S paid on; together at least `stack_accounts` accounts.
 
@@ -32,7 +32,8 @@ Misses
 
 False positives
     Two families or flat-shares that settle among each other (nobody may be on both sides); staff of
-    two employers who pay the same landlords. They are acquaintances.
+    two employers who pay the same landlords. They are acquaintances. Two who pay the same three
+    sellers on one day: a narrow block says less.
 
 Source
     Charikar, "Greedy approximation algorithms for finding dense components in a graph", APPROX
@@ -43,12 +44,12 @@ Source
 >>> from graph.transaction import Money, Transaction, TransactionType
 >>> from graph.window import TransactionWindow
 >>> window, layers = TransactionWindow(), Layers(Thresholds())
->>> for n, (payer, payee) in enumerate((s, t) for s in "abc" for t in "xyz"):
+>>> for n, (payer, payee) in enumerate((s, t) for s in "ab" for t in "xyz"):
 ...     tx = Transaction(f"t{n}", 60_000 * (n + 1), TransactionType.TRANSFER,
 ...                      Money(100, "EUR"), 100, payer, counterparty_id=payee)
 ...     found = layers.detect(window, tx, window.add(tx))
 >>> found[0].reason
-'3 accounts paid 3 others, 9 of 9 pairs, within 8 min; 9 of the pairs were new.'
+'2 accounts paid 3 others, 6 of 6 pairs, within 5 min; 6 of the pairs were new.'
 """
 
 from collections.abc import Callable, Sequence
@@ -68,13 +69,15 @@ from graph.transaction import Entity, Transaction
 from graph.window import TransactionWindow
 
 _PAIRS: Final = LAYER_SIDE * LAYER_SIDE
+_WIDE: Final = 3
+"""On each side, where few acquaintances pay each other by chance."""
 
 
 class Layers:
     """Finds bipartite blocks and stacks; see the module's docstring.
 
-    `strength` is 0.5, plus 0.01 a pair beyond the smallest block (at most 0.15), plus 0.2 times
-    the share of fresh pairs; 0.1 more for a stack.
+    `strength` is 0.4, or 0.5 where three or more stand on each side, plus 0.01 a pair beyond the
+    smallest block (at most 0.15), plus 0.2 times the share of fresh pairs; 0.1 more for a stack.
     """
 
     def __init__(self, thresholds: Thresholds) -> None:
@@ -104,6 +107,7 @@ class Layers:
             reach(window, limits.layer_within),
             limits.layer_side,
             limits.layer_density,
+            limits.layer_accounts,
             limits.stack_accounts,
             limits.layer_scan,
             self._sides,
@@ -116,19 +120,28 @@ class Layers:
             return ()
         found: list[Evidence] = []
         layer, feeding = self._pairs[0, :pairs], self._pairs[1, :funded]
-        if min(payers, payees) >= limits.layer_side:
+        base = 0.5 if min(payers, payees) >= _WIDE else 0.4
+        if min(payers, payees) >= limits.layer_side and payers + payees >= limits.layer_accounts:
             smallest = limits.layer_density * limits.layer_side**2
             reason = f"{payers} accounts paid {payees} others, {pairs} of {payers * payees} pairs"
             facts = {"payers": float(payers), "payees": float(payees), "pairs": float(pairs)}
             found += self._judge(
-                window, Pattern.BIPARTITE, layer, (reason, facts, smallest), cut=bool(truncated)
+                window,
+                Pattern.BIPARTITE,
+                layer,
+                (reason, facts, smallest, base),
+                cut=bool(truncated),
             )
         if above:
             whole = np.concatenate([layer, feeding])
             reason = f"{above} accounts paid {payers} others who paid {payees} others"
             facts = {"sources": float(above), "payers": float(payers), "payees": float(payees)}
             found += self._judge(
-                window, Pattern.STACK, whole, (reason, facts, 8.0), cut=bool(truncated)
+                window,
+                Pattern.STACK,
+                whole,
+                (reason, facts, 8.0, base + 0.1),
+                cut=bool(truncated),
             )
         return found
 
@@ -137,13 +150,13 @@ class Layers:
         window: TransactionWindow,
         pattern: Pattern,
         pairs: NDArray[np.int64],
-        told: tuple[str, dict[str, float], float],
+        told: tuple[str, dict[str, float], float, float],
         *,
         cut: bool,
     ) -> list[Evidence]:
-        """Evidence if enough pairs are fresh; `told` is the sentence, its facts, fewest pairs."""
+        """Evidence if enough pairs are fresh; `told`: sentence, facts, fewest pairs, base."""
         limits = self.thresholds
-        reason, facts, smallest = told
+        reason, facts, smallest, base = told
         # The newest of the layer come first; of a stack half is shown of each layer.
         shown = pairs[: limits.witness]
         if len(pairs) > limits.witness and pattern is Pattern.STACK:
@@ -161,10 +174,9 @@ class Layers:
                 seen_at=hops[-1].timestamp,
                 members=_members(hops),
                 hops=hops,
-                strength=0.5
+                strength=base
                 + min(0.01 * max(len(pairs) - smallest, 0), 0.15)
-                + 0.2 * fresh / len(hops)
-                + (0.1 if pattern is Pattern.STACK else 0.0),
+                + 0.2 * fresh / len(hops),
                 reason=(
                     f"{reason}, within {span_in_words(span)}; "
                     f"{fresh} of the pairs {'shown ' if len(hops) < len(pairs) else ''}were new."

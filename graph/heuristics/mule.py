@@ -77,7 +77,9 @@ class Mules:
     def __init__(self, thresholds: Thresholds) -> None:
         self.thresholds: Final = thresholds
         self.told = told_counts(1, thresholds.told_singly, thresholds.mule_scan)
-        self._passing: Final = PassThrough(thresholds, thresholds.mule_dwell)
+        self._passing: Final = PassThrough(
+            thresholds, thresholds.mule_passes_on, thresholds.mule_dwell
+        )
 
     def detect(
         self, window: TransactionWindow, tx: Transaction, admission: Admission

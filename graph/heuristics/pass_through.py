@@ -44,12 +44,14 @@ class PassThrough:
     """Looks at what passes through accounts within `mule_within`.
 
     Args:
-        thresholds: Its `mule_*` limits, but for the dwell.
+        thresholds: Its `mule_*` limits, but for these two.
+        passes_on: Share of what came in that has to be forwarded.
         dwell: Half of the forwarded money has to stay less than this, ms.
     """
 
-    def __init__(self, thresholds: Thresholds, dwell: int) -> None:
+    def __init__(self, thresholds: Thresholds, passes_on: float, dwell: int) -> None:
         self._limits: Final = thresholds
+        self._passes_on: Final = passes_on
         self._dwell: Final = dwell
         n = thresholds.mule_scan
         self._ins: NDArray[np.int64] = np.zeros((2, n), np.int64)
@@ -72,7 +74,7 @@ class PassThrough:
             window.cutoff,
             position,
             reach(window, limits.mule_within),
-            limits.mule_passes_on,
+            self._passes_on,
             self._dwell,
             self._ins,
             self._outs,

@@ -11,6 +11,7 @@ Definition
     the window can vouch for) plus e itself: v collects if at least `structuring_payments` came in,
     u pays out if as many went out. Of the two the larger is told, v where they are equal; payment
     by payment up to `told_singly` and then each time it grew by a quarter (`told_counts`).
+    Fewer than `structuring_alone` are told only where they are with several accounts, or in cash.
     Payments to merchants and declined ones do not count.
 
 Method and cost
@@ -22,8 +23,9 @@ Misses
     payer and no payee; another country's limit (there is one, in the base currency).
 
 False positives
-    A used car or a deposit paid in parts; a landlord of several dear flats. Payers who dealt with
-    the payee before speak for that: strength falls with their share.
+    A used car or a deposit paid in parts (two parts of one payer are not told); a landlord of
+    several dear flats. Payers who dealt with the payee before speak for that: strength falls with
+    their share.
 
 Source
     31 U.S.C. 5324 (structuring transactions to evade reporting requirements); FATF, "Professional
@@ -61,7 +63,7 @@ from graph.window import TransactionWindow
 class Structuring:
     """Finds structured payments; see the module's docstring.
 
-    `strength` is 0.55, plus 0.05 a payment beyond the threshold, at most 0.8; times 1 down to 0.5
+    `strength` is 0.45, plus 0.1 a payment beyond the threshold, at most 0.8; times 1 down to 0.5
     by the share of the payments between accounts that had dealt with each other before.
     """
 
@@ -105,6 +107,10 @@ class Structuring:
         if count not in self.told:
             return ()
         payments = self._found[side, :count]
+        ends = window.edges.target if side else window.edges.source
+        partners = {int(ends[row]) for row in window.rows_of(payments)}
+        if count < limits.structuring_alone and len(partners) == 1 and min(partners) >= 0:
+            return ()
         return [self._evidence(window, payments, incoming=side == 0, cut=bool(truncated))]
 
     def _evidence(
@@ -128,7 +134,7 @@ class Structuring:
             seen_at=last.timestamp,
             members=_members(centre, hops, incoming=incoming),
             hops=hops,
-            strength=min(0.55 + 0.05 * (len(payments) - limits.structuring_payments), 0.8)
+            strength=min(0.45 + 0.1 * (len(payments) - limits.structuring_payments), 0.8)
             * (1 - 0.5 * known / len(hops)),
             reason=(
                 f"{centre} {'received' if incoming else 'paid'} {len(payments)} payments of "

@@ -14,10 +14,20 @@ Definition
       the newest 32 counting most.
 
     Each such payment within `takeover_within` of the one before is told up to `told_singly` of
-    them, then each time they grew by a quarter (`told_counts`).
+    them, then each time they grew by a quarter (`told_counts`). Named with it are, as far as they
+    are known by then,
+
+    - other victims: users who came to the device and were told of as taken over within
+      `takeover_within` of it, and those who paid one of the payees when they were;
+    - payees: users to whom a victim from this device first paid something since it came to it;
+    - where there are several victims, the other users of the device, if it has at most
+      `takeover_users`: its owner, and victims of whom too little was known.
 
 Method and cost
-    The links that the window has read anyway and one row of the account's profile: O(1).
+    The links that the window has read anyway and one row of the account's profile: O(1). When
+    told, also O(d + v · l + p · k): d users of the device, l links of each of v victims (each at
+    most `sharing_scan`), the newest k payments to each of p payees (`takeover_scan`; at most
+    `witness` of both). `truncated` if a bound was hit.
 
 Misses
     Thieves on the owner's own device (remote access, coached victims), or who wait until the device
@@ -56,7 +66,8 @@ from typing import Any, Final
 
 from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
-from graph.evidence import Evidence, Pattern, Role
+from graph.evidence import Evidence, Pattern
+from graph.heuristics.gang import Gangs
 from graph.heuristics.witness import witness
 from graph.layout import DEVICE, INWARD, IP, LINKS, OTHER, TIME, USER, VALUE
 from graph.profiles import AT_HOME, GENERATION, TAKEN, TAKEN_AT, Profiles, is_above_usual
@@ -72,12 +83,13 @@ class Takeovers:
     """Finds takeovers; see the module's docstring.
 
     `strength` is 0.55 where the payee is a user and 0.4 where it is a merchant, plus up to 0.2 for
-    the amount (ten times the usual is full), plus 0.05 a further payment up to 0.15.
+    the amount (ten times the usual is full), plus 0.05 a further payment or victim up to 0.15.
     """
 
     def __init__(self, thresholds: Thresholds, profiles: Profiles) -> None:
         self.thresholds: Final = thresholds
         self._profiles: Final = profiles
+        self._gangs: Final = Gangs(thresholds)
         self.told = told_counts(1, thresholds.told_singly, _MOST_TOLD)
         # Bound at the first call: the arrays of every window have the same types.
         self._kernel: Callable[..., Any] | None = None
@@ -109,21 +121,30 @@ class Takeovers:
         if taken not in self.told or payee is None:
             return ()
         times = tx.value / max(usual, 1.0)
-        device = window.identifiers.entity(admission.device)
+        gang = self._gangs.around(window, users, admission)
         beyond = (times - limits.takeover_times) / max(10 - limits.takeover_times, 1)
         base = 0.55 if payee.kind is EntityKind.USER else 0.4
         return [
             Evidence(
                 pattern=Pattern.TAKEOVER,
                 seen_at=now,
-                members=((tx.user, Role.VICTIM), (payee, Role.RECEIVER), (device, Role.SHARED)),
-                hops=witness(window, [admission.position]),
-                strength=base + 0.2 * min(beyond, 1) + min(0.05 * (taken - 1), 0.15),
+                members=gang.members,
+                hops=witness(window, gang.thefts),
+                strength=(
+                    base + 0.2 * min(beyond, 1) + min(0.05 * (taken - 1 + gang.victims - 1), 0.15)
+                ),
                 reason=(
                     f"{tx.user} paid {payee} {times:.1f} times its usual amount, from a device and "
                     "an address it had never used."
                 ),
-                facts={"times_usual": times, "usual": usual, "payments": float(taken)},
+                facts={
+                    "times_usual": times,
+                    "usual": usual,
+                    "payments": float(taken),
+                    "victims": float(gang.victims),
+                    "device_users": float(gang.device_users),
+                },
+                truncated=gang.truncated,
             )
         ]
 

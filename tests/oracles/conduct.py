@@ -4,6 +4,7 @@ Every function takes the transactions before one, in order of time, and the one.
 `runpy`, as tests have no packages.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby, pairwise
 from typing import NamedTuple
@@ -138,33 +139,35 @@ def tested(
     """Cards that were tested at a merchant or on a device, this one the newest of them."""
     if tx.card_id is None or tx.type in INWARD or place not in tx.entities:
         return set()
-    within = limits.card_testing_within
+    within, low = limits.card_testing_within, limits.card_testing_low
     there = [
         o for o in past if o.card_id is not None and o.type not in INWARD and place in o.entities
     ]
-    now = [o for o in there if o.timestamp > tx.timestamp - within]
+
+    def is_probe(o: Transaction) -> bool:
+        return o.value <= low if tx.value <= low else o.value == tx.value
+
+    now = [o for o in there if o.timestamp > tx.timestamp - within and is_probe(o)]
     if tx.card_id in {o.card_id for o in now}:
         return set()
     now.append(tx)
     cards = {o.card_id for o in now if o.card_id is not None}
     failed = sum(not moved(o) for o in now)
-    small = sum(o.value <= limits.card_testing_low for o in now)
-    same = sum(o.value == tx.value for o in now)
     crowded = len(cards) < limits.card_testing_each * len({o.user for o in now})
+    named = place.kind is EntityKind.MERCHANT and tx.value <= low
     if (
-        crowded
+        (crowded and not named)
         or len(cards) < limits.card_testing_cards
         or failed < limits.card_testing_declined * len(now)
     ):
         return set()
-    if max(small, same) < limits.card_testing_alike * len(now):
-        return set()
     # What is usual: the spans before the newest in which anything was tried.
     newest = max((o.timestamp // within for o in there), default=0)
-    before = [o for o in there if o.timestamp // within < newest]
-    spans = len({o.timestamp // within for o in before})
+    earlier = [o for o in there if o.timestamp // within < newest]
+    spans = len({o.timestamp // within for o in earlier})
     if spans >= limits.card_testing_known:
-        share = sum(not moved(o) for o in before) / len(before)
+        before = [o for o in earlier if o.value <= low or tx.value > low]
+        share = sum(not moved(o) for o in before) / len(before) if before else 0
         if len(cards) * spans < limits.card_testing_surge * len(before):
             return set()
         if failed < min(limits.card_testing_worse * share, 0.95) * len(now):
@@ -172,32 +175,38 @@ def tested(
     return cards
 
 
-def colludes(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> int:
-    """Deals of a merchant that is in it; 0 if it is not."""
+def colludes(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> tuple[int, int]:
+    """(deals of the user at hand, deals) of a merchant that is in it; (0, 0) if it is not."""
     shop = merchant(tx)
     if shop is None or not moved(tx):
-        return 0
-    everything = [o for o in [*past, tx] if merchant(o) is not None and moved(o)]
-    deals = [o for o in everything if merchant(o) == shop]
-    buyers = {o.user for o in deals}
-    purchases = [o for o in deals if o.type not in INWARD]
-    bought = [o for o in everything if o.type not in INWARD and o.user in buyers]
-    if not limits.collusive_least <= len(buyers) <= limits.collusive_buyers:
-        return 0
-    if len(purchases) - len(buyers) < limits.collusive_repeats * len(purchases):
-        return 0
-    if len(purchases) < limits.collusive_isolated * max(len(bought), 1):
-        return 0
+        return 0, 0
+    deals: Counter[Entity] = Counter()
+    total = returned = week = 0
+    for o in [*past, tx]:
+        if merchant(o) != shop or not moved(o):
+            continue
+        for _ in range(max(o.timestamp // WEEK - week, 0) if week else 0):
+            deals = Counter({user: n // 2 for user, n in deals.items()})
+            total, returned = total // 2, returned // 2
+        week = max(week, o.timestamp // WEEK)
+        deals[o.user] += 1
+        total += 1
+        returned += o.type in INWARD
+    regulars = {user for user, n in deals.items() if n >= limits.collusive_regular}
+    if tx.user not in regulars or len(regulars) < limits.collusive_least:
+        return 0, 0
+    if sum(deals[user] for user in regulars) < limits.collusive_share * total:
+        return 0, 0
     devices = {
         user: {o.device_id for o in [*past, tx] if o.user == user and o.device_id is not None}
-        for user in buyers
+        for user in regulars
     }
     sharing = [
-        user for user in buyers if any(devices[user] & devices[o] for o in buyers if o != user)
+        user for user in regulars if any(devices[user] & devices[o] for o in regulars if o != user)
     ]
-    returned = (len(deals) - len(purchases)) / len(deals) >= limits.collusive_refunds
-    alike = len(sharing) / len(buyers) >= limits.collusive_devices
-    return len(deals) if returned or alike else 0
+    bounces = returned / total >= limits.collusive_refunds
+    alike = len(sharing) / len(regulars) >= limits.collusive_devices
+    return (deals[tx.user], total) if bounces or alike else (0, 0)
 
 
 def refunds(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> tuple[int, int]:

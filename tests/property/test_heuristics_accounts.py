@@ -34,13 +34,12 @@ LOW = Thresholds(
     card_testing_cards=2,
     card_testing_each=1.0,
     card_testing_declined=0.3,
-    card_testing_alike=0.4,
+    card_testing_low=100,
     card_testing_known=3,
     card_testing_surge=1.0,
     collusive_least=2,
-    collusive_deals=3,
-    collusive_repeats=0.2,
-    collusive_isolated=0.3,
+    collusive_regular=2,
+    collusive_share=0.3,
     collusive_refunds=0.2,
     refund_count=2,
     refund_merchants=2,
@@ -166,8 +165,8 @@ def test_cards_are_tested_where_the_oracle_says(seed: int) -> None:
 def test_merchants_collude_with_a_few(seed: int) -> None:
     sizes = catalogue(LOW).collusion.told
     for past, tx, found in each(habits(seed), Pattern.COLLUSIVE_MERCHANT):
-        deals = conduct.colludes(past, tx, LOW)
-        assert [e.facts["deals"] for e in found] == [deals] * (deals in sizes)
+        own, deals = conduct.colludes(past, tx, LOW)
+        assert [e.facts["deals"] for e in found] == [deals] * (own in sizes)
 
 
 @given(seeds)

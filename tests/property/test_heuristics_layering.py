@@ -30,11 +30,13 @@ WIDE = Thresholds(
     relay_fresh_share=1e-9,
     relay_scan=1_000_000,
     layer_side=2,
+    layer_accounts=4,
     layer_fresh_share=1e-9,
     layer_scan=1_000_000,
     stack_accounts=6,
     structuring_limit=101,
     structuring_payments=2,
+    structuring_alone=2,
     witness=4_096,
     told_singly=4_096,
 )

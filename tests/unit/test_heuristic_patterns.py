@@ -237,16 +237,17 @@ def test_a_collector_is_told_with_every_new_victim() -> None:
     stream = [transaction(i, i, f"v{i}", "hub", 100) for i in range(10)]
     stream.append(transaction(10, 10, "v3", "hub", 100))  # a repeat adds nobody
     found = told(stream)
-    assert [e.pattern for e in found] == [Pattern.FAN_IN] * 3
-    assert [e.facts["counterparties"] for e in found] == [8, 9, 10]
+    assert [e.pattern for e in found] == [Pattern.FAN_IN] * 6
+    assert [e.facts["counterparties"] for e in found] == [5, 6, 7, 8, 9, 10]
+    assert [e.strength >= 0.5 for e in found] == [False] * 3 + [True] * 3
     assert found[0].members[0] == (user("hub"), Role.RECEIVER)
-    assert found[0].members[1:] == tuple((user(f"v{i}"), Role.SENDER) for i in range(8))
-    assert len(found[0].hops) == 8
+    assert found[0].members[1:] == tuple((user(f"v{i}"), Role.SENDER) for i in range(5))
+    assert len(found[0].hops) == 5
     assert not found[0].truncated
 
 
 def test_payouts_fan_out() -> None:
-    found = told([transaction(i, i * 20, "boss", f"r{i}", 100) for i in range(8)])
+    found = told([transaction(i, i * 20, "boss", f"r{i}", 100) for i in range(5)])
     assert [e.pattern for e in found] == [Pattern.FAN_OUT]
     assert found[0].members[0] == (user("boss"), Role.SENDER)
 
@@ -278,7 +279,7 @@ def test_a_payroll_that_pays_the_same_people_again_is_no_fan() -> None:
         [transaction(i, i * 20, "a", f"shop{i}", 100) for i in range(20)],
         [transaction(i, i, "shop", f"c{i}", 100) for i in range(20)],
         # One generous friend.
-        [transaction(i, i * 20, "a", f"f{i % 7}", 100) for i in range(40)],
+        [transaction(i, i * 20, "a", f"f{i % 4}", 100) for i in range(40)],
         # Eight people in two days.
         [transaction(i, i * 400, f"f{i}", "a", 100) for i in range(8)],
     ],
@@ -290,7 +291,7 @@ def test_what_looks_like_a_fan(stream: list[Transaction]) -> None:
 def test_a_growing_crowd_is_told_less_and_less() -> None:
     stream = [transaction(i, i / 10, f"v{i}", "hub", 100) for i in range(400)]
     found = told(stream)
-    assert len(found) == 25 + 9
+    assert len(found) == 28 + 9
     assert all(len(e.hops) <= 32 for e in found)
     assert found[-1].facts["counterparties"] < 257
 
