@@ -33,6 +33,7 @@ from graph.transaction import (
 from graph.transaction import TransactionType as Type
 from scorer.detector import Detector, DetectorConfig
 from scorer.features import FeatureConfig
+from tests.examples import examples
 from tests.oracles.streams import (
     HORIZON,
     REACH,
@@ -174,7 +175,7 @@ FACTS = [
 ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     stream=lives(),
     cuts=st.lists(st.integers(0, 200), max_size=4),
@@ -190,7 +191,7 @@ def test_both_ways_say_and_remember_the_same(stream, cuts, config) -> None:
     assert fast[2] == slow[2]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(stream=lives(), config=st.sampled_from([ROOMY, TIGHT, HASTY, SETTLED]))
 def test_one_at_a_time_says_and_remembers_the_same(stream, config) -> None:
     detector, alone = Detector(config), Detector(config)
