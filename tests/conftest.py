@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# As many tests run at once as there are processors: of more threads than that, xgboost and
+# scikit-learn let each wait for the others by spinning. Read when their OpenMP is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("house", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "house")
