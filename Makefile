@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 INSTALL := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --constraint constraints.txt
-# The others kill processes, fill a processor or share a server: one at a time.
-FAST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --max-worker-restart 0 -m "not slow and not browser and not servers"
+PYTEST := $(BIN)/python -m pytest -q
+FAST := $(PYTEST) -n 2 --dist loadfile --max-worker-restart 0 -m "not slow and not browser and not servers"
 KERNELS := $(shell grep -rl --include='*.py' -e 'import .*kernel\b' graph scorer 2>/dev/null)
 PORT ?= 8000
 SEED ?= 1
@@ -17,7 +17,7 @@ KILLS ?= 200
 # Without bytecode each process of the tests compiles every module again: ten seconds each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test check bench chaos servers servers-stop servers-status env format constraints clean
+.PHONY: help setup demo test test-servers test-processes check bench chaos servers servers-stop servers-status env format constraints clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -30,14 +30,21 @@ demo: $(VENV)/.warm ## train, serve and stream a simulated city until a ring gro
 
 test: $(VENV)/.tested $(VENV)/.warm ## the whole test suite; what needs a server runs where `make servers` did
 	$(FAST)
-	$(BIN)/python -m pytest -m "slow or browser or servers"
+	$(MAKE) --no-print-directory --jobs 2 test-servers test-processes
+
+# Beside each other, and each one test at a time: what shares the servers waits for them most of the
+# time; the others kill processes or fill a processor.
+test-servers:
+	$(PYTEST) -m servers
+test-processes:
+	$(PYTEST) -m "(slow or browser) and not servers"
 
 check: $(VENV)/.tested $(VENV)/.warm ## format, lint, types, import contracts, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(FAST)
+	$(BIN)/mypy
+	$(FAST) --hypothesis-profile=check
 
 bench: $(VENV)/.tested $(VENV)/.warm ## ours and a named alternative on the same input, one after the other
 	$(BIN)/ringfence bench window

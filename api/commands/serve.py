@@ -42,9 +42,7 @@ def serve(
     Every setting can be given by a RINGFENCE_* variable or in a file as well, passwords best so;
     see docs/configuration.md. `ringfence config check` says whether they can work.
     """
-    from api.serving import run
     from api.settings import Settings
-    from api.wiring import build
 
     settings = Settings.load(
         config=config,
@@ -56,4 +54,8 @@ def serve(
         neo4j=neo4j,
         redis=redis,
     )
+    # What they load takes seconds: not before the settings are right.
+    from api.serving import run
+    from api.wiring import build
+
     run(build(settings), lambda url: say(f"Ringfence listens at {url}"))

@@ -33,6 +33,7 @@ from graph.transaction import (
 from graph.transaction import TransactionType as Type
 from scorer.detector import Detector, DetectorConfig
 from scorer.features import FeatureConfig
+from tests.examples import examples
 from tests.oracles.streams import (
     HORIZON,
     REACH,
@@ -172,7 +173,7 @@ FACTS = [
 ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(
     stream=lives(),
     cuts=st.lists(st.integers(0, 200), max_size=4),
@@ -188,7 +189,7 @@ def test_both_ways_say_and_remember_the_same(stream, cuts, config) -> None:
     assert fast[2] == slow[2]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(stream=lives(), config=st.sampled_from([ROOMY, TIGHT, HASTY, SETTLED]))
 def test_one_at_a_time_says_and_remembers_the_same(stream, config) -> None:
     detector, alone = Detector(config), Detector(config)
@@ -197,10 +198,10 @@ def test_one_at_a_time_says_and_remembers_the_same(stream, config) -> None:
 
 
 def crowded(seed: int) -> list[Transaction]:
-    """Four hundred transactions of twelve users, out of order: much to tell, much to forget."""
+    """250 transactions of twelve users, out of order: much to tell, much to forget."""
     rng = random.Random(seed)
     stream = []
-    for number in range(400):
+    for number in range(250):
         payer, payee = rng.sample(range(12), 2)
         tx = Transaction(
             f"t{number}",
@@ -286,9 +287,9 @@ def test_those_lives_hold_everything_that_accounts_do() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_crowd_is_told_the_same(seed, config, monkeypatch) -> None:
     stream = crowded(seed)
-    fast = told(config, stream, [150, 300], FACTS)
+    fast = told(config, stream, [100, 180], FACTS)
     the_long_way(monkeypatch)
-    slow = told(config, stream, [150, 300], FACTS)
+    slow = told(config, stream, [100, 180], FACTS)
     assert fast[0] == slow[0]
     np.testing.assert_array_equal(fast[1], slow[1])
     assert fast[2] == slow[2]

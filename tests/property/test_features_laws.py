@@ -27,6 +27,7 @@ from graph.transaction import (
 from graph.window import TransactionWindow, WindowConfig
 from scorer.feature_catalogue import SCHEMA
 from scorer.features import FeatureConfig, FeatureExtractor
+from tests.examples import examples
 
 START = 1_700_000_000_000
 CONFIG = WindowConfig(
@@ -584,7 +585,7 @@ def assert_row(found: dict[str, float], expected: dict[str, float | tuple[float,
             )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(steps(), max_size=30))
 def test_every_feature_is_what_its_definition_says(script: list[Step]) -> None:
     run, model = Run(), Model()
@@ -598,7 +599,7 @@ def test_every_feature_is_what_its_definition_says(script: list[Step]) -> None:
         model.labels = list(run.learned)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(steps(), max_size=20), st.data())
 def test_poisoning_the_future_changes_no_earlier_row(
     script: list[Step], data: st.DataObject
@@ -616,7 +617,7 @@ def test_poisoning_the_future_changes_no_earlier_row(
     assert Run().all(placed[:cut] + poisoned).rows[:cut] == Run().all(placed).rows[:cut]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(steps(), max_size=20), st.data())
 def test_a_snapshot_anywhere_changes_nothing(script: list[Step], data: st.DataObject) -> None:
     placed = in_time(script)
@@ -632,7 +633,7 @@ def test_a_snapshot_anywhere_changes_nothing(script: list[Step], data: st.DataOb
     assert resumed.features.snapshot() == straight.features.snapshot()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(steps(), min_size=3, max_size=20))
 def test_what_is_not_accepted_is_answered_and_changes_nothing(script: list[Step]) -> None:
     placed = in_time(script)  # three, because the watermark stands once three were seen
@@ -650,7 +651,7 @@ def test_what_is_not_accepted_is_answered_and_changes_nothing(script: list[Step]
         assert row["ring_score"] == 0.5
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(steps(), max_size=20))
 def test_a_label_speaks_in_label_features_only_and_from_then_on(script: list[Step]) -> None:
     placed = in_time(script)
@@ -665,7 +666,7 @@ def test_a_label_speaks_in_label_features_only_and_from_then_on(script: list[Ste
         assert ours[rest].tobytes() == bare[rest].tobytes()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(steps(), max_size=20))
 def test_names_do_not_matter(script: list[Step]) -> None:
     other_name = {"ann": "bob", "bob": "cat", "cat": "ann", "shop": "kiosk", "kiosk": "shop"}

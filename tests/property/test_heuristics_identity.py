@@ -13,6 +13,7 @@ from graph.evidence import Pattern
 from graph.heuristics.identity import SharedIdentity
 from graph.thresholds import Thresholds
 from graph.transaction import Entity, EntityKind, Transaction
+from tests.examples import examples
 
 _ORACLES = Path(__file__).parents[1] / "oracles"
 sharing = SimpleNamespace(**runpy.run_path(str(_ORACLES / "identity.py")))
@@ -40,7 +41,7 @@ def sightings(draw: st.DrawFn) -> list[Transaction]:
 
 
 @given(sightings())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_sharing_is_what_sets_say(stream: list[Transaction]) -> None:
     window, identity = streams.small_window(), SharedIdentity(LIMITS)
     for i, tx in enumerate(stream):
@@ -73,7 +74,7 @@ def test_sharing_is_what_sets_say(stream: list[Transaction]) -> None:
 
 
 @given(sightings(), st.integers(0, 2**32))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_names_change_nothing_but_names(stream: list[Transaction], seed: int) -> None:
     rng = random.Random(seed)
     names = {f"u{i}": f"{rng.getrandbits(64):x}" for i in range(7)}

@@ -16,6 +16,7 @@ from graph.heuristics.scatter_gather import ScatterGather
 from graph.heuristics.structuring import Structuring
 from graph.thresholds import MOST_CHAIN_HOPS, Thresholds
 from graph.transaction import Transaction
+from tests.examples import examples
 
 _ORACLES = Path(__file__).parents[1] / "oracles"
 layering = SimpleNamespace(**runpy.run_path(str(_ORACLES / "layering.py")))
@@ -46,7 +47,7 @@ seeds = st.integers(0, 2**32)
 
 
 @given(streams.money_streams())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_chains_are_the_longest_there_are(stream: list[Transaction]) -> None:
     window, chains = streams.small_window(), Chains(WIDE)
     by_id = {tx.transaction_id: tx for tx in stream}
@@ -64,7 +65,7 @@ def test_chains_are_the_longest_there_are(stream: list[Transaction]) -> None:
 
 
 @given(streams.money_streams(accounts=6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_scattered_money_is_gathered_over_the_most_hands(stream: list[Transaction]) -> None:
     window, scattered = streams.small_window(), ScatterGather(WIDE)
     for tx in stream:
@@ -85,7 +86,7 @@ def test_scattered_money_is_gathered_over_the_most_hands(stream: list[Transactio
 
 
 @given(streams.money_streams(accounts=8, most=60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_blocks_are_those_of_sets(stream: list[Transaction]) -> None:
     window, layers = streams.small_window(), Layers(WIDE)
     for tx in stream:
@@ -110,7 +111,7 @@ def test_blocks_are_those_of_sets(stream: list[Transaction]) -> None:
 
 
 @given(streams.money_streams(accounts=8, most=60))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_every_block_is_dense_and_between_two_sides(stream: list[Transaction]) -> None:
     window, layers = streams.small_window(), Layers(WIDE)
     for tx in stream:
@@ -124,7 +125,7 @@ def test_every_block_is_dense_and_between_two_sides(stream: list[Transaction]) -
 
 
 @given(streams.money_streams())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_structuring_counts_what_is_just_under(stream: list[Transaction]) -> None:
     window, structuring = streams.small_window(), Structuring(WIDE)
     for tx in stream:
@@ -138,7 +139,7 @@ def test_structuring_counts_what_is_just_under(stream: list[Transaction]) -> Non
 
 
 @given(streams.money_streams(accounts=7, most=60), seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_names_do_not_matter(stream: list[Transaction], seed: int) -> None:
     def seen(told: list[Transaction]) -> list[tuple[Pattern, float, int]]:
         window, book = streams.small_window(), catalogue(WIDE)

@@ -18,6 +18,7 @@ from graph.heuristics.mule import Mules
 from graph.thresholds import Thresholds
 from graph.transaction import DAY, HOUR, Transaction
 from graph.window import TransactionWindow
+from tests.examples import examples
 
 _ORACLES = Path(__file__).parents[1] / "oracles"
 money = SimpleNamespace(**runpy.run_path(str(_ORACLES / "money.py")))
@@ -69,7 +70,7 @@ def cycles_seen(stream: list[Transaction], book: Catalogue) -> set[tuple[str, ..
 
 
 @given(streams.money_streams())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_cycles_are_those_of_networkx(stream: list[Transaction]) -> None:
     expected = money.temporal_cycles(stream, within=streams.REACH, **RATIO)
     window, cycles = streams.small_window(), Cycles(WIDE)
@@ -101,7 +102,7 @@ def test_long_cycles_are_those_of_networkx_too() -> None:
 
 
 @given(streams.money_streams(longest_gap=8), seeds)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_cycles_do_not_depend_on_the_order_of_arrival(stream: list[Transaction], seed: int) -> None:
     expected = money.temporal_cycles(stream, within=streams.REACH, **RATIO)
     arrival = streams.shuffled(stream, random.Random(seed))
@@ -109,14 +110,14 @@ def test_cycles_do_not_depend_on_the_order_of_arrival(stream: list[Transaction],
 
 
 @given(streams.money_streams(), seeds)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_cycles_do_not_depend_on_names(stream: list[Transaction], seed: int) -> None:
     renamed = streams.relabelled(stream, random.Random(seed))
     assert cycles_seen(renamed, catalogue(WIDE)) == cycles_seen(stream, catalogue(WIDE))
 
 
 @given(streams.money_streams(), seeds)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_duplicates_complete_nothing(stream: list[Transaction], seed: int) -> None:
     rng = random.Random(seed)
     window, book = streams.small_window(), catalogue(WIDE)
@@ -131,7 +132,7 @@ def test_duplicates_complete_nothing(stream: list[Transaction], seed: int) -> No
 
 
 @given(streams.money_streams(accounts=4, longest_gap=6, values=(5, 10, 20, 30)), seeds)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_every_money_pattern_is_a_function_of_the_window_alone(
     stream: list[Transaction], seed: int
 ) -> None:
@@ -145,7 +146,7 @@ def test_every_money_pattern_is_a_function_of_the_window_alone(
 
 
 @given(streams.money_streams(longest_gap=12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_later_edges_change_nothing(stream: list[Transaction]) -> None:
     """What is told on arrival is what is told when everything has arrived."""
     book = catalogue(WIDE)
@@ -161,7 +162,7 @@ def test_later_edges_change_nothing(stream: list[Transaction]) -> None:
 
 
 @given(streams.money_streams(accounts=6, most=60, longest_gap=20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_fans_count_what_sets_count(stream: list[Transaction]) -> None:
     window, fans = streams.small_window(), Fans(WIDE)
     within = streams.REACH
@@ -189,7 +190,7 @@ def test_fans_count_what_sets_count(stream: list[Transaction]) -> None:
 
 
 @given(streams.money_streams(accounts=4, most=24, longest_gap=8, values=(1, 2, 3, 9, 30)))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_mules_forward_what_a_queue_of_single_units_forwards(stream: list[Transaction]) -> None:
     limits = replace(WIDE, mule_senders=2, mule_passes_on=0.5)
     window, mules = streams.small_window(), Mules(limits)

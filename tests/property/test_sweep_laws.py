@@ -14,6 +14,7 @@ from graph.sweep.pairs import paid
 from graph.sweep.patience import Patience
 from graph.sweep.peeling import Rows, core, densest, rows_of
 from graph.thresholds import Thresholds
+from tests.examples import examples
 from tests.oracles.streams import SMALL, money_streams, relabelled, small_window, ticking
 
 EVERYTHING = np.empty(0, np.int64)
@@ -38,7 +39,7 @@ def density(nodes: set[int], pairs: list[tuple[int, int]], weights: list[float])
     return sum(inside) / len(nodes)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(graphs(), st.data())
 def test_peeling_is_at_least_half_as_dense_as_the_densest_set(graph, data) -> None:
     n, pairs, weights = graph
@@ -62,7 +63,7 @@ def test_peeling_is_at_least_half_as_dense_as_the_densest_set(graph, data) -> No
     assert (len(nodes) == 0) == (best == 0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(graphs(12), st.integers(1, 4))
 def test_a_core_is_what_networkx_says(graph, least) -> None:
     n, pairs, _ = graph
@@ -72,7 +73,7 @@ def test_a_core_is_what_networkx_says(graph, least) -> None:
     assert set(np.flatnonzero(alive).tolist()) == set(nx.k_core(drawn, least))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(money_streams(accounts=6, most=60, longest_gap=40))
 def test_pairs_are_who_paid_whom_in_the_window(stream) -> None:
     window = small_window()
@@ -103,7 +104,7 @@ def test_pairs_are_who_paid_whom_in_the_window(stream) -> None:
     assert fresh == {pair for pair in found if frozenset(pair) not in before}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(money_streams(accounts=5, most=60), st.integers(0, 2**32 - 1))
 def test_a_second_look_finds_what_an_unbounded_first_one_would_have(stream, seed) -> None:
     hasty = Thresholds(cycle_scan=2, chain_scan=2, relay_scan=2, chain_hops=3)

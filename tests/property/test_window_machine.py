@@ -11,6 +11,7 @@ from graph.admission import Status
 from graph.kernels import slot
 from graph.transaction import HOUR, MINUTE, EntityKind, Money, Outcome, Transaction, TransactionType
 from graph.window import TransactionWindow, WindowConfig
+from tests.examples import examples
 
 START = 1_700_000_000_000
 CONFIG = WindowConfig(
@@ -182,7 +183,7 @@ def walk(window: TransactionWindow, position: int, back: np.ndarray) -> list[str
 
 
 TestWindow = WindowMachine.TestCase
-TestWindow.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestWindow.settings = settings(max_examples=examples(60), stateful_step_count=60, deadline=None)
 
 
 def test_links_remember_who_was_seen_with_what() -> None:

@@ -301,7 +301,7 @@ def test_the_order_of_what_is_stored_does_not_matter() -> None:
     np.testing.assert_array_equal(one.vectors, other.vectors)
 
 
-@pytest.mark.parametrize(("nodes", "edges"), [(800, 3_000), (300, 9_000)])
+@pytest.mark.parametrize(("nodes", "edges"), [(400, 1_500), (150, 4_500)])
 def test_a_run_takes_no_more_memory_than_was_estimated_and_not_a_tenth(
     nodes: int, edges: int
 ) -> None:

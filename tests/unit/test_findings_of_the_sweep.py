@@ -26,6 +26,7 @@ from ingest.sweeper import Sweeper
 from scorer.detector import Detector
 from scorer.findings import AT_ONCE, ROOM
 from scorer.reference import Findings
+from scorer.verdict import Verdict
 
 START = 1_700_000_000_000 // DAY * DAY
 RATES = RateTable("EUR", {})
@@ -148,18 +149,29 @@ def test_a_snapshot_carries_what_waits_and_what_is_unfinished() -> None:
 # --- in line --------------------------------------------------------------------------------------
 
 
+IN_LINE = Sweep(limits=SweepLimits(every=HOUR))
+
+
+@pytest.fixture(scope="module")
+def uncut() -> tuple[list[Verdict], bytes]:
+    """What a detector says of the town transaction by transaction, and its state at the end."""
+    whole = Detector(sweep=IN_LINE)
+    return [whole.observe(decode(line)) for line in town()], whole.snapshot()
+
+
 @pytest.mark.parametrize("cuts", [[], [7], [1, 20, 44]])
-def test_in_line_a_pass_comes_at_its_time_however_the_stream_is_cut(cuts: list[int]) -> None:
+def test_in_line_a_pass_comes_at_its_time_however_the_stream_is_cut(
+    cuts: list[int], uncut: tuple[list[Verdict], bytes]
+) -> None:
     stream = [decode(line) for line in town()]
-    sweep = Sweep(limits=SweepLimits(every=HOUR))
-    whole, cut = Detector(sweep=sweep), Detector(sweep=sweep)
-    expected = [whole.observe(tx) for tx in stream]
+    expected, state = uncut
+    cut = Detector(sweep=IN_LINE)
     found = []
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
-        cut = Detector.restore(cut.snapshot(), sweep=sweep)
+        cut = Detector.restore(cut.snapshot(), sweep=IN_LINE)
         found += cut.observe_batch(stream[start:end])
     assert found == expected
-    assert cut.snapshot() == whole.snapshot()
+    assert cut.snapshot() == state
     rings = {r.ring_id: r for v in expected for e in v.ring_events for r in [e.ring]}
     patterns = {pattern for ring in rings.values() for pattern in ring.patterns}
     assert Pattern.DENSE_BLOCK in patterns

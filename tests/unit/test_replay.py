@@ -76,7 +76,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-@pytest.fixture(params=[replay_files.ROW_GROUP, 7])
+@pytest.fixture(params=[replay_files.ROW_GROUP, 23])
 def row_group(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small row groups end everywhere, inside batches and between them."""
     monkeypatch.setattr(replay_files, "ROW_GROUP", request.param)
