@@ -270,6 +270,11 @@ class TransactionWindow:
             self._witnesses,
         )
 
+    @property
+    def link_index(self) -> PositionTable:
+        """The index of pairs in the link log, for compiled code that looks pairs up."""
+        return self._link_table.table
+
     def meet(self, tx: Transaction) -> tuple[int, int, int, int, int]:
         """Give ids to the entities of a transaction that compiled code stopped at, as `add` does.
 

@@ -133,6 +133,11 @@ class FeatureExtractor:
         )
         self._learn = bind(kernels.learn, self._state, self._row, 0, 0.0)
 
+    @property
+    def state(self) -> FeatureState:
+        """What is remembered, for compiled code that reads it."""
+        return self._state
+
     def observe(
         self,
         tx: Transaction,

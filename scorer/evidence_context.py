@@ -1,0 +1,264 @@
+"""The context of evidence: what is known about those it names, as figures for a judge.
+
+A heuristic says what happened; whether that is fraud depends on to whom. A marketplace seller is
+paid by strangers every day, a family sends money round in a circle, an exchange passes it on within
+the hour. So every piece of evidence is looked at together with the accounts in it: how old and how
+busy they are, whether they had dealt with each other before, what devices, cards and rare addresses
+they share, whether money was paid in before and taken out after, how the amounts compare with what
+they usually pay, and on how many days before the same was seen of the same centre.
+
+Everything is as of the transaction that completed the evidence, and nothing later. Cost: bounded by
+the constants of `scorer.context_kernel`, some 20 microseconds a piece; only evidence is looked at,
+which is rare.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from math import log1p
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.compiled import bind
+from graph.evidence import Evidence, Hop, Pattern
+from graph.profiles import BEGAN as BEGAN_AT
+from graph.profiles import Profiles
+from graph.snapshot import Snapshot, pack, unpack
+from graph.transaction import DAY, HOUR, Entity, EntityKind
+from graph.window import TransactionWindow
+from scorer import context_kernel as kernels
+from scorer.feature_kernels import FeatureState
+
+_VERSION: Final = 1
+_KIND: Final = "evidence_context"
+
+MOST_CENTRES: Final = 100_000
+"""Centres remembered; the one longest without evidence is forgotten first."""
+
+_SPREAD: Final = ("least", "median", "most")
+
+PIECE: Final = (
+    "pattern",
+    "strength",
+    *(f"{kind.value}s" for kind in EntityKind),
+    "hops",
+    "retained",
+    "value_log",
+    "value_spread",
+    "hours",
+)
+"""What the piece itself says."""
+AROUND: Final = (
+    *(
+        f"member_{what}_{which}"
+        for what in ("age", "acts_log", "acts_a_day", "others", "payers")
+        for which in _SPREAD
+    ),
+    "centre_others",
+    "centre_payers",
+    "centre_acts_log",
+    "centre_age",
+    "centre_payers_a_day",
+    "pairs_fresh",
+    "pairs_reciprocal",
+    "pair_count",
+    *(f"pair_age_{which}" for which in _SPREAD),
+    "on_one_device",
+    "device_users",
+    "on_one_device_share",
+    "on_one_address",
+    "on_one_card",
+    "device_outsiders",
+    "taken_out_to_received",
+    "paid_in_to_sent",
+    "taken_out_log",
+    "paid_in_log",
+    "taken_out_to_witness",
+    "paid_in_to_witness",
+    "moves_outside",
+    "moves_a_member",
+    *(f"value_to_usual_{which}" for which in _SPREAD),
+    "values_distinct",
+    "values_round",
+    "value_most_log",
+    "ways_tried",
+    "known_frauds",
+    "known_honest",
+)
+"""What the window, the profiles and the features say about its members."""
+BEFORE: Final = ("same_before", "same_days_before", "any_days_before")
+"""What was told about its centre before."""
+NAMES: Final = (*PIECE, *AROUND, *BEFORE)
+"""The columns of a context row."""
+
+_PATTERNS: Final = {pattern: float(place) for place, pattern in enumerate(Pattern)}
+_HOPS: Final = kernels.MOST_HOPS
+
+# pieces, distinct days, the last day
+_Told = list[int]
+
+
+class EvidenceContext:
+    """Makes context rows, and remembers of which centres what was told on how many days.
+
+    Args:
+        window: Whose transactions completed the evidence.
+        profiles: Of its accounts.
+        state: Of the features over the same ids.
+    """
+
+    def __init__(self, window: TransactionWindow, profiles: Profiles, state: FeatureState) -> None:
+        self._window = window
+        self._profiles = profiles
+        self._state = state
+        self._told: OrderedDict[Entity, dict[str, _Told]] = OrderedDict()
+        self._values = np.zeros(max(kernels.MOST_MEMBERS, _HOPS), np.float64)
+        self._ids = np.zeros(kernels.SCRATCH, np.int64)
+        self._ends = np.zeros(6, np.int64)
+        self._kernel: Callable[..., Any] | None = None
+
+    def rows(self, pieces: Sequence[Evidence]) -> NDArray[np.float32]:
+        """Context of pieces that were just completed, float32 [pieces, len(NAMES)].
+
+        NaN where nothing is known.
+        """
+        out = np.full((len(pieces), len(NAMES)), np.nan, np.float32)
+        for piece, row in zip(pieces, out, strict=True):
+            row[: len(PIECE)] = _itself(piece)
+            self._around(piece, row[len(PIECE) : len(PIECE) + kernels.FIGURES])
+            row[len(PIECE) + kernels.FIGURES :] = self._before(piece)
+        return out
+
+    def note(self, pieces: Iterable[Evidence]) -> None:
+        """Remember that these were told."""
+        for piece in pieces:
+            centre, day = piece.members[0][0], piece.seen_at // DAY
+            told = self._told.setdefault(centre, {})
+            self._told.move_to_end(centre)
+            before = told.setdefault(piece.pattern.value, [0, 0, -1])
+            before[0] += 1
+            before[1] += day > before[2]
+            before[2] = max(day, before[2])
+            if len(self._told) > MOST_CENTRES:
+                self._told.popitem(last=False)
+
+    def snapshot(self) -> bytes:
+        """What is remembered; equal memories give equal bytes."""
+        told = [
+            [centre.kind.value, centre.id, sorted(patterns.items())]
+            for centre, patterns in self._told.items()
+        ]
+        return pack(_KIND, _VERSION, Snapshot({"told": told}, {}))
+
+    def restore(self, data: bytes) -> None:
+        """Remember what was remembered at `snapshot`.
+
+        Raises:
+            Incompatible: The bytes are no such snapshot.
+        """
+        values = unpack(_KIND, _VERSION, data).values
+        self._told = OrderedDict(
+            (Entity(EntityKind(kind), id_), {name: list(told) for name, told in patterns})
+            for kind, id_, patterns in values["told"]
+        )
+
+    def _before(self, piece: Evidence) -> tuple[float, float, float]:
+        told = self._told.get(piece.members[0][0])
+        if not told:
+            return 0.0, 0.0, 0.0
+        today = piece.seen_at // DAY
+        days = {name: each[1] - (each[2] == today) for name, each in told.items()}
+        same = told.get(piece.pattern.value)
+        return (
+            float(same[0]) if same else 0.0,
+            float(days.get(piece.pattern.value, 0)),
+            float(sum(days.values())),
+        )
+
+    def _around(self, piece: Evidence, out: NDArray[np.float32]) -> None:
+        window, find = self._window, self._window.accounts.find
+        found: dict[Entity, int] = {}
+
+        def id_of(entity: Entity | None) -> int:
+            if entity is None:
+                return -1
+            if entity not in found:
+                found[entity] = find(entity.kind, entity.id)
+            return found[entity]
+
+        users = (entity for entity, _ in piece.members if entity.kind is EntityKind.USER)
+        members = [id_ for id_ in dict.fromkeys(map(id_of, users)) if id_ >= 0]
+        hops = [
+            (id_of(hop.source), id_of(hop.target), hop.value, hop.timestamp)
+            for hop in sorted(piece.hops, key=_by_time)[-_HOPS:]
+        ]
+        profiles = self._profiles.columns(window)
+        self._ends[:] = (
+            window.tail,
+            window.cutoff,
+            window.link_tail,
+            window.link_end,
+            piece.seen_at,
+            profiles.span[BEGAN_AT],
+        )
+        self._fill(
+            np.array(members[: kernels.MOST_MEMBERS], np.int64),
+            np.array(hops, np.int64).reshape(-1, 4),
+            out,
+        )
+
+    def prepare(self) -> None:
+        """Load the compiled code now and not with the first piece of evidence."""
+        nobody, nothing = np.zeros(0, np.int64), np.zeros((0, 4), np.int64)
+        self._fill(nobody, nothing, np.zeros(kernels.FIGURES, np.float32))
+
+    def _fill(
+        self, members: NDArray[np.int64], hops: NDArray[np.int64], out: NDArray[np.float32]
+    ) -> None:
+        window = self._window
+        arguments = (
+            window.edges,
+            window.links,
+            window.link_index,
+            window.identifiers.kind,
+            self._state,
+            self._profiles.columns(window).users,
+            self._ends,
+            members,
+            hops,
+            self._values,
+            self._ids,
+            out,
+        )
+        # Bound at the first call: the arrays of every window have the same types.
+        self._kernel = self._kernel or bind(kernels.context, *arguments)
+        self._kernel(*arguments)
+
+
+def _itself(piece: Evidence) -> tuple[float, ...]:
+    """The figures `PIECE` of a piece of evidence."""
+    kinds = Counter(entity.kind for entity, _ in piece.members)
+    nothing = float("nan")
+    mean = spread = hours = nothing
+    if piece.hops:
+        values = [hop.value for hop in piece.hops]
+        times = [hop.timestamp for hop in piece.hops]
+        mean = sum(values) / len(values)
+        variance = sum((value - mean) ** 2 for value in values) / len(values)
+        spread = variance**0.5 / mean if mean > 0 else nothing
+        hours = (max(times) - min(times)) / HOUR
+    return (
+        _PATTERNS[piece.pattern],
+        piece.strength,
+        *(float(kinds[kind]) for kind in EntityKind),
+        float(len(piece.hops)),
+        nothing if piece.retained is None else piece.retained,
+        log1p(mean),
+        spread,
+        hours,
+    )
+
+
+def _by_time(hop: Hop) -> tuple[int, str]:
+    return hop.timestamp, hop.transaction_id

@@ -1,0 +1,268 @@
+"""The context of evidence against plain lists, and what is remembered of centres."""
+
+import random
+from collections import defaultdict
+from dataclasses import replace
+from math import isnan, log1p
+from statistics import median
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+
+from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.thresholds import Thresholds
+from graph.transaction import (
+    DAY,
+    MINUTE,
+    Entity,
+    EntityKind,
+    Outcome,
+    Transaction,
+    TransactionType,
+)
+from scorer import evidence_context as module
+from scorer.detector import Detector, DetectorConfig
+from scorer.evidence_context import NAMES
+from scorer.features import FeatureConfig
+from tests.oracles.streams import HORIZON, SMALL, START, money_streams, transaction
+
+CONFIG = DetectorConfig(
+    window=SMALL,
+    # Low, so that short streams of few users bring many heuristics to speak.
+    thresholds=Thresholds(
+        velocity_attempts=4,
+        velocity_within=30 * MINUTE,
+        mule_senders=2,
+        fan_counterparties=3,
+        device_users=2,
+        told_singly=3,
+    ),
+    features=FeatureConfig(pairs=1 << 10),
+)
+TRANSFER = TransactionType.TRANSFER
+
+
+def three(name: str, values: list[float]) -> dict[str, float]:
+    """Least, median and greatest, by name."""
+    found = [min(values), median(values), max(values)] if values else [float("nan")] * 3
+    return {
+        f"{name}_{which}": x for which, x in zip(("least", "median", "most"), found, strict=True)
+    }
+
+
+def around(piece: Evidence, history: list[Transaction], watermark: int) -> dict[str, float]:
+    """What is known about a piece that the last transaction of a history in order completed."""
+    users = [e.id for e, _ in piece.members if e.kind is EntityKind.USER]
+    hops = sorted(piece.hops, key=lambda hop: (hop.timestamp, hop.transaction_id))
+    live = [
+        tx
+        for tx in history
+        if tx.timestamp >= watermark - HORIZON and tx.outcome is not Outcome.DECLINED
+    ]
+    return (
+        accounts(users, history)
+        | acquaintance(hops, history)
+        | sharing(users, history)
+        | flows(users, sum(hop.value for hop in hops), live)
+        | amounts(hops, live)
+    )
+
+
+def accounts(users: list[str], history: list[Transaction]) -> dict[str, float]:
+    now, before, began = history[-1].timestamp, history[:-1], history[0].timestamp
+
+    def age(user: str) -> float:
+        own = [tx.timestamp for tx in history if tx.user_id == user]
+        return (now - min(own)) / DAY if own else 0.0
+
+    def acts(user: str) -> int:
+        return sum((tx.user_id == user) + (tx.counterparty_id == user) for tx in before)
+
+    def others(user: str) -> int:
+        return len({tx.other_party for tx in before if tx.user_id == user} - {None})
+
+    def payers(user: str) -> int:
+        return len({tx.user_id for tx in before if tx.counterparty_id == user})
+
+    def days(user: str) -> float:
+        return max(1.0, min(age(user), (now - began) / DAY))
+
+    found = {
+        **three("member_age", [age(user) for user in users]),
+        **three("member_acts_log", [log1p(acts(user)) for user in users]),
+        **three("member_acts_a_day", [acts(user) / days(user) for user in users]),
+        **three("member_others", [others(user) for user in users]),
+        **three("member_payers", [payers(user) for user in users]),
+    }
+    centre = users[0]
+    return found | {
+        "centre_others": others(centre),
+        "centre_payers": payers(centre),
+        "centre_acts_log": log1p(acts(centre)),
+        "centre_age": age(centre),
+        "centre_payers_a_day": payers(centre) / days(centre),
+    }
+
+
+def acquaintance(hops: list[Hop], history: list[Transaction]) -> dict[str, float]:
+    now, met = history[-1].timestamp, defaultdict(list)
+    for tx in history:
+        if tx.other_party is not None:
+            met[tx.user, tx.other_party].append(tx.timestamp)
+    pairs = {(hop.source, hop.target) for hop in hops if hop.source and hop.target}
+    known = [(now - met[pair][0]) / DAY for pair in pairs if pair in met]
+    found = three("pair_age", known)
+    if not pairs:
+        return found | dict.fromkeys(
+            ("pairs_fresh", "pairs_reciprocal", "pair_count"), float("nan")
+        )
+    first = hops[0].timestamp
+    fresh = sum(pair not in met or met[pair][0] >= first for pair in pairs)
+    back = sum(bool(met[b, a]) and met[b, a][0] < first for a, b in pairs)
+    return found | {
+        "pairs_fresh": fresh / len(pairs),
+        "pairs_reciprocal": back / len(pairs),
+        "pair_count": sum(len(met[pair]) for pair in pairs) / len(pairs),
+    }
+
+
+def sharing(users: list[str], history: list[Transaction]) -> dict[str, float]:
+    on = defaultdict(set)
+    for tx in history:
+        if tx.device_id is not None:
+            on[tx.device_id].add(tx.user_id)
+    touched = [device for device in on if on[device] & set(users)]
+    joined = [(len(on[device] & set(users)), -len(on[device])) for device in touched]
+    most, fewest = max(joined, default=(0, 0))
+    return {
+        "on_one_device": most,
+        "device_users": -fewest if most > 1 else 0,
+        "on_one_device_share": most / len(users),
+        "device_outsiders": sum(len(on[device] - set(users)) for device in touched) / len(users),
+        "on_one_address": 0.0,
+        "on_one_card": 0.0,
+    }
+
+
+def flows(users: list[str], money: int, live: list[Transaction]) -> dict[str, float]:
+    paid_in = sum(t.value for t in live if t.type is TransactionType.DEPOSIT and t.user_id in users)
+    out = sum(t.value for t in live if t.type is TransactionType.WITHDRAWAL and t.user_id in users)
+    received = sum(t.value for t in live if t.counterparty_id in users)
+    sent = sum(t.value for t in live if t.type is TRANSFER and t.user_id in users)
+    moves = sum((t.user_id in users) + (t.counterparty_id in users) for t in live)
+    outside = sum(
+        (t.user_id in users) + (t.counterparty_id in users)
+        for t in live
+        if t.type is TRANSFER and not {t.user_id, t.counterparty_id} <= set(users)
+    )
+    return {
+        "taken_out_to_received": out / max(1, received),
+        "paid_in_to_sent": paid_in / max(1, sent),
+        "taken_out_log": log1p(out),
+        "paid_in_log": log1p(paid_in),
+        "taken_out_to_witness": out / max(1, money),
+        "paid_in_to_witness": paid_in / max(1, money),
+        "moves_outside": outside / max(1, moves),
+        "moves_a_member": moves / len(users),
+    }
+
+
+def amounts(hops: list[Hop], live: list[Transaction]) -> dict[str, float]:
+    if not hops:
+        return {}
+    values = [hop.value for hop in hops]
+    tried = [
+        any(
+            tx.user == hop.source
+            and tx.other_party == hop.target
+            and tx.timestamp < hop.timestamp
+            and tx.value < 0.2 * hop.value
+            for tx in live
+        )
+        for hop in hops
+        if hop.source is not None
+    ]
+    return {
+        "values_distinct": len(set(values)) / len(values),
+        "values_round": sum(value % 1_000 == 0 for value in values) / len(values),
+        "value_most_log": log1p(max(values)),
+        "ways_tried": sum(tried) / len(hops),
+    }
+
+
+@given(
+    money_streams(values=(5, 60, 90, 95, 100, 1_000)),
+    st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_context_is_what_plain_lists_say(stream: list[Transaction], seed: int) -> None:
+    rng = random.Random(seed)
+    stream = [structs.replace(tx, device_id=rng.choice([None, "d0", "d1", "d2"])) for tx in stream]
+    detector = Detector(CONFIG)
+    row = np.empty((1, len(detector.schema.names)), np.float32)
+    for number, tx in enumerate(stream, 1):
+        (seen,) = detector.observe_features([tx], row)
+        if seen.contexts is None:
+            continue
+        for piece, context in zip(seen.evidence, seen.contexts, strict=True):
+            if not any(e.kind is EntityKind.USER for e, _ in piece.members):
+                continue
+            found = dict(zip(NAMES, context.tolist(), strict=True))
+            for name, value in around(piece, stream[:number], seen.watermark).items():
+                if isnan(value):
+                    assert isnan(found[name]), (name, piece)
+                else:
+                    assert found[name] == pytest.approx(value, rel=1e-5, abs=1e-6), (name, piece)
+
+
+def fan(day: int, number: int, centre: str = "hub") -> Evidence:
+    members = ((Entity(EntityKind.USER, centre), Role.MULE),)
+    at = START + day * DAY + number
+    return Evidence(Pattern.FAN_IN, at, members, (), 0.5, "Many paid it.", {"payers": 9.0})
+
+
+def before(context: module.EvidenceContext, piece: Evidence) -> list[float]:
+    return context.rows([piece])[0, -3:].tolist()
+
+
+def test_a_centre_is_remembered_with_its_days() -> None:
+    context = Detector(CONFIG).context
+    assert before(context, fan(0, 0)) == [0, 0, 0]
+    context.note([fan(0, 0), fan(0, 1), fan(1, 0)])
+    assert before(context, fan(1, 2)) == [3, 1, 1]
+    assert before(context, fan(2, 0)) == [3, 2, 2]
+    other = replace(fan(2, 0), pattern=Pattern.MULE)
+    assert before(context, other) == [0, 0, 2]
+    again = Detector(CONFIG).context
+    again.restore(context.snapshot())
+    assert before(again, fan(2, 0)) == [3, 2, 2]
+    assert again.snapshot() == context.snapshot()
+
+
+def test_the_centre_longest_without_evidence_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_CENTRES", 2)
+    context = Detector(CONFIG).context
+    context.note([fan(0, 0, "a"), fan(0, 1, "b"), fan(1, 0, "a"), fan(1, 1, "c")])
+    assert before(context, fan(2, 0, "b")) == [0, 0, 0]
+    assert before(context, fan(2, 0, "a")) == [2, 2, 2]
+
+
+def test_more_members_and_steps_than_it_looks_at_are_cut_to_the_newest() -> None:
+    detector = Detector(CONFIG)
+    stream = [transaction(n, n / 60, f"u{n:03}", "hub", 100 + n) for n in range(150)]
+    detector.observe_batch(stream)
+    hops = tuple(
+        Hop(tx.transaction_id, tx.user, tx.other_party, tx.value, tx.timestamp) for tx in stream
+    )
+    members = ((stream[0].other_party, Role.MULE), *((tx.user, Role.VICTIM) for tx in stream))
+    piece = Evidence(Pattern.FAN_IN, stream[-1].timestamp, members, hops, 0.5, "All of them.")
+    (found,) = detector.context.rows([piece])
+    told = dict(zip(NAMES, found.tolist(), strict=True))
+    assert told["hops"] == 150
+    assert told["value_most_log"] == pytest.approx(log1p(249))
+    assert told["values_distinct"] == 1.0
+    assert told["member_payers_most"] == 150
+    assert told["pairs_fresh"] == 1.0
