@@ -154,16 +154,19 @@ def regrow_booster(
     seed: int,
     trees: int,
     weights: NDArray[np.float32] | None = None,
+    onto: Booster | None = None,
 ) -> Booster:
     """Grow exactly this many trees on `rows`, float32 [R, F], labelled by `fraud`, bool [R].
 
-    `weights`, float32 [R], says how many rows each stands for; one where left out.
+    `weights`, float32 [R], says how many rows each stands for; one where left out. Where `onto` is
+    given, the trees correct those of that booster and come after them.
     """
     grown = xgboost.train(
         _parameters(fraud, weights, settings, seed),
         _matrix(rows, fraud, weights, names, settings),
         num_boost_round=trees,
         verbose_eval=False,
+        xgb_model=None if onto is None else bytearray(onto.saved),
     )
     return Booster.from_json(bytes(grown.save_raw("json")), names)
 

@@ -1,0 +1,93 @@
+"""Teaches the starter judge anew from simulated cities: `python -m api.starter`.
+
+Cities of other seeds than anything is evaluated on. All but the last teach, with three times as
+many rings as elsewhere; the last, an ordinary one that the trees have not seen, says from which
+probability on evidence bears a ring and a ring is told.
+"""
+
+import argparse
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from graph.ring_policy import RingPolicy
+from ingest.datasets import read
+from ingest.mapping import load_mapping
+from ingest.simulator import SimulationConfig, write
+from scorer.detector import Detector
+from scorer.evidence_judge import EvidenceJudge
+from scorer.history_replay import replay
+from scorer.judge_lessons import facts_of, lesson_of
+from scorer.judge_training import best_bounds, starter_of, weights_by
+from scorer.starter import FOLDER, PARAMETERS, TREES
+from scorer.table import Rows, Table
+
+FIRST_SEED = 1_001
+FRAUD_SHARE = 3 * SimulationConfig().fraud_share
+"""Of the cities that teach: a ring costs no replay of its own."""
+GROWN = 600
+OUT = Path(__file__).parents[1] / "scorer" / FOLDER
+
+
+def main(arguments: list[str]) -> int:
+    """Simulate, replay, teach, write."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--cities", type=int, default=9, help="one of them for the bounds")
+    parser.add_argument("--users", type=int, default=10_000)
+    parser.add_argument("--days", type=float, default=30.0)
+    parser.add_argument("--out", type=Path, default=OUT)
+    chosen = parser.parse_args(arguments)
+    tables = []
+    for seed in range(FIRST_SEED, FIRST_SEED + chosen.cities):
+        config = SimulationConfig(seed=seed, users=chosen.users, days=chosen.days)
+        teaches = seed < FIRST_SEED + chosen.cities - 1
+        tables.append(_city(replace(config, fraud_share=FRAUD_SHARE) if teaches else config))
+        sys.stderr.write(f"city {seed}: {tables[-1].evidence.pieces} pieces of evidence\n")
+    facts = tuple(sorted({name for table in tables for name in facts_of(table.evidence)}))
+    lessons = [lesson_of(table, _every(table), facts) for table in tables]
+    booster = starter_of(lessons[:-1], facts, 0, GROWN)
+    judge, last = EvidenceJudge(facts, booster, 0.5, 0.5), tables[-1]
+    _, birth, alert = best_bounds(
+        last.evidence,
+        weights_by(judge, last.evidence),
+        RingPolicy(),
+        lessons[-1].rings,
+        lessons[-1].until,
+    )
+    judge = EvidenceJudge(facts, booster, birth, alert)
+    taught = [int(lesson.fraud.sum()) for lesson in lessons[:-1]]
+    said = judge.as_json() | {
+        "taught_on": {
+            "cities": len(taught),
+            "users": chosen.users,
+            "days": chosen.days,
+            "first_seed": FIRST_SEED,
+            "pieces": sum(len(lesson.fraud) for lesson in lessons[:-1]),
+            "about_fraud": sum(taught),
+        }
+    }
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    encoded = msgspec.json.format(msgspec.json.encode(said, order="sorted"), indent=2)
+    (chosen.out / PARAMETERS).write_bytes(encoded + b"\n")
+    (chosen.out / TREES).write_bytes(booster.saved)
+    return 0
+
+
+def _city(config: SimulationConfig) -> Table:
+    """A replayed city, without the feature rows: they are a hundred times its evidence."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(config, Path(folder))
+        table = replay(read(Path(folder), load_mapping("ringfence")), Detector())
+    return replace(table, rows=table.rows[:0])
+
+
+def _every(table: Table) -> Rows:
+    return np.arange(len(table.fraud), dtype=np.intp)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,96 @@
+"""Lessons: labelled evidence, as rows that a judge can be taught from.
+
+A piece counts as fraud if at least half of its witness are known frauds of the past; one without a
+witness, if at least half of its users did one.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.evidence import Evidence
+from graph.transaction import EntityKind
+from scorer.evidence_judge import judged_rows
+from scorer.evidence_log import EvidenceLog
+from scorer.ring_matching import TrueRing
+from scorer.table import Rows, Table
+
+HALF: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """The evidence of a past; P pieces, F columns.
+
+    Attributes:
+        numbers: Which pieces of the log they are, int [P].
+        rows: float32 [P, F], as a judge sees them.
+        fraud: bool [P].
+        groups: The ring (or user) that each is about most if it is fraud, else its centre, str [P].
+        rings: The true rings that had begun.
+        until: Place in the history of the past's last row.
+    """
+
+    numbers: NDArray[np.intp]
+    rows: NDArray[np.float32]
+    fraud: NDArray[np.bool_]
+    groups: NDArray[np.str_]
+    rings: list[TrueRing]
+    until: int
+
+
+def facts_of(log: EvidenceLog) -> tuple[str, ...]:
+    """Names of all facts that are told in a log, sorted."""
+    return tuple(sorted({name for piece in log.all_pieces() for name in piece.facts}))
+
+
+def lesson_of(table: Table, past: Rows, facts: Sequence[str]) -> Lesson:
+    """What the labels of the past say about the evidence that its rows completed.
+
+    Args:
+        table: Of a replay without a judge.
+        past: Rows whose labels may be learned from.
+        facts: Which facts are columns.
+    """
+    ring_of: dict[str, str] = {}
+    frauds_of: dict[str, str] = {}
+    for row in past[table.fraud[past]].tolist():
+        group = table.ring_ids[row] or table.users[row]
+        ring_of[table.ids[row]] = frauds_of[table.users[row]] = group
+    places = frozenset(table.places[past].tolist())
+    pieces, numbers, fraud, groups = [], [], [], []
+    for told in table.evidence.told:
+        if told.place in places:
+            for number, piece in enumerate(told.pieces, told.first):
+                group = _about(piece, ring_of, frauds_of)
+                pieces.append(piece)
+                numbers.append(number)
+                fraud.append(group is not None)
+                groups.append(group or str(piece.members[0][0]))
+    named = set(ring_of.values())
+    chosen = np.array(numbers, np.intp)
+    return Lesson(
+        chosen,
+        judged_rows(pieces, table.evidence.contexts()[chosen], facts),
+        np.array(fraud, np.bool_),
+        np.array(groups, np.str_),
+        [ring for ring_id, ring in sorted(table.true_rings.items()) if ring_id in named],
+        max(places, default=-1),
+    )
+
+
+def _about(piece: Evidence, ring_of: dict[str, str], frauds_of: dict[str, str]) -> str | None:
+    """The ring that a piece about fraud is about most; None of one that is not."""
+    if piece.hops:
+        about = [ring_of.get(hop.transaction_id) for hop in piece.hops]
+    else:
+        users = [entity.id for entity, _ in piece.members if entity.kind is EntityKind.USER]
+        about = [frauds_of.get(user) for user in users]
+    groups = Counter(group for group in about if group is not None)
+    if not groups or sum(groups.values()) < HALF * len(about):
+        return None
+    return min(groups, key=lambda each: (-groups[each], each))
