@@ -75,6 +75,9 @@ class Hop(msgspec.Struct, frozen=True, gc=False):
     timestamp: int
 
 
+RULE_STRENGTH: Final = "rule_strength"
+"""Fact of judged evidence: the strength by the heuristic's rule."""
+
 _NO_FACTS: Final[Mapping[str, float]] = MappingProxyType({})
 
 
@@ -89,7 +92,8 @@ class Evidence:
             pattern's centre: the mule, the hub, the shared device, the cycle's earliest sender).
         hops: The witness: transactions ordered as the pattern orders them (by time, then id).
             Identity evidence has no hops where no money moved between its members.
-        strength: How strongly it speaks for fraud, 0 to 1, by the heuristic's own documented rule.
+        strength: How strongly it speaks for fraud, 0 to 1: by the heuristic's own documented rule,
+            or the probability that a trained judge gives it (`is_judged`).
         reason: One sentence for the investigator.
         facts: The figures behind the sentence (counts, shares, minutes), by name.
         retained: Share of the money kept from the first hop to the last, where that has a meaning.
@@ -118,6 +122,11 @@ class Evidence:
         )
         text = "\x1f".join([self.pattern, str(self.members[0][0]), *witness])
         return xxhash.xxh3_64_hexdigest(text.encode())
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether its strength is a judge's probability."""
+        return RULE_STRENGTH in self.facts
 
     @property
     def entities(self) -> tuple[Entity, ...]:

@@ -28,13 +28,13 @@ from graph.alerting import AlertMemory, alert_on, told_of_part
 from graph.evidence import Evidence
 from graph.lists import NEVER
 from graph.live_ring import LiveRing, SavedRing
-from graph.ring_index import RingIndex
+from graph.ring_index import Parties, RingIndex
 from graph.ring_overlap import shared_weight, weights_of
 from graph.ring_policy import RingPolicy
 from graph.ring_split import Share, bears, seed_of, split
 from graph.rings import Ring, RingEvent, RingEventKind, RingState, unborn
 from graph.snapshot import Snapshot, encode_state, pack, unpack
-from graph.transaction import Entity, EntityKind, Transaction
+from graph.transaction import Entity, EntityKind
 
 _VERSION: Final = 2  # 2: with every witness transaction, for splits and what is recoverable
 
@@ -74,7 +74,7 @@ class RingBook:
         live = self._find(ring_id)
         return () if live is None else tuple(live.events)
 
-    def touched_by(self, tx: Transaction) -> tuple[Ring, ...]:
+    def touched_by(self, tx: Parties) -> tuple[Ring, ...]:
         """Live rings that the transaction's parties, device or card belong to, strongest first."""
         found = self._index.touched_by(tx)
         if not found:
@@ -337,15 +337,15 @@ class RingBook:
         return pack("rings", _VERSION, Snapshot({"state": encode_state(state)}, {}))
 
     @classmethod
-    def restore(cls, data: bytes) -> Self:
-        """A book that goes on where the snapshot was taken.
+    def restore(cls, data: bytes, policy: RingPolicy | None = None) -> Self:
+        """A book that goes on where the snapshot was taken, by this policy or the one of then.
 
         Raises:
             Incompatible: It is torn, altered, or of another version.
         """
         values = unpack("rings", _VERSION, data).values
         state = msgspec.msgpack.decode(values["state"], type=_Saved)
-        book = cls(state.policy)
+        book = cls(policy or state.policy)
         book.pressed = state.pressed
         book._aliases = dict(state.aliases)
         for line, saved in (
@@ -354,7 +354,7 @@ class RingBook:
             (book._closed, state.closed),
         ):
             for one in saved:
-                line[one.ring.ring_id] = LiveRing.load(one, state.policy)
+                line[one.ring.ring_id] = LiveRing.load(one, book.policy)
         for line in (book._active, book._quiet):
             for ring_id, live in line.items():
                 book._index.enter(ring_id, live.members)

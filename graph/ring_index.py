@@ -2,11 +2,35 @@
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from typing import Final
+from typing import Final, Protocol
 
-from graph.transaction import Entity, EntityKind, Transaction
+from graph.transaction import Entity, EntityKind
 
 _NONE: Final[frozenset[str]] = frozenset()
+
+
+class Parties(Protocol):
+    """Whoever takes part in a transaction, as far as rings are concerned; None = nobody."""
+
+    @property
+    def user_id(self) -> str:
+        """The user."""
+        ...
+
+    @property
+    def counterparty_id(self) -> str | None:
+        """The receiving user."""
+        ...
+
+    @property
+    def device_id(self) -> str | None:
+        """The device."""
+        ...
+
+    @property
+    def card_id(self) -> str | None:
+        """The card."""
+        ...
 
 
 class RingIndex:
@@ -42,7 +66,7 @@ class RingIndex:
                 found |= self._by_member[entity.kind].get(entity.id, _NONE)
         return found
 
-    def touched_by(self, tx: Transaction) -> AbstractSet[str]:
+    def touched_by(self, tx: Parties) -> AbstractSet[str]:
         """Rings that the transaction's users, device or card belong to."""
         by_user = self._by_user.get
         user, other = by_user(tx.user_id, _NONE), by_user(tx.counterparty_id, _NONE)

@@ -15,7 +15,8 @@ class RingPolicy:
     Attributes:
         birth: Strength that evidence needs to bear a ring or to bring in members. Weaker evidence
             (friends who pay each other back, a family's tablet) only speaks about rings that hold
-            all of its users already; else it would chain strangers together.
+            all of its users already; else it would chain strangers together. This and
+            `alert_score` are for the rules' strengths: a trained judge brings its own.
         crowd_birth: What a fan needs to bear one: some thirty payers, all of them strangers.
             Marketplaces, landlords and payrolls are smaller fans, and far more of them than rings;
             below, a fan only joins rings that are there.

@@ -66,7 +66,12 @@ def score_of(pieces: Iterable[Evidence]) -> float:
 
 
 def is_proof(piece: Evidence) -> bool:
-    """Whether it shows a ring, not only what somebody in one did; what does not bears none."""
+    """Whether it shows a ring, not only what somebody in one did; what does not bears none.
+
+    A judge's probability has that in it: judged evidence always proves what its strength says.
+    """
+    if piece.is_judged:
+        return True
     if piece.pattern not in DEEDS:
         return piece.pattern not in UNPROVING
     doers = {e for e, role in piece.members if e.kind is EntityKind.USER and role not in _PASSIVE}

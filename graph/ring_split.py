@@ -64,7 +64,8 @@ class _Part:
 
 def bears(piece: Evidence, policy: RingPolicy) -> bool:
     """Whether this evidence bears a ring where there is none: strong, of several, and a proof."""
-    least = policy.crowd_birth if piece.pattern in _CROWDS else 0.0
+    crowd = piece.pattern in _CROWDS and not piece.is_judged
+    least = policy.crowd_birth if crowd else 0.0
     strong = len(piece.members) >= 2 and piece.strength >= max(policy.birth, least)
     return strong and is_proof(piece)
 

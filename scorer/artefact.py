@@ -1,8 +1,9 @@
 """The trained model as a directory of plain data: never pickle.
 
     MODEL_DIR/model.json      the trees, as XGBoost saves them
+              judge.json      the trees that judge evidence, where there is a judge
               metadata.json   features and their hash, calibration, blend, policy, seed, metrics
-              SHA256SUMS      of both, in the format of sha256sum: `sha256sum -c` can check it
+              SHA256SUMS      of all, in the format of sha256sum: `sha256sum -c` can check it
 
 A directory that is torn, altered, or of another feature order is refused as a whole. Equal models
 make equal bytes: the time of training is an argument.
@@ -24,11 +25,13 @@ from scorer.blend import Blend, read_blend
 from scorer.booster import Booster
 from scorer.calibration import Calibration, read_calibration
 from scorer.decision import Policy, read_policy
+from scorer.evidence_judge import EvidenceJudge, read_judge
 from scorer.ports import FeatureSchema
 from scorer.reasons import FamilyShare, family_shares
 
-FORMAT: Final = 1
+FORMAT: Final = 2  # 2: with a judge of evidence
 MODEL: Final = "model.json"
+JUDGE: Final = "judge.json"
 METADATA: Final = "metadata.json"
 SUMS: Final = "SHA256SUMS"
 _REMEDY: Final = "Restore the directory from its copy, or train again with `ringfence train`."
@@ -44,6 +47,7 @@ class TrainedModel:
         calibration: From margin to probability.
         blend: From model, ring and evidence to probability.
         policy: What to do at which probability.
+        judge: What weighs evidence; None where there was too little of it to learn from.
         seed: The seed it was trained with.
         created: When, as the caller said (RFC 3339); never the clock of this module.
         metrics: Figures of the training, plain JSON values.
@@ -56,6 +60,7 @@ class TrainedModel:
     calibration: Calibration
     blend: Blend
     policy: Policy
+    judge: EvidenceJudge | None = None
     seed: int = 0
     created: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -108,6 +113,7 @@ class TrainedModel:
             "blend": self.blend.as_json(),
             "policy": self.policy.as_json(),
             "policy_version": self.policy.version,
+            "judge": None if self.judge is None else self.judge.as_json(),
             "seed": self.seed,
             "created": self.created,
             "metrics": self.metrics,
@@ -116,11 +122,13 @@ class TrainedModel:
         }
         encoded = msgspec.json.format(msgspec.json.encode(metadata, order="sorted"), indent=2)
         files = {MODEL: self.booster.saved, METADATA: encoded + b"\n"}
+        if self.judge is not None:
+            files[JUDGE] = self.judge.booster.saved
         files[SUMS] = _sums(files)
         return files
 
     def save(self, directory: Path) -> None:
-        """Write the three files, the checksums last: a torn directory does not load.
+        """Write the files, the checksums last: a torn directory does not load.
 
         Raises:
             InvalidSetting: The directory cannot be written.
@@ -128,8 +136,10 @@ class TrainedModel:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             (directory / SUMS).unlink(missing_ok=True)
-            for name in (MODEL, METADATA, SUMS):
-                (directory / name).write_bytes(self._files[name])
+            if self.judge is None:
+                (directory / JUDGE).unlink(missing_ok=True)
+            for name, content in self._files.items():  # in order: the checksums are the last
+                (directory / name).write_bytes(content)
         except OSError as error:
             raise InvalidSetting(
                 f"the model cannot be written: {error.strerror}",
@@ -186,6 +196,7 @@ def load_model(directory: Path, schema: FeatureSchema | None = None) -> TrainedM
             calibration=read_calibration(metadata["calibration"]),
             blend=read_blend(metadata["blend"]),
             policy=read_policy(metadata["policy"]),
+            judge=_judge_in(files, metadata["judge"]),
             seed=metadata["seed"],
             created=metadata["created"],
             metrics=metadata["metrics"],
@@ -198,9 +209,23 @@ def load_model(directory: Path, schema: FeatureSchema | None = None) -> TrainedM
         ) from error
 
 
+def _judge_in(files: Mapping[str, bytes], parameters: Any) -> EvidenceJudge | None:
+    if parameters is None and JUDGE not in files:
+        return None
+    if not isinstance(parameters, dict) or JUDGE not in files:
+        raise Incompatible(
+            "there is a judge of evidence in one of the two files only",
+            field=f"{METADATA}, {JUDGE}",
+            value=repr(parameters)[:80],
+            remedy=_REMEDY,
+        )
+    return read_judge(parameters, files[JUDGE])
+
+
 def _read(directory: Path) -> dict[str, bytes]:
     files = {}
-    for name in (MODEL, METADATA, SUMS):
+    optional = [JUDGE] if (directory / JUDGE).exists() else []
+    for name in (MODEL, METADATA, *optional, SUMS):
         try:
             files[name] = (directory / name).read_bytes()
         except OSError as error:
@@ -214,7 +239,8 @@ def _read(directory: Path) -> dict[str, bytes]:
 
 
 def _sums(files: Mapping[str, bytes]) -> bytes:
-    lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in (METADATA, MODEL)]
+    names = [name for name in (JUDGE, METADATA, MODEL) if name in files]
+    lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in names]
     return "".join(lines).encode()
 
 

@@ -11,8 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graph.errors import InvalidSetting
+from graph.evidence import Evidence
+from graph.ring_policy import RingPolicy
+from graph.rings import Ring
 from scorer.artefact import TrainedModel
 from scorer.decided import (
     DECLINE,
@@ -30,10 +34,12 @@ from scorer.decision import Policy
 from scorer.fitting import BoosterSettings
 from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
+from scorer.judge_training import teach, weights_by
 from scorer.metrics import Scores, cost_curve
 from scorer.odds import log_odds
-from scorer.ports import Replayer, Signals
+from scorer.ports import Replayer
 from scorer.reasons import reasons, with_shares
+from scorer.ring_pass import with_rings
 from scorer.splits import EMBARGO, Dates, Split, dated_split, require_both, temporal_split
 from scorer.table import BLOCKED, Rows, Table, describe, require_labels
 from scorer.training import learn_from
@@ -136,22 +142,24 @@ def backtest(
             value=", ".join(policies) or "none",
             remedy="Give --policy twice, with files of different names.",
         )
-    told: dict[int, tuple[Reason, ...]] = {}
-
-    def remember(row: int, item: LabelledTransaction, signals: Signals) -> None:
-        if signals.evidence or signals.rings:
-            told[row] = reasons(item.transaction, signals.evidence, signals.rings)
-
-    table = replay(history, replayer, witness=remember, progress=progress)
+    table = replay(history, replayer, progress=progress)
     require_labels(table)
     split: Split | None = None
     if model is None:
         split = temporal_split(table, embargo) if dates is None else dated_split(table, dates)
         split.require_past(table)
         progress("learn", len(split.early))
-        model, rows = _learned(table, split, settings or BoosterSettings(), seed), split.test
+        rows, past = split.test, np.sort(np.concatenate([split.early, split.later]))
+        taught = teach(table, past, replayer.ring_policy, seed)
+        bounds = taught.judge.rings(replayer.ring_policy)
+        table, told = _explained(table, rows, taught.weights, bounds)
+        model = _learned(table, split, settings or BoosterSettings(), seed)
     else:
-        rows = _unseen(table, model, embargo)
+        rows, judge, bounds = _unseen(table, model, embargo), model.judge, replayer.ring_policy
+        weights = None
+        if judge is not None:
+            weights, bounds = weights_by(judge, table.evidence), judge.rings(bounds)
+        table, told = _explained(table, rows, weights, bounds)
     progress("judge", len(rows))
     scores = _scores(model, table, rows)
     judged = _Judged(table, rows, scores, model, told, dict(policies))
@@ -178,6 +186,21 @@ def backtest(
         },
     }
     return Backtest(report, found)
+
+
+def _explained(
+    table: Table, rows: Rows, weights: NDArray[np.float64] | None, policy: RingPolicy
+) -> tuple[Table, dict[int, tuple[Reason, ...]]]:
+    """The table with its evidence weighed, and what evidence and rings say about some rows."""
+    told: dict[int, tuple[Reason, ...]] = {}
+    wanted = np.zeros(len(table.fraud), np.bool_)
+    wanted[rows] = True
+
+    def remember(row: int, evidence: tuple[Evidence, ...], rings: tuple[Ring, ...]) -> None:
+        if wanted[row]:
+            told[row] = reasons(table.parties.of(row, table.ids[row]), evidence, rings)
+
+    return with_rings(table, weights, policy, remember), told
 
 
 def _learned(table: Table, split: Split, settings: BoosterSettings, seed: int) -> TrainedModel:

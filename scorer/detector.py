@@ -34,6 +34,7 @@ from scorer.artefact import TrainedModel
 from scorer.blend import Blend
 from scorer.decision import Policy, SegmentBounds, blocks
 from scorer.deep_features import DeepFeatures
+from scorer.evidence_context import EvidenceContext
 from scorer.feature_catalogue import RING_SCORE
 from scorer.features import FeatureConfig, FeatureExtractor
 from scorer.findings import ROOM, Waiting
@@ -44,7 +45,7 @@ from scorer.reference import AnalysisPart, Findings
 from scorer.segments import Segments, segment_of
 from scorer.verdict import Decision, Reason, Verdict
 
-_VERSION: Final = 5  # 5: with the scores of segments
+_VERSION: Final = 5  # 5: with the scores of segments and the context of evidence
 
 # Verdicts kept to answer a transaction that is sent again; older ones are in the log.
 _REMEMBERED: Final = 10_000
@@ -79,6 +80,8 @@ class _Sight(msgspec.Struct, gc=False):
     ring_events: tuple[RingEvent, ...]
     watched: tuple[ListEntry, ...]
     findings: tuple[Evidence, ...] = ()
+    contexts: NDArray[np.float32] | None = None
+    watermark: int = 0
 
 
 _Seen = _Sight | tuple[Ring, ...]
@@ -114,11 +117,19 @@ class Detector:
         self.policy = policy or (model.policy if model else Policy())
         self.window = TransactionWindow(config.window)
         self.heuristics: Catalogue = catalogue(config.thresholds, config.lists)
-        self.rings = RingBook(config.rings)
+        self._judge_of = None if model is None else model.judge
+        self._ring_policy = (
+            config.rings if self._judge_of is None else self._judge_of.rings(config.rings)
+        )
+        self.rings = RingBook(self._ring_policy)
         self.features = FeatureExtractor(
             self.window.accounts, self.window.identifiers, config.features
         )
         self.deep = DeepFeatures()
+        self.context = EvidenceContext(self.window, self.heuristics.profiles, self.features.state)
+        self._teaching = False  # whether somebody learns from the contexts
+        if self._judge_of is not None:
+            self.context.prepare()
         if model is not None and model.schema.hash != self.features.schema.hash:
             raise Incompatible(
                 "the model was trained on other features than this engine makes",
@@ -149,6 +160,11 @@ class Detector:
     def schema(self) -> FeatureSchema:
         """The columns of a feature row."""
         return self.features.schema
+
+    @property
+    def ring_policy(self) -> RingPolicy:
+        """When evidence makes a ring and a ring is told."""
+        return self._ring_policy
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -183,7 +199,9 @@ class Detector:
         self, transactions: Sequence[Transaction], out: NDArray[np.float32]
     ) -> list[Signals]:
         """Take transactions in and fill rows of `out` with their features: training's way in."""
+        self._teaching = True
         seen = self._see_all(transactions, out[: len(transactions)])
+        self._teaching = False
         sights = [self._sight(one, tx) for one, tx in zip(seen, transactions, strict=True)]
         return [
             Signals(
@@ -192,6 +210,9 @@ class Detector:
                 evidence=sight.evidence,
                 ring_events=sight.ring_events,
                 rings=sight.rings,
+                findings=sight.findings,
+                contexts=sight.contexts,
+                watermark=sight.watermark,
             )
             for sight in sights
         ]
@@ -301,7 +322,7 @@ class Detector:
         lists = self.heuristics.lists
         if lists.next_expiry <= self.window.watermark:
             lists.expire(self.window.watermark)
-        evidence = self._evidence(tx, admission, speakers)
+        completed = self._evidence(tx, admission, speakers)
         findings: tuple[Evidence, ...] = ()
         if admission.status is Status.ACCEPTED:
             if speakers == EVERYBODY:  # else compiled code has noted what it could not finish
@@ -309,16 +330,41 @@ class Detector:
             self._sweep_if_due()
             waiting = self._waiting.next(self.window.watermark)
             findings = tuple(self.heuristics.without_allowed(waiting))
-        told = self.rings.observe((*findings, *evidence), self.window.watermark)
+        pieces, contexts = self._weigh((*findings, *completed))
+        found, evidence = pieces[: len(findings)], pieces[len(findings) :]
+        told = self.rings.observe(pieces, self.window.watermark)
         events = name_watched(told, lists)
         rings = self.rings.touched_by(tx)
-        self.features.observe(tx, admission, evidence, _strongest(rings), row)
+        self.features.observe(tx, admission, completed, _strongest(rings), row)
         self.deep.fill(tx, row)
         watched = lists.touched(ListName.WATCH, tx)
         degraded = self._degraded(tx, admission)
         return _Sight(
-            tx, admission.status, degraded, tuple(evidence), rings, tuple(events), watched, findings
+            tx,
+            admission.status,
+            degraded,
+            evidence,
+            rings,
+            tuple(events),
+            watched,
+            found,
+            contexts,
+            self.window.watermark,
         )
+
+    def _weigh(
+        self, pieces: tuple[Evidence, ...]
+    ) -> tuple[tuple[Evidence, ...], NDArray[np.float32] | None]:
+        """The pieces as the model's judge weighs them, and their context if anybody asks for it."""
+        if not pieces:
+            return pieces, None
+        contexts = None
+        if self._teaching or self._judge_of is not None:
+            contexts = self.context.rows(pieces)
+        self.context.note(pieces)
+        if self._judge_of is None or contexts is None:
+            return pieces, contexts
+        return self._judge_of.weigh(pieces, contexts), contexts
 
     def _approve(
         self,
@@ -504,6 +550,7 @@ class Detector:
             "rings": self.rings.snapshot(),
             "features": self.features.snapshot(),
             "deep": self.deep.snapshot(),
+            "context": self.context.snapshot(),
             "waiting": self._waiting.snapshot(),
             "swept": [self._swept, self._searched],
             "config": encode_state(self.config),
@@ -533,11 +580,17 @@ class Detector:
         detector.window = TransactionWindow.restore(values["window"])
         detector.heuristics.restore(values["heuristics"])
         detector.heuristics.lists.restore(values["lists"])
-        detector.rings = RingBook.restore(values["rings"])
+        detector.rings = RingBook.restore(values["rings"], detector._ring_policy)
         detector.features = FeatureExtractor.restore(
             values["features"], detector.window.accounts, detector.window.identifiers
         )
         detector.deep = DeepFeatures.restore(values["deep"])
+        detector.context = EvidenceContext(
+            detector.window, detector.heuristics.profiles, detector.features.state
+        )
+        detector.context.restore(values["context"])
+        if detector._judge_of is not None:
+            detector.context.prepare()
         detector._waiting = Waiting.restore(values["waiting"], config.rings.birth)
         detector._swept, detector._searched = values["swept"]
         detector._fast = FastPath(detector.window, detector.heuristics)

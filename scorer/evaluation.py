@@ -13,18 +13,22 @@ from typing import Any, Literal
 import numpy as np
 
 from graph.errors import InvalidSetting
+from graph.ring_policy import RingPolicy
 from scorer.artefact import TrainedModel
 from scorer.confounders import shuffled_labels
 from scorer.decided import DECLINE, decide_rows, everything_approved, outcome_figures
 from scorer.decision import FIXED, Policy
+from scorer.evidence_judge import EvidenceJudge
 from scorer.feature_bins import FeatureBins
 from scorer.fitting import MOST_NEGATIVES, BoosterSettings
 from scorer.ground_truth import GroundTruth
 from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
+from scorer.judge_training import judged_table, weights_by
 from scorer.look_alikes import look_alike_figures
 from scorer.ports import Replayer
 from scorer.ring_matching import RingMatch, TrueRing, ring_figures
+from scorer.ring_pass import with_rings
 from scorer.rung_figures import RungFigures
 from scorer.rungs import Rungs, family_shares, learn_rungs, rungs_of_model
 from scorer.splits import (
@@ -97,6 +101,7 @@ def evaluate(
         )
     cut = _Cut(protocol, dates, embargo, seed, progress)
     table, split = cut.of(history, replayer)
+    table, judge = _judged(table, split, model, replayer.ring_policy, seed)
     chosen = settings or BoosterSettings()
     costs = policy or (model.policy if model else Policy())
     if model is None:
@@ -116,6 +121,7 @@ def evaluate(
     past = np.concatenate([split.early, split.later])
     bins = FeatureBins.of(table, past, split.test)
     report["stability"] = bins.stability()
+    report["judge"] = None if judge is None else judge.as_json()
     if model is not None:
         report["model"] = _describe_model(model, table, split)
     else:
@@ -132,7 +138,7 @@ def evaluate(
             progress("confounders", 0)
             again = cut.of(*rewired)
             report["confounders"]["shuffled_edges"] = _of_shuffled_edges(
-                *again, chosen, costs, seed, progress
+                *again, rewired[1].ring_policy, chosen, costs, seed, progress
             )
         progress("confounders", 1)
     plain: dict[str, Any] = _without_nan(report)
@@ -166,6 +172,19 @@ class _Cut:
         table = replay(past, replayer, keep=self.dates.holds, progress=self.progress)
         require_labels(table)
         return table, dated_split(table, self.dates)
+
+
+def _judged(
+    table: Table, split: Split, model: TrainedModel | None, policy: RingPolicy, seed: int
+) -> tuple[Table, EvidenceJudge | None]:
+    """The table with its evidence weighed: by the model's judge, or by one that the past taught."""
+    if model is None:
+        past = np.sort(np.concatenate([split.early, split.later]))
+        return judged_table(table, past, policy, seed)
+    if model.judge is None or not table.evidence.pieces:
+        return table, model.judge
+    weights = weights_by(model.judge, table.evidence)
+    return with_rings(table, weights, model.judge.rings(policy)), model.judge
 
 
 def _describe_model(model: TrainedModel, table: Table, split: Split) -> dict[str, Any]:
@@ -244,12 +263,14 @@ def _of_decisions(
 def _of_shuffled_edges(
     table: Table,
     split: Split,
+    ring_policy: RingPolicy,
     settings: BoosterSettings,
     policy: Policy,
     seed: int,
     progress: Progress,
 ) -> dict[str, Any]:
     """What is left of the graph's gain where there are no edges to see."""
+    table, _ = _judged(table, split, None, ring_policy, seed)
     rungs = learn_rungs(table, split, settings, seed, progress)
     scores = {rung: rungs.scores[rung] for rung in ("tabular", "graph")}
     judged = RungFigures(table, split.test, scores, policy, seed)

@@ -76,6 +76,11 @@ def replay(
             seen = replayer.observe_features([item.transaction for item, _ in batch], rows)
             for place, ((item, label), signals) in enumerate(zip(batch, seen, strict=True), first):
                 builder.ledger.note(signals.ring_events, signals.evidence)
+                if signals.contexts is not None:
+                    found = signals.findings
+                    builder.evidence.add(
+                        place, signals.watermark, found, signals.evidence, signals.contexts
+                    )
                 if not signals.accepted:
                     builder.rejected += 1
                     continue

@@ -13,6 +13,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from graph.evidence import Evidence
+from graph.ring_policy import RingPolicy
 from graph.rings import Ring, RingEvent
 from graph.transaction import Label, Transaction
 
@@ -60,6 +61,10 @@ class Signals(NamedTuple):
         evidence: What it completed.
         ring_events: What happened to rings because of it, in order.
         rings: The live rings it touches, strongest first.
+        findings: What a sweep found that was told with it.
+        contexts: float32 [findings + evidence, C], the context of each piece
+            (`scorer.evidence_context.NAMES`); None where there is none.
+        watermark: Event time as far as it had come, where there is a context.
     """
 
     accepted: bool
@@ -67,6 +72,9 @@ class Signals(NamedTuple):
     evidence: tuple[Evidence, ...]
     ring_events: tuple[RingEvent, ...]
     rings: tuple[Ring, ...] = ()
+    findings: tuple[Evidence, ...] = ()
+    contexts: NDArray[np.float32] | None = None
+    watermark: int = 0
 
 
 class Replayer(Protocol):
@@ -80,6 +88,11 @@ class Replayer(Protocol):
     @property
     def schema(self) -> FeatureSchema:
         """The columns `observe_features` fills; the same for the life of the replayer."""
+        ...
+
+    @property
+    def ring_policy(self) -> RingPolicy:
+        """When it takes evidence for a ring."""
         ...
 
     def observe_features(

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from graph.evidence import Evidence, Pattern
 from graph.lists import ListBook, ListEntry, ListName
 from graph.rings import Ring, RingEvent
-from graph.transaction import Transaction
+from graph.transaction import Entity
 from scorer.blend import RING_SHARE
 from scorer.booster import Booster
 from scorer.decision import Policy, SegmentBounds
@@ -70,6 +70,20 @@ class FamilyShare(NamedTuple):
     connection: bool
 
 
+class Explained(Protocol):
+    """A transaction as far as reasons are concerned."""
+
+    @property
+    def transaction_id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def entities(self) -> tuple[Entity, ...]:
+        """Everybody who takes part."""
+        ...
+
+
 def family_shares(
     booster: Booster, schema: FeatureSchema, row: NDArray[np.float32]
 ) -> tuple[FamilyShare, ...]:
@@ -96,7 +110,7 @@ def _columns(families: tuple[str, ...]) -> tuple[tuple[str, tuple[int, ...]], ..
 
 
 def reasons(
-    transaction: Transaction,
+    transaction: Explained,
     evidence: Sequence[Evidence],
     rings: Sequence[Ring],
     shares: Sequence[FamilyShare] = (),
@@ -177,7 +191,7 @@ def name_watched(events: Sequence[RingEvent], lists: ListBook) -> list[RingEvent
     return named
 
 
-def _of_evidence(transaction: Transaction, piece: Evidence, ring_id: str | None) -> Reason:
+def _of_evidence(transaction: Explained, piece: Evidence, ring_id: str | None) -> Reason:
     witness = {hop.transaction_id for hop in piece.hops}
     took_part = (
         transaction.transaction_id in witness
@@ -194,7 +208,7 @@ def _of_evidence(transaction: Transaction, piece: Evidence, ring_id: str | None)
     )
 
 
-def _of_ring(transaction: Transaction, ring: Ring) -> Reason:
+def _of_ring(transaction: Explained, ring: Ring) -> Reason:
     took_part = transaction.transaction_id in ring.transactions
     shared = [str(entity) for entity in transaction.entities if entity in ring.roles]
     patterns = ", ".join(pattern.value.replace("_", " ") for pattern in ring.patterns)

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from graph.errors import InvalidInput, InvalidSetting
 from graph.evidence import Evidence, Pattern
 from scorer.blend import joint_strength
+from scorer.evidence_log import EvidenceLog
 from scorer.history import LabelledTransaction
+from scorer.party_columns import PartyColumns
 from scorer.ports import FeatureSchema, Signals
 from scorer.ring_matching import RingLedger, TrueRing
 from scorer.segments import segment_of
@@ -64,6 +66,8 @@ class Table:
         rejected: Transactions that were not accepted (duplicate, late, ahead).
         true_rings: Rings as the data names them, by id: over the whole history, not only `rows`.
         ledger: Rings as the engine told them.
+        evidence: All evidence, with its context, over the whole history.
+        parties: Who took part in each row.
     """
 
     schema: FeatureSchema
@@ -85,6 +89,8 @@ class Table:
     rejected: int
     true_rings: Mapping[str, TrueRing]
     ledger: RingLedger
+    evidence: EvidenceLog
+    parties: PartyColumns
 
 
 class TableBuilder:
@@ -99,6 +105,8 @@ class TableBuilder:
         self.rejected = 0
         self.true_rings: dict[str, TrueRing] = {}
         self.ledger = RingLedger()
+        self.evidence = EvidenceLog()
+        self._parties = PartyColumns()
         self._schema = schema
         self._chunks: list[NDArray[np.float32]] = []
         self._used = CHUNK_ROWS
@@ -173,6 +181,7 @@ class TableBuilder:
         self._users.append(tx.user_id)
         self._segments.append(segment_of(tx))
         self._ring_ids.append(item.ring_id)
+        self._parties.add(tx)
         return number
 
     def table(self) -> Table:
@@ -197,6 +206,8 @@ class TableBuilder:
             rejected=self.rejected,
             true_rings=self.true_rings,
             ledger=self.ledger,
+            evidence=self.evidence,
+            parties=self._parties,
         )
 
     def _whole(self) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from scorer.blend import Blend
 from scorer.booster import Booster
 from scorer.calibration import Calibration
 from scorer.decision import Policy
+from scorer.evidence_judge import EvidenceJudge
 from scorer.fitting import (
     BoosterSettings,
     fit_blend,
@@ -25,6 +26,7 @@ from scorer.fitting import (
 )
 from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
+from scorer.judge_training import judged_table
 from scorer.metrics import average_precision, calibration_figures
 from scorer.ports import FeatureSchema, Replayer
 from scorer.table import Rows, Table, cut_by_time, describe, require_labels
@@ -68,6 +70,7 @@ class Learned:
         policy: Policy,
         seed: int,
         *,
+        judge: EvidenceJudge | None = None,
         created: str = "",
         metrics: Mapping[str, Any] = MappingProxyType({}),
         data: Mapping[str, Any] = MappingProxyType({}),
@@ -79,6 +82,7 @@ class Learned:
             calibration=self.calibration,
             blend=self.blend,
             policy=policy,
+            judge=judge,
             seed=seed,
             created=created,
             metrics=dict(metrics),
@@ -187,6 +191,8 @@ def train(
     require_labels(table)
     early, later = cut_by_time(table.times, 0.8, 0.2)
     progress("learn", 0)
+    every = np.arange(len(table.fraud), dtype=np.intp)
+    table, judge = judged_table(table, every, replayer.ring_policy, seed)
     learned = learn_from(
         table,
         early,
@@ -202,6 +208,7 @@ def train(
         table.schema,
         policy or Policy(),
         seed,
+        judge=judge,
         created=created,
         metrics={
             # Of the slice on which it was stopped and calibrated: `evaluate` gives honest ones.

@@ -17,6 +17,7 @@ from cypher.analytics.embedded import compute, estimate, require_louvain
 from cypher.analytics.ports import Analysis, AnalysisSettings
 from cypher.analytics.stored_graph import stored_graph
 from graph.errors import InvalidSetting
+from graph.ring_policy import RingPolicy
 from graph.rings import RingEvent
 from graph.transaction import DAY, Entity, EntityKind, Label, Transaction
 from scorer.ports import FeatureSchema, Replayer, Signals
@@ -79,6 +80,11 @@ class NightlyReplayer:
     def schema(self) -> FeatureSchema:
         """See `Replayer.schema`."""
         return self._inner.schema
+
+    @property
+    def ring_policy(self) -> RingPolicy:
+        """See `Replayer.ring_policy`."""
+        return self._inner.ring_policy
 
     def observe_features(
         self, transactions: Sequence[Transaction], out: NDArray[np.float32]

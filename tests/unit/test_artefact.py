@@ -1,16 +1,18 @@
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import xgboost
 
 from graph.errors import Incompatible, InvalidSetting
-from scorer.artefact import METADATA, MODEL, SUMS, TrainedModel, load_model
+from scorer.artefact import JUDGE, METADATA, MODEL, SUMS, TrainedModel, load_model
 from scorer.blend import Blend
 from scorer.booster import Booster
 from scorer.calibration import Platt
 from scorer.decision import FIXED
 from scorer.ports import FeatureSchema
+from scorer.starter import starter
 
 SCHEMA = FeatureSchema(
     ("amount", "count_1h", "ring_score"),
@@ -36,6 +38,7 @@ def model():
         calibration=Platt(0.9, -0.2),
         blend=Blend(0.1, 0.8, 0.7, 0.6),
         policy=FIXED,
+        judge=starter(),
         seed=7,
         created="2026-01-01T00:00:00Z",
         metrics={"average_precision": 0.5},
@@ -53,6 +56,15 @@ def test_what_is_saved_is_what_is_loaded(model, tmp_path):
         assert getattr(again, name) == getattr(model, name)
     rows = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)
     assert [again.probability(row) for row in rows] == [model.probability(row) for row in rows]
+    assert again.judge.as_json() == model.judge.as_json()
+    assert again.judge.booster.saved == model.judge.booster.saved
+
+
+def test_a_model_without_a_judge_leaves_none_behind(model, tmp_path):
+    model.save(tmp_path)
+    replace(model, judge=None).save(tmp_path)
+    assert not (tmp_path / JUDGE).exists()
+    assert load_model(tmp_path, SCHEMA).judge is None
 
 
 def test_equal_models_make_equal_bytes_over_an_older_one(model, tmp_path):
@@ -60,7 +72,7 @@ def test_equal_models_make_equal_bytes_over_an_older_one(model, tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / MODEL).write_text("older")
     model.save(tmp_path / "b")
-    for name in (MODEL, METADATA, SUMS):
+    for name in (MODEL, JUDGE, METADATA, SUMS):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
@@ -69,10 +81,10 @@ def test_the_checksums_are_those_of_sha256sum(model, tmp_path):
     checked = subprocess.run(
         ["sha256sum", "-c", SUMS], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert checked.stdout.count("OK") == 2
+    assert checked.stdout.count("OK") == 3
 
 
-@pytest.mark.parametrize("name", [MODEL, METADATA, SUMS])
+@pytest.mark.parametrize("name", [MODEL, JUDGE, METADATA, SUMS])
 def test_any_flipped_byte_is_refused(model, tmp_path, name):
     model.save(tmp_path)
     whole = (tmp_path / name).read_bytes()
@@ -89,6 +101,17 @@ def test_a_directory_that_lacks_a_file_is_refused(model, tmp_path, name):
     model.save(tmp_path)
     (tmp_path / name).unlink()
     with pytest.raises(Incompatible, match=rf"{name}: .*No such file.*ringfence train"):
+        load_model(tmp_path)
+
+
+def test_a_judge_that_is_gone_with_its_checksum_is_missed(model, tmp_path):
+    model.save(tmp_path)
+    (tmp_path / JUDGE).unlink()
+    with pytest.raises(Incompatible, match="checksums do not match"):
+        load_model(tmp_path)
+    kept = [line for line in (tmp_path / SUMS).read_text().splitlines() if JUDGE not in line]
+    (tmp_path / SUMS).write_text("\n".join(kept) + "\n")
+    with pytest.raises(Incompatible, match="in one of the two files only"):
         load_model(tmp_path)
 
 
@@ -109,7 +132,7 @@ def rewritten(model, directory, old, new):
     assert old in metadata
     (directory / METADATA).write_bytes(metadata.replace(old, new))
     made = subprocess.run(
-        ["sha256sum", METADATA, MODEL], cwd=directory, capture_output=True, check=True
+        ["sha256sum", JUDGE, METADATA, MODEL], cwd=directory, capture_output=True, check=True
     )
     (directory / SUMS).write_bytes(made.stdout)
 
@@ -117,7 +140,10 @@ def rewritten(model, directory, old, new):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        (b'"format": 1', b'"format": 2', "expected format 1"),
+        (b'"format": 2', b'"format": 1', "expected format 2"),
+        (b'"context_hash": "', b'"context_hash": "0', "taught on another context"),
+        (b'"birth": 0', b'"birth": 7', "bounds of a judge"),
+        (b'"facts"', b'"fads"', "bounds of a judge"),
         (b'"count_1h"', b'"count_2h"', "hash that was recorded"),
         (b'"platt"', b'"magic"', "calibration"),
         (b'"model": 0.8', b'"model": -1', "weights of a blend"),

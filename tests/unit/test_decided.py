@@ -20,6 +20,8 @@ from scorer.decided import (
     total_cost,
 )
 from scorer.decision import Budget, Costs, Policy
+from scorer.evidence_log import EvidenceLog
+from scorer.party_columns import PartyColumns
 from scorer.ports import FeatureSchema
 from scorer.ring_matching import RingLedger
 from scorer.table import BLOCKED, GRAPH, RING, RULES, Table
@@ -56,6 +58,8 @@ def table(told=TOLD):
         rejected=0,
         true_rings={},
         ledger=RingLedger(),
+        evidence=EvidenceLog(),
+        parties=PartyColumns(),
     )
 
 

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from scorer.evidence_log import EvidenceLog
 from scorer.feature_bins import BINS, FeatureBins, _binned, _edges
+from scorer.party_columns import PartyColumns
 from scorer.ports import FeatureSchema
 from scorer.ring_matching import RingLedger
 from scorer.table import Table
@@ -35,6 +37,8 @@ def table(rows, fraud):
         rejected=0,
         true_rings={},
         ledger=RingLedger(),
+        evidence=EvidenceLog(),
+        parties=PartyColumns(),
     )
 
 

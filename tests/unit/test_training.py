@@ -6,6 +6,7 @@ import pytest
 
 from graph.errors import InvalidInput, InvalidSetting
 from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.ring_policy import RingPolicy
 from graph.rings import Alert, Ring, RingEvent, RingEventKind, RingState
 from graph.transaction import DAY, HOUR, MINUTE, Money, Transaction, TransactionType
 from scorer import fitting
@@ -39,6 +40,8 @@ class PingPong:
         self.seen_ids = set()
         self.learned = []
         self.rings = {}
+
+    ring_policy = RingPolicy()
 
     def observe_features(self, transactions, out):
         return [self._observe(tx, out[i]) for i, tx in enumerate(transactions)]

@@ -1,0 +1,140 @@
+"""The judge of evidence: how likely it is that a piece of evidence shows fraud.
+
+A heuristic's own strength says how well the pattern fits. The judge has learned from labels who
+shows which pattern without being a fraud: its answer, a probability, takes the place of the
+strength, and the heuristic's is kept as the fact `rule_strength`. From it rings are born and told,
+and the verdict's reasons take their weight. What is blocked stays as it is: that is an order, not
+an observation.
+
+Trees over the context of a piece (`scorer.evidence_context.NAMES`) and its facts. A fact that the
+judge was not taught is not looked at; one that is not told is unknown to it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from graph.errors import Incompatible
+from graph.evidence import RULE_STRENGTH, Evidence, Pattern
+from graph.ring_policy import RingPolicy
+from graph.transaction import DAY
+from scorer.booster import Booster
+from scorer.evidence_context import NAMES
+from scorer.odds import sigmoid
+
+CONTEXT_HASH: Final = xxhash.xxh3_64_hexdigest("\x1f".join(NAMES).encode())
+"""Of the columns of a context row and their order."""
+EXPIRE_AFTER: Final = 30 * DAY
+"""A ring of judged evidence is remembered this long: farms and bust-outs take weeks, and what is
+shown to be fraud should not be forgotten like a shape in the crowd."""
+_REMEDY: Final = "Train the model again with this version of `ringfence train`."
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceJudge:
+    """Trees that weigh evidence, and from which weight on it makes rings.
+
+    Attributes:
+        facts: Names of the facts it looks at, in the order of its columns after the context.
+        booster: The trees.
+        birth: Probability from which evidence bears a ring and brings in members.
+        alert: Score from which a ring is told.
+    """
+
+    facts: tuple[str, ...]
+    booster: Booster
+    birth: float
+    alert: float
+
+    def weigh(
+        self, pieces: Sequence[Evidence], contexts: NDArray[np.float32]
+    ) -> tuple[Evidence, ...]:
+        """The pieces with the probability of fraud for their strength.
+
+        Args:
+            pieces: As the heuristics told them.
+            contexts: float32 [pieces, len(NAMES)], their context rows.
+        """
+        margins = self.booster.margins(judged_rows(pieces, contexts, self.facts))
+        return tuple(map(judged, pieces, map(sigmoid, margins.tolist())))
+
+    def rings(self, policy: RingPolicy) -> RingPolicy:
+        """The policy with this judge's bounds instead of those for rules' strengths."""
+        return ring_policy(policy, self.birth, self.alert)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything but the trees as plain JSON values."""
+        return {
+            "facts": self.facts,
+            "birth": self.birth,
+            "alert": self.alert,
+            "context_hash": CONTEXT_HASH,
+        }
+
+
+def ring_policy(policy: RingPolicy, birth: float, alert: float) -> RingPolicy:
+    """A policy for evidence whose strengths are probabilities."""
+    return replace(
+        policy,
+        birth=birth,
+        alert_score=alert,
+        expire_after=max(policy.expire_after, EXPIRE_AFTER),
+    )
+
+
+def judged(piece: Evidence, probability: float) -> Evidence:
+    """A piece with a judge's probability for its strength; one about what is blocked as it is."""
+    if piece.pattern is Pattern.BLOCKED:
+        return piece
+    facts = {**piece.facts, RULE_STRENGTH: piece.strength}
+    return replace(piece, strength=probability, facts=facts)
+
+
+def judged_rows(
+    pieces: Sequence[Evidence], contexts: NDArray[np.float32], facts: Sequence[str]
+) -> NDArray[np.float32]:
+    """What a judge looks at: context, then facts, float32 [pieces, contexts + facts]."""
+    told = [[piece.facts.get(name, np.nan) for name in facts] for piece in pieces]
+    return np.hstack([contexts, np.array(told, np.float32).reshape(len(pieces), len(facts))])
+
+
+def read_judge(parameters: dict[str, Any], trees: bytes) -> EvidenceJudge:
+    """Read what `as_json` gave, with the trees as XGBoost saved them.
+
+    Raises:
+        Incompatible: It was taught on other columns, or is no judge.
+    """
+    try:
+        facts = tuple(str(name) for name in parameters["facts"])
+        bounds = float(parameters["birth"]), float(parameters["alert"])
+        found = parameters["context_hash"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unreadable(parameters) from error
+    if found != CONTEXT_HASH:
+        raise Incompatible(
+            "the judge of evidence was taught on another context than this engine makes",
+            field="metadata.json: judge",
+            value=str(found),
+            remedy=_REMEDY,
+        )
+    if not all(0 < bound < 1 for bound in bounds):
+        raise _unreadable(parameters)
+    return EvidenceJudge(facts, Booster.from_json(trees, (*NAMES, *map(column_of, facts))), *bounds)
+
+
+def column_of(fact: str) -> str:
+    """Name of a fact's column: facts and context share some."""
+    return f"fact_{fact}"
+
+
+def _unreadable(parameters: object) -> Incompatible:
+    return Incompatible(
+        "these are not the bounds of a judge",
+        field="metadata.json: judge",
+        value=repr(parameters)[:80],
+        remedy=_REMEDY,
+    )

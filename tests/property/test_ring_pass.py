@@ -1,0 +1,163 @@
+"""Rings formed anew from recorded evidence are those that a detector tells."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import structs
+
+from graph.evidence import RULE_STRENGTH, Evidence, Pattern, Role
+from graph.ring_policy import RingPolicy
+from graph.thresholds import Thresholds
+from graph.transaction import DAY, MINUTE, Entity, EntityKind, Transaction
+from scorer.artefact import TrainedModel
+from scorer.blend import Blend
+from scorer.calibration import Platt
+from scorer.decision import Policy
+from scorer.detector import Detector, DetectorConfig
+from scorer.evidence_context import NAMES
+from scorer.evidence_judge import EvidenceJudge, column_of, judged_rows
+from scorer.features import FeatureConfig
+from scorer.fitting import BoosterSettings, regrow_booster
+from scorer.history import LabelledTransaction
+from scorer.history_replay import replay
+from scorer.judge_training import weights_by
+from scorer.ring_matching import RingLedger
+from scorer.ring_pass import rings_of, with_rings
+from tests.oracles.streams import SMALL, START, money_streams
+
+CONFIG = DetectorConfig(
+    window=SMALL,
+    # Low, so that short streams of few users bring many heuristics to speak.
+    thresholds=Thresholds(
+        velocity_attempts=4,
+        velocity_within=30 * MINUTE,
+        mule_senders=2,
+        fan_counterparties=3,
+        device_users=2,
+        told_singly=3,
+    ),
+    # Between two transactions nothing falls quiet: the pass looks at the clock with evidence only.
+    rings=RingPolicy(birth=0.4, crowd_birth=0.4, quiet_after=DAY, expire_after=3 * DAY),
+    features=FeatureConfig(pairs=1 << 10),
+)
+FACTS = ("hops", "reciprocal_hops", "payers")
+
+
+def labelled(stream: list[Transaction], rng: random.Random) -> list[LabelledTransaction]:
+    history = []
+    for tx in stream:
+        tx = structs.replace(tx, device_id=rng.choice([None, "d0", "d1"]))  # noqa: PLW2901
+        history.append(LabelledTransaction(tx, rng.random() < 0.3, tx.timestamp + DAY))
+    return history
+
+
+def told_by(ledger: RingLedger) -> list[tuple[object, ...]]:
+    return [(r.ring, r.alerted_at, r.alerts, r.strongest) for r in ledger.rings(since=0)]
+
+
+@pytest.fixture(scope="module")
+def model() -> TrainedModel:
+    """A judge that answers all over the range, and a booster that has nothing to say."""
+    rng = np.random.default_rng(5)
+    detector, width = Detector(CONFIG), len(NAMES) + len(FACTS)
+    rows = rng.normal(size=(400, width)).astype(np.float32) * 3
+    rows[:, 0] = rng.integers(0, len(Pattern), 400)
+    fraud = (rows[:, 1] + rows[:, 8] + rng.normal(size=400)) > 1
+    grow = BoosterSettings(min_child_weight=1.0, learning_rate=0.3)
+    names = (*NAMES, *map(column_of, FACTS))
+    judge = EvidenceJudge(FACTS, regrow_booster(rows, fraud, names, grow, 1, 20), 0.3, 0.5)
+    plain = rng.normal(size=(50, len(detector.feature_names))).astype(np.float32)
+    half = np.arange(50) % 2 == 0
+    booster = regrow_booster(plain, half, detector.feature_names, BoosterSettings(), 1, 1)
+    return TrainedModel(detector.schema, booster, Platt(1, 0), Blend(ring=1.0), Policy(), judge)
+
+
+@given(money_streams(most=60), st.integers(0, 2**32 - 1))
+@settings(max_examples=30, deadline=None)
+def test_without_weights_the_rings_of_the_replay_come_back(
+    stream: list[Transaction], seed: int
+) -> None:
+    history = labelled(stream, random.Random(seed))
+    table = replay(history, Detector(CONFIG))
+    shown = []
+    again = with_rings(
+        replace(table, rows=table.rows.copy()),
+        None,
+        CONFIG.rings,
+        lambda row, evidence, rings: shown.append((row, len(evidence), len(rings))),
+    )
+    assert told_by(again.ledger) == told_by(table.ledger)
+    assert again.ring_score.tolist() == table.ring_score.tolist()
+    assert again.joint.tolist() == table.joint.tolist()
+    assert again.told.tolist() == table.told.tolist()
+    assert again.rows.tobytes() == table.rows.tobytes()
+    speaking = (table.joint > 0) | (table.ring_score > 0)
+    assert {row for row, _, _ in shown} >= set(np.flatnonzero(speaking).tolist())
+
+
+@given(money_streams(most=60), st.integers(0, 2**32 - 1), st.lists(st.integers(0, 60), max_size=2))
+@settings(max_examples=20, deadline=None)
+def test_a_detector_with_a_judge_tells_the_rings_of_the_pass(
+    model: TrainedModel, stream: list[Transaction], seed: int, cuts: list[int]
+) -> None:
+    history = labelled(stream, random.Random(seed))
+    table = replay(history, Detector(CONFIG))
+    judge = model.judge
+    assert judge is not None
+    weights = weights_by(judge, table.evidence)
+    passed = with_rings(table, weights, judge.rings(CONFIG.rings))
+
+    def fed(*cuts: int) -> tuple[Detector, list[object]]:
+        """In batches between the cuts, each by a detector restored from a snapshot."""
+        detector, verdicts = Detector(CONFIG, model), []
+        for start, stop in zip((0, *cuts), (*cuts, len(history)), strict=True):
+            detector = Detector.restore(detector.snapshot(), model)
+            part = history[start:stop]
+            verdicts += detector.observe_batch([item.transaction for item in part])
+            for item in part:
+                if item.label is not None:
+                    detector.learn(item.label)
+        return detector, verdicts
+
+    detector, verdicts = fed(*sorted(min(cut, len(history)) for cut in cuts))
+    ledger = RingLedger()
+    for verdict in verdicts:
+        ledger.note(verdict.ring_events, verdict.evidence)
+    assert told_by(ledger) == told_by(passed.ledger)
+    assert told_by(
+        rings_of(table.evidence, weights.tolist(), judge.rings(CONFIG.rings))
+    ) == told_by(passed.ledger)
+    assert [verdict.ring_score for verdict in verdicts] == passed.ring_score.tolist()
+    rest = fed(*range(1, len(history)))[0] if len(history) < 30 else detector
+    assert rest.rings.snapshot() == detector.rings.snapshot()
+    assert rest.context.snapshot() == detector.context.snapshot()
+
+
+def test_a_weighed_piece_keeps_what_the_rule_said_and_a_block_stays_an_order(
+    model: TrainedModel,
+) -> None:
+    members = tuple((Entity(EntityKind.USER, name), Role.MEMBER) for name in ("a", "b"))
+    piece = Evidence(Pattern.CYCLE, START, members, (), 0.7, "Round it goes.", {"hops": 3.0})
+    block = replace(piece, pattern=Pattern.BLOCKED, strength=1.0)
+    detector, judge = Detector(CONFIG), model.judge
+    assert judge is not None
+    contexts = detector.context.rows([piece, block])
+    weighed, ordered = judge.weigh([piece, block], contexts)
+    assert weighed.is_judged
+    assert weighed.facts == {"hops": 3.0, RULE_STRENGTH: 0.7}
+    assert 0 < weighed.strength < 1
+    assert weighed.evidence_id == piece.evidence_id
+    assert ordered is block
+
+
+def test_a_fact_that_nobody_taught_is_not_looked_at(model: TrainedModel) -> None:
+    members = tuple((Entity(EntityKind.USER, name), Role.MEMBER) for name in ("a", "b"))
+    piece = Evidence(Pattern.CYCLE, START, members, (), 0.7, "Round it goes.", {"news": 3.0})
+    contexts = Detector(CONFIG).context.rows([piece])
+    row = judged_rows([piece], contexts, FACTS)[0]
+    assert np.isnan(row[len(NAMES) :]).all()
+    assert row[: len(NAMES)].tobytes() == contexts[0].tobytes()

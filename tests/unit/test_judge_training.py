@@ -1,0 +1,191 @@
+"""What a judge is taught, and that it does not answer for the past by heart."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from graph.errors import InvalidInput
+from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.ring_policy import RingPolicy
+from graph.transaction import Entity, EntityKind
+from scorer.evidence_context import NAMES
+from scorer.evidence_judge import EvidenceJudge, column_of
+from scorer.evidence_log import EvidenceLog
+from scorer.judge_lessons import facts_of, lesson_of
+from scorer.judge_training import (
+    LEAST_PIECES,
+    TREES,
+    best_bounds,
+    judged_table,
+    starter_of,
+    teach,
+)
+from scorer.party_columns import PartyColumns
+from scorer.ports import FeatureSchema
+from scorer.ring_matching import RingLedger, TrueRing
+from scorer.starter import starter
+from scorer.table import Table
+
+START = 1_700_000_000_000
+AGE = NAMES.index("centre_age")
+
+
+def user(number: int) -> Entity:
+    return Entity(EntityKind.USER, f"u{number}")
+
+
+def pair(number: int, *, hops: bool = True) -> Evidence:
+    """Two users of their own and what one sent the other, or only what they share."""
+    members = ((user(2 * number), Role.MEMBER), (user(2 * number + 1), Role.MEMBER))
+    hop = Hop(f"t{number}", *(entity for entity, _ in members), 100, START + number)
+    pattern = Pattern.CYCLE if hops else Pattern.SHARED_DEVICE
+    told = (hop,) if hops else ()
+    return Evidence(pattern, START + number, members, told, 0.5, "So it is.", {"hops": 1.0})
+
+
+def table_of(fraud: np.ndarray, contexts: np.ndarray, pieces: list[Evidence]) -> Table:
+    """One row and one piece each."""
+    count, log = len(fraud), EvidenceLog()
+    for place, piece in enumerate(pieces):
+        log.add(place, START + place, (), (piece,), contexts[place : place + 1])
+    schema = FeatureSchema(("amount",), ("amount",))
+    zeros = np.zeros(count)
+    return Table(
+        schema=schema,
+        rows=np.zeros((count, 1), np.float32),
+        fraud=fraud,
+        times=START + np.arange(count, dtype=np.int64),
+        known_at=START + np.arange(count, dtype=np.int64),
+        values=np.full(count, 100, np.int64),
+        ring_score=zeros,
+        joint=zeros,
+        told=np.zeros(count, np.uint8),
+        warm=np.ones(count, np.bool_),
+        places=np.arange(count, dtype=np.int64),
+        ids=tuple(f"t{n}" for n in range(count)),
+        users=tuple(f"u{2 * n}" for n in range(count)),
+        segments=("transfer/-",) * count,
+        ring_ids=(None,) * count,
+        transactions=count,
+        rejected=0,
+        true_rings={},
+        ledger=RingLedger(),
+        evidence=log,
+        parties=PartyColumns(),
+    )
+
+
+def drawn(seed: int, count: int = 400) -> tuple[np.ndarray, np.ndarray, list[Evidence]]:
+    rng = np.random.default_rng(seed)
+    contexts = rng.normal(size=(count, len(NAMES))).astype(np.float32)
+    contexts[:, 0] = 3.0
+    return rng.random(count) < 0.3, contexts, [pair(n) for n in range(count)]
+
+
+def test_labels_correct_the_starter_and_reach_what_comes_later() -> None:
+    _, contexts, pieces = drawn(1)
+    fraud = contexts[:, AGE] > 0.5  # whatever the starter thinks of age
+    table = table_of(fraud, contexts, pieces)
+    past = np.arange(300)
+    taught = teach(table, past, RingPolicy(), 0)
+    later = slice(300, None)
+    assert average_precision_score(fraud[later], taught.weights[later]) > 0.95
+    own = [piece.strength for piece in taught.judge.weigh(pieces[300:], contexts[300:])]
+    assert taught.weights[later].tolist() == own
+
+
+def test_what_the_past_weighs_is_not_known_by_heart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scorer.judge_training._ranks", lambda lesson, weights: weights[0])
+    fraud, contexts, pieces = drawn(2)
+    table = table_of(fraud, contexts, pieces)
+    taught = teach(table, np.arange(400), RingPolicy(), 0)
+    assert taught.judge.booster.tree_count == starter().booster.tree_count + TREES
+    by_heart = [piece.strength for piece in taught.judge.weigh(pieces, contexts)]
+    assert average_precision_score(fraud, by_heart) > 0.9
+    assert average_precision_score(fraud, taught.weights) < 0.45  # three in ten are
+
+
+def test_corrections_that_do_not_pay_are_not_kept() -> None:
+    _, contexts, pieces = drawn(6)
+    plain = np.array([p.strength for p in starter().weigh(pieces, contexts)])
+    by_starter = plain > np.quantile(plain, 0.7)
+    table = table_of(by_starter, contexts, pieces)
+    taught = teach(table, np.arange(400), RingPolicy(), 0)
+    assert taught.judge is starter()
+    assert taught.weights.tolist() == plain.tolist()
+
+
+def test_with_too_little_to_learn_from_the_starter_stands() -> None:
+    _, contexts, pieces = drawn(3)
+    fraud = np.arange(400) < LEAST_PIECES - 1
+    taught = teach(table_of(fraud, contexts, pieces), np.arange(400), RingPolicy(), 0)
+    assert taught.judge is starter()
+
+
+def test_a_piece_is_fraud_if_half_of_its_witness_or_of_its_users_is() -> None:
+    a, b, c, d = (user(n) for n in range(4))
+    hops = tuple(Hop(f"t{n}", a, b, 1, START + n) for n in range(4))
+
+    def piece(*ids: int, members: tuple[Entity, ...] = (a, b)) -> Evidence:
+        shown = tuple(hops[n] for n in ids)
+        return Evidence(
+            Pattern.CYCLE, START, tuple((m, Role.MEMBER) for m in members), shown, 0.5, "So."
+        )
+
+    pieces = [
+        piece(0, 2),  # one fraud of two
+        piece(0, 2, 3),  # one of three
+        piece(members=(a, d)),  # the one who did it, and another
+        piece(members=(a, c, d)),
+    ]
+    fraud = np.array([True, False, False, False])
+    contexts = np.zeros((4, len(NAMES)), np.float32)
+    table = table_of(fraud, contexts, pieces)
+    lesson = lesson_of(table, np.arange(4), ())
+    assert lesson.fraud.tolist() == [True, False, True, False]
+    assert lesson.groups.tolist() == ["u0", "user:u0", "u0", "user:u0"]
+    # What the past does not hold teaches nothing, and no label of it is known.
+    later = lesson_of(table, np.arange(1, 4), ())
+    assert later.numbers.tolist() == [1, 2, 3]
+    assert not later.fraud.any()
+
+
+def test_a_starter_counts_every_ring_the_same() -> None:
+    fraud, contexts, pieces = drawn(4)
+    table = table_of(fraud, contexts, pieces)
+    lesson = lesson_of(table, np.arange(400), facts_of(table.evidence))
+    assert facts_of(table.evidence) == ("hops",)
+    grown = starter_of([lesson, lesson], ("hops",), 0, 5)
+    assert grown.names == (*NAMES, column_of("hops"))
+    assert grown.tree_count == 5
+
+
+def test_bounds_are_those_under_which_the_past_is_told_best() -> None:
+    fraud, contexts, pieces = drawn(5, 40)
+    log = table_of(fraud, contexts, pieces).evidence
+    true = []
+    for number in np.flatnonzero(fraud).tolist():
+        ring = TrueRing(f"r{number}", {user(2 * number), user(2 * number + 1)})
+        ring.times.append(START + number)
+        true.append(ring)
+    weights = np.where(fraud, 0.7, 0.6)
+    weights[np.flatnonzero(fraud)[0]] = 0.3  # not worth all the false ones below .65
+    f1, birth, alert = best_bounds(log, weights, RingPolicy(), true, until=40)
+    assert (birth, alert) == (0.65, 0.65)
+    assert f1 == pytest.approx(2 * (len(true) - 1) / (2 * len(true) - 1))
+
+
+def test_nothing_to_weigh_leaves_the_table_alone() -> None:
+    empty = np.zeros((0, len(NAMES)), np.float32)
+    table = table_of(np.array([True, False]), empty, [])
+    same, judge = judged_table(table, np.arange(2), RingPolicy(), 0)
+    assert same is table
+    assert isinstance(judge, EvidenceJudge)
+
+
+def test_a_log_that_is_full_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scorer.evidence_log.MOST_PIECES", 1)
+    log = EvidenceLog()
+    log.add(0, START, (), (pair(0),), np.zeros((1, len(NAMES)), np.float32))
+    with pytest.raises(InvalidInput, match="more than 1 pieces of evidence"):
+        log.add(1, START, (), (pair(1),), np.zeros((1, len(NAMES)), np.float32))
