@@ -31,13 +31,14 @@ demo: $(VENV)/.warm ## train, serve and stream a simulated city until a ring gro
 test: $(VENV)/.tested $(VENV)/.warm ## the whole test suite; what needs a server runs where `make servers` did
 	$(FAST)
 	$(MAKE) --no-print-directory --jobs 2 test-servers test-processes
+	$(PYTEST) -m alone
 
 # Beside each other, and each one test at a time: what shares the servers waits for them most of the
 # time; the others kill processes or fill a processor.
 test-servers:
 	$(PYTEST) -m servers
 test-processes:
-	$(PYTEST) -m "(slow or browser) and not servers"
+	$(PYTEST) -m "(slow or browser) and not servers and not alone"
 
 check: $(VENV)/.tested $(VENV)/.warm ## format, lint, types, import contracts, fast tests
 	$(BIN)/ruff format --check .

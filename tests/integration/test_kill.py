@@ -178,8 +178,10 @@ def test_a_frozen_worker_that_thaws_writes_nothing_over_its_successor(
         assert frozen.stdout is not None
         frozen.stdout.readline()
         freeze(frozen, folder)
-        last = finish(folder)
-        frozen.send_signal(signal.SIGCONT)
+        try:
+            last = finish(folder)
+        finally:
+            frozen.send_signal(signal.SIGCONT)  # else leaving the block would wait for it for ever
         _, complaint = frozen.communicate(timeout=60)
     assert frozen.returncode != 0
     assert "another process writes as engine" in complaint
@@ -189,8 +191,12 @@ def test_a_frozen_worker_that_thaws_writes_nothing_over_its_successor(
 
 def freeze(worker: "subprocess.Popen[str]", folder: Path) -> None:
     """Stop it at a moment when it does not hold the write lock: nobody could succeed it then."""
+    threads = Path(f"/proc/{worker.pid}/task")
     for _ in range(100):
         worker.send_signal(signal.SIGSTOP)
+        # The signal is on its way: until it has reached every thread one may still take the lock.
+        while any(state(thread) not in "Tt" for thread in threads.glob("*")):
+            time.sleep(0.001)
         connection = sqlite3.connect(folder / "log.db", timeout=0.01, isolation_level=None)
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -202,6 +208,14 @@ def freeze(worker: "subprocess.Popen[str]", folder: Path) -> None:
         finally:
             connection.close()
     raise AssertionError("it held the lock a hundred times")
+
+
+def state(thread: Path) -> str:
+    """Of a thread, one letter; of one that is gone the same as of one that is stopped."""
+    try:
+        return (thread / "stat").read_text().rpartition(") ")[2][0]
+    except FileNotFoundError:
+        return "T"
 
 
 def money(n: int) -> bytes:

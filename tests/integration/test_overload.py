@@ -21,7 +21,7 @@ CONNECTIONS = 400
 SECONDS = 15.0
 NOW = 1_772_366_400_000
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 def body(name, turn, count):
