@@ -21,8 +21,9 @@ from ingest.simulator import SimulationConfig, write
 from scorer.detector import Detector
 from scorer.evidence_judge import EvidenceJudge
 from scorer.history_replay import replay
-from scorer.judge_lessons import facts_of, lesson_of
+from scorer.judge_lessons import facts_of, lesson_of, rows_of
 from scorer.judge_training import best_bounds, starter_of, weights_by
+from scorer.ring_pass import weighed
 from scorer.starter import FOLDER, PARAMETERS, TREES
 from scorer.table import Rows, Table
 
@@ -48,16 +49,11 @@ def main(arguments: list[str]) -> int:
         tables.append(_city(replace(config, fraud_share=FRAUD_SHARE) if teaches else config))
         sys.stderr.write(f"city {seed}: {tables[-1].evidence.pieces} pieces of evidence\n")
     facts = tuple(sorted({name for table in tables for name in facts_of(table.evidence)}))
-    lessons = [lesson_of(table, _every(table), facts) for table in tables]
+    lessons = [lesson_of(table, _every(table), rows_of(table.evidence, facts)) for table in tables]
     booster = starter_of(lessons[:-1], facts, 0, GROWN)
     judge, last = EvidenceJudge(facts, booster, 0.5, 0.5), tables[-1]
-    _, birth, alert = best_bounds(
-        last.evidence,
-        weights_by(judge, last.evidence),
-        RingPolicy(),
-        lessons[-1].rings,
-        lessons[-1].until,
-    )
+    seen = weighed(last.evidence, weights_by(judge, last.evidence))
+    _, birth, alert = best_bounds(seen, RingPolicy(), lessons[-1])
     judge = EvidenceJudge(facts, booster, birth, alert)
     taught = [int(lesson.fraud.sum()) for lesson in lessons[:-1]]
     said = judge.as_json() | {

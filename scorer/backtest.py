@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from graph.errors import InvalidSetting
 from graph.evidence import Evidence
@@ -31,6 +30,7 @@ from scorer.decided import (
     total_cost,
 )
 from scorer.decision import Policy
+from scorer.evidence_log import EvidenceLog
 from scorer.fitting import BoosterSettings
 from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
@@ -39,7 +39,7 @@ from scorer.metrics import Scores, cost_curve
 from scorer.odds import log_odds
 from scorer.ports import Replayer
 from scorer.reasons import reasons, with_shares
-from scorer.ring_pass import with_rings
+from scorer.ring_pass import weighed, with_rings
 from scorer.splits import EMBARGO, Dates, Split, dated_split, require_both, temporal_split
 from scorer.table import BLOCKED, Rows, Table, describe, require_labels
 from scorer.training import learn_from
@@ -152,14 +152,16 @@ def backtest(
         rows, past = split.test, np.sort(np.concatenate([split.early, split.later]))
         taught = teach(table, past, replayer.ring_policy, seed)
         bounds = taught.judge.rings(replayer.ring_policy)
-        table, told = _explained(table, rows, taught.weights, bounds)
+        evidence = weighed(table.evidence, taught.weights)
+        table, told = _explained(table, rows, evidence, bounds)
         model = _learned(table, split, settings or BoosterSettings(), seed)
     else:
         rows, judge, bounds = _unseen(table, model, embargo), model.judge, replayer.ring_policy
-        weights = None
+        evidence = table.evidence
         if judge is not None:
-            weights, bounds = weights_by(judge, table.evidence), judge.rings(bounds)
-        table, told = _explained(table, rows, weights, bounds)
+            evidence = weighed(evidence, weights_by(judge, evidence))
+            bounds = judge.rings(bounds)
+        table, told = _explained(table, rows, evidence, bounds)
     progress("judge", len(rows))
     scores = _scores(model, table, rows)
     judged = _Judged(table, rows, scores, model, told, dict(policies))
@@ -189,18 +191,18 @@ def backtest(
 
 
 def _explained(
-    table: Table, rows: Rows, weights: NDArray[np.float64] | None, policy: RingPolicy
+    table: Table, rows: Rows, evidence: EvidenceLog, policy: RingPolicy
 ) -> tuple[Table, dict[int, tuple[Reason, ...]]]:
-    """The table with its evidence weighed, and what evidence and rings say about some rows."""
+    """The table with rings of this evidence, and what evidence and rings say about some rows."""
     told: dict[int, tuple[Reason, ...]] = {}
     wanted = np.zeros(len(table.fraud), np.bool_)
     wanted[rows] = True
 
-    def remember(row: int, evidence: tuple[Evidence, ...], rings: tuple[Ring, ...]) -> None:
+    def remember(row: int, completed: tuple[Evidence, ...], rings: tuple[Ring, ...]) -> None:
         if wanted[row]:
-            told[row] = reasons(table.parties.of(row, table.ids[row]), evidence, rings)
+            told[row] = reasons(table.parties.of(row, table.ids[row]), completed, rings)
 
-    return with_rings(table, weights, policy, remember), told
+    return with_rings(table, evidence, policy, remember), told
 
 
 def _learned(table: Table, split: Split, settings: BoosterSettings, seed: int) -> TrainedModel:

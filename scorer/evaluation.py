@@ -28,7 +28,7 @@ from scorer.judge_training import judged_table, weights_by
 from scorer.look_alikes import look_alike_figures
 from scorer.ports import Replayer
 from scorer.ring_matching import RingMatch, TrueRing, ring_figures
-from scorer.ring_pass import with_rings
+from scorer.ring_pass import weighed, with_rings
 from scorer.rung_figures import RungFigures
 from scorer.rungs import Rungs, family_shares, learn_rungs, rungs_of_model
 from scorer.splits import (
@@ -183,8 +183,8 @@ def _judged(
         return judged_table(table, past, policy, seed)
     if model.judge is None or not table.evidence.pieces:
         return table, model.judge
-    weights = weights_by(model.judge, table.evidence)
-    return with_rings(table, weights, model.judge.rings(policy)), model.judge
+    evidence = weighed(table.evidence, weights_by(model.judge, table.evidence))
+    return with_rings(table, evidence, model.judge.rings(policy)), model.judge
 
 
 def _describe_model(model: TrainedModel, table: Table, split: Split) -> dict[str, Any]:

@@ -48,13 +48,18 @@ def facts_of(log: EvidenceLog) -> tuple[str, ...]:
     return tuple(sorted({name for piece in log.all_pieces() for name in piece.facts}))
 
 
-def lesson_of(table: Table, past: Rows, facts: Sequence[str]) -> Lesson:
+def rows_of(log: EvidenceLog, facts: Sequence[str]) -> NDArray[np.float32]:
+    """All evidence of a log as a judge of these facts sees it, float32 [pieces, columns]."""
+    return judged_rows(log.all_pieces(), log.contexts(), facts)
+
+
+def lesson_of(table: Table, past: Rows, rows: NDArray[np.float32]) -> Lesson:
     """What the labels of the past say about the evidence that its rows completed.
 
     Args:
         table: Of a replay without a judge.
         past: Rows whose labels may be learned from.
-        facts: Which facts are columns.
+        rows: Its evidence (`rows_of`).
     """
     ring_of: dict[str, str] = {}
     frauds_of: dict[str, str] = {}
@@ -62,12 +67,11 @@ def lesson_of(table: Table, past: Rows, facts: Sequence[str]) -> Lesson:
         group = table.ring_ids[row] or table.users[row]
         ring_of[table.ids[row]] = frauds_of[table.users[row]] = group
     places = frozenset(table.places[past].tolist())
-    pieces, numbers, fraud, groups = [], [], [], []
+    numbers, fraud, groups = [], [], []
     for told in table.evidence.told:
         if told.place in places:
             for number, piece in enumerate(told.pieces, told.first):
                 group = _about(piece, ring_of, frauds_of)
-                pieces.append(piece)
                 numbers.append(number)
                 fraud.append(group is not None)
                 groups.append(group or str(piece.members[0][0]))
@@ -75,7 +79,7 @@ def lesson_of(table: Table, past: Rows, facts: Sequence[str]) -> Lesson:
     chosen = np.array(numbers, np.intp)
     return Lesson(
         chosen,
-        judged_rows(pieces, table.evidence.contexts()[chosen], facts),
+        rows[chosen],
         np.array(fraud, np.bool_),
         np.array(groups, np.str_),
         [ring for ring_id, ring in sorted(table.true_rings.items()) if ring_id in named],

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from graph.ring_policy import RingPolicy
 from scorer.booster import Booster
 from scorer.evidence_context import NAMES
-from scorer.evidence_judge import EvidenceJudge, column_of, judged_rows, ring_policy
+from scorer.evidence_judge import EvidenceJudge, column_of, ring_policy
 from scorer.evidence_log import EvidenceLog
 from scorer.fitting import BoosterSettings, regrow_booster
-from scorer.judge_lessons import Lesson, lesson_of
+from scorer.judge_lessons import Lesson, lesson_of, rows_of
 from scorer.metrics import average_precision
 from scorer.odds import sigmoid
-from scorer.ring_matching import TrueRing, match_rings
-from scorer.ring_pass import rings_of, with_rings
+from scorer.ring_matching import match_rings
+from scorer.ring_pass import rings_of, weighed, with_rings
 from scorer.starter import starter
 from scorer.table import Rows, Table
 
@@ -71,14 +71,15 @@ def teach(table: Table, past: Rows, policy: RingPolicy, seed: int) -> Taught:
         policy: For all but the judge's bounds.
         seed: Of the trees.
     """
-    began = starter()
-    log, lesson = table.evidence, lesson_of(table, past, began.facts)
-    plain = weights_by(began, log)
+    began, log = starter(), table.evidence
+    rows = rows_of(log, began.facts)
+    lesson = lesson_of(table, past, rows)
+    plain = _probabilities(began.booster, rows)
     frauds = lesson.fraud
     if frauds.sum() < LEAST_PIECES or len(set(lesson.groups[frauds])) < LEAST_GROUPS:
         return Taught(began, plain)
     booster = _corrected(began, lesson, np.arange(len(frauds)), seed)
-    weights = weights_by(replace(began, booster=booster), log)
+    weights = _probabilities(booster, rows)
     folds = np.array([xxhash.xxh32_intdigest(group.encode()) % FOLDS for group in lesson.groups])
     for fold in range(FOLDS):
         others, mine = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
@@ -88,8 +89,8 @@ def teach(table: Table, past: Rows, policy: RingPolicy, seed: int) -> Taught:
     if len(lesson.rings) < LEAST_RINGS:
         pays = _ranks(lesson, weights) > _ranks(lesson, plain)
         return Taught(replace(began, booster=booster), weights) if pays else Taught(began, plain)
-    kept, *bounds = best_bounds(log, plain, policy, lesson.rings, lesson.until)
-    won, *corrected = best_bounds(log, weights, policy, lesson.rings, lesson.until)
+    kept, *bounds = best_bounds(weighed(log, plain), policy, lesson)
+    won, *corrected = best_bounds(weighed(log, weights), policy, lesson)
     if won > kept:
         return Taught(EvidenceJudge(began.facts, booster, *corrected), weights)
     return Taught(EvidenceJudge(began.facts, began.booster, *bounds), plain)
@@ -119,7 +120,8 @@ def judged_table(
     taught = teach(table, past, policy, seed)
     if not table.evidence.pieces:  # nothing to weigh: rings, if any, are of somebody's own making
         return table, taught.judge
-    return with_rings(table, taught.weights, taught.judge.rings(policy)), taught.judge
+    evidence = weighed(table.evidence, taught.weights)
+    return with_rings(table, evidence, taught.judge.rings(policy)), taught.judge
 
 
 def starter_of(lessons: list[Lesson], facts: tuple[str, ...], seed: int, trees: int) -> Booster:
@@ -152,31 +154,29 @@ def _ring_weights(lesson: Lesson) -> NDArray[np.float32]:
 
 def weights_by(judge: EvidenceJudge, log: EvidenceLog) -> NDArray[np.float64]:
     """What a given judge makes of all evidence, float64 [pieces]."""
-    rows = judged_rows(log.all_pieces(), log.contexts(), judge.facts)
-    return _probabilities(judge.booster, rows)
+    return _probabilities(judge.booster, rows_of(log, judge.facts))
 
 
-def best_bounds(
-    log: EvidenceLog,
-    weights: NDArray[np.float64],
-    policy: RingPolicy,
-    true: list[TrueRing],
-    until: int,
-) -> tuple[float, float, float]:
-    """(F1, birth, alert) under which the rings up to a place in the history are told best.
+def best_bounds(log: EvidenceLog, policy: RingPolicy, lesson: Lesson) -> tuple[float, float, float]:
+    """(F1, birth, alert) under which the rings of a lesson's past are told best.
 
-    Of equals the strictest; some 15 seconds for 50,000 pieces.
+    Of equals the strictest.
+
+    Args:
+        log: The evidence, `weighed`.
+        policy: For all but the bounds.
+        lesson: Which rings there were, and up to where the past reaches.
     """
-    past = EvidenceLog(told=[told for told in log.told if told.place <= until])
+    past = EvidenceLog(told=[told for told in log.told if told.place <= lesson.until])
     best = (-1.0, 0.0, 0.0)
     for birth in BIRTHS:
         # Everything is told; who would not have been is left out below.
-        found = rings_of(past, weights.tolist(), ring_policy(policy, birth, birth)).rings(since=0)
+        found = rings_of(past, ring_policy(policy, birth, birth)).rings(since=0)
         for alert in ALERTS:
             if alert >= birth:
                 told = [ring for ring in found if ring.ring.score >= alert]
-                matched = len(match_rings(told, true))
-                best = max(best, (2 * matched / (len(told) + len(true)), birth, alert))
+                matched = len(match_rings(told, lesson.rings))
+                best = max(best, (2 * matched / (len(told) + len(lesson.rings)), birth, alert))
     return best
 
 

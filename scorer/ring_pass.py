@@ -6,9 +6,9 @@ replayed: the log of the evidence goes through a ring book of its own, and every
 rings it touches. The events are those that a detector with this judge tells.
 """
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -20,7 +20,7 @@ from graph.ring_policy import RingPolicy
 from graph.rings import Ring
 from scorer.blend import joint_strength
 from scorer.evidence_judge import judged
-from scorer.evidence_log import EvidenceLog, Told
+from scorer.evidence_log import EvidenceLog
 from scorer.ring_matching import RingLedger
 from scorer.table import RING, Table
 
@@ -35,49 +35,58 @@ def _unseen(_row: int, _evidence: tuple[Evidence, ...], _rings: tuple[Ring, ...]
     """Looks away."""
 
 
-def rings_of(log: EvidenceLog, weights: Sequence[float] | None, policy: RingPolicy) -> RingLedger:
-    """The rings that evidence of these weights makes.
+def weighed(log: EvidenceLog, weights: NDArray[np.float64]) -> EvidenceLog:
+    """The log with a probability for the strength of each piece.
 
     Args:
         log: All evidence of a history.
-        weights: A probability for each piece, in the order of the log; None leaves the strengths.
-        policy: When a ring is born and told.
+        weights: float64 [pieces], in the order of the log.
     """
+    values = weights.tolist()
+    told = [
+        replace(each, pieces=tuple(map(judged, each.pieces, values[each.first :])))
+        for each in log.told
+    ]
+    return replace(log, told=told)
+
+
+def rings_of(log: EvidenceLog, policy: RingPolicy) -> RingLedger:
+    """The rings that evidence of these strengths makes."""
     book, ledger = RingBook(policy), RingLedger()
     for told in log.told:
-        pieces = _weighed(told, weights)
-        ledger.note(book.observe(pieces, told.watermark), pieces)
+        ledger.note(book.observe(told.pieces, told.watermark), told.pieces)
     return ledger
 
 
 def with_rings(
-    table: Table, weights: NDArray[np.float64] | None, policy: RingPolicy, shown: Shown = _unseen
+    table: Table, evidence: EvidenceLog, policy: RingPolicy, shown: Shown = _unseen
 ) -> Table:
-    """The table as it would be had evidence had these weights from the beginning.
+    """The table as it would be had its evidence had these strengths from the beginning.
 
     Ring score, joint strength, what was told and the ledger change; of the feature rows the ring
     score, in place.
 
     Args:
         table: Of a replay without a judge.
-        weights: float64 [pieces], a probability for each piece of `table.evidence`; None leaves
-            the strengths.
+        evidence: Its evidence, as it is or `weighed`.
         policy: When a ring is born and told.
         shown: Called for every row that completed evidence or touches a ring.
     """
     book, ledger = RingBook(policy), RingLedger()
-    values = None if weights is None else weights.tolist()
     ring_score, joint = np.zeros_like(table.ring_score), np.zeros_like(table.joint)
-    entries = iter(table.evidence.told)
-    entry = next(entries, None)
-    for row, place in enumerate(table.places.tolist()):
+    entries = deque(evidence.told)
+
+    def tell_up_to(place: int) -> tuple[Evidence, ...]:
+        """Let evidence count up to a place in the history; returns what was completed there."""
         completed: tuple[Evidence, ...] = ()
-        while entry is not None and entry.place <= place:
-            pieces = _weighed(entry, values)
-            ledger.note(book.observe(pieces, entry.watermark), pieces)
-            if entry.place == place:
-                completed = tuple(islice(pieces, entry.found, None))
-            entry = next(entries, None)
+        while entries and entries[0].place <= place:
+            entry = entries.popleft()
+            ledger.note(book.observe(entry.pieces, entry.watermark), entry.pieces)
+            completed = entry.pieces[entry.found :] if entry.place == place else ()
+        return completed
+
+    for row, place in enumerate(table.places.tolist()):
+        completed = tell_up_to(place)
         rings = book.touched_by(table.parties.of(row, table.ids[row]))
         if rings:
             ring_score[row] = rings[0].score
@@ -85,10 +94,7 @@ def with_rings(
             joint[row] = joint_strength(completed)
         if rings or completed:
             shown(row, completed, rings)
-    while entry is not None:
-        pieces = _weighed(entry, values)
-        ledger.note(book.observe(pieces, entry.watermark), pieces)
-        entry = next(entries, None)
+    tell_up_to(table.transactions)
     told = np.where(ring_score > 0, table.told | RING, table.told & ~np.uint8(RING))
     if _RING_SCORE in table.schema.names:
         column = table.schema.names.index(_RING_SCORE)
@@ -96,9 +102,3 @@ def with_rings(
     return replace(
         table, ring_score=ring_score, joint=joint, told=told.astype(np.uint8), ledger=ledger
     )
-
-
-def _weighed(told: Told, weights: Sequence[float] | None) -> tuple[Evidence, ...]:
-    if weights is None:
-        return told.pieces
-    return tuple(map(judged, told.pieces, weights[told.first : told.first + len(told.pieces)]))

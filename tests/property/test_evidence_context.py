@@ -242,10 +242,14 @@ def test_a_centre_is_remembered_with_its_days() -> None:
     assert again.snapshot() == context.snapshot()
 
 
-def test_the_centre_longest_without_evidence_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_CENTRES", 2)
-    context = Detector(CONFIG).context
-    context.note([fan(0, 0, "a"), fan(0, 1, "b"), fan(1, 0, "a"), fan(1, 1, "c")])
+def test_the_centre_longest_without_evidence_is_forgotten() -> None:
+    context, piece = Detector(CONFIG).context, fan(1, 0)
+    context.note([fan(0, 0, "a"), fan(0, 1, "b"), fan(1, 0, "a")])
+    crowd = (
+        replace(piece, members=((Entity(EntityKind.USER, f"u{n}"), Role.MULE),))
+        for n in range(module.MOST_CENTRES - 1)
+    )
+    context.note(crowd)
     assert before(context, fan(2, 0, "b")) == [0, 0, 0]
     assert before(context, fan(2, 0, "a")) == [2, 2, 2]
 

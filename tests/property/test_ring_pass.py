@@ -26,7 +26,7 @@ from scorer.history import LabelledTransaction
 from scorer.history_replay import replay
 from scorer.judge_training import weights_by
 from scorer.ring_matching import RingLedger
-from scorer.ring_pass import rings_of, with_rings
+from scorer.ring_pass import rings_of, weighed, with_rings
 from tests.oracles.streams import SMALL, START, money_streams
 
 CONFIG = DetectorConfig(
@@ -86,7 +86,7 @@ def test_without_weights_the_rings_of_the_replay_come_back(
     shown = []
     again = with_rings(
         replace(table, rows=table.rows.copy()),
-        None,
+        table.evidence,
         CONFIG.rings,
         lambda row, evidence, rings: shown.append((row, len(evidence), len(rings))),
     )
@@ -108,8 +108,8 @@ def test_a_detector_with_a_judge_tells_the_rings_of_the_pass(
     table = replay(history, Detector(CONFIG))
     judge = model.judge
     assert judge is not None
-    weights = weights_by(judge, table.evidence)
-    passed = with_rings(table, weights, judge.rings(CONFIG.rings))
+    evidence = weighed(table.evidence, weights_by(judge, table.evidence))
+    passed = with_rings(table, evidence, judge.rings(CONFIG.rings))
 
     def fed(*cuts: int) -> tuple[Detector, list[object]]:
         """In batches between the cuts, each by a detector restored from a snapshot."""
@@ -128,9 +128,7 @@ def test_a_detector_with_a_judge_tells_the_rings_of_the_pass(
     for verdict in verdicts:
         ledger.note(verdict.ring_events, verdict.evidence)
     assert told_by(ledger) == told_by(passed.ledger)
-    assert told_by(
-        rings_of(table.evidence, weights.tolist(), judge.rings(CONFIG.rings))
-    ) == told_by(passed.ledger)
+    assert told_by(rings_of(evidence, judge.rings(CONFIG.rings))) == told_by(passed.ledger)
     assert [verdict.ring_score for verdict in verdicts] == passed.ring_score.tolist()
     rest = fed(*range(1, len(history)))[0] if len(history) < 30 else detector
     assert rest.rings.snapshot() == detector.rings.snapshot()

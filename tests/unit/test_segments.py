@@ -11,7 +11,7 @@ from scorer import segments as module
 from scorer.decision import FIXED, Budget, Policy, SegmentBounds
 from scorer.reasons import MOST as MOST_REASONS
 from scorer.reasons import of_segment, of_watched, with_notes
-from scorer.segments import HALF, LEAST_ABOVE, OTHER, Segments, segment_of
+from scorer.segments import HALF, LEAST_ABOVE, MOST_SEGMENTS, OTHER, Segments, segment_of
 from scorer.verdict import Decision, Reason, Standing
 
 START = 2_900 * HALF  # where a half begins, and an hour
@@ -95,16 +95,17 @@ def test_two_halves_without_a_word_forget_a_segment() -> None:
     assert jumped.bounds(GIFTS) == SegmentBounds(GIFTS)
 
 
-def test_what_there_is_no_room_for_is_one_segment_and_counted(monkeypatch) -> None:
-    monkeypatch.setattr(module, "MOST_SEGMENTS", 3)
+def test_what_there_is_no_room_for_is_one_segment_and_counted() -> None:
     segments = Segments(BUDGET)
     end_hour(segments, START)
+    for number in range(MOST_SEGMENTS - 3):
+        segments.take(f"payment/till {number}", START, 0.0)
     for name in (GIFTS, "transfer/app", "deposit/-"):
         fill(segments, name, ENOUGH, START, top=0.5)
     for _ in range(20):
         segments.take("transfer/fax", START, 0.5)
     end_hour(segments, START + HOUR)
-    assert len(segments) == 3  # refund/-, payment/web and the others
+    assert len(segments) == MOST_SEGMENTS
     assert segments.pressed == 2 * ENOUGH + 20
     assert segments.bounds("transfer/fax") is segments.bounds("transfer/app")
     assert segments.bounds("transfer/fax").segment == OTHER
