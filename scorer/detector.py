@@ -117,9 +117,11 @@ class Detector:
         self.policy = policy or (model.policy if model else Policy())
         self.window = TransactionWindow(config.window)
         self.heuristics: Catalogue = catalogue(config.thresholds, config.lists)
-        self._judge_of = None if model is None else model.judge
+        self._evidence_judge = None if model is None else model.judge
         self._ring_policy = (
-            config.rings if self._judge_of is None else self._judge_of.rings(config.rings)
+            config.rings
+            if self._evidence_judge is None
+            else self._evidence_judge.rings(config.rings)
         )
         self.rings = RingBook(self._ring_policy)
         self.features = FeatureExtractor(
@@ -128,7 +130,7 @@ class Detector:
         self.deep = DeepFeatures()
         self.context = EvidenceContext(self.window, self.heuristics.profiles, self.features.state)
         self._teaching = False  # whether somebody learns from the contexts
-        if self._judge_of is not None:
+        if self._evidence_judge is not None:
             self.context.prepare()
         if model is not None and model.schema.hash != self.features.schema.hash:
             raise Incompatible(
@@ -359,12 +361,12 @@ class Detector:
         if not pieces:
             return pieces, None
         contexts = None
-        if self._teaching or self._judge_of is not None:
+        if self._teaching or self._evidence_judge is not None:
             contexts = self.context.rows(pieces)
         self.context.note(pieces)
-        if self._judge_of is None or contexts is None:
+        if self._evidence_judge is None or contexts is None:
             return pieces, contexts
-        return self._judge_of.weigh(pieces, contexts), contexts
+        return self._evidence_judge.weigh(pieces, contexts), contexts
 
     def _approve(
         self,
@@ -589,7 +591,7 @@ class Detector:
             detector.window, detector.heuristics.profiles, detector.features.state
         )
         detector.context.restore(values["context"])
-        if detector._judge_of is not None:
+        if detector._evidence_judge is not None:
             detector.context.prepare()
         detector._waiting = Waiting.restore(values["waiting"], config.rings.birth)
         detector._swept, detector._searched = values["swept"]

@@ -63,7 +63,7 @@ from numpy.typing import NDArray
 from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
-from graph.heuristics.identity import links_of
+from graph.heuristics.identity import links_by, links_of
 from graph.heuristics.witness import witness
 from graph.kernels import KIND_DEVICE, KIND_MERCHANT, slot
 from graph.layout import OTHER, TIME, USER, VALUE
@@ -106,7 +106,7 @@ class Collusion:
         self._newest: NDArray[np.int64] = np.zeros(thresholds.witness, np.int64)
         # Bound at the first call: the arrays of every window have the same types.
         self._kernel: Callable[..., Any] | None = None
-        self._devices_kernel: Callable[..., Any] | None = None
+        self._links_kernel: Callable[..., Any] | None = None
         self._users_kernel: Callable[..., Any] | None = None
         self._deals_kernel: Callable[..., Any] | None = None
 
@@ -221,13 +221,13 @@ class Collusion:
         users_of: dict[int, set[int]] = {}
         cut = False
         for user in sorted(buyers):
-            arguments = (
-                window.links, window.identifiers.kind, window.link_tail, user, oldest, self._rows,
-            )  # fmt: skip
-            self._devices_kernel = self._devices_kernel or bind(devices_of, *arguments)
-            count, more = self._devices_kernel(*arguments)
+            arguments = (window.links, window.link_tail, user, self._rows)
+            self._links_kernel = self._links_kernel or bind(links_by, *arguments)
+            count, more = self._links_kernel(*arguments)
             cut |= bool(more)
-            for device in self._rows[:count].tolist():
+            rows, links = self._rows[:count], window.links
+            used = links.entity[rows][(links.entity[rows] >= 0) & (links.last[rows] >= oldest)]
+            for device in used[window.identifiers.kind[used] == KIND_DEVICE].tolist():
                 users_of.setdefault(device, set()).add(user)
         return {device: users for device, users in users_of.items() if len(users) > 1}, cut
 
@@ -272,29 +272,6 @@ def deals_at(merchants, generations, kinds, row, least, regular, share):  # type
     if own < regular or regulars + 1 < least or theirs + own < share * everything:
         return 0, 0
     return own, shift
-
-
-@kernel
-def devices_of(links, kinds, tail, user, oldest, out):  # type: ignore[no-untyped-def]
-    """Devices of a user used since `oldest`, newest first.
-
-    Fills `out` (int64[n]); looks at no more than n links. Mutates `out` only. Returns (devices,
-    whether the bound n was hit).
-    """
-    count = 0
-    position = links.newest_of_user[user]
-    for _ in range(out.shape[0]):
-        if position < tail:
-            return count, False
-        s = slot(links.pages, position)
-        identifier = links.entity[s]
-        if identifier >= 0 and links.last[s] >= oldest and kinds[identifier] == KIND_DEVICE:
-            out[count] = identifier
-            count += 1
-        if links.back_user[s] == 0:
-            return count, False
-        position -= links.back_user[s]
-    return count, position >= tail
 
 
 @kernel

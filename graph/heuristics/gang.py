@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from graph.admission import Admission
 from graph.compiled import bind, kernel
 from graph.evidence import Role
-from graph.heuristics.identity import links_of
+from graph.heuristics.identity import links_by, links_of
 from graph.heuristics.witness import reach
 from graph.kernels import KIND_USER, slot
 from graph.profiles import GENERATION, TAKEN, TAKEN_AT
@@ -45,11 +45,10 @@ class Gangs:
     def __init__(self, thresholds: Thresholds) -> None:
         self.thresholds: Final = thresholds
         self._rows: NDArray[np.int64] = np.zeros(thresholds.sharing_scan, np.int64)
-        self._payees: NDArray[np.int64] = np.zeros(thresholds.sharing_scan, np.int64)
         self._paid: NDArray[np.int64] = np.zeros(thresholds.takeover_scan, np.int64)
         # Bound at the first call: the arrays of every window have the same types.
         self._users_kernel: Callable[..., Any] | None = None
-        self._payees_kernel: Callable[..., Any] | None = None
+        self._links_kernel: Callable[..., Any] | None = None
         self._payers_kernel: Callable[..., Any] | None = None
 
     def around(
@@ -127,13 +126,15 @@ class Gangs:
         self, window: TransactionWindow, user: int, since: int
     ) -> tuple[list[int], bool]:
         """Users whom a user first paid in a session that began at a moment."""
-        arguments = (
-            window.links, window.edges.account_kind, window.link_tail, user, since,
-            since + 2 * self.thresholds.takeover_within, self._payees,
-        )  # fmt: skip
-        self._payees_kernel = self._payees_kernel or bind(first_paid, *arguments)
-        count, cut = self._payees_kernel(*arguments)
-        return [int(payee) for payee in self._payees[:count]], bool(cut)
+        arguments = (window.links, window.link_tail, user, self._rows)
+        self._links_kernel = self._links_kernel or bind(links_by, *arguments)
+        count, cut = self._links_kernel(*arguments)
+        rows, links = self._rows[:count], window.links
+        others, first = -2 - links.entity[rows], links.first[rows]
+        until = since + 2 * self.thresholds.takeover_within
+        begun = others[(others >= 0) & (since <= first) & (first <= until)]
+        payees = begun[window.edges.account_kind[begun] == KIND_USER]
+        return [int(payee) for payee in payees], bool(cut)
 
     def _robbed_for(
         self, window: TransactionWindow, users: NDArray[np.int64], payee: int
@@ -151,29 +152,6 @@ class Gangs:
             for position, payer, time in zip(positions.tolist(), payers, times, strict=True)
             if self._is_robbed(window, users, payer, time)
         }, bool(cut)
-
-
-@kernel
-def first_paid(links, kinds, tail, user, since, until, out):  # type: ignore[no-untyped-def]
-    """Users whom a user first dealt with in a span of time, newest first.
-
-    Fills `out` (int64[n]); looks at no more than n links. Mutates `out` only. Returns (how many,
-    whether the bound n was hit).
-    """
-    count = 0
-    position = links.newest_of_user[user]
-    for _ in range(out.shape[0]):
-        if position < tail:
-            return count, False
-        s = slot(links.pages, position)
-        other = -2 - links.entity[s]
-        if other >= 0 and kinds[other] == KIND_USER and since <= links.first[s] <= until:
-            out[count] = other
-            count += 1
-        if links.back_user[s] == 0:
-            return count, False
-        position -= links.back_user[s]
-    return count, position >= tail
 
 
 @kernel

@@ -232,6 +232,27 @@ def links_of(links, tail, identifier, oldest, out):  # type: ignore[no-untyped-d
 
 
 @kernel
+def links_by(links, tail, user, out):  # type: ignore[no-untyped-def]
+    """Rows of a user's links to identifiers and other parties, newest first.
+
+    Fills `out` (int64[n]); looks at no more than n links. Mutates `out` only.
+
+    Returns:
+        (rows, whether the bound n was hit).
+    """
+    count = 0
+    position = links.newest_of_user[user]
+    while position >= tail and count < out.shape[0]:
+        s = slot(links.pages, position)
+        out[count] = s
+        count += 1
+        if links.back_user[s] == 0:
+            return count, False
+        position -= links.back_user[s]
+    return count, position >= tail
+
+
+@kernel
 def companions_of(links, kinds, tail, user, oldest, out):  # type: ignore[no-untyped-def]
     """Rows of other users' links to the devices and cards of a user, used since `oldest`.
 

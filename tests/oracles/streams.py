@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from hypothesis import strategies as st
 from msgspec import structs
 
+from graph.thresholds import Thresholds
 from graph.transaction import MINUTE, Money, Outcome, Transaction, TransactionType
 from graph.window import TransactionWindow, WindowConfig
 
@@ -22,6 +23,17 @@ SMALL = WindowConfig(
     max_accounts=1024,
     max_identifiers=1024,
     max_links=4096,
+)
+
+
+# Low, so that short streams of few users bring many heuristics to speak.
+TALKATIVE = Thresholds(
+    velocity_attempts=4,
+    velocity_within=30 * MINUTE,
+    mule_senders=2,
+    fan_counterparties=3,
+    device_users=2,
+    told_singly=3,
 )
 
 

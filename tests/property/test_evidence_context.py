@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from graph.evidence import Evidence, Hop, Pattern, Role
-from graph.thresholds import Thresholds
 from graph.transaction import (
     DAY,
-    MINUTE,
     Entity,
     EntityKind,
     Outcome,
@@ -27,19 +25,11 @@ from scorer import evidence_context as module
 from scorer.detector import Detector, DetectorConfig
 from scorer.evidence_context import NAMES
 from scorer.features import FeatureConfig
-from tests.oracles.streams import HORIZON, SMALL, START, money_streams, transaction
+from tests.oracles.streams import HORIZON, SMALL, START, TALKATIVE, money_streams, transaction
 
 CONFIG = DetectorConfig(
     window=SMALL,
-    # Low, so that short streams of few users bring many heuristics to speak.
-    thresholds=Thresholds(
-        velocity_attempts=4,
-        velocity_within=30 * MINUTE,
-        mule_senders=2,
-        fan_counterparties=3,
-        device_users=2,
-        told_singly=3,
-    ),
+    thresholds=TALKATIVE,
     features=FeatureConfig(pairs=1 << 10),
 )
 TRANSFER = TransactionType.TRANSFER

@@ -8,25 +8,16 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from graph.ring_policy import RingPolicy
-from graph.thresholds import Thresholds
 from graph.transaction import DAY, HOUR, MINUTE, Transaction
 from scorer.detector import Detector, DetectorConfig
 from scorer.features import FeatureConfig
 from scorer.history import LabelledTransaction
 from scorer.history_replay import replay
-from tests.oracles.streams import SMALL, money_streams
+from tests.oracles.streams import SMALL, TALKATIVE, money_streams
 
 CONFIG = DetectorConfig(
     window=SMALL,
-    # Low, so that short streams of few users bring every heuristic to speak.
-    thresholds=Thresholds(
-        velocity_attempts=4,
-        velocity_within=30 * MINUTE,
-        mule_senders=2,
-        fan_counterparties=3,
-        device_users=2,
-        told_singly=3,
-    ),
+    thresholds=TALKATIVE,
     rings=RingPolicy(quiet_after=2 * HOUR, expire_after=3 * HOUR),
     features=FeatureConfig(pairs=1 << 10),
 )

@@ -11,8 +11,7 @@ from msgspec import structs
 
 from graph.evidence import RULE_STRENGTH, Evidence, Pattern, Role
 from graph.ring_policy import RingPolicy
-from graph.thresholds import Thresholds
-from graph.transaction import DAY, MINUTE, Entity, EntityKind, Transaction
+from graph.transaction import DAY, Entity, EntityKind, Transaction
 from scorer.artefact import TrainedModel
 from scorer.blend import Blend
 from scorer.calibration import Platt
@@ -27,19 +26,11 @@ from scorer.history_replay import replay
 from scorer.judge_training import weights_by
 from scorer.ring_matching import RingLedger
 from scorer.ring_pass import rings_of, weighed, with_rings
-from tests.oracles.streams import SMALL, START, money_streams
+from tests.oracles.streams import SMALL, START, TALKATIVE, money_streams
 
 CONFIG = DetectorConfig(
     window=SMALL,
-    # Low, so that short streams of few users bring many heuristics to speak.
-    thresholds=Thresholds(
-        velocity_attempts=4,
-        velocity_within=30 * MINUTE,
-        mule_senders=2,
-        fan_counterparties=3,
-        device_users=2,
-        told_singly=3,
-    ),
+    thresholds=TALKATIVE,
     # Between two transactions nothing falls quiet: the pass looks at the clock with evidence only.
     rings=RingPolicy(birth=0.4, crowd_birth=0.4, quiet_after=DAY, expire_after=3 * DAY),
     features=FeatureConfig(pairs=1 << 10),
