@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
+import http.client
 import importlib.util
 import json
+import re
 import signal
 import sqlite3
 import time
 from pathlib import Path
+from statistics import median
 
 import psutil
 import pytest
+
+from ingest.engine import EngineConfig
 
 _spec = importlib.util.spec_from_file_location("serve", Path(__file__).parent / "test_serve.py")
 _serve = importlib.util.module_from_spec(_spec)
@@ -81,12 +86,33 @@ async def storm(port, seconds, each=32, connections=CONNECTIONS):
     return told
 
 
-def test_far_more_than_it_can_do_is_refused_with_a_time_and_what_is_taken_is_quick(tmp_path):
+async def waiting(port, until):
+    """How many transactions waited in the room, looked at again and again."""
+    seen = []
+    while time.monotonic() < until:
+        text = (await asyncio.to_thread(scrape, port)).decode()
+        seen.append(int(float(re.search(r"^\S*queued_transactions (\S+)$", text, re.M)[1])))
+        await asyncio.sleep(0.5)
+    return seen
+
+
+def scrape(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    with contextlib.closing(connection):
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read()
+
+
+async def watched_storm(port, seconds):
+    return await asyncio.gather(storm(port, seconds), waiting(port, time.monotonic() + seconds))
+
+
+def test_far_more_than_it_can_do_is_refused_with_a_time_and_the_room_stays_bounded(tmp_path):
     with serving(tmp_path / "data") as (process, _, port):
         asyncio.run(storm(port, 2.0))
         server = psutil.Process(process.pid)
         before = server.memory_info().rss
-        told = asyncio.run(storm(port, SECONDS))
+        told, waited = asyncio.run(watched_storm(port, SECONDS))
         grown = server.memory_info().rss - before
     taken = sorted(wait for status, _, wait, _ in told if status == 200)
     refused = [headers for status, headers, _, _ in told if status in (429, 503)]
@@ -94,7 +120,13 @@ def test_far_more_than_it_can_do_is_refused_with_a_time_and_what_is_taken_is_qui
     assert refused, "it was no overload"
     assert all(int(headers["retry-after"]) >= 1 for headers in refused)
     assert all(headers["content-type"] == "application/problem+json" for headers in refused)
-    assert taken[int(0.99 * (len(taken) - 1))] < 8.0, "the room holds seconds of work"
+    assert taken, "nobody was let in"
+    assert 0 < max(waited) <= EngineConfig().queue
+    # How long is not judged: these connections share the processors with the server.
+    print(  # noqa: T201 - the figures of this test
+        f"overload: {len(taken)} batches taken, median {median(taken):.1f} s, longest "
+        f"{taken[-1]:.1f} s; {len(refused)} refused; at most {max(waited)} transactions waited"
+    )
     scored = 32 * len(taken)
     # What is scored stays in the window, the link log and the board of rings: kilobytes each.
     assert grown < 150e6 + 8_000 * scored
