@@ -64,6 +64,7 @@ class AccountLimits(NamedTuple):
     bust_out_times: float
     bust_out_reversals: int
     bust_out_cash_share: float
+    bust_out_strain: float
     testing_within: int
     testing_cards: int
     testing_each: float
@@ -163,6 +164,7 @@ def _limits(into: TransactionWindow, limits: Thresholds) -> AccountLimits:
         bust_out_times=float(limits.bust_out_times),
         bust_out_reversals=limits.bust_out_reversals,
         bust_out_cash_share=float(limits.bust_out_cash_share),
+        bust_out_strain=float(limits.bust_out_strain),
         testing_within=limits.card_testing_within,
         testing_cards=limits.card_testing_cards,
         testing_each=float(limits.card_testing_each),
@@ -210,7 +212,10 @@ def may_speak(parts, accounts, row, now):  # type: ignore[no-untyped-def]
         users, generations, row, limits.bust_out_weeks, limits.bust_out_times,
         limits.bust_out_reversals, limits.bust_out_cash_share,
     )  # fmt: skip
-    if spent > 0:
+    strained, _, _, _, _, _, _, _ = bust_out.strains(
+        users, generations, kinds, row, limits.bust_out_reversals, limits.bust_out_strain,
+    )  # fmt: skip
+    if spent > 0 or strained:
         found |= _BUST_OUTS
     if row[CARD] >= 0 and _tests(parts, accounts, row):
         found |= _CARD_TESTING

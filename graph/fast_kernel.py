@@ -423,11 +423,14 @@ def _shares(parts, limits, told, scratch, row, oldest):  # type: ignore[no-untyp
             return True
     if not new or row[IP] < 0:
         return False
-    # A companion may be counted twice here; the heuristic counts them once.
+    users, _ = identity.links_of(links, link_tail, row[IP], oldest, scratch.links)
+    if users < limits.ip_users:
+        return False
+    # A chain of others may follow the first: the heuristic sees who of them is at the address.
     companions, _ = identity.companions_of(
         links, parts.identifier_kind, link_tail, row[USER], oldest, scratch.links
     )
-    return companions + 1 >= limits.ip_users
+    return companions > 0
 
 
 advance: Final = _compose(_sources())

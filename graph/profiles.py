@@ -6,7 +6,7 @@ the heuristics have looked at the profiles as they were before it: quiet ones by
 (`graph.fast_kernel`), the others by `Profiles.note`. Times are those of the transactions; where
 they arrive out of order, within the window's lateness, what came first counts as earlier.
 
-Memory: 240 bytes a user and 424 a merchant, taken from the system when a row is first written. The
+Memory: 248 bytes a user and 424 a merchant, taken from the system when a row is first written. The
 rows belong to the window: `snapshot` and `restore` them together with it. Numba's cache does not
 notice a change of this layout in the files that read it; touch them, or empty the cache.
 """
@@ -38,7 +38,7 @@ from graph.thresholds import MOST_REFUNDING, Thresholds
 from graph.transaction import DAY, Transaction
 from graph.window import TransactionWindow
 
-_VERSION: Final = 2
+_VERSION: Final = 3  # 3: weeks beyond an account's means
 _KIND: Final = "profiles"
 
 WEEK: Final = 7 * DAY
@@ -60,13 +60,14 @@ _SMOOTH: Final = 32
 #   PAID payments, USUAL their mean; TAKEN_AT, TAKEN newest payment of a takeover, how many so far;
 #   NOW_WEEK the week of SPENT, CASHED and REVERSED; WEEKS clean weeks before, TOTAL spent in them,
 #   PEAK of one; WARNED what was spent in WARNED_WEEK when a bust-out was told;
+#   STRAINED the last week beyond its means (`strain_of`), counted from 1;
 #   SHOPPED purchases ever; PERIOD the last halving of BOUGHT, REFUNDED and REFUNDS;
 #   SHOPS the first merchants that refunded, as `key_of`.
 (
     GENERATION, FIRST, COUNT, LAST, WOKE, SLEPT, AT_HOME, PAID, USUAL, TAKEN_AT, TAKEN, NOW_WEEK,
-    SPENT, CASHED, REVERSED, WEEKS, TOTAL, PEAK, WARNED, WARNED_WEEK, SHOPPED, PERIOD, BOUGHT,
-    REFUNDED, REFUNDS, SHOPS,
-) = range(26)  # fmt: skip
+    SPENT, CASHED, REVERSED, WEEKS, TOTAL, PEAK, WARNED, WARNED_WEEK, STRAINED, SHOPPED, PERIOD,
+    BOUGHT, REFUNDED, REFUNDS, SHOPS,
+) = range(27)  # fmt: skip
 _USER_ROW: Final = SHOPS + MOST_REFUNDING
 
 MOST_BUYERS: Final = 24
@@ -85,7 +86,7 @@ class ProfileColumns(NamedTuple):
     """The profiles, for compiled code.
 
     Attributes:
-        users: int64[A, 30] by account id, places as above.
+        users: int64[A, 31] by account id, places as above.
         merchants: int64[A, 54].
         span: int64[2]: all rows in use are below SIZE; BEGAN is the time of the first transaction
             noted.
@@ -102,6 +103,7 @@ class ProfileLimits(NamedTuple):
     asleep: int
     fresh: int
     reversals: int
+    strain: float
 
 
 class Profiles:
@@ -112,6 +114,7 @@ class Profiles:
             asleep=thresholds.dormant_after,
             fresh=thresholds.takeover_within,
             reversals=thresholds.bust_out_reversals,
+            strain=float(thresholds.bust_out_strain),
         )
         self._row: NDArray[np.int64] = np.zeros(WIDTH, np.int64)
         self._admission: Admission | None = None
@@ -260,6 +263,29 @@ def week_of(users, user, time, reversals):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def strain_of(users, user, row, reversals, strain, at_merchant):  # type: ignore[no-untyped-def]
+    """Whether the transaction in a row leaves its user in a week beyond its means. Mutates nothing.
+
+    It is one if `strain` times the mean of the clean weeks was spent, and `reversals` things were
+    reversed or this transaction is a deposit that bounced.
+
+    Returns:
+        (strained, whether it bounced, week, spent, as cash, reversed, clean weeks, their total).
+    """
+    inward, moved, value = row[INWARD] != 0, row[VALUE] > 0, min(abs(row[VALUE]), _MOST_MONEY)
+    week, spent, cashed, reversed_, weeks, total, _ = week_of(users, user, row[TIME], reversals)
+    if moved and not inward:
+        spent = min(spent + value, _MOST_SUM)
+        cashed = min(cashed + value * row[CASH], _MOST_SUM)
+    elif at_merchant or not moved:
+        reversed_ += 1
+    bounced = inward and not moved and row[OTHER] < 0
+    much = weeks > 0 and spent > 0 and spent * weeks >= strain * total
+    strained = much and (bounced or reversed_ >= reversals)
+    return strained, bounced, week, spent, cashed, reversed_, weeks, total
+
+
+@kernel
 def returns_of(users, user, time):  # type: ignore[no-untyped-def]
     """(period, value bought, value refunded, refunds) of a user at a moment. Mutates nothing."""
     period, before = time // HALVED_AFTER, users[user, PERIOD]
@@ -313,24 +339,24 @@ def _note_user(users, limits, user, generation, row, shop, woke, slept):  # type
             weight = min(users[user, PAID], _SMOOTH)
             users[user, USUAL] += (value * _STEP - users[user, USUAL]) // weight
 
-    _note_week(users, user, row, limits.reversals, shop >= 0)
+    _note_week(users, user, row, limits, shop >= 0)
     if shop >= 0 and moved:
         _note_goods(users, user, time, value, inward, shop)
 
 
 @kernel
-def _note_week(users, user, row, reversals, at_merchant):  # type: ignore[no-untyped-def]
+def _note_week(users, user, row, limits, at_merchant):  # type: ignore[no-untyped-def]
     """Add to what a user spends this week, and what is reversed. Mutates `users`."""
-    inward, moved, value = row[INWARD] != 0, row[VALUE] > 0, min(abs(row[VALUE]), _MOST_MONEY)
-    week, spent, cashed, reversed_, weeks, total, peak = week_of(users, user, row[TIME], reversals)
-    if moved and not inward:
-        spent = min(spent + value, _MOST_SUM)
-        cashed = min(cashed + value * row[CASH], _MOST_SUM)
-    elif at_merchant or not moved:
-        reversed_ += 1
+    reversals = limits.reversals
+    _, _, _, _, _, _, peak = week_of(users, user, row[TIME], reversals)
+    strained, _, week, spent, cashed, reversed_, weeks, total = strain_of(
+        users, user, row, reversals, limits.strain, at_merchant
+    )
     users[user, NOW_WEEK], users[user, SPENT], users[user, CASHED] = week, spent, cashed
     users[user, REVERSED] = reversed_
     users[user, WEEKS], users[user, TOTAL], users[user, PEAK] = weeks, total, peak
+    if strained:
+        users[user, STRAINED] = week + 1
 
 
 @kernel

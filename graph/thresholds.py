@@ -164,6 +164,8 @@ class Thresholds:
     bust_out_times: float = 4.0
     bust_out_reversals: int = 2
     bust_out_cash_share: float = 0.50
+    # Half as much again as in a usual week, and things bounce: common alone, rare among friends.
+    bust_out_strain: float = 1.5
 
     # Card testing: a purse holds three or four cards, so nobody tries six in half an hour, which is
     # how slow a script goes that stays below a shop's own limits; stolen lists are mostly dead, and

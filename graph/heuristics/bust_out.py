@@ -19,21 +19,30 @@ Definition
 
     It is told when it is first so, and again each time the week's spending grew by a quarter.
 
+    A smaller sign counts where it is not alone. A week is strained if something was spent, at least
+    `bust_out_strain` times the mean of the clean weeks (one is enough), and at least
+    `bust_out_reversals` things were reversed or a deposit has just bounced. The account's cohort
+    are those it has paid within the retention whose last strained week is this one or the one
+    before. A week is told when it becomes strained, if there is a cohort, and whenever a deposit
+    bounces in it. Whatever is told names the cohort.
+
     The usual definition is a utilisation above 90 %. A transaction carries no credit limit, so the
     account's own peak week stands in for it: whoever spends more than ever before, several times
     over, is nearer to the limit than ever before. Who knows the limit should use it.
 
 Method and cost
     One row of the account's profile: O(1). The witness is this week's payments as far as the window
-    still holds them, at most `witness`.
+    still holds them, at most `witness`. A cohort costs a walk over at most `sharing_scan` links and
+    ends at `witness` accounts (`truncated`); few accounts get so far.
 
 Misses
     Bust-outs through shops with nothing reversed until the bill comes; a burst cut in two by the
-    end of a week; accounts younger than `bust_out_weeks`.
+    end of a week; accounts younger than `bust_out_weeks` that know nobody else of theirs.
 
 False positives
     Seasonal spending, a wedding, a new kitchen: in shops, paid, not reversed. Moving abroad with
-    all one's savings as cash.
+    all one's savings as cash. Friends who return their Christmas presents: weak, and left to the
+    judge.
 
 Source
     Experian, "Bust-out fraud: knowing what to look for can safeguard the bottom line", 2009.
@@ -58,7 +67,7 @@ Source
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,42 +75,81 @@ from numpy.typing import NDArray
 from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.heuristics.cohort import Cohorts
 from graph.heuristics.rules import attempts_of
 from graph.heuristics.witness import witness
-from graph.layout import CASH, INWARD, TIME, USER, VALUE
-from graph.profiles import GENERATION, WARNED, WARNED_WEEK, WEEK, Profiles, week_of
+from graph.kernels import KIND_MERCHANT
+from graph.layout import CASH, INWARD, OTHER, TIME, USER, VALUE
+from graph.profiles import (
+    GENERATION,
+    STRAINED,
+    WARNED,
+    WARNED_WEEK,
+    WEEK,
+    Profiles,
+    strain_of,
+    week_of,
+)
 from graph.thresholds import Thresholds
 from graph.transaction import Transaction
 from graph.window import TransactionWindow
 
 
+class _Week(NamedTuple):
+    """What is told of an account's week."""
+
+    number: int
+    spent: int
+    cashed: int
+    reversals: int
+    clean: int
+    mean: float
+    bounced: bool
+
+
 class BustOut:
     """Finds bust-outs; see the module's docstring.
 
-    `strength` is 0.4, plus up to 0.2 for the excess (ten times the mean is full), plus 0.15 each
-    for enough reversals and for enough cash.
+    `strength` is 0.4, or 0.3 of a week that is only strained, plus up to 0.2 for the excess (ten
+    times the mean is full), plus 0.15 each for enough reversals and for enough cash, plus 0.1 for a
+    cohort.
     """
 
     def __init__(self, thresholds: Thresholds, profiles: Profiles) -> None:
         self.thresholds: Final = thresholds
         self._profiles: Final = profiles
+        self._cohorts: Final = Cohorts(thresholds)
         self._spent: NDArray[np.int64] = np.zeros(thresholds.witness, np.int64)
         # Bound at the first call: the arrays of every window have the same types.
         self._kernel: Callable[..., Any] | None = None
+        self._strains_kernel: Callable[..., Any] | None = None
         self._spent_kernel: Callable[..., Any] | None = None
 
     def detect(
         self, window: TransactionWindow, tx: Transaction, admission: Admission
     ) -> Sequence[Evidence]:
-        """Whether this payment makes the week one of a bust-out, or more of one."""
-        if admission.status is not Status.ACCEPTED:
+        """Whether this transaction makes the week one of a bust-out, or more of one."""
+        if admission.status is not Status.ACCEPTED or admission.user < 0:
             return ()
-        limits, profiles = self.thresholds, self._profiles
-        users = profiles.columns(window).users
+        users, row = self._profiles.columns(window).users, self._profiles.row(tx, admission)
+        emptied = self._emptied(window, users, row)
+        week = emptied or self._strained(window, users, row)
+        if week is None:
+            return ()
+        cohort, cut = self._cohorts.around(window, users, admission.user, week.number)
+        if emptied is None and not cohort and not week.bounced:
+            return ()
+        return [self._evidence(window, tx, admission.user, week, cohort, emptied, truncated=cut)]
+
+    def _emptied(
+        self, window: TransactionWindow, users: NDArray[np.int64], row: NDArray[np.int64]
+    ) -> _Week | None:
+        """The week if the account empties itself in it; noted as told."""
+        limits = self.thresholds
         arguments = (
             users,
             window.accounts.generation,
-            profiles.row(tx, admission),
+            row,
             limits.bust_out_weeks,
             limits.bust_out_times,
             limits.bust_out_reversals,
@@ -110,47 +158,110 @@ class BustOut:
         self._kernel = self._kernel or bind(busts, *arguments)
         spent, cashed, reversed_, weeks, mean, week = self._kernel(*arguments)
         if not spent:
-            return ()
-        users[admission.user, WARNED], users[admission.user, WARNED_WEEK] = spent, week
-        hops = self._witness(window, admission.user, int(week) * WEEK, tx.timestamp)
-        times, cash = spent / mean, cashed / spent
-        return [
-            Evidence(
-                pattern=Pattern.BUST_OUT,
-                seen_at=tx.timestamp,
-                members=((tx.user, Role.MEMBER),),
-                hops=hops,
-                strength=(
-                    0.4
-                    + 0.2 * min(times / 10, 1)
-                    + 0.15 * (reversed_ >= limits.bust_out_reversals)
-                    + 0.15 * (cash >= limits.bust_out_cash_share)
-                ),
-                reason=(
-                    f"{tx.user} spent {times:.1f} times its weekly mean of {weeks} clean weeks, "
-                    f"{100 * cash:.0f} % of it as cash; {reversed_} reversals."
-                ),
-                facts={
-                    "times_mean": times,
-                    "spent": float(spent),
-                    "weeks": float(weeks),
-                    "cash_share": cash,
-                    "reversals": float(reversed_),
-                },
-                truncated=sum(hop.value for hop in hops) < spent,
-            )
-        ]
+            return None
+        users[row[USER], WARNED], users[row[USER], WARNED_WEEK] = spent, week
+        return _Week(int(week), spent, cashed, reversed_, weeks, mean, bounced=False)
+
+    def _strained(
+        self, window: TransactionWindow, users: NDArray[np.int64], row: NDArray[np.int64]
+    ) -> _Week | None:
+        """The week if it becomes strained now, or if a deposit bounces in it."""
+        limits = self.thresholds
+        arguments = (
+            users,
+            window.accounts.generation,
+            window.edges.account_kind,
+            row,
+            limits.bust_out_reversals,
+            float(limits.bust_out_strain),
+        )
+        self._strains_kernel = self._strains_kernel or bind(strains, *arguments)
+        news, bounced, week, spent, cashed, reversed_, weeks, total = self._strains_kernel(
+            *arguments
+        )
+        if not news:
+            return None
+        return _Week(int(week), spent, cashed, reversed_, weeks, total / weeks, bool(bounced))
+
+    def _evidence(
+        self,
+        window: TransactionWindow,
+        tx: Transaction,
+        user: int,
+        week: _Week,
+        cohort: list[int],
+        emptied: _Week | None,
+        *,
+        truncated: bool,
+    ) -> Evidence:
+        limits, times, cash = self.thresholds, week.spent / week.mean, week.cashed / week.spent
+        hops = self._witness(window, [user, *cohort], week.number * WEEK, tx.timestamp)
+        own = sum(hop.value for hop in hops if hop.source == tx.user)
+        others = sorted(window.accounts.entity(each) for each in cohort)
+        return Evidence(
+            pattern=Pattern.BUST_OUT,
+            seen_at=tx.timestamp,
+            members=((tx.user, Role.MEMBER), *((other, Role.MEMBER) for other in others)),
+            hops=hops,
+            strength=(
+                (0.3 if emptied is None else 0.4)
+                + 0.2 * min(times / 10, 1)
+                + 0.15 * (week.reversals >= limits.bust_out_reversals)
+                + 0.15 * (cash >= limits.bust_out_cash_share)
+                + 0.1 * bool(cohort)
+            ),
+            reason=(
+                f"{tx.user} spent {times:.1f} times its weekly mean of {week.clean} clean weeks, "
+                f"{100 * cash:.0f} % of it as cash; {week.reversals} reversals"
+                + (", the last a deposit that bounced" if week.bounced else "")
+                + (f"; {len(cohort)} of those it pays did alike" if cohort else "")
+                + "."
+            ),
+            facts={
+                "times_mean": times,
+                "spent": float(week.spent),
+                "weeks": float(week.clean),
+                "cash_share": cash,
+                "reversals": float(week.reversals),
+                "bounced": float(week.bounced),
+                "together": 1.0 + len(cohort),
+            },
+            truncated=truncated or own < week.spent,
+        )
 
     def _witness(
-        self, window: TransactionWindow, user: int, since: int, until: int
+        self, window: TransactionWindow, accounts: list[int], since: int, until: int
     ) -> tuple[Hop, ...]:
-        """The newest of the week's payments that fit."""
-        arguments = (window.edges, window.tail, user, since - 1, until, self._spent)
-        self._spent_kernel = self._spent_kernel or bind(attempts_of, *arguments)
-        count, _, _ = self._spent_kernel(*arguments)
-        spent = self._spent[:count]
-        went = window.edges.value[window.rows_of(spent)] > 0
-        return witness(window, spent[went].tolist())
+        """The newest of the week's payments that fit, those of the first account before others'."""
+        shown: list[int] = []
+        for account in accounts:
+            arguments = (window.edges, window.tail, account, since - 1, until, self._spent)
+            self._spent_kernel = self._spent_kernel or bind(attempts_of, *arguments)
+            count, _, _ = self._spent_kernel(*arguments)
+            spent = self._spent[:count]
+            went = window.edges.value[window.rows_of(spent)] > 0
+            shown += spent[went].tolist()
+        return witness(window, shown[: self.thresholds.witness])
+
+
+@kernel
+def strains(users, generations, kinds, row, reversals, strain):  # type: ignore[no-untyped-def]
+    """Whether the transaction in a row makes its user's week strained, or bounces in such a week.
+
+    Mutates nothing.
+
+    Returns:
+        (whether it does, then `graph.profiles.strain_of` but for its first).
+    """
+    user, other, zero = row[USER], row[OTHER], np.int64(0)
+    if user < 0 or users[user, GENERATION] != generations[user]:
+        return False, False, zero, zero, zero, zero, zero, zero
+    at_merchant = other >= 0 and kinds[other] == KIND_MERCHANT
+    strained, bounced, week, spent, cashed, reversed_, weeks, total = strain_of(
+        users, user, row, reversals, strain, at_merchant
+    )
+    news = strained and (bounced or users[user, STRAINED] != week + 1)
+    return news, bounced, week, spent, cashed, reversed_, weeks, total
 
 
 @kernel

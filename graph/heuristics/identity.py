@@ -12,7 +12,8 @@ Definition
       of them first seen on it within `farm_within`: a farm;
     - card: `card_users` distinct users share it;
     - IP: never by itself (carrier NAT, campus). It counts those who share the IP *and* a device or
-      card with this user; with this user they must be `ip_users`. Any new link of the transaction
+      card with this user, those who share both with one of them, and so on: a farm of several
+      devices is one farm. With this user they must be `ip_users`. Any new link of the transaction
       may complete it.
 
     Growth is told user by user up to `told_singly`, then each time it grew by a quarter.
@@ -24,8 +25,9 @@ Definition
 
 Method and cost
     Nothing is read unless a link is new. Then O(d) for d users of the identifier, and for the IP
-    O(l · d) over the l links of the user; at most `sharing_scan` links each (then `truncated`). An
-    identifier with more users than that is public and no longer told.
+    O(l · d) over the l links of each user that is counted, of whom `witness` are looked at; at most
+    `sharing_scan` links each (then `truncated`). An identifier with more users than that is public
+    and no longer told.
 
 Misses
     Fraudsters with one device an account (emulators, anti-detect browsers); sharing that began
@@ -133,19 +135,27 @@ class SharedIdentity:
     def _same_place(
         self, window: TransactionWindow, ip: int, user: int, now: int
     ) -> Sequence[Evidence]:
-        """Users of the IP who also share a device or card with the user."""
-        oldest = window.watermark - window.config.retention
-        kinds = window.identifiers.kind
-        arguments = (window.links, kinds, window.link_tail, user, oldest, self._rows)
-        self._companions_kernel = self._companions_kernel or bind(companions_of, *arguments)
-        found, cut_companions = self._companions_kernel(*arguments)
-        companions = set(window.links.user[self._rows[:found]].tolist())
-        if len(companions) + 1 < self.thresholds.ip_users:
+        """Users of the IP whom devices or cards join to the user, one to the next."""
+        companions, cut_companions = self._companions(window, user)
+        if not companions:
             return ()
         rows, cut_users = self._users(window, ip)
-        companions.add(user)
-        mine = [u in companions for u in window.links.user[rows].tolist()]
-        together = rows[np.array(mine, np.bool_)]
+        there = window.links.user[rows].tolist()
+        found, ahead = {user}, (companions & set(there)) - {user}
+        looked = 1
+        while ahead and looked < self.thresholds.witness:
+            found |= ahead
+            around = set[int]()
+            for other in sorted(ahead)[: self.thresholds.witness - looked]:
+                theirs, cut = self._companions(window, other)
+                around |= theirs
+                cut_companions |= cut
+                looked += 1
+            ahead = (around & set(there)) - found
+        cut_companions |= bool(ahead)
+        together = rows[np.array([u in found for u in there], np.bool_)]
+        if len(together) < self.thresholds.ip_users:
+            return ()
         if len(together) not in self.told[Pattern.SHARED_IP]:
             return ()
         return [
@@ -156,9 +166,18 @@ class SharedIdentity:
                 together,
                 len(rows),
                 now,
-                truncated=bool(cut_companions) or cut_users,
+                truncated=cut_companions or cut_users,
             )
         ]
+
+    def _companions(self, window: TransactionWindow, user: int) -> tuple[set[int], bool]:
+        """Others on the devices and cards of a user, and whether a bound was hit."""
+        oldest = window.watermark - window.config.retention
+        kinds = window.identifiers.kind
+        arguments = (window.links, kinds, window.link_tail, user, oldest, self._rows)
+        self._companions_kernel = self._companions_kernel or bind(companions_of, *arguments)
+        found, cut = self._companions_kernel(*arguments)
+        return set(window.links.user[self._rows[:found]].tolist()), bool(cut)
 
     def _evidence(
         self,

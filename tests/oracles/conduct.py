@@ -133,6 +133,37 @@ def busts(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> i
     return spent if bad or cash >= limits.bust_out_cash_share * spent else 0
 
 
+def strain(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> int:
+    """What a user has spent in a week that is strained with this transaction; 0 if it is not."""
+    own = [other for other in [*past, tx] if other.user == tx.user]
+    clean, now = [], []
+    for week, some in groupby(own, key=lambda other: other.timestamp // WEEK):
+        now = list(some)
+        spent = sum(o.value for o in now if moved(o) and o.type not in INWARD)
+        calm = sum(map(is_reversal, now)) < limits.bust_out_reversals
+        if week < tx.timestamp // WEEK and spent and calm:
+            clean.append(spent)
+    spent = sum(o.value for o in now if moved(o) and o.type not in INWARD)
+    bad = sum(map(is_reversal, now)) >= limits.bust_out_reversals or bounced(tx)
+    much = clean and spent * len(clean) >= limits.bust_out_strain * sum(clean)
+    return spent if much and bad else 0
+
+
+def bounced(tx: Transaction) -> bool:
+    return tx.type is TransactionType.DEPOSIT and not moved(tx)
+
+
+def cohort(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> set[Entity]:
+    """Whom a user has paid and who was strained this week or in the one before."""
+    week = tx.timestamp // WEEK
+    last: dict[Entity, int] = {}
+    for i, other in enumerate(past):
+        if strain(past[:i], other, limits):
+            last[other.user] = other.timestamp // WEEK
+    paid = {other.other_party for other in [*past, tx] if other.user == tx.user}
+    return {user for user, seen in last.items() if seen >= week - 1 and user in paid} - {tx.user}
+
+
 def tested(
     past: Sequence[Transaction], tx: Transaction, place: Entity, limits: Thresholds
 ) -> set[str]:

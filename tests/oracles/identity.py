@@ -10,15 +10,18 @@ def users_of(transactions: Iterable[Transaction], identifier: Entity) -> set[Ent
 
 
 def together(transactions: Iterable[Transaction], tx: Transaction) -> set[Entity]:
-    """Users who share this transaction's IP and a device or card with its user, and that user."""
+    """Users of this transaction's IP whom devices and cards join to its user, and that user."""
     transactions = list(transactions)
-    ip = Entity(EntityKind.IP, tx.ip_address)
-    mine = {
-        identifier
-        for other in transactions
-        if other.user == tx.user
-        for identifier in other.identifiers
-        if identifier.kind is not EntityKind.IP
-    }
-    companions = {user for identifier in mine for user in users_of(transactions, identifier)}
-    return (companions | {tx.user}) & users_of(transactions, ip)
+    there = users_of(transactions, Entity(EntityKind.IP, tx.ip_address))
+    found, ahead = {tx.user}, {tx.user}
+    while ahead:
+        shared = {
+            identifier
+            for other in transactions
+            if other.user in ahead
+            for identifier in other.identifiers
+            if identifier.kind is not EntityKind.IP
+        }
+        ahead = {u for each in shared for u in users_of(transactions, each)} & there - found
+        found |= ahead
+    return found

@@ -136,14 +136,22 @@ def test_takeovers_are_new_in_every_way(seed: int) -> None:
 @settings(max_examples=8, deadline=None)
 def test_bust_outs_are_told_when_a_quarter_more_is_gone(seed: int) -> None:
     told: dict[tuple[str, int], int] = {}
+    strained: set[tuple[str, int]] = set()
     stream = habits(seed, gaps=(30, 230, 230, 235), most=130)
     for past, tx, found in each(stream, Pattern.BUST_OUT):
-        spent = conduct.busts(past, tx, LOW)
+        spent, strain = conduct.busts(past, tx, LOW), conduct.strain(past, tx, LOW)
         week = (tx.user_id, tx.timestamp // conduct.WEEK)
-        news = spent > 0 and 4 * spent >= 5 * told.get(week, 0)
-        assert [e.facts["spent"] for e in found] == [spent] * news
-        if news:
+        emptied = spent > 0 and 4 * spent >= 5 * told.get(week, 0)
+        fresh = strain > 0 and (week not in strained or conduct.bounced(tx))
+        others = conduct.cohort(past, tx, LOW) if emptied or fresh else set()
+        news = emptied or (fresh and (len(others) > 0 or conduct.bounced(tx)))
+        assert [e.facts["spent"] for e in found] == [spent or strain] * news
+        for e in found:
+            assert {entity for entity, _ in e.members} == {tx.user} | others
+        if emptied:
             told[week] = spent
+        if strain:
+            strained.add(week)
 
 
 @given(seeds)

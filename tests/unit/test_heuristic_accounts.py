@@ -3,6 +3,7 @@
 import doctest
 import runpy
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -303,6 +304,46 @@ def test_a_bust_out_that_bounces_is_told() -> None:
     stream = [*spends([]), *declined, transaction(60, MONDAY + 7 * WEEKS + 9, "a", "shop", 400)]
     (found,) = told(stream, Pattern.BUST_OUT)
     assert (found.facts["reversals"], found.facts["cash_share"]) == (2, 0)
+
+
+FRIENDS = [(MONDAY, "a", "b", 9), (MONDAY + HOURS, "b", "a", 9)]
+
+
+def strained(who: str, number: int, hour: int, *, bounces: bool) -> list[Transaction]:
+    """A week of 200 where 100 is usual, then two purchases declined or a deposit that bounces."""
+    at = MONDAY + 3 * WEEKS + hour * HOURS
+    usual = [(MONDAY + week * WEEKS + hour * HOURS, who, f"{who}shop", 100) for week in range(3)]
+    last = [
+        transaction(number, at + 1, None, who, 300, declined=True)
+        if bounces
+        else transaction(number + n, at + 1 + n, who, f"{who}shop", 70, declined=True)
+        for n in range(1 if bounces else 2)
+    ]
+    return [*rows(*usual, (at, who, f"{who}shop", 200)), *last]
+
+
+def together(*streams: list[Transaction]) -> list[Transaction]:
+    """Streams in one order of time, each transaction with an id of its own."""
+    ordered = sorted(chain(*streams), key=lambda tx: tx.timestamp)
+    return [structs.replace(tx, transaction_id=f"t{n}") for n, tx in enumerate(ordered)]
+
+
+def test_friends_who_are_beyond_their_means_together_are_a_cohort() -> None:
+    first, second = strained("a", 50, 2, bounces=False), strained("b", 60, 5, bounces=False)
+    (found,) = told(together(rows(*FRIENDS), first, second), Pattern.BUST_OUT)
+    assert found.members == ((user("b"), Role.MEMBER), (user("a"), Role.MEMBER))
+    assert (found.facts["together"], found.facts["bounced"]) == (2, 0)
+    assert {hop.source for hop in found.hops} == {user("a"), user("b")}
+    assert told(together(first, second), Pattern.BUST_OUT) == []  # strangers
+    assert told(together(rows(*FRIENDS), first), Pattern.BUST_OUT) == []  # alone
+
+
+def test_a_deposit_that_bounces_is_told_of_one_alone() -> None:
+    (found,) = told(strained("a", 50, 2, bounces=True), Pattern.BUST_OUT)
+    assert (found.facts["bounced"], found.facts["together"], found.facts["spent"]) == (1, 1, 200)
+    usual = [(MONDAY + week * WEEKS, "a", "shop", 100) for week in range(4)]
+    late = transaction(50, MONDAY + 3 * WEEKS + 9, None, "a", 300, declined=True)
+    assert told([*rows(*usual), late], Pattern.BUST_OUT) == []  # as much as ever
 
 
 @pytest.mark.parametrize(
