@@ -1,7 +1,7 @@
 """Teaches the starter judge anew from simulated cities: `python -m api.starter`.
 
-Cities of other seeds than anything is evaluated on. All but the last teach, with three times as
-many rings as elsewhere; the last, an ordinary one that the trees have not seen, says from which
+Cities of other seeds than anything is evaluated on. All but the last two teach, with three times
+as many rings as elsewhere; the last two, ordinary ones that the trees have not seen, say from which
 probability on evidence bears a ring and a ring is told.
 """
 
@@ -30,6 +30,8 @@ from scorer.table import Rows, Table
 FIRST_SEED = 1_001
 FRAUD_SHARE = 3 * SimulationConfig().fraud_share
 """Of the cities that teach: a ring costs no replay of its own."""
+ORDINARY = 2
+"""Cities, the last, that say from which probability on."""
 GROWN = 600
 OUT = Path(__file__).parents[1] / "scorer" / FOLDER
 
@@ -37,32 +39,38 @@ OUT = Path(__file__).parents[1] / "scorer" / FOLDER
 def main(arguments: list[str]) -> int:
     """Simulate, replay, teach, write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--cities", type=int, default=9, help="one of them for the bounds")
+    parser.add_argument("--cities", type=int, default=13, help="two of them for the bounds")
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--days", type=float, default=30.0)
     parser.add_argument("--out", type=Path, default=OUT)
     chosen = parser.parse_args(arguments)
+    if chosen.cities <= ORDINARY:
+        parser.error(f"argument --cities: {chosen.cities} leave none to teach; take 3 or more")
     tables = []
     for seed in range(FIRST_SEED, FIRST_SEED + chosen.cities):
         config = SimulationConfig(seed=seed, users=chosen.users, days=chosen.days)
-        teaches = seed < FIRST_SEED + chosen.cities - 1
+        teaches = seed < FIRST_SEED + chosen.cities - ORDINARY
         tables.append(_city(replace(config, fraud_share=FRAUD_SHARE) if teaches else config))
         sys.stderr.write(f"city {seed}: {tables[-1].evidence.pieces} pieces of evidence\n")
     facts = tuple(sorted({name for table in tables for name in facts_of(table.evidence)}))
     lessons = [lesson_of(table, _every(table), rows_of(table.evidence, facts)) for table in tables]
-    booster = starter_of(lessons[:-1], facts, 0, GROWN)
-    judge, last = EvidenceJudge(facts, booster, 0.5, 0.5), tables[-1]
-    seen = weighed(last.evidence, weights_by(judge, last.evidence))
-    _, birth, alert = best_bounds(seen, RingPolicy(), lessons[-1])
+    teaching = lessons[:-ORDINARY]
+    booster = starter_of(teaching, facts, 0, GROWN)
+    judge = EvidenceJudge(facts, booster, 0.5, 0.5)
+    pasts = [
+        (weighed(table.evidence, weights_by(judge, table.evidence)), lesson)
+        for table, lesson in zip(tables[-ORDINARY:], lessons[-ORDINARY:], strict=True)
+    ]
+    _, birth, alert = best_bounds(pasts, RingPolicy())
     judge = EvidenceJudge(facts, booster, birth, alert)
-    taught = [int(lesson.fraud.sum()) for lesson in lessons[:-1]]
+    taught = [int(lesson.fraud.sum()) for lesson in teaching]
     said = judge.as_json() | {
         "taught_on": {
             "cities": len(taught),
             "users": chosen.users,
             "days": chosen.days,
             "first_seed": FIRST_SEED,
-            "pieces": sum(len(lesson.fraud) for lesson in lessons[:-1]),
+            "pieces": sum(len(lesson.fraud) for lesson in teaching),
             "about_fraud": sum(taught),
         }
     }

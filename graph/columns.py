@@ -65,7 +65,12 @@ class PagedColumns:
 
     def rows(self, tail: int, end: int) -> NDArray[np.int64]:
         """Physical rows of the live positions, in order."""
-        return self.rows_at(np.arange(tail, end, dtype=np.int64))
+        first, last = tail >> PAGE_SHIFT, ((end - 1) >> PAGE_SHIFT) + 1
+        pages = self.pages[np.arange(first, last) & (len(self.pages) - 1)].astype(np.int64)
+        rows = ((pages << PAGE_SHIFT)[:, None] | np.arange(PAGE)).ravel()
+        begin = tail & PAGE_MASK
+        live: NDArray[np.int64] = rows[begin : begin + end - tail]
+        return live
 
     def rows_at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Physical rows of positions: `row` for many at once."""

@@ -1,7 +1,8 @@
 """Lessons: labelled evidence, as rows that a judge can be taught from.
 
 A piece counts as fraud if at least half of its witness are known frauds of the past; one without a
-witness, if at least half of its users did one.
+witness, if at least half of its users did one. Where the data names rings, frauds of different ones
+are not counted together: a kiosk at which mules of three rings were seen shows none of them.
 """
 
 from collections import Counter
@@ -63,19 +64,21 @@ def lesson_of(table: Table, past: Rows, rows: NDArray[np.float32]) -> Lesson:
     """
     ring_of: dict[str, str] = {}
     frauds_of: dict[str, str] = {}
+    named: set[str] = set()
     for row in past[table.fraud[past]].tolist():
-        group = table.ring_ids[row] or table.users[row]
-        ring_of[table.ids[row]] = frauds_of[table.users[row]] = group
+        ring_id = table.ring_ids[row]
+        if ring_id is not None:
+            named.add(ring_id)
+        ring_of[table.ids[row]] = frauds_of[table.users[row]] = ring_id or table.users[row]
     places = frozenset(table.places[past].tolist())
     numbers, fraud, groups = [], [], []
     for told in table.evidence.told:
         if told.place in places:
             for number, piece in enumerate(told.pieces, told.first):
-                group = _about(piece, ring_of, frauds_of)
+                group = _about(piece, ring_of, frauds_of, named)
                 numbers.append(number)
                 fraud.append(group is not None)
                 groups.append(group or str(piece.members[0][0]))
-    named = set(ring_of.values())
     chosen = np.array(numbers, np.intp)
     return Lesson(
         chosen,
@@ -87,14 +90,21 @@ def lesson_of(table: Table, past: Rows, rows: NDArray[np.float32]) -> Lesson:
     )
 
 
-def _about(piece: Evidence, ring_of: dict[str, str], frauds_of: dict[str, str]) -> str | None:
-    """The ring that a piece about fraud is about most; None of one that is not."""
+def _about(
+    piece: Evidence, ring_of: dict[str, str], frauds_of: dict[str, str], named: set[str]
+) -> str | None:
+    """The ring that a piece about fraud is about most; None of one that is not.
+
+    A fraud of which no ring is known may belong to any.
+    """
     if piece.hops:
         about = [ring_of.get(hop.transaction_id) for hop in piece.hops]
     else:
         users = [entity.id for entity, _ in piece.members if entity.kind is EntityKind.USER]
         about = [frauds_of.get(user) for user in users]
     groups = Counter(group for group in about if group is not None)
-    if not groups or sum(groups.values()) < HALF * len(about):
+    if not groups:
         return None
-    return min(groups, key=lambda each: (-groups[each], each))
+    most = min(groups, key=lambda each: (each not in named, -groups[each], each))
+    others = sum(count for group, count in groups.items() if group not in named and group != most)
+    return most if groups[most] + others >= HALF * len(about) else None

@@ -11,6 +11,7 @@ there, in F1 or, where the data names too few rings for that, in average precisi
 else, or where the labels say too little, the starter stands.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -89,8 +90,8 @@ def teach(table: Table, past: Rows, policy: RingPolicy, seed: int) -> Taught:
     if len(lesson.rings) < LEAST_RINGS:
         pays = _ranks(lesson, weights) > _ranks(lesson, plain)
         return Taught(replace(began, booster=booster), weights) if pays else Taught(began, plain)
-    kept, *bounds = best_bounds(weighed(log, plain), policy, lesson)
-    won, *corrected = best_bounds(weighed(log, weights), policy, lesson)
+    kept, *bounds = best_bounds([(weighed(log, plain), lesson)], policy)
+    won, *corrected = best_bounds([(weighed(log, weights), lesson)], policy)
     if won > kept:
         return Taught(EvidenceJudge(began.facts, booster, *corrected), weights)
     return Taught(EvidenceJudge(began.facts, began.booster, *bounds), plain)
@@ -157,26 +158,31 @@ def weights_by(judge: EvidenceJudge, log: EvidenceLog) -> NDArray[np.float64]:
     return _probabilities(judge.booster, rows_of(log, judge.facts))
 
 
-def best_bounds(log: EvidenceLog, policy: RingPolicy, lesson: Lesson) -> tuple[float, float, float]:
-    """(F1, birth, alert) under which the rings of a lesson's past are told best.
+def best_bounds(
+    pasts: Sequence[tuple[EvidenceLog, Lesson]], policy: RingPolicy
+) -> tuple[float, float, float]:
+    """(F1, birth, alert) under which the rings of all pasts together are told best.
 
     Of equals the strictest.
 
     Args:
-        log: The evidence, `weighed`.
+        pasts: Of each the evidence, `weighed`, and which rings there were, up to where it reaches.
         policy: For all but the bounds.
-        lesson: Which rings there were, and up to where the past reaches.
     """
-    past = EvidenceLog(told=[told for told in log.told if told.place <= lesson.until])
+    logs = [EvidenceLog([t for t in log.told if t.place <= past.until]) for log, past in pasts]
+    true = sum(len(past.rings) for _, past in pasts)
     best = (-1.0, 0.0, 0.0)
     for birth in BIRTHS:
         # Everything is told; who would not have been is left out below.
-        found = rings_of(past, ring_policy(policy, birth, birth)).rings(since=0)
+        whole = ring_policy(policy, birth, birth)
+        found = [rings_of(log, whole).rings(since=0) for log in logs]
         for alert in ALERTS:
             if alert >= birth:
-                told = [ring for ring in found if ring.ring.score >= alert]
-                matched = len(match_rings(told, lesson.rings))
-                best = max(best, (2 * matched / (len(told) + len(lesson.rings)), birth, alert))
+                told = [[ring for ring in some if ring.ring.score >= alert] for some in found]
+                pairs = zip(told, pasts, strict=True)
+                matched = sum(len(match_rings(some, past.rings)) for some, (_, past) in pairs)
+                f1 = 2 * matched / (sum(map(len, told)) + true)
+                best = max(best, (f1, birth, alert))
     return best
 
 

@@ -42,11 +42,8 @@ def weighed(log: EvidenceLog, weights: NDArray[np.float64]) -> EvidenceLog:
         log: All evidence of a history.
         weights: float64 [pieces], in the order of the log.
     """
-    values = weights.tolist()
-    told = [
-        replace(each, pieces=tuple(map(judged, each.pieces, values[each.first :])))
-        for each in log.told
-    ]
+    values = iter(weights.tolist())
+    told = [replace(each, pieces=tuple(map(judged, each.pieces, values))) for each in log.told]
     return replace(log, told=told)
 
 

@@ -155,6 +155,26 @@ def test_a_piece_is_fraud_if_half_of_its_witness_or_of_its_users_is() -> None:
     assert not later.fraud.any()
 
 
+@pytest.mark.parametrize(
+    ("rings", "fraud", "group"),
+    [
+        (("r1", "r1", None, None), True, "r1"),
+        (("r1", "r2", None, None), False, "user:u0"),  # each of another ring
+        (("r1", None, None, None), True, "r1"),  # whose ring the other is of, nobody says
+        ((None, None, None, None), True, "u0"),
+    ],
+)
+def test_frauds_of_different_rings_are_not_counted_together(
+    rings: tuple[str | None, ...], fraud: bool, group: str
+) -> None:
+    members = tuple((user(2 * n), Role.MEMBER) for n in range(4))
+    piece = Evidence(Pattern.SHARED_DEVICE, START, members, (), 0.5, "So it is.")
+    contexts = np.zeros((4, len(NAMES)), np.float32)
+    table = table_of(np.array([True, True, False, False]), contexts, [piece, *map(pair, (5, 6, 7))])
+    lesson = lesson_of(replace(table, ring_ids=rings), np.arange(4), rows_of(table.evidence, ()))
+    assert (bool(lesson.fraud[0]), lesson.groups[0]) == (fraud, group)
+
+
 def test_a_starter_counts_every_ring_the_same() -> None:
     fraud, contexts, pieces = drawn(4)
     table = table_of(fraud, contexts, pieces)
@@ -178,9 +198,11 @@ def test_bounds_are_those_under_which_the_past_is_told_best() -> None:
     weights = np.where(fraud, 0.7, 0.6)
     weights[np.flatnonzero(fraud)[0]] = 0.3  # not worth all the false ones below .65
     log = weighed(table.evidence, weights)
-    f1, birth, alert = best_bounds(log, RingPolicy(), replace(lesson, rings=true))
+    past = (log, replace(lesson, rings=true))
+    f1, birth, alert = best_bounds([past], RingPolicy())
     assert (birth, alert) == (0.65, 0.65)
     assert f1 == pytest.approx(2 * (len(true) - 1) / (2 * len(true) - 1))
+    assert best_bounds([past, past], RingPolicy()) == (f1, birth, alert)
 
 
 def test_nothing_to_weigh_leaves_the_table_alone() -> None:
