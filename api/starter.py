@@ -32,7 +32,7 @@ FRAUD_SHARE = 3 * SimulationConfig().fraud_share
 """Of the cities that teach: a ring costs no replay of its own."""
 ORDINARY = 2
 """Cities, the last, that say from which probability on."""
-GROWN = 600
+GROWN = 580
 OUT = Path(__file__).parents[1] / "scorer" / FOLDER
 
 

@@ -212,16 +212,26 @@ class RingMatch:
         """The rings that live at or after a moment.
 
         A ring of the engine that is a true ring of before counts neither way: it was right, only
-        not in this span.
+        not in this span. One that was told before and is a true ring that goes on in it is found,
+        whether or not there was more to tell; any other that was told before is left out.
         """
         every = sorted(true, key=lambda ring: ring.ring_id)
         living = [ring for ring in every if max(ring.times) >= begins]
         detected = ledger.rings(since=begins)
-        matched = {ring.ring.ring_id for ring, _ in cls.of(detected, living).pairs}
+        pairs = cls.of(detected, living).pairs
+        matched = {ring.ring.ring_id for ring, _ in pairs}
         others = [ring for ring in detected if ring.ring.ring_id not in matched]
         past = [ring for ring in every if max(ring.times) < begins]
         gone = {ring.ring.ring_id for ring, _ in match_rings(others, past)}
-        return cls.of([ring for ring in detected if ring.ring.ring_id not in gone], living)
+        found = {ring.ring_id for _, ring in pairs}
+        before = [
+            ring
+            for ring in ledger.rings(since=0)
+            if ring.alerted_at is not None and ring.ring.changed_at < begins
+        ]
+        known = match_rings(before, [ring for ring in living if ring.ring_id not in found])
+        here = [ring for ring in detected if ring.ring.ring_id not in gone]
+        return cls.of([*(ring for ring, _ in known), *here], living)
 
     @property
     def false(self) -> list[DetectedRing]:

@@ -246,6 +246,21 @@ def test_a_ring_of_before_that_still_lives_counts_neither_way():
     assert len(whole.pairs) == 2
 
 
+def test_a_ring_told_before_is_found_if_the_true_one_goes_on():
+    ledger = RingLedger()
+    ledger.note([told("known", "abc", at=10), told("nobody", "mno", at=20)])
+    true = [truth("goes on", "abc", times=(5, 470)), truth("over", "xyz", times=(5, 6))]
+    match = RingMatch.since(400, ledger, true)
+    assert [(found.ring.ring_id, ring.ring_id) for found, ring in match.pairs] == [
+        ("known", "goes on")
+    ]
+    assert match.false == []
+    # What is told anew is taken before what was told then.
+    ledger.note([told("anew", "abcd", at=450)])
+    (pair,) = RingMatch.since(400, ledger, true).pairs
+    assert pair[0].ring.ring_id == "anew"
+
+
 def test_an_alert_on_something_else_is_not_a_detection():
     ledger = RingLedger()
     ledger.note([told("r", "ab", at=2, witness=["before"])])
