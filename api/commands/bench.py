@@ -9,7 +9,7 @@ from api.console import examples, figures, say
 EXAMPLES: Final = examples(
     "ringfence bench window",
     "ringfence bench window --hub --json",
-    "ringfence bench score",
+    "ringfence bench score --hub",
     "ringfence bench http --json",
     "ringfence bench shards",
     "ringfence bench kafka --kafka 127.0.0.1:9092",
@@ -27,7 +27,7 @@ def bench(
         ),
     ],
     hub: Annotated[
-        bool, typer.Option("--hub", help="window: a power law with supernodes.")
+        bool, typer.Option("--hub", help="window, score: a power law with supernodes.")
     ] = False,
     edges: Annotated[
         int, typer.Option(help="window: transfers of the stream.", min=1_000)
@@ -54,7 +54,7 @@ def bench(
         found = bench_window(edges=edges, accounts=accounts, hub=hub)
     elif what == "score":
         say("simulating a city and training on it first ...")
-        found = bench_score()
+        found = bench_score(hub=hub)
     elif what == "http":
         found = bench_http()
     elif what == "shards":
