@@ -39,6 +39,7 @@ END_S: Final = 30.0
 
 # INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED
 _FENCED: Final = frozenset((47, 49, 90))
+_INVALID_PRODUCER_EPOCH: Final = 47
 _INVALID_TXN_STATE: Final = 48
 Told = Callable[[Place, Sequence[tuple[int, str | None]]], None]
 """Hears, of each partition, offset and key of what a commit wrote."""
@@ -80,6 +81,7 @@ class KafkaWriter:
         self.producer = Producer(connection, connection.settings.prefix + owner)
         self._turn = threading.Lock()
         self._state: Literal["ready", "unsettled", "fenced"] = "ready"
+        self._renewing = False  # the next epoch was asked for, and no answer was heard
 
     def claim(self) -> None:
         """Fence every earlier writer of this owner, and have its open transaction ended."""
@@ -141,9 +143,20 @@ class KafkaWriter:
                 self._state = "ready"
 
     async def _settle(self) -> None:
-        """Make sure that nothing is open, and that nothing still under way will count."""
-        await self._end(commit=False)
+        """Make sure that nothing is open, and that nothing still under way will count.
+
+        Where the answer with the next epoch was lost, the one at hand is of yesterday although
+        nobody else writes: asked again with it, the coordinator gives the same answer (KIP-360),
+        unless there is another writer, who makes it forget the epoch before.
+        """
+        try:
+            await self._end(commit=False)
+        except Answer as error:
+            if error.code != _INVALID_PRODUCER_EPOCH or not self._renewing:
+                raise
+        self._renewing = True
         await self.producer.begin_epoch()
+        self._renewing = False
         self._state = "ready"
 
     async def _commit(self) -> None:

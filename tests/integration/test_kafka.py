@@ -276,6 +276,45 @@ def test_an_engine_outlives_its_broker(
     log.close()
 
 
+def test_an_epoch_whose_answer_was_lost_is_no_fence_unless_there_is_another_writer(
+    places: Callable[..., KafkaSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = places()
+    log = KafkaLog(where)
+    writer = log.claim("engine")
+    renew = writer.producer.begin_epoch
+
+    async def unheard() -> None:
+        before = writer.producer.id
+        await renew()
+        writer.producer.id = before
+        raise TimeoutError
+
+    async def silence(_batches: object) -> None:
+        raise TimeoutError
+
+    def lose_an_epoch() -> None:
+        with monkeypatch.context() as lost:
+            lost.setattr(writer.producer, "produce", silence)
+            with pytest.raises(Unavailable), writer.transaction() as outputs:
+                outputs.append([Message(Topic.VERDICTS, 0, b"unsure", "unsure")])
+            lost.setattr(writer.producer, "begin_epoch", unheard)
+            with pytest.raises(Unavailable), writer.transaction():
+                pass
+
+    lose_an_epoch()
+    with writer.transaction() as outputs:
+        outputs.append([Message(Topic.VERDICTS, 0, b"said", "said")])
+    assert verdict_ids(log) == Counter(["said"])
+    lose_an_epoch()
+    heir = KafkaLog(where)
+    heir.claim("engine")
+    with pytest.raises(Fenced), writer.transaction():
+        pass
+    heir.close()
+    log.close()
+
+
 # -- row 3: the worker is frozen ---------------------------------------------------------------
 
 
