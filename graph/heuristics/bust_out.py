@@ -110,9 +110,9 @@ class _Week(NamedTuple):
 class BustOut:
     """Finds bust-outs; see the module's docstring.
 
-    `strength` is 0.4, or 0.3 of a week that is only strained, plus up to 0.2 for the excess (ten
-    times the mean is full), plus 0.15 each for enough reversals and for enough cash, plus 0.1 for a
-    cohort.
+    `strength` is 0.4, or 0.1 of a week that is only strained and 0.3 of one in which a deposit has
+    just bounced, plus up to 0.2 for the excess (ten times the mean is full), plus 0.15 each for
+    enough reversals and for enough cash, plus 0.1 for a cohort.
     """
 
     def __init__(self, thresholds: Thresholds, profiles: Profiles) -> None:
@@ -198,13 +198,15 @@ class BustOut:
         hops = self._witness(window, [user, *cohort], week.number * WEEK, tx.timestamp)
         own = sum(hop.value for hop in hops if hop.source == tx.user)
         others = sorted(window.accounts.entity(each) for each in cohort)
+        # A strained week with a friend's is common (one of ten): a judge may know more of them.
+        base = (0.3 if week.bounced else 0.1) if emptied is None else 0.4
         return Evidence(
             pattern=Pattern.BUST_OUT,
             seen_at=tx.timestamp,
             members=((tx.user, Role.MEMBER), *((other, Role.MEMBER) for other in others)),
             hops=hops,
             strength=(
-                (0.3 if emptied is None else 0.4)
+                base
                 + 0.2 * min(times / 10, 1)
                 + 0.15 * (week.reversals >= limits.bust_out_reversals)
                 + 0.15 * (cash >= limits.bust_out_cash_share)
