@@ -104,6 +104,7 @@ class _Week(NamedTuple):
     reversals: int
     clean: int
     mean: float
+    emptied: bool
     bounced: bool
 
 
@@ -132,14 +133,13 @@ class BustOut:
         if admission.status is not Status.ACCEPTED or admission.user < 0:
             return ()
         users, row = self._profiles.columns(window).users, self._profiles.row(tx, admission)
-        emptied = self._emptied(window, users, row)
-        week = emptied or self._strained(window, users, row)
+        week = self._emptied(window, users, row) or self._strained(window, users, row)
         if week is None:
             return ()
         cohort, cut = self._cohorts.around(window, users, admission.user, week.number)
-        if emptied is None and not cohort and not week.bounced:
+        if not (week.emptied or week.bounced or cohort):
             return ()
-        return [self._evidence(window, tx, admission.user, week, cohort, emptied, truncated=cut)]
+        return [self._evidence(window, tx, admission.user, week, cohort, truncated=cut)]
 
     def _emptied(
         self, window: TransactionWindow, users: NDArray[np.int64], row: NDArray[np.int64]
@@ -160,7 +160,7 @@ class BustOut:
         if not spent:
             return None
         users[row[USER], WARNED], users[row[USER], WARNED_WEEK] = spent, week
-        return _Week(int(week), spent, cashed, reversed_, weeks, mean, bounced=False)
+        return _Week(int(week), spent, cashed, reversed_, weeks, mean, emptied=True, bounced=False)
 
     def _strained(
         self, window: TransactionWindow, users: NDArray[np.int64], row: NDArray[np.int64]
@@ -181,7 +181,10 @@ class BustOut:
         )
         if not news:
             return None
-        return _Week(int(week), spent, cashed, reversed_, weeks, total / weeks, bool(bounced))
+        mean = total / weeks
+        return _Week(
+            int(week), spent, cashed, reversed_, weeks, mean, emptied=False, bounced=bool(bounced)
+        )
 
     def _evidence(
         self,
@@ -190,7 +193,6 @@ class BustOut:
         user: int,
         week: _Week,
         cohort: list[int],
-        emptied: _Week | None,
         *,
         truncated: bool,
     ) -> Evidence:
@@ -199,7 +201,7 @@ class BustOut:
         own = sum(hop.value for hop in hops if hop.source == tx.user)
         others = sorted(window.accounts.entity(each) for each in cohort)
         # A strained week with a friend's is common (one of ten): a judge may know more of them.
-        base = (0.3 if week.bounced else 0.1) if emptied is None else 0.4
+        base = 0.4 if week.emptied else 0.3 if week.bounced else 0.1
         return Evidence(
             pattern=Pattern.BUST_OUT,
             seen_at=tx.timestamp,

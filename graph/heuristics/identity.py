@@ -154,8 +154,6 @@ class SharedIdentity:
             ahead = (around & set(there)) - found
         cut_companions |= bool(ahead)
         together = rows[np.array([u in found for u in there], np.bool_)]
-        if len(together) < self.thresholds.ip_users:
-            return ()
         if len(together) not in self.told[Pattern.SHARED_IP]:
             return ()
         return [

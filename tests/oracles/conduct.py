@@ -110,41 +110,51 @@ def is_reversal(tx: Transaction) -> bool:
     return declined or (tx.type in INWARD and merchant(tx) is not None)
 
 
+class Weeks(NamedTuple):
+    """What a user spent in each clean week before this one, and what it does in this one."""
+
+    clean: list[int]
+    spends: list[Transaction]
+    reversals: int
+
+    @property
+    def spent(self) -> int:
+        return sum(o.value for o in self.spends)
+
+
+def weeks_of(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> Weeks:
+    own = [other for other in [*past, tx] if other.user == tx.user]
+    clean, now = [], Weeks([], [], 0)
+    for week, some in groupby(own, key=lambda other: other.timestamp // WEEK):
+        acts = list(some)
+        spends = [o for o in acts if moved(o) and o.type not in INWARD]
+        now = Weeks(clean, spends, sum(map(is_reversal, acts)))
+        calm = now.reversals < limits.bust_out_reversals
+        if week < tx.timestamp // WEEK and now.spent and calm:
+            clean.append(now.spent)
+    return now
+
+
 def busts(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> int:
     """What a user has spent in a week that is a bust-out's; 0 if it is none."""
     if tx.type in INWARD or not moved(tx):
         return 0
-    own = [other for other in [*past, tx] if other.user == tx.user]
-    clean, now = [], []
-    for week, some in groupby(own, key=lambda other: other.timestamp // WEEK):
-        now = list(some)
-        spent = sum(o.value for o in now if moved(o) and o.type not in INWARD)
-        calm = sum(map(is_reversal, now)) < limits.bust_out_reversals
-        if week < tx.timestamp // WEEK and spent and calm:
-            clean.append(spent)
-    spends = [o for o in now if moved(o) and o.type not in INWARD]
-    spent = sum(o.value for o in spends)
-    cash = sum(o.value for o in spends if is_cash_like(o))
+    week = weeks_of(past, tx, limits)
+    clean, spent = week.clean, week.spent
+    cash = sum(o.value for o in week.spends if is_cash_like(o))
     if len(clean) < limits.bust_out_weeks or spent <= max(clean):
         return 0
     if spent * len(clean) < limits.bust_out_times * sum(clean):
         return 0
-    bad = sum(map(is_reversal, now)) >= limits.bust_out_reversals
+    bad = week.reversals >= limits.bust_out_reversals
     return spent if bad or cash >= limits.bust_out_cash_share * spent else 0
 
 
 def strain(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> int:
     """What a user has spent in a week that is strained with this transaction; 0 if it is not."""
-    own = [other for other in [*past, tx] if other.user == tx.user]
-    clean, now = [], []
-    for week, some in groupby(own, key=lambda other: other.timestamp // WEEK):
-        now = list(some)
-        spent = sum(o.value for o in now if moved(o) and o.type not in INWARD)
-        calm = sum(map(is_reversal, now)) < limits.bust_out_reversals
-        if week < tx.timestamp // WEEK and spent and calm:
-            clean.append(spent)
-    spent = sum(o.value for o in now if moved(o) and o.type not in INWARD)
-    bad = sum(map(is_reversal, now)) >= limits.bust_out_reversals or bounced(tx)
+    week = weeks_of(past, tx, limits)
+    clean, spent = week.clean, week.spent
+    bad = week.reversals >= limits.bust_out_reversals or bounced(tx)
     much = clean and spent * len(clean) >= limits.bust_out_strain * sum(clean)
     return spent if much and bad else 0
 
