@@ -58,7 +58,7 @@ def bench_score(
         days: Of the city that teaches the model, and of the other one that is scored.
         users: Likewise.
         seed: Likewise; the other's is one more.
-        hub: Score a stream of supernodes instead, where nearly everything completes evidence.
+        hub: Score a stream of supernodes instead, where most transactions complete evidence.
         budget_s: Seconds for each of both.
     """
     model = train(simulated(seed, days, users), Detector())
