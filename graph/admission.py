@@ -43,3 +43,8 @@ class Admission(NamedTuple):
     card: int
     links: tuple[Link, Link, Link, Link]
     disordered: bool
+
+    @property
+    def parties(self) -> tuple[int, int, int, int, int]:
+        """Ids of user, other party, device, IP and card."""
+        return self.user, self.other, self.device, self.ip, self.card

@@ -29,7 +29,7 @@ from scorer.evidence_judge import EvidenceJudge, read_judge
 from scorer.ports import FeatureSchema
 from scorer.reasons import FamilyShare, family_shares
 
-FORMAT: Final = 2  # 2: with a judge of evidence
+FORMAT: Final = 3  # 3: with a memory of risk in the blend
 MODEL: Final = "model.json"
 JUDGE: Final = "judge.json"
 METADATA: Final = "metadata.json"

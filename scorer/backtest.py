@@ -11,12 +11,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from graph.errors import InvalidSetting
 from graph.evidence import Evidence
 from graph.ring_policy import RingPolicy
 from graph.rings import Ring
 from scorer.artefact import TrainedModel
+from scorer.batch_scores import BatchScore
 from scorer.decided import (
     DECLINE,
     STEP_UP,
@@ -35,16 +37,17 @@ from scorer.fitting import BoosterSettings
 from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
 from scorer.judge_training import teach, weights_by
-from scorer.metrics import Scores, cost_curve
-from scorer.odds import log_odds
+from scorer.metrics import cost_curve
 from scorer.ports import Replayer
-from scorer.reasons import reasons, with_shares
+from scorer.reasons import of_memory, reasons, with_shares
 from scorer.ring_pass import weighed, with_rings
+from scorer.risk_stack import score_history
 from scorer.splits import EMBARGO, Dates, Split, dated_split, require_both, temporal_split
 from scorer.table import BLOCKED, Rows, Table, describe, require_labels
 from scorer.training import learn_from
 from scorer.verdict import Reason
 
+_SCORE, _OWN = (BatchScore._fields.index(name) for name in ("score", "own"))
 MOST_SHOWN: Final = 200
 """Differing verdicts in the report itself; the whole list goes beside it."""
 
@@ -154,7 +157,10 @@ def backtest(
         bounds = taught.judge.rings(replayer.ring_policy)
         evidence = weighed(table.evidence, taught.weights)
         table, told = _explained(table, rows, evidence, bounds)
-        model = _learned(table, split, settings or BoosterSettings(), seed)
+        columns = table.schema.columns(graph=True)
+        learned = learn_from(table, split, columns, settings or BoosterSettings(), seed)
+        model = learned.as_model(table.schema, Policy(), seed)
+        scored = learned.blended(table, learned.blend)
     else:
         rows, judge, bounds = _unseen(table, model, embargo), model.judge, replayer.ring_policy
         evidence = table.evidence
@@ -162,9 +168,10 @@ def backtest(
             evidence = weighed(evidence, weights_by(judge, evidence))
             bounds = judge.rings(bounds)
         table, told = _explained(table, rows, evidence, bounds)
+        margins = model.booster.margins(table.rows)
+        scored = score_history(table, margins, model.calibration, model.blend)
     progress("judge", len(rows))
-    scores = _scores(model, table, rows)
-    judged = _Judged(table, rows, scores, model, told, dict(policies))
+    judged = _Judged(table, rows, scored[rows], model, told, dict(policies))
     found = sorted(judged.differences(), key=lambda d: (-abs(d.extra_cost), -d.value, d.timestamp))
     shown = found[:MOST_SHOWN]
     report = {
@@ -205,12 +212,6 @@ def _explained(
     return with_rings(table, evidence, policy, remember), told
 
 
-def _learned(table: Table, split: Split, settings: BoosterSettings, seed: int) -> TrainedModel:
-    columns = table.schema.columns(graph=True)
-    learned = learn_from(table, split.early, split.later, columns, settings, seed)
-    return learned.as_model(table.schema, Policy(), seed)
-
-
 def _unseen(table: Table, model: TrainedModel, embargo: int) -> Rows:
     """Labelled rows later than what the model was trained on, by more than the embargo."""
     if model.schema.hash != table.schema.hash:
@@ -245,19 +246,6 @@ def _until(model: TrainedModel) -> int:
     return until
 
 
-def _scores(model: TrainedModel, table: Table, rows: Rows) -> Scores:
-    """Probabilities as a verdict says them, float64 [R]."""
-    margins = model.booster.margins(table.rows[rows])
-    parts = zip(margins.tolist(), table.ring_score[rows], table.joint[rows], strict=True)
-    return np.array(
-        [
-            model.blend.combine(log_odds(model.calibration.apply(m)), float(r), float(j))
-            for m, r, j in parts
-        ],
-        dtype=np.float64,
-    )
-
-
 def _described(table: Table, rows: Rows) -> dict[str, Any]:
     times = table.times[rows]
     return {
@@ -278,15 +266,16 @@ class _Judged:
         self,
         table: Table,
         rows: Rows,
-        scores: Scores,
+        scored: NDArray[np.float64],
         model: TrainedModel,
         told: Mapping[int, tuple[Reason, ...]],
         policies: Mapping[str, Policy],
     ) -> None:
-        self.table, self.rows, self.scores, self.model, self.told = table, rows, scores, model, told
+        self.table, self.rows, self.model, self.told = table, rows, model, told
+        self.scored, self.scores = scored, scored[:, _SCORE]
         self.policies = policies
         self.answers: dict[str, Decided] = {
-            name: decide_rows(policy, table, rows, scores, self._own)
+            name: decide_rows(policy, table, rows, self.scores, self._own)
             for name, policy in policies.items()
         }
 
@@ -365,8 +354,13 @@ class _Judged:
                 bound=bound,
                 why=" ".join(self._sentence(name, int(i)) for name in self.policies),
                 extra_cost=extra[1] - extra[0],
-                reasons=with_shares(self.told.get(row, ()), self.model.shares(table.rows[row])),
+                reasons=self._reasons(int(i), row),
             )
+
+    def _reasons(self, i: int, row: int) -> tuple[Reason, ...]:
+        own, others = self.scored[i, _OWN:].tolist()
+        found = (*self.told.get(row, ()), *of_memory(own, others))
+        return with_shares(found, self.model.shares(self.table.rows[row]))
 
     def _made_by(self, i: int) -> tuple[str, str]:
         """What made the difference in row i, and which bound lies between the answers."""

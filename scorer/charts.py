@@ -10,6 +10,7 @@ from scorer.wording import RUNG_WORDS, figure
 # Inner plot of a chart, in SVG units.
 _LEFT, _TOP, _WIDTH, _HEIGHT = 64.0, 14.0, 396.0, 250.0
 _LOG_FLOOR: Final = 1e-4
+_DIAGONAL: Final = 4  # style of what was predicted; rungs have 0 to 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a chart: `points` as SVG writes them, `dots` for single points, `style` 0 to 3."""
+    """A line of a chart: `points` as SVG writes them, `dots` for single points, `style` 0 to 4."""
 
     name: str
     points: str
@@ -73,7 +74,7 @@ def precision_recall_chart(rungs: Mapping[str, Any]) -> Chart:
 
 def calibration_chart(rungs: Mapping[str, Any]) -> Chart:
     """Observed fraud rate over predicted probability, by score decile and top 1 %, log scales."""
-    lines = [Line("as predicted", _polyline([(0.0, 0.0), (1.0, 1.0)], _x, _y), (), 3)]
+    lines = [Line("as predicted", _polyline([(0.0, 0.0), (1.0, 1.0)], _x, _y), (), _DIAGONAL)]
     for style, (rung, figures) in enumerate(rungs.items()):
         bins = [*figures["calibration"]["bins"], figures["calibration"]["top_percent"]]
         points = sorted((part["predicted"], part["observed"]) for part in bins)
@@ -95,7 +96,7 @@ def calibration_chart(rungs: Mapping[str, Any]) -> Chart:
 
 def top_chart(rungs: Mapping[str, Any]) -> Chart:
     """Observed fraud rate over predicted probability within the top 1 % by score, in fifths."""
-    lines = [Line("as predicted", _polyline([(0.0, 0.0), (1.0, 1.0)], _x, _y), (), 3)]
+    lines = [Line("as predicted", _polyline([(0.0, 0.0), (1.0, 1.0)], _x, _y), (), _DIAGONAL)]
     for style, (rung, figures) in enumerate(rungs.items()):
         bins = figures["calibration"]["top_percent"]["bins"]
         points = sorted((part["predicted"], part["observed"]) for part in bins)

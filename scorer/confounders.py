@@ -37,11 +37,11 @@ def shuffled_labels(
         shuffled[part] = rng.permutation(shuffled[part])
     senseless = learn_from(
         replace(table, fraud=shuffled),
-        split.early,
-        split.later,
+        split,
         table.schema.columns(graph=True),
         replace(settings, rounds=SHUFFLED_ROUNDS),
         seed,
+        stacked=False,
     )
     fraud = table.fraud[split.test]
     scores = senseless.margins(table, split.test).astype(np.float64)

@@ -22,6 +22,7 @@ from graph.evidence import Evidence
 from graph.fast_kernel import Stop
 from graph.fast_path import FastPath
 from graph.heuristics import EVERYBODY, Catalogue, Lists, Thresholds, catalogue
+from graph.layout import LINKS, TIME, USER
 from graph.lists import NEVER, ListChange, ListEntry, ListName
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
@@ -31,21 +32,30 @@ from graph.sweep import Sweep
 from graph.transaction import Label, Transaction
 from graph.window import TransactionWindow, WindowConfig
 from scorer.artefact import TrainedModel
-from scorer.blend import Blend
+from scorer.batch_scores import BatchScore, BatchScores
+from scorer.blend import Blend, joint_strength
 from scorer.decision import Policy, SegmentBounds, blocks
 from scorer.deep_features import DeepFeatures
 from scorer.evidence_context import EvidenceContext
 from scorer.feature_catalogue import RING_SCORE
 from scorer.features import FeatureConfig, FeatureExtractor
 from scorer.findings import ROOM, Waiting
-from scorer.plain_scores import PlainScores
 from scorer.ports import FeatureSchema, Signals
-from scorer.reasons import FamilyShare, name_watched, of_segment, of_watched, reasons, with_notes
+from scorer.reasons import (
+    FamilyShare,
+    name_watched,
+    of_memory,
+    of_segment,
+    of_watched,
+    reasons,
+    with_notes,
+)
 from scorer.reference import AnalysisPart, Findings
+from scorer.risk_memory import RiskMemory
 from scorer.segments import Segments, segment_of
 from scorer.verdict import Decision, Reason, Verdict
 
-_VERSION: Final = 5  # 5: with the scores of segments and the context of evidence
+_VERSION: Final = 6  # 6: with the memory of risk
 
 # Verdicts kept to answer a transaction that is sent again; older ones are in the log.
 _REMEMBERED: Final = 10_000
@@ -102,6 +112,7 @@ class Detector:
         window: The sliding window.
         rings: The ring book.
         deep: What the deep analysis says, as of before each transaction.
+        memory: How risky the recent transactions of everybody were scored.
         last_features: float32 [N, F], the feature rows of the last batch, in its order.
     """
 
@@ -128,6 +139,7 @@ class Detector:
             self.window.accounts, self.window.identifiers, config.features
         )
         self.deep = DeepFeatures()
+        self.memory = RiskMemory(self.window.accounts, self.window.identifiers)
         self.context = EvidenceContext(self.window, self.heuristics.profiles, self.features.state)
         self._teaching = False  # whether somebody learns from the contexts
         if self._evidence_judge is not None:
@@ -145,8 +157,8 @@ class Detector:
         self._swept = self._searched = 0  # the last pass in line; up to where it searched again
         self._waiting = Waiting(config.rings.birth)
         self._blend = model.blend if model else Blend()
-        self._plain = (
-            None if model is None else PlainScores(model.calibration, self._blend, self.policy)
+        self._scores = (
+            None if model is None else BatchScores(model.calibration, self._blend, self.policy)
         )
         budget = self.policy.budget
         self._segments = (
@@ -183,19 +195,42 @@ class Detector:
             self._rows = np.empty((len(transactions), len(self.schema.names)), np.float32)
         rows = self.last_features = self._rows[: len(transactions)]
         seen = self._see_all(transactions, rows)
-        if self.model is None or self._plain is None:
+        if self.model is None or self._scores is None:
             sights = map(self._sight, seen, transactions)
             return [self._judge(sight, row, None) for sight, row in zip(sights, rows, strict=True)]
-        touched = [0.0 if isinstance(one, _Sight) else _strongest(one) for one in seen]
-        plain = self._plain.of(self.model.booster.margins(rows), np.array(touched))
+        scores = self._score(self.model, self._scores, seen, rows)
         return [
-            self._judge(self._sight(one, tx), rows[i], model_score)
-            if place != _APPROVED or isinstance(one, _Sight)
-            else self._approve(tx, one, model_score, score, cost)
-            for i, (one, tx, (model_score, score, cost, place)) in enumerate(
-                zip(seen, transactions, plain, strict=True)
-            )
+            self._judge(self._sight(one, tx), rows[i], told)
+            if told.place != _APPROVED or isinstance(one, _Sight)
+            else self._approve(tx, one, told)
+            for i, (one, tx, told) in enumerate(zip(seen, transactions, scores, strict=True))
         ]
+
+    def _score(
+        self,
+        model: TrainedModel,
+        scores: BatchScores,
+        seen: Sequence[_Seen],
+        rows: NDArray[np.float32],
+    ) -> list[BatchScore]:
+        """Booster, memory, blend."""
+        rings, joint = np.zeros(len(seen)), np.zeros(len(seen))
+        accepted = np.ones(len(seen), np.bool_)
+        for i, one in enumerate(seen):
+            if not isinstance(one, _Sight):
+                rings[i] = _strongest(one)
+                continue
+            rings[i], accepted[i] = _strongest(one.rings), one.status is Status.ACCEPTED
+            if one.evidence:
+                joint[i] = joint_strength(one.evidence)
+        return scores.of(
+            model.booster.margins(rows),
+            rings,
+            joint,
+            self.memory,
+            self._fast.arrivals[: len(seen), TIME],
+            accepted,
+        )
 
     def observe_features(
         self, transactions: Sequence[Transaction], out: NDArray[np.float32]
@@ -246,6 +281,7 @@ class Detector:
             return []
         fast, spaces = self._fast, (self.window.accounts, self.window.identifiers)
         fast.lay_out(transactions)
+        self.memory.make_room(len(transactions))
         self.features.lay_out(transactions, fast.arrivals)
         sights: list[_Seen] = []
         at, end = 0, len(transactions)
@@ -253,6 +289,7 @@ class Detector:
             stop, why = fast.advance(at, self._due())
             if stop > at:
                 self.features.observe_rows(fast.arrivals, at, stop, rows)
+                self.memory.meet(at, fast.arrivals[at:stop, USER:LINKS])
                 sights += [self._see_quiet(transactions[i], rows, i) for i in range(at, stop)]
             if why is Stop.NOTHING:
                 break
@@ -270,6 +307,7 @@ class Detector:
             else:
                 admission = self.window.add(tx)
             speakers = fast.speakers(stop) if why is Stop.ADMITTED else EVERYBODY
+            self.memory.meet(stop, (admission.parties,))
             sights.append(self._see(tx, admission, rows[stop], speakers))
             at = stop + 1
             if at < end and given_back != [space.given_back for space in spaces]:
@@ -368,14 +406,7 @@ class Detector:
             return pieces, contexts
         return self._evidence_judge.weigh(pieces, contexts), contexts
 
-    def _approve(
-        self,
-        tx: Transaction,
-        rings: tuple[Ring, ...],
-        model_score: float,
-        score: float,
-        cost: float,
-    ) -> Verdict:
+    def _approve(self, tx: Transaction, rings: tuple[Ring, ...], told: BatchScore) -> Verdict:
         """The verdict on what completed nothing and is approved: as `_judge` would give it."""
         assert self.model is not None  # noqa: S101 - its scores are given
         verdict = Verdict(
@@ -383,21 +414,21 @@ class Detector:
             tx.timestamp,
             _ACCEPTED,
             Decision.APPROVE,
-            score,
-            model_score,
+            told.score,
+            told.model_score,
             _strongest(rings),
-            cost,
+            told.cost,
             rings=tuple([ring.ring_id for ring in rings]) if rings else (),
             tiers=_WITH_MODEL,
             model_version=self.model.version,
         )
         if self._segments is not None:
-            self._segments.take(segment_of(tx), tx.timestamp, score)
+            self._segments.take(segment_of(tx), tx.timestamp, told.score)
         self._remember(verdict)
         return verdict
 
-    def _judge(self, sight: _Sight, row: NDArray[np.float32], model_score: float | None) -> Verdict:
-        """Blend, decision, reasons."""
+    def _judge(self, sight: _Sight, row: NDArray[np.float32], told: BatchScore | None) -> Verdict:
+        """Decision and reasons; without a model the score as well."""
         tx, evidence, rings = sight.transaction, sight.evidence, sight.rings
         status = sight.status
         if status is Status.DUPLICATE and tx.transaction_id in self._answered:
@@ -407,13 +438,15 @@ class Detector:
                 first, admission=status.value, evidence=(), ring_events=(), findings=()
             )
         ring_score = _strongest(rings)
-        score = self._blend.apply(model_score, ring_score, evidence)
+        score = self._blend.apply(None, ring_score, evidence) if told is None else told.score
+        model_score = None if told is None else told.model_score
         segment = None if self._segments is None else self._in_segment(sight, score)
         decision, cost = self._decide(score, model_score, evidence, row, segment)
         why: tuple[Reason, ...] = ()
         if evidence or decision is not Decision.APPROVE:
             shares = () if decision is Decision.APPROVE else self._shares(row)
-            why = reasons(tx, evidence, rings, shares)
+            recalled = () if told is None else of_memory(told.own, told.others)
+            why = reasons(tx, evidence, rings, shares, recalled)
         if sight.watched or segment is not None:
             notes = () if segment is None else of_segment(self.policy, segment, score)
             why = with_notes(why, (*of_watched(sight.watched), *notes))
@@ -553,6 +586,7 @@ class Detector:
             "features": self.features.snapshot(),
             "deep": self.deep.snapshot(),
             "context": self.context.snapshot(),
+            "memory": self.memory.snapshot(),
             "waiting": self._waiting.snapshot(),
             "swept": [self._swept, self._searched],
             "config": encode_state(self.config),
@@ -591,6 +625,8 @@ class Detector:
             detector.window, detector.heuristics.profiles, detector.features.state
         )
         detector.context.restore(values["context"])
+        detector.memory = RiskMemory(detector.window.accounts, detector.window.identifiers)
+        detector.memory.restore(values["memory"])
         if detector._evidence_judge is not None:
             detector.context.prepare()
         detector._waiting = Waiting.restore(values["waiting"], config.rings.birth)

@@ -1,7 +1,8 @@
 """Evaluation: learn from the past, judge on the future, and say what the graph was worth.
 
-Three rungs are learned from the same rows: `tabular` (no feature that needs the graph), `graph`
-(all features) and `blend` (the same, stacked with ring score and evidence: what a verdict says).
+Four rungs are learned from the same rows: `tabular` (no feature that needs the graph), `graph`
+(all features), `memory` (and what is recalled of the parties' recent scores) and `blend` (the same
+with ring score and evidence: what a verdict says).
 The report is plain JSON values; docs/evaluation.md explains every key.
 """
 
@@ -272,13 +273,15 @@ def _of_shuffled_edges(
     """What is left of the graph's gain where there are no edges to see."""
     table, _ = _judged(table, split, None, ring_policy, seed)
     rungs = learn_rungs(table, split, settings, seed, progress)
-    scores = {rung: rungs.scores[rung] for rung in ("tabular", "graph")}
+    scores = {rung: rungs.scores[rung] for rung in ("tabular", "graph", "memory")}
     judged = RungFigures(table, split.test, scores, policy, seed)
     found = judged.average_precisions(split.test, scores)
     return {
         "tabular": found["rungs"]["tabular"]["average_precision"],
         "graph": found["rungs"]["graph"]["average_precision"],
+        "memory": found["rungs"]["memory"]["average_precision"],
         **found["gains"]["graph_over_tabular"],
+        "memory_over_graph": found["gains"]["memory_over_graph"],
     }
 
 

@@ -29,6 +29,8 @@ MOST_NEGATIVES: Final = 40_000
 A thread grows 300 trees of six levels on them and 196 features in under ten seconds."""
 _SLOPE_AT_LEAST: Final = 0.05
 _SMALLEST_STEP: Final = 1e-6
+_MEMORY_SHARE: Final = 0.1
+"""What is recalled is scaled to this spread before the ridge: its weights cost a hundredfold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,22 +281,39 @@ def fit_blend(
     ring_score: NDArray[np.float64],
     joint: NDArray[np.float64],
     fraud: NDArray[np.bool_],
+    recalled: NDArray[np.float32] | None = None,
+    weights: NDArray[np.float32] | None = None,
 ) -> Blend:
-    """Logistic stack of the three on a later slice, all [R], both classes present.
+    """Logistic stack on rows the model had not seen, all [R], both classes present.
 
     A ring or evidence weight below 0 would mean that being seen in a ring clears somebody: such an
     input is left out and the rest fitted again. If even the model ranks no better than chance
-    here, the slice cannot carry a fit and the model is taken at its word.
+    here, the rows cannot carry a fit and the model is taken at its word.
+
+    What is recalled of quiet neighbours does clear somebody, so its weights are free; a ridge keeps
+    the 63 of them, which say nearly the same, from running against each other.
+
+    Args:
+        model_log_odds: float64 [R], calibrated.
+        ring_score: float64 [R].
+        joint: float64 [R].
+        fraud: bool [R].
+        recalled: float32 [R, WIDTH] (`scorer.risk_memory`); without it the memory is not used.
+        weights: How many rows each stands for, float32 [R]; one where left out.
     """
     inputs = {"model": model_log_odds, "ring": ring_score, "evidence": joint}
+    memory = np.empty((len(fraud), 0)) if recalled is None else recalled.astype(np.float64)
+    spread = np.maximum(memory.std(axis=0), _SMALLEST_STEP) / _MEMORY_SHARE
     while True:
-        table = np.column_stack(list(inputs.values()))
-        line = LogisticRegression(C=1.0, max_iter=1_000).fit(table, fraud)
-        weights = dict(zip(inputs, (float(weight) for weight in line.coef_[0]), strict=True))
-        if weights["model"] <= _SLOPE_AT_LEAST:
+        table = np.column_stack([*inputs.values(), memory / spread])
+        line = LogisticRegression(C=1.0, max_iter=2_000).fit(table, fraud, sample_weight=weights)
+        found = line.coef_[0].tolist()
+        plain = dict(zip(inputs, found, strict=False))
+        if plain["model"] <= _SLOPE_AT_LEAST:
             return Blend()
-        against = [name for name, weight in weights.items() if weight < 0]
+        against = [name for name, weight in plain.items() if weight < 0]
         if not against:
-            return Blend(intercept=float(line.intercept_[0]), **weights)
+            worth = np.array(found[len(inputs) :]) / spread
+            return Blend(intercept=float(line.intercept_[0]), **plain, memory=tuple(worth.tolist()))
         for name in against:
             del inputs[name]

@@ -114,6 +114,7 @@ def reasons(
     evidence: Sequence[Evidence],
     rings: Sequence[Ring],
     shares: Sequence[FamilyShare] = (),
+    recalled: Sequence[Reason] = (),
 ) -> tuple[Reason, ...]:
     """At most ten reasons, the strongest first; equal weights in order of code and pointer.
 
@@ -122,14 +123,15 @@ def reasons(
         evidence: What it completed.
         rings: The rings it touches.
         shares: What the model's families added (`family_shares`); leave out where it approved.
+        recalled: What the memory of recent scores added (`of_memory`).
     """
-    if not (evidence or rings or shares):
+    if not (evidence or rings or shares or recalled):
         return ()
     ring_of = {piece: ring.ring_id for ring in rings for piece in ring.evidence} if evidence else {}
     found = [_of_evidence(transaction, piece, ring_of.get(piece.evidence_id)) for piece in evidence]
     explained = {reason.ring_id for reason in found if reason.standing is Standing.DID}
     found += [_of_ring(transaction, ring) for ring in rings if ring.ring_id not in explained]
-    return with_shares(found, shares)
+    return with_shares([*found, *recalled], shares)
 
 
 def with_shares(found: Sequence[Reason], shares: Sequence[FamilyShare]) -> tuple[Reason, ...]:
@@ -145,6 +147,23 @@ def with_notes(found: tuple[Reason, ...], notes: tuple[Reason, ...]) -> tuple[Re
     There is room for all notes (there are at most six): the weakest of the reasons give way.
     """
     return found[: MOST - len(notes)] + notes
+
+
+def of_memory(own: float, others: float) -> tuple[Reason, ...]:
+    """What is recalled of recent scores, where it speaks for fraud.
+
+    Args:
+        own: Log-odds that those of the user's own transactions added.
+        others: Log-odds that those of everybody else who takes part added.
+    """
+    found = []
+    if own >= _LEAST_WEIGHT:
+        text = "The user's own recent transactions were scored as risky."
+        found.append(Reason("recent_own", Standing.DID, text, own))
+    if others >= _LEAST_WEIGHT:
+        text = "Recent transactions of others with whom or with what it was made were risky."
+        found.append(Reason("recent_others", Standing.CONNECTED, text, others))
+    return tuple(found)
 
 
 def of_watched(watched: Sequence[ListEntry]) -> tuple[Reason, ...]:

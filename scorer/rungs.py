@@ -1,7 +1,7 @@
 """Rungs: what is learned from the same rows with ever more of the graph.
 
-`tabular` uses no feature that needs the graph, `graph` all of them, `blend` is the same stacked
-with ring score and evidence: what a verdict says.
+`tabular` uses no feature that needs the graph, `graph` all of them. `memory` adds what is recalled
+of the parties' recent scores, `blend` ring score and evidence as well: what a verdict says.
 """
 
 import math
@@ -13,15 +13,18 @@ import numpy as np
 
 from graph.errors import InvalidSetting
 from scorer.artefact import TrainedModel
+from scorer.batch_scores import BatchScore
 from scorer.decision import Policy
 from scorer.fitting import BoosterSettings
 from scorer.history_replay import Progress
 from scorer.metrics import Scores
+from scorer.risk_stack import score_history
 from scorer.splits import Split
 from scorer.table import Rows, Table
 from scorer.training import Learned, learn_from
 
 _SHARES_ROWS: Final = 2_000
+_MODEL_SCORE, _SCORE = (BatchScore._fields.index(name) for name in ("model_score", "score"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,14 @@ def learn_rungs(
     for rung, graph in (("tabular", False), ("graph", True)):
         columns = table.schema.columns(graph=graph)
         progress(f"learn {rung}", len(columns))
-        learned[rung] = learn_from(table, split.early, split.later, columns, settings, seed)
-    scores = {rung: part.probabilities(table, split.test) for rung, part in learned.items()}
-    scores["blend"] = learned["graph"].blended(table, split.test)
-    return Rungs(scores, learned["graph"].as_model(table.schema, Policy(), seed), learned)
+        learned[rung] = learn_from(table, split, columns, settings, seed, stacked=graph)
+    scores = {"tabular": learned["tabular"].probabilities(table, split.test)}
+    whole = learned["graph"]
+    blended = whole.blended(table, whole.blend)[split.test]
+    scores["graph"] = blended[:, _MODEL_SCORE]
+    scores["memory"] = whole.blended(table, whole.remembering)[split.test, _SCORE]
+    scores["blend"] = blended[:, _SCORE]
+    return Rungs(scores, whole.as_model(table.schema, Policy(), seed), learned)
 
 
 def rungs_of_model(table: Table, split: Split, model: TrainedModel) -> Rungs:
@@ -70,12 +77,9 @@ def rungs_of_model(table: Table, split: Split, model: TrainedModel) -> Rungs:
             value=model.version,
             remedy="Train the model again: `ringfence train`.",
         )
-    every = np.arange(len(table.schema.names), dtype=np.intp)
-    given = Learned(every, model.booster, model.calibration, model.blend, np.empty(0))
-    scores = {
-        "graph": given.probabilities(table, split.test),
-        "blend": given.blended(table, split.test),
-    }
+    margins = model.booster.margins(table.rows)
+    blended = score_history(table, margins, model.calibration, model.blend)[split.test]
+    scores = {"graph": blended[:, _MODEL_SCORE], "blend": blended[:, _SCORE]}
     return Rungs(scores, model, {})
 
 

@@ -84,6 +84,7 @@ class Split:
         spanning: Left out because their ring reaches into the test.
         moved: Rows that lie in the later slice instead of the early one because their ring does.
         excluded: Test rows left out because fraud of their user was already known (`Dates`).
+        shuffled: The rows stand in no order of time: neighbours in time are on both sides.
     """
 
     early: Rows
@@ -95,6 +96,7 @@ class Split:
     spanning: int = 0
     moved: int = 0
     excluded: int = 0
+    shuffled: bool = False
 
     def require_past(self, table: Table) -> None:
         """Check that there is something to learn from.
@@ -168,7 +170,7 @@ def shuffled_split(table: Table, withheld: frozenset[int], seed: int) -> Split:
     early, later = train_test_split(
         rest, test_size=LATER_SHARE, stratify=table.fraud[rest], random_state=seed, shuffle=True
     )
-    return Split(early=np.sort(early), later=np.sort(later), test=test)
+    return Split(early=np.sort(early), later=np.sort(later), test=test, shuffled=True)
 
 
 def temporal_split(table: Table, embargo: int = EMBARGO) -> Split:

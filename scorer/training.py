@@ -18,7 +18,6 @@ from scorer.decision import Policy
 from scorer.evidence_judge import EvidenceJudge
 from scorer.fitting import (
     BoosterSettings,
-    fit_blend,
     fit_booster,
     fit_calibration,
     regrow_booster,
@@ -28,7 +27,10 @@ from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
 from scorer.judge_training import judged_table
 from scorer.metrics import average_precision, calibration_figures
+from scorer.out_of_fold import margins_out_of_fold
 from scorer.ports import FeatureSchema, Replayer
+from scorer.risk_stack import learn_stack, score_history
+from scorer.splits import Split
 from scorer.table import Rows, Table, cut_by_time, describe, require_labels
 
 
@@ -40,14 +42,19 @@ class Learned:
         columns: Columns of the table it uses.
         booster: The trees.
         calibration: From margin to probability.
-        blend: From probability, ring and evidence to probability.
+        past: Margins of the rows of the past by trees that had not seen them, float32 [R of the
+            table]; NaN for every other row. The memory that scores leave behind is made of them.
+        blend: From probability, memory, ring and evidence to probability.
+        remembering: The same from probability and memory alone.
         later_scores: Probabilities of the later rows by the trees that had not seen them.
     """
 
     columns: Rows
     booster: Booster
     calibration: Calibration
+    past: NDArray[np.float32]
     blend: Blend
+    remembering: Blend
     later_scores: NDArray[np.float64]
 
     def margins(self, table: Table, rows: Rows) -> NDArray[np.float32]:
@@ -58,11 +65,16 @@ class Learned:
         """Calibrated probabilities of some rows, before the blend."""
         return np.array([self.calibration.apply(float(m)) for m in self.margins(table, rows)])
 
-    def blended(self, table: Table, rows: Rows) -> NDArray[np.float64]:
-        """Probabilities of some rows after the blend: what a verdict would have said."""
-        log_odds = [self.calibration.log_odds(float(m)) for m in self.margins(table, rows)]
-        parts = zip(log_odds, table.ring_score[rows], table.joint[rows], strict=True)
-        return np.array([self.blend.combine(m, float(r), float(j)) for m, r, j in parts])
+    def blended(self, table: Table, blend: Blend) -> NDArray[np.float64]:
+        """The whole history after a blend, float64 [R, fields of a `BatchScore`].
+
+        Rows of the past count with what was said of them before they were learned from; the first
+        of them, of whom nothing was, are not remembered.
+        """
+        margins = self.past.copy()
+        unseen = np.flatnonzero(np.isnan(margins) & (table.times > _first(table, margins)))
+        margins[unseen] = self.margins(table, unseen)
+        return score_history(table, margins, self.calibration, blend)
 
     def as_model(
         self,
@@ -97,25 +109,34 @@ class Learned:
 
 def learn_from(
     table: Table,
-    early: Rows,
-    later: Rows,
+    split: Split,
     columns: Rows,
     settings: BoosterSettings,
     seed: int,
+    *,
+    stacked: bool = True,
 ) -> Learned:
     """Learn on the early rows what to ask the later ones, then grow the trees on both.
 
-    Trees grown on the early rows are stopped, calibrated and blended on the later ones, which
-    they have not seen. Then as many trees are grown on both: what is newest is most like what is
-    to come. Calibration and blend are kept; the regrown trees know the later rows by heart. Where
-    legitimate rows are many, trees see a weighted sample of them
-    (`scorer.fitting.MOST_NEGATIVES`); calibration and blend see all.
+    Trees grown on the early rows are stopped and calibrated on the later ones, which they have not
+    seen. Then as many trees are grown on both: what is newest is most like what is to come. The
+    stack is learned on scores out of fold (`scorer.risk_stack`); the regrown trees know all rows by
+    heart. Where legitimate rows are many, trees and stack see a weighted sample of them
+    (`scorer.fitting.MOST_NEGATIVES`); calibration sees all.
+
+    Args:
+        table: The replayed history.
+        split: Its early and later rows are learned from.
+        columns: Columns of the table that may be used.
+        settings: How trees are grown.
+        seed: Of everything random.
+        stacked: Whether a stack is learned; without one the blend takes the trees at their word.
 
     Raises:
         InvalidSetting: One of the slices lacks fraud or legitimate transactions.
     """
+    early, later = split.early, split.later
     names = tuple(table.schema.names[index] for index in columns)
-    later_fraud = table.fraud[later]
     grown_on, weights = _sampled(table, early, seed)
     stopped_by, later_weights = _sampled(table, later, seed)
     first = fit_booster(
@@ -130,12 +151,20 @@ def learn_from(
         later_weights=later_weights,
     )
     margins = first.margins(_part(table, later, columns))
-    calibration = fit_calibration(margins, later_fraud)
-    log_odds = np.array([calibration.log_odds(float(margin)) for margin in margins])
-    ring_score, joint = table.ring_score[later], table.joint[later]
-    blend = fit_blend(log_odds, ring_score, joint, later_fraud)
-    parts = zip(log_odds, ring_score, joint, strict=True)
-    scores = np.array([blend.combine(float(m), float(r), float(j)) for m, r, j in parts])
+    calibration = fit_calibration(margins, table.fraud[later])
+    blend = remembering = Blend()
+    past = np.full(len(table.fraud), np.nan, np.float32)
+    scores = np.array([calibration.apply(float(margin)) for margin in margins])
+    if stacked:
+        past = margins_out_of_fold(
+            table, early, columns, settings, seed, first.tree_count, in_time=not split.shuffled
+        )
+        past[later] = margins
+        blend, remembering = (
+            learn_stack(table, early, later, past, calibration, seed, rings=rings)
+            for rings in (True, False)
+        )
+        scores = score_history(table, past, calibration, blend)[later, 1]
     both, weights = _sampled(table, np.sort(np.concatenate([early, later])), seed)
     booster = regrow_booster(
         _part(table, both, columns),
@@ -146,7 +175,13 @@ def learn_from(
         first.tree_count,
         weights,
     )
-    return Learned(columns, booster, calibration, blend, scores)
+    return Learned(columns, booster, calibration, past, blend, remembering, scores)
+
+
+def _first(table: Table, margins: NDArray[np.float32]) -> int:
+    """When the first row that has a margin took place; before everything if none has."""
+    known = table.times[~np.isnan(margins)]
+    return int(known.min()) if len(known) else -1
 
 
 def _sampled(table: Table, rows: Rows, seed: int) -> tuple[Rows, NDArray[np.float32]]:
@@ -195,8 +230,7 @@ def train(
     table, judge = judged_table(table, every, replayer.ring_policy, seed)
     learned = learn_from(
         table,
-        early,
-        later,
+        Split(early, later, np.empty(0, np.intp)),
         table.schema.columns(graph=True),
         settings or BoosterSettings(),
         seed,

@@ -8,6 +8,7 @@ from typing import Any, Final
 RUNG_WORDS: Final = {
     "tabular": "without the graph",
     "graph": "with the graph",
+    "memory": "with recent scores remembered",
     "blend": "with rings and evidence",
 }
 NONE: Final = "\u2013"

@@ -1,4 +1,4 @@
-"""Rings formed anew from recorded evidence are those that a detector tells."""
+"""Rings formed anew from recorded evidence, and scores of recorded margins, are a detector's."""
 
 import random
 from dataclasses import replace
@@ -26,6 +26,8 @@ from scorer.history_replay import replay
 from scorer.judge_training import weights_by
 from scorer.ring_matching import RingLedger
 from scorer.ring_pass import rings_of, weighed, with_rings
+from scorer.risk_kernel import WIDTH
+from scorer.risk_stack import score_history
 from tests.oracles.streams import SMALL, START, TALKATIVE, money_streams
 
 CONFIG = DetectorConfig(
@@ -64,7 +66,8 @@ def model() -> TrainedModel:
     plain = rng.normal(size=(50, len(detector.feature_names))).astype(np.float32)
     half = np.arange(50) % 2 == 0
     booster = regrow_booster(plain, half, detector.feature_names, BoosterSettings(), 1, 1)
-    return TrainedModel(detector.schema, booster, Platt(1, 0), Blend(ring=1.0), Policy(), judge)
+    blend = Blend(ring=1.0, evidence=0.5, memory=tuple(rng.normal(0.0, 0.05, WIDTH).tolist()))
+    return TrainedModel(detector.schema, booster, Platt(1, 0), blend, Policy(), judge)
 
 
 @given(money_streams(most=60), st.integers(0, 2**32 - 1))
@@ -121,9 +124,13 @@ def test_a_detector_with_a_judge_tells_the_rings_of_the_pass(
     assert told_by(ledger) == told_by(passed.ledger)
     assert told_by(rings_of(evidence, judge.rings(CONFIG.rings))) == told_by(passed.ledger)
     assert [verdict.ring_score for verdict in verdicts] == passed.ring_score.tolist()
+    margins = model.booster.margins(passed.rows)
+    scored = score_history(passed, margins, model.calibration, model.blend)
+    assert [verdict.score for verdict in verdicts] == scored[:, 1].tolist()
     rest = fed(*range(1, len(history)))[0] if len(history) < 30 else detector
     assert rest.rings.snapshot() == detector.rings.snapshot()
     assert rest.context.snapshot() == detector.context.snapshot()
+    assert rest.memory.snapshot() == detector.memory.snapshot()
 
 
 def test_a_weighed_piece_keeps_what_the_rule_said_and_a_block_stays_an_order(

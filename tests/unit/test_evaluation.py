@@ -64,7 +64,7 @@ def test_the_report_has_what_the_command_promises(report):
         assert low <= part["average_precision"] <= high
         assert set(part["recall_at_precision"]) == {"0.80", "0.90", "0.95"}
         assert set(part["cost_per_transaction"]) == {"ours", "fixed", "approve_all"}
-    assert list(report["rungs"]) == ["tabular", "graph", "blend"]
+    assert list(report["rungs"]) == ["tabular", "graph", "memory", "blend"]
     assert report["average_precision"] == report["rungs"]["blend"]["average_precision"]
     assert headline(report)["graph"] == report["rungs"]["graph"]["average_precision"]
     assert report["data"]["name"] == "planted"
@@ -75,7 +75,7 @@ def test_the_graph_sees_what_was_planted_and_the_table_does_not(report):
     rungs = report["rungs"]
     assert rungs["graph"]["average_precision"] > rungs["tabular"]["average_precision"] + 0.2
     assert report["gains"]["graph_over_tabular"]["excludes_zero"]
-    assert not report["gains"]["blend_over_graph"]["ci"][0] > 0.05
+    assert not report["gains"]["blend_over_memory"]["ci"][0] > 0.05
     assert max(report["families"], key=report["families"].get) == "flow"
     assert sum(report["families"].values()) == pytest.approx(1.0)
     costs = rungs["graph"]["cost_per_transaction"]

@@ -85,7 +85,7 @@ def ring_row(true, matched, **more):
 
 
 def made():
-    rungs = {"tabular": rung(0.5), "graph": rung(0.7), "blend": rung(0.72)}
+    rungs = {"tabular": rung(0.5), "graph": rung(0.7), "memory": rung(0.71), "blend": rung(0.72)}
     span = {"transactions": 10, "positives": 2, "from": 0, "until": 86_400_000}
     return rungs["blend"] | {
         "base_rate": 0.05,
@@ -105,7 +105,8 @@ def made():
         },
         "gains": {
             "graph_over_tabular": {"difference": 0.2, "ci": [0.1, 0.3], "excludes_zero": True},
-            "blend_over_graph": {"difference": -0.0001, "ci": [-0.1, 0.1], "excludes_zero": False},
+            "memory_over_graph": {"difference": 0.01, "ci": [0.0, 0.02], "excludes_zero": False},
+            "blend_over_memory": {"difference": -0.0001, "ci": [-0.1, 0.1], "excludes_zero": False},
         },
         "protocol": "temporal",
         "data": {
@@ -191,6 +192,8 @@ def made():
             "shuffled_edges": {
                 "tabular": 0.5,
                 "graph": 0.49,
+                "memory": 0.49,
+                "memory_over_graph": {"difference": 0.0},
                 "difference": -0.01,
                 "ci": [-0.05, 0.03],
                 "excludes_zero": False,
@@ -284,16 +287,16 @@ def test_a_point_lies_where_its_figures_say():
 def test_sentences_say_when_a_gain_is_not_beyond_doubt():
     said = findings(made())
     assert said[0].endswith("+0.200 (95 % 0.100 to 0.300), beyond doubt.")
-    assert said[1].endswith("+0.000 (95 % -0.100 to 0.100), not beyond doubt.")
-    assert "24.25 saved" in said[2]
-    assert "shuffled labels" in said[3]
-    assert "comes_back" in said[4]
-    assert "-0.010 (95 % -0.050 to 0.030): it is gone." in said[5]
+    assert said[2].endswith("+0.000 (95 % -0.100 to 0.100), not beyond doubt.")
+    assert "24.25 saved" in said[3]
+    assert "shuffled labels" in said[4]
+    assert "comes_back" in said[5]
+    assert "-0.010 (95 % -0.050 to 0.030): it is gone." in said[6]
     assert any("2 of 4 rings" in each for each in said)
     assert any("family cycle" in each for each in said)
     report = made()
     report["confounders"]["shuffled_edges"] |= {"excludes_zero": True, "difference": 0.05}
-    assert findings(report)[5].endswith(": 25 % of it remains.")
+    assert findings(report)[6].endswith(": 25 % of it remains.")
     assert (
         "trained on transactions of the test"
         in findings(made() | {"model": {"version": "v", "saw_the_test": True}})[-1]

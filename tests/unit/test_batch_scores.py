@@ -1,0 +1,84 @@
+"""The compiled scores of a batch: those of the long way, to a bit, and what they leave behind."""
+
+import numpy as np
+import pytest
+
+from graph.transaction import HOUR
+from scorer.batch_scores import BatchScores
+from scorer.blend import Blend
+from scorer.calibration import Isotonic, Platt
+from scorer.decision import FIXED, Costs, Policy
+from scorer.odds import log_odds
+from scorer.risk_kernel import PARTIES, WIDTH
+from scorer.risk_memory import parties_of
+from scorer.verdict import Decision
+
+CALIBRATIONS = (
+    Platt(1.3, -0.7),
+    Platt(0.04, 2.0),
+    Isotonic((-4.0, -1.0, 0.5, 3.0), (-7.0, -3.0, 0.25, 4.0)),
+    Isotonic((0.0,), (-1.0,)),
+)
+POLICIES = (
+    Policy(),
+    FIXED,
+    Policy(Costs(step_up_catches=0.0)),
+    Policy(thresholds=(0.2, 0.2)),
+)
+
+
+def told(scores, margins, rings, joint, codes=None, times=None):
+    n = len(margins)
+    codes = np.full((n, PARTIES), -1, np.int32) if codes is None else codes
+    times = np.arange(n, dtype=np.int64) if times is None else times
+    state, who = parties_of(codes)
+    return scores.fill(
+        np.asarray(margins, np.float32), rings, joint, state, who, times, np.ones(n, np.bool_)
+    )
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
+@pytest.mark.parametrize("memory", [(), tuple(np.linspace(-0.2, 0.3, WIDTH).tolist())])
+def test_every_row_has_what_the_long_way_gives(calibration, policy, memory) -> None:
+    rng = np.random.default_rng(7)
+    margins = np.concatenate(
+        [rng.normal(0, 4, 3000), rng.normal(-9, 2, 500), [-4.0, -1.0, 0.0, 0.5, 3.0, 20.0]]
+    ).astype(np.float32)
+    n = len(margins)
+    rings, joint = (np.where(rng.random(n) < 0.5, 0.0, rng.random(n)) for _ in range(2))
+    blend = Blend(intercept=-0.2, model=0.9, ring=1.7, evidence=2.0, memory=memory)
+    codes = rng.integers(-1, 40, (n, PARTIES)).astype(np.int32)
+    rows = told(BatchScores(calibration, blend, policy), margins, rings, joint, codes)
+    for margin, ring, strength, (model, score, cost, place, own, others) in zip(
+        margins.tolist(), rings.tolist(), joint.tolist(), rows.tolist(), strict=True
+    ):
+        assert model == calibration.apply(margin)
+        assert score == blend.combine(log_odds(model), ring, strength, own + others)
+        assert (list(Decision)[int(place)], cost) == policy.decide(score)
+        assert memory or own == others == 0.0
+
+
+def test_nothing_comes_of_nothing() -> None:
+    nothing = np.empty(0)
+    scores = BatchScores(Platt(1.0, 0.0), Blend(), Policy())
+    assert told(scores, nothing, nothing, nothing).shape == (0, 6)
+
+
+def test_a_risky_past_raises_the_next_score_and_fades() -> None:
+    """A device seen at a risky transaction; the same again soon, much later, and another one."""
+    blend = Blend(memory=(0.0,) * 36 + (0.1,) * 9 + (0.0,) * 18)  # the device alone counts
+    codes = np.array([[0, 1, 0, -1, -1], [2, 3, 0, -1, -1], [4, 5, 0, -1, -1], [6, 7, 1, -1, -1]])
+    times = np.array([0, HOUR // 60, 400 * HOUR, 400 * HOUR])
+    margins, none = [2.0, -4.0, -4.0, -4.0], np.zeros(4)
+    rows = told(
+        BatchScores(Platt(1.0, 0.0), blend, FIXED),
+        margins,
+        none,
+        none,
+        codes.astype(np.int32),
+        times,
+    )
+    assert rows[0, 5] == 0.0
+    assert rows[1, 5] > rows[2, 5] > 0.0 == rows[3, 5]
+    assert rows[1, 4] == 0.0  # nothing of it is the user's own
