@@ -8,7 +8,7 @@ rules and heuristics answer alone, by the noisy-or of their strengths.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from graph.errors import Incompatible
 from graph.evidence import Evidence
@@ -43,6 +43,25 @@ def without_model(ring_score: float, evidence: Sequence[Evidence]) -> float:
     for piece in evidence:
         innocent *= 1.0 - EVIDENCE_SHARE * piece.strength
     return min(1.0 - innocent, _CEILING)
+
+
+class Term(NamedTuple):
+    """One of the terms that the stack adds up, in log-odds.
+
+    Attributes:
+        name: "intercept", "model", "ring" or "evidence".
+        value: What is weighed: the model's calibrated log-odds, the ring score, the joint strength.
+        weight: Its weight.
+    """
+
+    name: str
+    value: float
+    weight: float
+
+    @property
+    def added(self) -> float:
+        """Log-odds it adds to the score."""
+        return self.weight * self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +105,18 @@ class Blend:
             + self.model * model_log_odds
             + self.ring * ring_score
             + self.evidence * joint
+        )
+
+    def terms(
+        self, model_log_odds: float, ring_score: float, evidence: Sequence[Evidence]
+    ) -> tuple[Term, ...]:
+        """What `apply` adds up to the log-odds of its answer, where a model answered."""
+        joint = joint_strength(evidence) if evidence else 0.0
+        return (
+            Term("intercept", 1.0, self.intercept),
+            Term("model", model_log_odds, self.model),
+            Term("ring", ring_score, self.ring),
+            Term("evidence", joint, self.evidence),
         )
 
     def as_json(self) -> dict[str, float]:

@@ -38,6 +38,7 @@ from scorer.evidence_context import EvidenceContext
 from scorer.feature_catalogue import RING_SCORE
 from scorer.features import FeatureConfig, FeatureExtractor
 from scorer.findings import ROOM, Waiting
+from scorer.kept_rows import KeptRows
 from scorer.plain_scores import PlainScores
 from scorer.ports import FeatureSchema, Signals
 from scorer.reasons import FamilyShare, name_watched, of_segment, of_watched, reasons, with_notes
@@ -103,6 +104,8 @@ class Detector:
         rings: The ring book.
         deep: What the deep analysis says, as of before each transaction.
         last_features: float32 [N, F], the feature rows of the last batch, in its order.
+        kept: The last rows that a model judged, but for approvals without evidence; no part of
+            a snapshot.
     """
 
     def __init__(
@@ -155,6 +158,7 @@ class Detector:
         self._labels: list[tuple[int, int, Label]] = []
         self._labels_taken = 0
         self._answered: OrderedDict[str, Verdict] = OrderedDict()
+        self.kept = KeptRows()
         self._rows: NDArray[np.float32] = np.empty((0, len(self.schema.names)), np.float32)
         self.last_features: NDArray[np.float32] = self._rows
 
@@ -411,7 +415,8 @@ class Detector:
         segment = None if self._segments is None else self._in_segment(sight, score)
         decision, cost = self._decide(score, model_score, evidence, row, segment)
         why: tuple[Reason, ...] = ()
-        if evidence or decision is not Decision.APPROVE:
+        asked_about = bool(evidence) or decision is not Decision.APPROVE
+        if asked_about:
             shares = () if decision is Decision.APPROVE else self._shares(row)
             why = reasons(tx, evidence, rings, shares)
         if sight.watched or segment is not None:
@@ -438,6 +443,8 @@ class Detector:
         )
         if status is Status.ACCEPTED:
             self._remember(verdict)
+        if asked_about and model is not None:
+            self.kept.keep(verdict, row)
         return verdict
 
     def _decide(
