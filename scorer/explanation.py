@@ -115,7 +115,7 @@ def explain(model: TrainedModel, verdict: Verdict, row: NDArray[np.float32]) -> 
             )
             for column in strongest
         ),
-        rest=float(values.sum() - values[strongest].sum()),
+        rest=float(np.delete(values, strongest).sum()),
         rest_count=len(values) - len(strongest),
         margin=margin,
         probability=model.calibration.apply(margin),

@@ -1,54 +1,27 @@
 """Contributions over HTTP: a model answers, the engine holds the row, and a restart forgets it."""
 
+import runpy
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
 import pytest
-import xgboost
 
 from api.contribution_schemas import ContributionsOut
 from api.schemas import Problem
 from api.serving import server_of
 from api.settings import Settings
 from api.wiring import build
-from scorer.artefact import TrainedModel
-from scorer.blend import Blend
-from scorer.booster import Booster
-from scorer.calibration import Platt
-from scorer.decision import Policy
-from scorer.feature_catalogue import SCHEMA
 
 NOW = 1_772_366_400_000
 CYCLE = [("u1", "u2", "5210.00"), ("u2", "u3", "5000.00"), ("u3", "u1", "4800.00")]
-ASKED = ("value_log", "evidence_cycle", "ring_score", "user_out_to_in_24h")
-
-
-def save_model(folder: Path, intercept: float) -> Path:
-    """Trees that ask about a few features, calibrated so low that only evidence is noticed."""
-    rng = np.random.default_rng(3)
-    rows = np.zeros((800, len(SCHEMA.names)), np.float32)
-    columns = [SCHEMA.names.index(name) for name in ASKED]
-    rows[:, columns] = rng.normal(0.5, 1.0, size=(800, len(columns)))
-    fraud = rows[:, columns].sum(axis=1) + rng.normal(size=800) > 3
-    trained = xgboost.train(
-        {"objective": "binary:logistic", "max_depth": 3, "nthread": 1},
-        xgboost.DMatrix(rows, label=fraud),
-        num_boost_round=12,
-    )
-    TrainedModel(
-        schema=SCHEMA,
-        booster=Booster.from_json(bytes(trained.save_raw("json")), SCHEMA.names),
-        calibration=Platt(1.0, intercept),
-        blend=Blend(intercept=0.1, model=0.9, ring=1.5, evidence=2.0),
-        policy=Policy(),
-    ).save(folder)
-    return folder
+small = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "small_model.py")))
 
 
 @contextmanager
@@ -96,7 +69,10 @@ def refused(answer: httpx.Response, words: str) -> Problem:
 
 
 def test_a_score_is_taken_apart_and_held_rows_do_not_outlive_what_made_them(tmp_path):
-    first, second = save_model(tmp_path / "one", -8.0), save_model(tmp_path / "two", -7.5)
+    first, second = (
+        small.save_model(tmp_path / "one", -8.0),
+        small.save_model(tmp_path / "two", -7.5),
+    )
     data = tmp_path / "data"
     with served(data, first) as client:
         verdicts = score_cycle(client)
@@ -117,7 +93,7 @@ def test_a_score_is_taken_apart_and_held_rows_do_not_outlive_what_made_them(tmp_
         assert sent["score"] == pytest.approx(1 / (1 + np.exp(-sent["log_odds"])))
 
         features = {each["name"]: each for each in sent["features"]}
-        assert set(features) <= set(ASKED)
+        assert set(features) <= set(small.ASKED)
         (cycle,) = [each for each in told["evidence"] if each["pattern"] == "cycle"]
         assert features["evidence_cycle"]["evidence_ids"] == [cycle["evidence_id"]]
         assert features["ring_score"]["ring_ids"] == told["rings"][:1]
