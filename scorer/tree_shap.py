@@ -153,11 +153,8 @@ def shap_of_row(
                 passes = one if child == taken else 0.0
                 if passing == 0.0 and passes == 0.0:
                     continue  # whatever is known, nothing comes this way: it would divide by 0
-                waiting[count, 0], waiting[count, 1], waiting[count, 2] = (
-                    child,
-                    level + 1,
-                    at.feature,
-                )
+                waiting[count, 0], waiting[count, 1] = child, level + 1
+                waiting[count, 2] = at.feature
                 shares[count, 0], shares[count, 1] = passing, passes
                 count += 1
 
@@ -168,7 +165,8 @@ def exact_contributions(
     """Shapley value of each feature of one row, float64 [F], and the margin of an average row.
 
     In log-odds; values and start add up to the margin, to float rounding of the margin's own sum.
-    It allocates the answer and scratch of 32 bytes x (depth + 2)^2, 2 KB at depth 6.
+    It allocates the answer, a copy of the row and scratch of 32 bytes x (depth + 2)^2, 2 KB at
+    depth 6.
 
     Args:
         forest: The trees.
@@ -185,7 +183,7 @@ def exact_contributions(
         forest.nodes,
         forest.covers,
         forest.roots,
-        np.ascontiguousarray(row),
+        row.copy(),  # whatever it was, contiguous and of one type: a read-only row has another
         np.empty((size, size, 3), dtype=np.float64),
         np.empty((size, size), dtype=np.int64),
         np.empty(size, dtype=np.int64),

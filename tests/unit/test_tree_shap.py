@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from graph.errors import Incompatible
 from scorer.booster import Booster
-from scorer.tree_shap import exact_contributions
+from scorer.tree_shap import exact_contributions, shap_of_row
 from scorer.trees import read_forest
 
 
@@ -181,7 +181,7 @@ def test_a_feature_that_no_tree_asks_about_adds_exactly_nothing():
     assert values[3] == 0.0
 
 
-def test_the_row_is_left_as_it_was_and_may_be_a_view():
+def test_the_row_is_left_as_it_was_and_any_kind_of_it_runs_the_same_compiled_code():
     forest = read_forest(saved(grown_once()))
     rows, _ = table(9, rows=4)
     before = rows.copy()
@@ -189,6 +189,9 @@ def test_the_row_is_left_as_it_was_and_may_be_a_view():
     assert not spread.flags.c_contiguous
     first = exact_contributions(forest, rows[1])[0]
     assert exact_contributions(forest, spread[1])[0].tolist() == first.tolist()
+    spread.flags.writeable = False
+    assert exact_contributions(forest, spread[1])[0].tolist() == first.tolist()
+    assert len(shap_of_row.signatures) == 1, "a server that is warm compiles nothing more"
     np.testing.assert_array_equal(rows, before)
 
 
