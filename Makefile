@@ -52,6 +52,7 @@ bench: $(VENV)/.tested $(VENV)/.warm ## ours and a named alternative on the same
 	$(BIN)/ringfence bench window --hub
 	$(BIN)/ringfence bench score
 	$(BIN)/ringfence bench score --hub
+	$(BIN)/ringfence bench explain
 	$(BIN)/ringfence bench http
 
 chaos: $(VENV)/.tested $(VENV)/.warm ## kill worker, broker, Neo4j and Redis KILLS times at random (SEED), then judge; CHAOS=--short

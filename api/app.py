@@ -22,6 +22,7 @@ from api.rate_limit import RateLimit
 from api.reference import reference_page, reference_style
 from api.routes import (
     alerts,
+    contributions,
     free_cypher,
     health,
     investigations,
@@ -67,7 +68,7 @@ def create_app(service: Service | None) -> FastAPI:
     )
     app.state.service = service
     app.state.questions = questions = Questions()
-    for module in (scoring, rings, alerts, investigations, free_cypher, health):
+    for module in (scoring, contributions, rings, alerts, investigations, free_cypher, health):
         app.include_router(module.router)
     problems.install(app)
     install_caching(app, None if service is None else service.caching)

@@ -2,7 +2,8 @@
 
 Numba compiles a kernel when it first runs and keeps the result beside the code, so the way to warm
 is to run all of them: a small city goes through training, a detector with the trained model, a
-snapshot, a restore and a drawing. A server does the same, less the training, before it is ready.
+snapshot, a restore, an explanation and a drawing. A server does the same, less the training, before
+it is ready.
 """
 
 import sys
@@ -24,6 +25,7 @@ from scorer.detector import Detector
 from scorer.fitting import BoosterSettings
 from scorer.history import LabelledTransaction
 from scorer.training import train
+from scorer.tree_shap import exact_contributions
 
 _CITY: Final = SimulationConfig(
     seed=1,
@@ -80,6 +82,8 @@ def _run(detector: Detector, history: list[LabelledTransaction]) -> None:
             records.VerdictRecord(Topic.TRANSACTIONS, 0, 0, records.verdict_fields(verdict))
         )
         records.decode(line, records.VerdictRecord).to_verdict()
+    if detector.model is not None:
+        exact_contributions(detector.model.booster.forest, restored.last_features[0])
     for ring in islice(restored.rings.live(), 1):
         neighbourhood(restored.window, ring, restored.rings.evidence_of(ring.ring_id))
 

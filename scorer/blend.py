@@ -9,7 +9,7 @@ heuristics answer alone, by the noisy-or of their strengths.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,26 @@ def without_model(ring_score: float, evidence: Sequence[Evidence]) -> float:
     for piece in evidence:
         innocent *= 1.0 - EVIDENCE_SHARE * piece.strength
     return min(1.0 - innocent, _CEILING)
+
+
+class Term(NamedTuple):
+    """One of the terms that the stack adds up, in log-odds.
+
+    Attributes:
+        name: "intercept", "model", "ring", "evidence", "recent_own" or "recent_others".
+        value: What is weighed: the model's calibrated log-odds, the ring score, the joint strength,
+            log-odds of what is recalled.
+        weight: Its weight.
+    """
+
+    name: str
+    value: float
+    weight: float
+
+    @property
+    def added(self) -> float:
+        """Log-odds it adds to the score."""
+        return self.weight * self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +129,29 @@ class Blend:
     def memory_weights(self) -> NDArray[np.float64]:
         """Weights of what is recalled, float64 [WIDTH]; zeros where the memory is not used."""
         return np.array(self.memory, np.float64) if self.memory else np.zeros(WIDTH)
+
+    def terms(
+        self,
+        model_log_odds: float,
+        ring_score: float,
+        evidence: Sequence[Evidence],
+        own: float = 0.0,
+        others: float = 0.0,
+    ) -> tuple[Term, ...]:
+        """What `apply` adds up to the log-odds of its answer, where a model answered.
+
+        What is recalled of the user's own transactions and of those of others is in log-odds
+        already; both are left out where the memory is not used.
+        """
+        recalled = (Term("recent_own", own, 1.0), Term("recent_others", others, 1.0))
+        joint = joint_strength(evidence) if evidence else 0.0
+        return (
+            Term("intercept", 1.0, self.intercept),
+            Term("model", model_log_odds, self.model),
+            Term("ring", ring_score, self.ring),
+            Term("evidence", joint, self.evidence),
+            *(recalled if self.memory else ()),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The weights as plain JSON values; those of the memory by place and time constant."""

@@ -40,6 +40,7 @@ from scorer.evidence_context import EvidenceContext
 from scorer.feature_catalogue import RING_SCORE
 from scorer.features import FeatureConfig, FeatureExtractor
 from scorer.findings import ROOM, Waiting
+from scorer.kept_rows import KeptRows
 from scorer.ports import FeatureSchema, Signals
 from scorer.reasons import (
     FamilyShare,
@@ -114,6 +115,8 @@ class Detector:
         deep: What the deep analysis says, as of before each transaction.
         memory: How risky the recent transactions of everybody were scored.
         last_features: float32 [N, F], the feature rows of the last batch, in its order.
+        kept: The last rows that a model judged, but for approvals without evidence; no part of
+            a snapshot.
     """
 
     def __init__(
@@ -167,6 +170,7 @@ class Detector:
         self._labels: list[tuple[int, int, Label]] = []
         self._labels_taken = 0
         self._answered: OrderedDict[str, Verdict] = OrderedDict()
+        self.kept = KeptRows()
         self._rows: NDArray[np.float32] = np.empty((0, len(self.schema.names)), np.float32)
         self.last_features: NDArray[np.float32] = self._rows
 
@@ -443,7 +447,8 @@ class Detector:
         segment = None if self._segments is None else self._in_segment(sight, score)
         decision, cost = self._decide(score, model_score, evidence, row, segment)
         why: tuple[Reason, ...] = ()
-        if evidence or decision is not Decision.APPROVE:
+        asked_about = bool(evidence) or decision is not Decision.APPROVE
+        if asked_about:
             shares = () if decision is Decision.APPROVE else self._shares(row)
             recalled = () if told is None else of_memory(told.own, told.others)
             why = reasons(tx, evidence, rings, shares, recalled)
@@ -471,6 +476,8 @@ class Detector:
         )
         if status is Status.ACCEPTED:
             self._remember(verdict)
+        if asked_about and told is not None:
+            self.kept.keep(verdict, row, told)
         return verdict
 
     def _decide(

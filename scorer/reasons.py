@@ -87,10 +87,20 @@ class Explained(Protocol):
 def family_shares(
     booster: Booster, schema: FeatureSchema, row: NDArray[np.float32]
 ) -> tuple[FamilyShare, ...]:
-    """Families that speak for fraud in one row, strongest first; about 50 microseconds."""
-    parts = booster.contributions(row)[0].tolist()
+    """Families that speak for fraud in one row, strongest first; about 50 microseconds.
+
+    By the path method; `docs/explain.md` says how far that is from the exact `scorer.tree_shap`.
+    """
+    return shares_of(booster.contributions(row)[0], schema, row)
+
+
+def shares_of(
+    contributions: NDArray[np.float64], schema: FeatureSchema, row: NDArray[np.float32]
+) -> tuple[FamilyShare, ...]:
+    """Families that speak for fraud, strongest first, by what each feature added, float64 [F]."""
+    parts = contributions.tolist()
     shares = []
-    for family, columns in _columns(schema.families):
+    for family, columns in columns_of(schema.families):
         weight = sum([parts[index] for index in columns])
         if weight < _LEAST_WEIGHT:
             continue
@@ -101,7 +111,7 @@ def family_shares(
 
 
 @lru_cache(maxsize=16)
-def _columns(families: tuple[str, ...]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+def columns_of(families: tuple[str, ...]) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """The columns of each family, in the order of their first."""
     members: dict[str, list[int]] = {}
     for index, family in enumerate(families):

@@ -41,6 +41,8 @@ class Forest(NamedTuple):
     Attributes:
         nodes: All nodes, `NODE` [N]; siblings are adjacent.
         means: What a node's rows get on average (cover-weighted leaf value), float64 [N].
+        covers: How much of the training a node saw (sum of the Hessian), float64 [N], at least 0.
+            Apart from the nodes: only explanations read it, and a walk is paced by memory.
         roots: First node of each tree, int32 [T], in the order in which they are summed.
         base: The margin before the first tree, float32.
         depth: Steps that reach a leaf in every tree.
@@ -49,6 +51,7 @@ class Forest(NamedTuple):
 
     nodes: NDArray[Any]
     means: NDArray[np.float64]
+    covers: NDArray[np.float64]
     roots: NDArray[np.int32]
     base: np.float32
     depth: int
@@ -56,7 +59,7 @@ class Forest(NamedTuple):
 
 
 @kernel(inline="always")
-def _step(nodes: Any, node: int, row: Any) -> int:
+def step(nodes: Any, node: int, row: Any) -> int:
     """One step down: XGBoost goes left when the value is *below* the threshold."""
     at = nodes[node]
     value = row[at.feature]
@@ -77,10 +80,10 @@ def margin_of_row(nodes: Any, roots: Any, base: Any, depth: int, row: Any) -> An
         a, b = roots[tree], roots[tree + 1]
         c, d = roots[tree + 2], roots[tree + 3]
         for _ in range(depth):
-            a = _step(nodes, a, row)
-            b = _step(nodes, b, row)
-            c = _step(nodes, c, row)
-            d = _step(nodes, d, row)
+            a = step(nodes, a, row)
+            b = step(nodes, b, row)
+            c = step(nodes, c, row)
+            d = step(nodes, d, row)
         total = np.float32(total + nodes[a].threshold)
         total = np.float32(total + nodes[b].threshold)
         total = np.float32(total + nodes[c].threshold)
@@ -89,7 +92,7 @@ def margin_of_row(nodes: Any, roots: Any, base: Any, depth: int, row: Any) -> An
     while tree < count:
         a = roots[tree]
         for _ in range(depth):
-            a = _step(nodes, a, row)
+            a = step(nodes, a, row)
         total = np.float32(total + nodes[a].threshold)
         tree += 1
     return total
@@ -117,7 +120,7 @@ def contributions_of_row(
         node = roots[tree]
         start += means[node]
         for _ in range(depth):
-            below = _step(nodes, node, row)
+            below = step(nodes, node, row)
             out[nodes[node].feature] += means[below] - means[node]
             node = below
     return start
@@ -153,12 +156,13 @@ def read_forest(saved: bytes) -> Forest:
         )
     nodes: list[tuple[float, int, int, int]] = []
     means: list[float] = []
+    covers: list[float] = []
     roots: list[int] = []
     depth = 0
     for tree in trees:
         roots.append(len(nodes))
         try:
-            depth = max(depth, _lay_out(tree, width, nodes, means))
+            depth = max(depth, _lay_out(tree, width, nodes, means, covers))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise Incompatible(
                 "a tree of the model is damaged",
@@ -168,6 +172,7 @@ def read_forest(saved: bytes) -> Forest:
     return Forest(
         nodes=np.array(nodes, dtype=NODE),
         means=np.array(means, dtype=np.float64),
+        covers=np.array(covers, dtype=np.float64),
         roots=np.array(roots, dtype=np.int32),
         base=np.float32(-np.log(np.float32(1) / prior - np.float32(1))),
         depth=depth,
@@ -180,24 +185,31 @@ def _lay_out(
     width: int,
     nodes: list[tuple[float, int, int, int]],
     means: list[float],
+    covers: list[float],
 ) -> int:
     """Append one tree breadth first, siblings adjacent; returns its depth.
 
     Raises:
-        ValueError: A child, feature or split type out of range: the walk would leave the arrays.
+        ValueError: A child, feature or split type out of range: the walk would leave the arrays;
+            or a cover that is no weight.
     """
     left, right = tree["left_children"], tree["right_children"]
     size = len(left)
-    mean = _node_means(tree)
+    cover = [float(value) for value in tree["sum_hessian"]]
+    if min(cover) < 0.0:
+        raise ValueError(cover)
+    mean = _node_means(tree, cover)
     first = len(nodes)
     nodes.append((0.0, 0, 0, 0))
     means.append(0.0)
+    covers.append(0.0)
     depth = 0
     queue: deque[tuple[int, int, int]] = deque([(0, first, 0)])
     while queue:
         node, slot, level = queue.popleft()
         depth = max(depth, level)
         means[slot] = mean[node]
+        covers[slot] = cover[node]
         value = float(tree["split_conditions"][node])
         if left[node] < 0:
             nodes[slot] = (value, 0, slot, 0)
@@ -211,14 +223,14 @@ def _lay_out(
         nodes[slot] = (value, feature, below, _INNER | missing)
         nodes += [(0.0, 0, 0, 0)] * 2
         means += [0.0] * 2
+        covers += [0.0] * 2
         queue += [(left[node], below, level + 1), (right[node], below + 1, level + 1)]
     return depth
 
 
-def _node_means(tree: dict[str, Any]) -> list[float]:
+def _node_means(tree: dict[str, Any], cover: list[float]) -> list[float]:
     """Cover-weighted mean of the leaves below each node, children before parents."""
     left, right = tree["left_children"], tree["right_children"]
-    cover = tree["sum_hessian"]
     mean = [float(value) for value in tree["split_conditions"]]
     for node in reversed(range(len(left))):
         if left[node] >= 0:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -54,9 +55,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    """`ringfence serve` on a free port, without a model, ready to answer."""
-    command = [sys.executable, "-m", "api.cli", "serve", "--port", "0", "--data", str(tmp_path)]
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    """`ringfence serve` on a free port, ready to answer; with a model where a test asks."""
+    data = str(tmp_path / "data")
+    command = [sys.executable, "-m", "api.cli", "serve", "--port", "0", "--data", data]
+    if getattr(request, "param", None) == "with a model":
+        small = runpy.run_path(str(Path(__file__).parents[1] / "small_model.py"))
+        command += ["--model", str(small["save_model"](tmp_path / "model"))]
     said: list[str] = []
     listening = threading.Event()
     with subprocess.Popen(
@@ -377,3 +382,37 @@ def test_a_lost_server_is_told_and_found_again(
     context.set_offline(False)
     expect(page.locator("#standing-text")).to_have_text("live")
     expect(page.locator("#rows .row-money")).to_have_text("€19,610.50")
+
+
+@pytest.mark.parametrize("server", ["with a model"], indirect=True)
+def test_the_score_of_what_completed_the_evidence_is_taken_apart(
+    watched: Watched, server: Server
+) -> None:
+    born = now() - 60 * 60_000
+    *_, closing = server.score(*cycle(born))
+    page = watched.page
+    page.goto(server.url)
+    fold = page.locator('[data-why="tx-4"]')
+    expect(fold.locator(".why-table")).to_have_count(0)  # asks only once it is opened
+    fold.locator("summary").click()
+    expect(fold.locator(".why-sum")).to_contain_text(f"Score {closing['score']:.3f}")
+    rows = fold.locator("tbody tr")
+    expect(rows.first).to_contain_text("An average transaction")
+    expect(rows.last).to_contain_text("other features together")
+    shown = rows.filter(has_text="evidence cycle").get_by_role("button")
+    expect(shown).to_have_text("shown by 1 piece of evidence")
+    shown.click()
+    assert all(edge["bright"] for edge in page.evaluate(DRAWN)["edges"])
+    expect(page.locator(".hops tr.lit")).to_have_count(4)
+
+    # The ring grows: the cards are made anew, and what was open stays open.
+    server.score(
+        transfer(5, born + 44 * 60_000, "carol", "mule-1", "4500.00"),
+        transfer(6, born + 46 * 60_000, "mule-1", "new-mule", "4400.00"),
+        transfer(7, born + 50 * 60_000, "new-mule", "carol", "4300.00"),
+    )
+    expect(page.locator(".ring-title")).to_contain_text("5 users, 7 transactions")
+    expect(fold).to_have_attribute("open", "")
+    expect(fold.locator(".why-table")).to_be_visible()
+    assert watched.complaints == []
+    assert watched.strangers == []

@@ -18,8 +18,10 @@ from ingest.simulator import WIRE_FIELDS, RingCounts, SimulationConfig, run
 from scorer import detector as module
 from scorer.decision import Policy
 from scorer.detector import Detector, DetectorConfig
+from scorer.explanation import explain
 from scorer.features import FeatureConfig
 from scorer.history import LabelledTransaction
+from scorer.odds import sigmoid
 from scorer.training import train
 from scorer.verdict import Decision, Standing
 
@@ -202,3 +204,37 @@ def test_a_torn_snapshot_is_refused() -> None:
     saved = Detector(CONFIG).snapshot()
     with pytest.raises(Incompatible):
         Detector.restore(saved[:-1])
+
+
+@pytest.mark.slow
+def test_rows_are_kept_of_what_somebody_may_ask_about_and_no_verdict_depends_on_them(
+    history, model
+) -> None:
+    stern = Policy(thresholds=(0.01, 0.3))  # so that figures alone trouble some as well
+    detector, plain = Detector(CONFIG, model, stern), Detector(CONFIG, policy=stern)
+    asked_about: dict[str, np.ndarray] = {}
+    for start in range(0, 2_000, 64):
+        part = [row.transaction for row in history[start : start + 64]]
+        plain.observe_batch(part)
+        given = zip(detector.observe_batch(part), detector.last_features, strict=True)
+        for verdict, row in given:
+            if verdict.evidence or verdict.decision is not Decision.APPROVE:
+                asked_about[verdict.transaction_id] = row.copy()
+                held = detector.kept.find(verdict.transaction_id)
+                assert held is not None
+                assert held.verdict is verdict
+            else:
+                assert detector.kept.find(verdict.transaction_id) is None
+    assert 10 < len(asked_about) == len(detector.kept) < 2_000
+    for name, row in asked_about.items():
+        held = detector.kept.find(name)
+        assert held is not None
+        np.testing.assert_array_equal(held.row, row)
+        found = explain(model, held.verdict, held.row)
+        assert found.probability == held.verdict.model_score
+        assert sigmoid(found.log_odds) == pytest.approx(held.verdict.score, rel=1e-9)
+    assert len(plain.kept) == 0, "without a model there is nothing to take apart"
+
+    restored = Detector.restore(detector.snapshot(), model, stern)
+    assert len(restored.kept) == 0
+    assert restored.snapshot() == detector.snapshot()

@@ -54,6 +54,8 @@ export const explained = ({ detail, remedy }) =>
 export const fetchRings = () => good("v1/rings?limit=500");
 /** `RingDetail` of a ring, or of the ring it merged into. */
 export const fetchRing = (id) => good(`v1/rings/${encodeURIComponent(id)}`);
+/** `ContributionsOut`: why a transaction got its score, where its row is held. */
+export const fetchContributions = (id) => good(`v1/contributions/${encodeURIComponent(id)}`);
 /** `ModelOut`. */
 export const fetchModel = () => good("v1/model");
 /** `Readiness`; being not ready is an answer, not a failure. */

@@ -1,5 +1,6 @@
 // What proves the ring: evidence in words with its transactions, its life, and who is in it.
 
+import { whyFold } from "./contributions.js";
 import { badge, element } from "./element.js";
 import { name as nameOf, named } from "./story.js";
 import { chips } from "./queue.js";
@@ -34,10 +35,21 @@ export function evidenceCards(detail, show) {
   const pieces = [...detail.evidence].sort(
     (a, b) => b.strength - a.strength || Date.parse(b.seen_at) - Date.parse(a.seen_at),
   );
-  return pieces.map((piece, i) => card(piece, show, i === 0 || pieces.length <= 3));
+  const shows = (ids) => {
+    const named = pieces.filter((piece) => ids.includes(piece.evidence_id));
+    return named.length ? () => show(together(named)) : null;
+  };
+  return pieces.map((piece, i) => card(piece, show, shows, i === 0 || pieces.length <= 3));
 }
 
-function card(piece, show, open) {
+/** All that some pieces of evidence name. */
+const together = (pieces) =>
+  focusOf({
+    entities: pieces.flatMap((piece) => piece.members.map(({ entity }) => keyOf(entity))),
+    transactions: pieces.flatMap((piece) => piece.hops.map((hop) => hop.transaction_id)),
+  });
+
+function card(piece, show, shows, open) {
   const entities = piece.members.map(({ entity }) => entity);
   const ordered = piece.hops.map((hop) => hop.transaction_id);
   const all = focusOf({ entities: entities.map(keyOf), transactions: ordered, ordered });
@@ -55,7 +67,7 @@ function card(piece, show, open) {
       : element("span", {}, `${Math.round(piece.retained * 100)} % kept`),
     element("span", { class: "card-time" }, `${dayAndTime(Date.parse(piece.seen_at))}`),
   );
-  const shows = element(
+  const drawn = element(
     "button",
     { type: "button", class: "plain small", onclick: () => show(all) },
     "Show in drawing",
@@ -64,7 +76,7 @@ function card(piece, show, open) {
   const foot = element(
     "div",
     { class: "card-foot" },
-    shows,
+    drawn,
     piece.truncated
       ? element("span", { class: "bound" }, "A search bound was hit: there may be more.")
       : null,
@@ -78,11 +90,16 @@ function card(piece, show, open) {
   );
   if (piece.hops.length) {
     const label = counted(piece.hops.length, "transaction");
-    const fold = element("details", { open, class: "fold" }, element("summary", {}, label));
+    const fold = element(
+      "details",
+      { open, class: "fold", "data-fold": "hops" },
+      element("summary", {}, label),
+    );
     const fill = () => fold.children.length === 1 && fold.append(hopTable(piece, show));
     if (open) fill();
     else fold.addEventListener("toggle", fill, { once: true });
-    made.append(fold);
+    // The last one is the one that mostly completed it, so its verdict was no quiet approval.
+    made.append(fold, whyFold(ordered.at(-1), shows));
   }
   return made;
 }

@@ -317,18 +317,11 @@ export class RingView {
     const { cards, cardsTitle, clears, events, eventsTitle, members, membersTitle } = this.#parts;
     const ring = this.#detail;
     const show = (focus) => this.#bring(focus, { reveal: true });
-    const unfolded = new Map(
-      [...cards.querySelectorAll("[data-evidence]")].map((li) => [
-        li.dataset.evidence,
-        li.querySelector("details")?.open,
-      ]),
-    );
+    const nameOf = (fold) => `${fold.dataset.fold} ${fold.closest("li").dataset.evidence}`;
+    const foldsOf = (list) => list.flatMap((li) => [...li.querySelectorAll("details")]);
+    const unfolded = new Map(foldsOf([...cards.children]).map((fold) => [nameOf(fold), fold.open]));
     const fresh = evidenceCards(ring, show);
-    for (const li of fresh) {
-      const fold = li.querySelector("details");
-      if (fold && unfolded.get(li.dataset.evidence) !== undefined)
-        fold.open = unfolded.get(li.dataset.evidence);
-    }
+    for (const fold of foldsOf(fresh)) fold.open = unfolded.get(nameOf(fold)) ?? fold.open;
     cards.replaceChildren(...fresh);
     say(cardsTitle, `Evidence · ${counted(ring.evidence.length, "piece")}`);
     clears.replaceChildren(...clearings(ring, show));
