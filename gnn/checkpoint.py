@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from graph.errors import Incompatible
+from graph.errors import Incompatible, InvalidSetting
 
 FILE: Final = "epoch.npz"
 _REMEDY: Final = "Remove the folder to train from the start."
@@ -57,7 +57,11 @@ def save(
     optimizer: torch.optim.Optimizer,
     best: Mapping[str, NDArray[Any]],
 ) -> None:
-    """Write what an epoch reached; `run` names data, settings and seed."""
+    """Write what an epoch reached; `run` names data, settings and seed.
+
+    Raises:
+        InvalidSetting: The folder cannot be written.
+    """
     said = msgspec.json.encode({"run": run, "progress": progress})
     arrays: dict[str, Any] = {_SAID: np.frombuffer(said, np.uint8)}
     arrays |= {f"model.{name}": value for name, value in weights_of(model).items()}
@@ -65,13 +69,21 @@ def save(
     for number, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
             arrays[f"optimizer.{number}.{name}"] = value.detach().cpu().numpy()
-    folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f"{FILE}.new"
-    with beside.open("wb") as file:
-        np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(folder / FILE)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(folder / FILE)
+    except OSError as error:
+        raise InvalidSetting(
+            f"the checkpoint cannot be written: {error.strerror}",
+            field="checkpoint folder",
+            value=str(folder),
+            remedy="Give a folder that can be written and has room.",
+        ) from error
 
 
 def resume(

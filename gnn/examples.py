@@ -17,8 +17,8 @@ id. They may hold only what was known at the tick's moment."""
 
 def no_extras(_tick: int) -> tuple[Floats, Floats]:
     """No columns of the caller's."""
-    none = np.zeros((1, 0), np.float32)
-    return np.broadcast_to(none, (2**31 - 1, 0)), np.broadcast_to(none, (2**31 - 1, 0))
+    none = np.zeros((0, 0), np.float32)
+    return none, none
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,10 +125,11 @@ class Recorder(Generic[S_co, R_co]):
         seen: list[R_co] = []
         start = 0
         for place, transaction in enumerate(transactions):
-            if self._due(transaction.timestamp):
+            if self._next is None or transaction.timestamp >= self._next:
                 seen += self._forward(transactions[start:place], out[start:place])
                 start = place
-                self._tick(transaction.timestamp)
+                if self._is_plausible(transaction.timestamp):
+                    self._tick(transaction.timestamp)
         return seen + self._forward(transactions[start:], out[start:])
 
     def learn(self, label: Label) -> None:
@@ -140,12 +141,13 @@ class Recorder(Generic[S_co, R_co]):
         self._write()
         self._writer.finish(self._every)
 
-    def _due(self, time: int) -> bool:
-        if self._next is None:
-            return True
-        # One clock that runs days ahead must not make a snapshot; a silence is over with the next.
+    def _is_plausible(self, time: int) -> bool:
+        """Whether a snapshot may go by this clock: not if it runs ahead of all others by a day.
+
+        After a silence as long as that, the watermark has to follow before there is a snapshot.
+        """
         mark = self._window.watermark
-        return time >= self._next and (mark == 0 or time <= mark + self._window.config.horizon)
+        return mark == 0 or time <= mark + self._window.config.horizon
 
     def _tick(self, time: int) -> None:
         self._write()

@@ -104,14 +104,21 @@ class SpoolWriter:
         self._sizes.append((subgraph.as_of, len(rows.places), len(members)))
 
     def finish(self, every: int) -> None:
-        """Say that it is whole; `every` is the time between two ticks, ms."""
+        """Say that it is whole; `every` is the time between two ticks, ms.
+
+        Raises:
+            InvalidSetting: There is no room, or the folder is gone.
+        """
         index = {
             "format": FORMAT,
             "graph": GraphSchema().hash,
             "every": every,
             "ticks": self._sizes,
         }
-        (self._folder / INDEX).write_bytes(msgspec.json.encode(index))
+        try:
+            (self._folder / INDEX).write_bytes(msgspec.json.encode(index))
+        except OSError as error:
+            raise _unwritable(self._folder, error) from error
 
 
 @dataclass(frozen=True, slots=True)

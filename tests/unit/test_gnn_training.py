@@ -113,6 +113,12 @@ def test_a_checkpoint_of_another_run_or_a_torn_one_is_refused(spool, examples, t
         learned(spool, examples, folder=tmp_path)
 
 
+def test_a_folder_that_cannot_be_written_is_said(spool, examples, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidSetting, match="cannot be written"):
+        learned(spool, examples, folder=tmp_path / "file" / "epochs")
+
+
 def test_it_stops_when_the_later_slice_gets_no_better(spool, examples):
     found = learned(spool, examples, settings=TrainingSettings(epochs=40, patience=2))
     assert len(found.history) == found.best_epoch + 2
