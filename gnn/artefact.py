@@ -1,0 +1,143 @@
+"""A ring model on disk: a directory of plain data, of which every byte is checked before use.
+
+`encoder.onnx`, `head.onnx`, `ring.json` (shape, columns, hash of the schema, figures) and
+`SHA256SUMS`, written last, so that a torn directory does not load. Never pickle.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from gnn.schema import GraphSchema
+from graph.errors import Incompatible, InvalidSetting
+
+FORMAT: Final = 1
+ENCODER: Final = "encoder.onnx"
+HEAD: Final = "head.onnx"
+METADATA: Final = "ring.json"
+SUMS: Final = "SHA256SUMS"
+_REMEDY: Final = "Use an undamaged copy, or train the ring model again."
+
+
+@dataclass(frozen=True, slots=True)
+class RingArtefact:
+    """An exported model.
+
+    Attributes:
+        encoder: ONNX of `gnn.model.Encoder`.
+        head: ONNX of `gnn.model.Head`.
+        schema: Columns it was trained on.
+        embedding: Width of an embedding.
+        fanout: How many neighbours a node heard in training, by name.
+        about: What else is known of it: seed, figures, versions.
+    """
+
+    encoder: bytes
+    head: bytes
+    schema: GraphSchema
+    embedding: int
+    fanout: Mapping[str, int]
+    about: Mapping[str, Any]
+
+    def save(self, directory: Path) -> None:
+        """Write the files, the checksums last.
+
+        Raises:
+            InvalidSetting: The directory cannot be written.
+        """
+        metadata = {
+            "format": FORMAT,
+            "schema_hash": self.schema.hash,
+            "schema": self.schema,
+            "embedding": self.embedding,
+            "fanout": self.fanout,
+            "about": self.about,
+        }
+        encoded = msgspec.json.format(msgspec.json.encode(metadata, order="sorted"), indent=2)
+        files = {ENCODER: self.encoder, HEAD: self.head, METADATA: encoded + b"\n"}
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / SUMS).unlink(missing_ok=True)
+            for name, content in files.items():
+                (directory / name).write_bytes(content)
+            (directory / SUMS).write_bytes(_sums(files))
+        except OSError as error:
+            raise InvalidSetting(
+                f"the ring model cannot be written: {error.strerror}",
+                field="ring model directory",
+                value=str(directory),
+                remedy="Give a directory that can be written.",
+            ) from error
+
+
+def load(directory: Path, schema: GraphSchema | None = None) -> RingArtefact:
+    """Read a directory and check every byte of it.
+
+    Args:
+        directory: What `RingArtefact.save` wrote.
+        schema: The columns the caller has; given, the model must have the same, in order.
+
+    Raises:
+        Incompatible: A file is missing, torn or altered, of another format, or was trained on
+            other columns.
+    """
+    files = {name: _read(directory, name) for name in (ENCODER, HEAD, METADATA)}
+    if _sums(files) != _read(directory, SUMS):
+        raise Incompatible(
+            "the checksums do not match", field=SUMS, value=str(directory), remedy=_REMEDY
+        )
+    try:
+        said = msgspec.json.decode(files[METADATA])
+        found, hash_ = said["format"], said["schema_hash"]
+        trained_on = msgspec.convert(said["schema"], GraphSchema)
+        fanout, embedding = said["fanout"], int(said["embedding"])
+        about = said["about"]
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
+        raise Incompatible(
+            "the metadata cannot be understood", field=METADATA, value=repr(error), remedy=_REMEDY
+        ) from error
+    if found != FORMAT:
+        raise Incompatible(
+            f"expected format {FORMAT}", field=METADATA, value=str(found), remedy=_REMEDY
+        )
+    if trained_on.hash != hash_:
+        raise Incompatible(
+            "this version of the engine has other graph features",
+            field=f"{METADATA}: schema_hash",
+            value=str(hash_),
+            remedy="Train the ring model again.",
+        )
+    if schema is not None and schema.hash != hash_:
+        raise Incompatible(
+            "it was trained on other columns",
+            field="graph schema",
+            value=", ".join(_differing(trained_on, schema)),
+            remedy="Give the columns it was trained on, in order, or train it again.",
+        )
+    return RingArtefact(files[ENCODER], files[HEAD], trained_on, embedding, fanout, about)
+
+
+def _differing(trained_on: GraphSchema, schema: GraphSchema) -> list[str]:
+    parts = ("account_extra", "identifier_extra", "context")
+    return [name for name in parts if getattr(trained_on, name) != getattr(schema, name)]
+
+
+def _read(directory: Path, name: str) -> bytes:
+    try:
+        return (directory / name).read_bytes()
+    except OSError as error:
+        raise Incompatible(
+            f"this is not a whole ring model: {error.strerror}",
+            field=name,
+            value=str(directory),
+            remedy=_REMEDY,
+        ) from error
+
+
+def _sums(files: Mapping[str, bytes]) -> bytes:
+    lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)]
+    return "".join(lines).encode()
