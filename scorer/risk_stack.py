@@ -18,7 +18,7 @@ from scorer.blend import Blend
 from scorer.calibration import Calibration
 from scorer.decision import Policy
 from scorer.fitting import fit_blend, fit_platt, sample_negatives
-from scorer.metrics import average_precision
+from scorer.metrics import Ranking, clusters_of, interval, resampled_average_precision
 from scorer.risk_memory import parties_of, recalled_by
 from scorer.table import Rows, Table
 
@@ -56,9 +56,9 @@ def learn_stack(
 ) -> Blend:
     """Learn the weights of the stack on margins out of fold.
 
-    The memory is used if, learned on the early rows, it ranks the later ones better than the same
-    stack without it. What the stack says is put right on the later rows at the end: they are the
-    nearest to what is to come.
+    The memory is left out if, learned on the early rows, it ranks the later ones worse beyond doubt
+    than the same stack without it (paired bootstrap of average precision). What the stack says is
+    put right on the later rows at the end: they are the nearest to what is to come.
 
     Args:
         table: The replayed history.
@@ -76,7 +76,7 @@ def learn_stack(
     if min(table.fraud[early].sum(), table.fraud[later].sum()) < LEAST_FRAUDS:
         return plain
     without, trial = (learner.fit(early, remembers=remembers) for remembers in (False, True))
-    if learner.ranks(trial, later) <= learner.ranks(without, later):
+    if learner.is_worse(trial, without, later):
         return plain
     found = learner.fit(np.sort(np.concatenate([early, later])), remembers=True)
     return learner.put_right(found, later) if found.memory else plain
@@ -123,9 +123,17 @@ class _Stack:
             )
         return blend
 
-    def ranks(self, blend: Blend, rows: Rows) -> float:
-        """Average precision on some rows."""
-        return average_precision(self._scores(blend)[rows], self._table.fraud[rows])
+    def is_worse(self, blend: Blend, other: Blend, rows: Rows) -> bool:
+        """Whether it ranks these rows worse than the other, beyond doubt."""
+        fraud = self._table.fraud[rows]
+        rankings = {
+            name: Ranking.of(self._scores(each)[rows], fraud)
+            for name, each in (("it", blend), ("other", other))
+        }
+        clusters = clusters_of(fraud, [self._table.ring_ids[row] for row in rows])
+        drawn = resampled_average_precision(rankings, clusters, self._seed)
+        _, high = interval(drawn["it"] - drawn["other"])
+        return bool(high < 0)
 
     def put_right(self, blend: Blend, rows: Rows) -> Blend:
         """The same ranking with the rate of fraud of these rows (Platt's line)."""

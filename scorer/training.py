@@ -27,7 +27,7 @@ from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
 from scorer.judge_training import judged_table
 from scorer.metrics import average_precision, calibration_figures
-from scorer.out_of_fold import margins_out_of_fold
+from scorer.out_of_fold import Grower, early_margins, later_margins
 from scorer.ports import FeatureSchema, Replayer
 from scorer.risk_stack import learn_stack, score_history
 from scorer.splits import Split
@@ -118,11 +118,12 @@ def learn_from(
 ) -> Learned:
     """Learn on the early rows what to ask the later ones, then grow the trees on both.
 
-    Trees grown on the early rows are stopped and calibrated on the later ones, which they have not
-    seen. Then as many trees are grown on both: what is newest is most like what is to come. The
-    stack is learned on scores out of fold (`scorer.risk_stack`); the regrown trees know all rows by
-    heart. Where legitimate rows are many, trees and stack see a weighted sample of them
-    (`scorer.fitting.MOST_NEGATIVES`); calibration sees all.
+    Trees grown on the early rows are stopped on the later ones. Calibration is learned from trees
+    that had not seen what they calibrate (`scorer.out_of_fold`). Then as many trees are grown on
+    both: what is newest is most like what is to come. The stack is learned on scores out of fold
+    (`scorer.risk_stack`); the regrown trees know all rows by heart. Where legitimate rows are many,
+    trees and stack see a weighted sample of them (`scorer.fitting.MOST_NEGATIVES`); calibration
+    sees all.
 
     Args:
         table: The replayed history.
@@ -150,15 +151,16 @@ def learn_from(
         weights=weights,
         later_weights=later_weights,
     )
+    grower = Grower(table, columns, settings, seed, first.tree_count)
     margins = first.margins(_part(table, later, columns))
+    if not split.shuffled:
+        margins = later_margins(grower, early, later, margins)
     calibration = fit_calibration(margins, table.fraud[later])
     blend = remembering = Blend()
     past = np.full(len(table.fraud), np.nan, np.float32)
     scores = np.array([calibration.apply(float(margin)) for margin in margins])
     if stacked:
-        past = margins_out_of_fold(
-            table, early, columns, settings, seed, first.tree_count, in_time=not split.shuffled
-        )
+        past = early_margins(grower, early, in_time=not split.shuffled)
         past[later] = margins
         blend, remembering = (
             learn_stack(table, early, later, past, calibration, seed, rings=rings)

@@ -9,7 +9,7 @@ from graph.transaction import DAY
 from scorer.calibration import Platt
 from scorer.fitting import BoosterSettings
 from scorer.metrics import average_precision
-from scorer.out_of_fold import PARTS, _folds, margins_out_of_fold
+from scorer.out_of_fold import LATER_PARTS, PARTS, Grower, _folds, early_margins, later_margins
 from scorer.party_columns import PartyColumns
 from scorer.ports import FeatureSchema
 from scorer.risk_stack import LEAST_FRAUDS, learn_stack, score_history
@@ -107,14 +107,35 @@ def test_folds_know_only_what_came_before_and_rings_stay_whole() -> None:
     assert np.array_equal(np.concatenate([scored for _, scored in folds]), EARLY[1750:])
 
 
-def test_out_of_fold_where_time_does_not_count_every_row_is_scored_by_the_others() -> None:
+@pytest.fixture
+def grower() -> Grower:
     table, _ = made(5, contagious=False)
-    columns, settings = np.array([0]), BoosterSettings(min_child_weight=1.0)
-    margins = margins_out_of_fold(table, EARLY, columns, settings, 0, 5, in_time=False)
+    return Grower(table, np.array([0]), BoosterSettings(min_child_weight=1.0), 0, 5)
+
+
+def test_where_time_does_not_count_every_row_is_scored_by_the_others(grower) -> None:
+    margins = early_margins(grower, EARLY, in_time=False)
     assert not np.isnan(margins[EARLY]).any()
     assert np.isnan(margins[LATER]).all()
-    again = margins_out_of_fold(table, EARLY, columns, settings, 0, 5, in_time=False)
-    assert np.array_equal(margins, again, equal_nan=True)
-    forward = margins_out_of_fold(table, EARLY, columns, settings, 0, 5)
+    assert np.array_equal(margins, early_margins(grower, EARLY, in_time=False), equal_nan=True)
+    forward = early_margins(grower, EARLY)
     assert np.isnan(forward[EARLY[:1750]]).all()
     assert not np.isnan(forward[EARLY[1750:]]).any()
+
+
+def test_the_later_slice_is_scored_by_trees_that_know_what_came_before(grower) -> None:
+    """Poison the future: what comes after a part changes nothing that is said of it."""
+    given = np.full(len(LATER), 9.0, np.float32)
+    margins = later_margins(grower, EARLY, LATER, given)
+    part = len(LATER) // LATER_PARTS
+    assert (margins[:part] == 9.0).all()
+    assert (margins[part + 1 :] != 9.0).all()
+    poisoned = grower.table.fraud.copy()
+    poisoned[LATER[2 * part + 1 :]] ^= True
+    other = replace(grower, table=replace(grower.table, fraud=poisoned))
+    assert np.array_equal(later_margins(other, EARLY, LATER, given), margins)
+
+
+def test_with_too_few_frauds_before_it_a_part_stays_without(grower) -> None:
+    honest = replace(grower, table=replace(grower.table, fraud=np.zeros(ROWS, np.bool_)))
+    assert np.isnan(early_margins(honest, EARLY)).all()
