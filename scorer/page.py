@@ -8,7 +8,16 @@ import jinja2
 import msgspec
 
 from graph.errors import InvalidSetting
-from scorer.wording import count, duration, figure, moment, money, share
+from scorer.wording import (
+    count,
+    duration,
+    figure,
+    moment,
+    money,
+    points,
+    share,
+    signed_interval,
+)
 
 
 def render_page(template: str, values: Mapping[str, Any]) -> str:
@@ -27,6 +36,8 @@ def render_page(template: str, values: Mapping[str, Any]) -> str:
         "moment": moment,
         "money": money,
         "duration": duration,
+        "points": points,
+        "signed_interval": signed_interval,
     }
     return environment.get_template(template).render(values)
 

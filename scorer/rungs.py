@@ -7,6 +7,7 @@ with ring score and evidence: what a verdict says.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from scorer.artefact import TrainedModel
 from scorer.decision import Policy
 from scorer.fitting import BoosterSettings
 from scorer.history_replay import Progress
+from scorer.ladder import Clock
 from scorer.metrics import Scores
 from scorer.splits import Split
 from scorer.table import Rows, Table
@@ -32,29 +34,41 @@ class Rungs:
         scores: Probabilities of the test rows by rung, float64 [R] each.
         model: The model whose verdicts the blend's scores are.
         learned: What was learned by rung; empty where the model was given.
+        seconds: How long that took by rung, where a clock was given.
     """
 
     scores: Mapping[str, Scores]
     model: TrainedModel
     learned: Mapping[str, Learned]
+    seconds: Mapping[str, float] = MappingProxyType({})
 
 
 def learn_rungs(
-    table: Table, split: Split, settings: BoosterSettings, seed: int, progress: Progress
+    table: Table,
+    split: Split,
+    settings: BoosterSettings,
+    seed: int,
+    progress: Progress,
+    clock: Clock | None = None,
 ) -> Rungs:
-    """Learn them from the past of a split, score its test.
+    """Learn them from the past of a split, score its test; a `clock` times them.
 
     Raises:
         InvalidSetting: A slice of the past lacks fraud or legitimate transactions.
     """
-    learned = {}
+    learned: dict[str, Learned] = {}
+    seconds = {}
     for rung, graph in (("tabular", False), ("graph", True)):
         columns = table.schema.columns(graph=graph)
         progress(f"learn {rung}", len(columns))
+        began = clock() if clock else 0.0
         learned[rung] = learn_from(table, split.early, split.later, columns, settings, seed)
+        if clock:
+            seconds[rung] = clock() - began
     scores = {rung: part.probabilities(table, split.test) for rung, part in learned.items()}
     scores["blend"] = learned["graph"].blended(table, split.test)
-    return Rungs(scores, learned["graph"].as_model(table.schema, Policy(), seed), learned)
+    model = learned["graph"].as_model(table.schema, Policy(), seed)
+    return Rungs(scores, model, learned, seconds)
 
 
 def rungs_of_model(table: Table, split: Split, model: TrainedModel) -> Rungs:

@@ -1,5 +1,6 @@
 """`ringfence evaluate`: learn from the past, judge on the future."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -12,6 +13,7 @@ EXAMPLES: Final = examples(
     "ringfence evaluate city --mapping ringfence --report report",
     "ringfence evaluate cards --mapping s-ffsd --protocol shuffled --report report --json",
     "ringfence evaluate city --mapping ringfence --model model --report report",
+    "ringfence evaluate city --mapping ringfence --ladder --report report",
 )
 
 
@@ -52,6 +54,12 @@ def evaluate(
             help="Replay once more with shuffled edges; by default below 200,000 transactions."
         ),
     ] = None,
+    ladder: Annotated[
+        bool,
+        typer.Option(
+            help="Also learn and compare LightGBM, forests, resampling, tuned trees and more."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
 ) -> None:
     """Train on the past, test on the future, and say what each part was worth.
@@ -59,6 +67,8 @@ def evaluate(
     Writes report.json, and report.html with pictures. What `ringfence simulate` left beside the
     transactions (rings by kind, look-alikes) is found and used.
     """
+    from time import perf_counter
+
     from api.history_hints import currency_of, split_dates
     from api.wiring import detector, load
     from cypher.analytics.nightly import NightlyReplayer
@@ -68,10 +78,16 @@ def evaluate(
     from ingest.mapping import load_mapping
     from scorer.confounders import shuffle_edges
     from scorer.evaluation import evaluate as judge
+    from scorer.ladder import Rung
     from scorer.ports import Replayer
     from scorer.report import write_report
 
     found = load_mapping(mapping)
+    rungs: Sequence[Rung] = ()
+    if ladder:
+        from scorer.alternatives.catalogue import alternatives
+
+        rungs = alternatives()
 
     def fresh() -> Replayer:
         engine = detector(sweeps=sweep)
@@ -93,6 +109,8 @@ def evaluate(
             data={"name": data.name, "mapping": found.name, "currency": currency_of(found)},
             truth=find_ground_truth(data),
             rewired=(shuffle_edges(read(data, found), seed), fresh()) if twice else None,
+            ladder=rungs,
+            clock=perf_counter if ladder else None,
             progress=told,
         )
     write_report(judged, report)
@@ -104,7 +122,7 @@ def evaluate(
 _LONG: Final = frozenset(
     {
         *("rungs", "calibration", "settings", "families", "policy"),
-        *("typologies", "look_alikes", "tiers", "stability", "money", "confounders"),
+        *("typologies", "look_alikes", "tiers", "stability", "money", "confounders", "ladder"),
     }
 )
 _TWICE_BELOW: Final = 200_000

@@ -1,0 +1,56 @@
+"""Tuned trees: XGBoost with the settings that a search inside the past prefers, if any."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scorer.fitting import BoosterSettings
+from scorer.ladder import RungScores
+from scorer.splits import Split
+from scorer.table import Table
+from scorer.training import learn_from
+from scorer.tuning import tune
+
+
+@dataclass(frozen=True, slots=True)
+class TunedTrees:
+    """A rung (`scorer.ladder.Rung`): the trees that ship, their settings tuned (`scorer.tuning`).
+
+    Attributes:
+        name: Its key in the report.
+        words: What sentences call it.
+        base: XGBoost on the same columns with the default settings.
+        default: Those settings.
+        graph: Whether it sees the columns that need the graph.
+    """
+
+    name: str
+    words: str
+    base: str
+    default: BoosterSettings
+    graph: bool = True
+
+    def fit_scores(self, table: Table, split: Split, seed: int) -> RungScores:
+        """Tune inside the past of a split, learn from it, score its test.
+
+        Raises:
+            InvalidSetting: A slice of the past lacks fraud or legitimate transactions.
+        """
+        columns = table.schema.columns(graph=self.graph)
+        past = np.sort(np.concatenate([split.early, split.later]))
+        tuned = tune(table, past, columns, self.default, seed)
+        learned = learn_from(table, split.early, split.later, columns, tuned.settings, seed)
+        if not tuned.trials:
+            said = "The past holds too few frauds for folds; the default stands."
+        elif tuned.kept:
+            said = (
+                f"No candidate of {len(tuned.trials)} beat the default in each of the "
+                f"{tuned.folds} folds of the past; it stands."
+            )
+        else:
+            said = (
+                f"One candidate of {len(tuned.trials)} beat the default in each of the "
+                f"{tuned.folds} folds of the past, and was taken."
+            )
+        facts = tuned.as_json() | {"trees": learned.booster.tree_count}
+        return RungScores(learned.probabilities(table, split.test), facts, (said,))
