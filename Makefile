@@ -14,6 +14,10 @@ PORT ?= 8000
 SEED ?= 1
 KILLS ?= 200
 
+# kglite and LightGBM in one process, as tests have them, need more room for thread-local storage
+# than glibc keeps for libraries that are loaded later (scorer/alternatives/train_extra.py).
+export GLIBC_TUNABLES ?= glibc.rtld.optional_static_tls=4096
+
 # Without bytecode each process of the tests compiles every module again: ten seconds each.
 unexport PYTHONDONTWRITEBYTECODE
 

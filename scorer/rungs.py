@@ -6,8 +6,7 @@ with ring score and evidence: what a verdict says.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -40,7 +39,7 @@ class Rungs:
     scores: Mapping[str, Scores]
     model: TrainedModel
     learned: Mapping[str, Learned]
-    seconds: Mapping[str, float] = MappingProxyType({})
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def learn_rungs(

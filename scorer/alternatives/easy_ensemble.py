@@ -36,23 +36,28 @@ class EnsembleModel:
 
 @dataclass(frozen=True, slots=True)
 class EasyEnsemble:
-    """A learner of `DRAWS` draws of `STUMPS` stumps, bounded so that it takes under a minute.
+    """A learner of a few draws of `STUMPS` stumps, bounded so that it takes under a minute.
 
     AdaBoost refuses the unknown, so medians stand in for it. As with the balanced forest, neither
     weights nor later rows matter.
+
+    Attributes:
+        draws: How many.
     """
+
+    draws: int = DRAWS
 
     def first(self, lesson: Lesson, later: Lesson, seed: int) -> ScaledModel:  # noqa: ARG002
         """Boost the stumps of each draw."""
-        return self.again(lesson, DRAWS * STUMPS, seed)
+        return self.again(lesson, self.draws * STUMPS, seed)
 
     def again(self, lesson: Lesson, size: int, seed: int) -> ScaledModel:
-        """The same on other rows; the number of stumps is fixed."""
+        """The same with so many stumps."""
         known = KnownValues.of(lesson.rows)
         drawn = min(int(lesson.fraud.sum()), int((~lesson.fraud).sum()), MOST_OF_A_CLASS)
         boosted = library("sklearn.ensemble").AdaBoostClassifier(n_estimators=STUMPS)
         ensemble = library("imblearn.ensemble").EasyEnsembleClassifier(
-            n_estimators=DRAWS,
+            n_estimators=size // STUMPS,
             estimator=boosted,
             sampling_strategy={False: drawn, True: drawn},
             random_state=seed,
