@@ -143,9 +143,10 @@ def climb(
         progress: Told each rung.
 
     Returns:
-        `rungs`: the figures of each, in order; `adds`: names of those whose gain over their base
-        is beyond doubt and more than a control's; `loses`: the same of losses; `seeds`: the
-        largest difference of a control, NaN without one. Gains are None where there is no base.
+        `rungs`: the figures of each, in order; `best`: the name of the best, controls aside;
+        `adds`: names of those whose gain over their base is beyond doubt and more than any
+        control's; `loses`: the same of losses; `seeds`: the largest difference of a control, NaN
+        without one. Gains are None where there is no base.
     """
     words = {name: said for name, (said, _) in BASES.items()}
     below = {name: base for name, (_, base) in BASES.items()}
@@ -175,7 +176,7 @@ def climb(
             "facts": dict(each.facts),
             "more": list(each.sentences),
         }
-        if best is None or compared.points[name] > compared.points[best]:
+        if not each.control and (best is None or compared.points[name] > compared.points[best]):
             best = name
     clear = {
         name: row["gain"]
@@ -184,6 +185,7 @@ def climb(
     }
     return {
         "rungs": figures,
+        "best": best,
         "adds": [name for name, over in clear.items() if over["excludes_zero"]],
         "loses": [name for name, over in clear.items() if over["ci"][1] < 0],
         "seeds": seeds,

@@ -114,8 +114,7 @@ def _of_confounders(checks: Mapping[str, Any], gain: float) -> list[str]:
 
 
 def _of_ladder(ladder: Mapping[str, Any]) -> list[str]:
-    rungs = ladder["rungs"]
-    best = max(rungs, key=lambda name: rungs[name]["average_precision"])
+    rungs, best = ladder["rungs"], ladder["best"]
     added = ", ".join(rungs[name]["words"] for name in ladder["adds"]) or "none"
     return [
         (

@@ -69,7 +69,7 @@ def alternatives(settings: BoosterSettings | None = None) -> tuple[Rung, ...]:
         *(
             Alternative(
                 f"{base}_seed_{other}",
-                f"{said} with another seed",
+                f"{said} with another seed ({other})",
                 base,
                 XgboostTrees(trees),
                 graph=base == "graph",

@@ -147,6 +147,10 @@ def test_a_gain_no_greater_than_a_controls_is_not_counted(history):
     assert told["seeds"] == abs(control["gain"]["difference"])
     assert control["sentence"].endswith(": so much is chance.")
     assert control["gain"]["within_seeds"]
+    assert told["best"] != "control"
+    assert {row["over_best"]["over"] for row in told["rungs"].values() if row["over_best"]} <= {
+        *("tabular", "graph", "blend", "some")
+    }
     assert "control" not in told["adds"]
     for name, row in told["rungs"].items():
         if row["gain"] and row["gain"]["within_seeds"] and not row["control"]:
