@@ -14,6 +14,7 @@ from scorer.wording import (
     figure,
     moment,
     money,
+    plain_interval,
     points,
     share,
     signed_interval,
@@ -37,6 +38,7 @@ def render_page(template: str, values: Mapping[str, Any]) -> str:
         "money": money,
         "duration": duration,
         "points": points,
+        "plain_interval": plain_interval,
         "signed_interval": signed_interval,
     }
     return environment.get_template(template).render(values)

@@ -57,12 +57,15 @@ def money(minor: float | None, currency: Mapping[str, Any] | None) -> str:
 
 
 def points(value: float | None, *, sign: bool = False) -> str:
-    """A difference of shares without the zero before its point: `.250`, with `sign` `+.250`."""
+    """A difference of shares without the zero before its point: `.250`, with `sign` `+.250`.
+
+    What rounds to nothing has no sign.
+    """
     if value is None or not math.isfinite(value):
         return NONE
     rounded = round(value, 3) + 0.0  # no "-0.000"
     digits = f"{abs(rounded):.3f}".removeprefix("0")
-    return f"{'-' if rounded < 0 else '+' if sign else ''}{digits}"
+    return f"{'-' if rounded < 0 else '+' if sign and rounded > 0 else ''}{digits}"
 
 
 def plain_interval(ci: Sequence[float | None]) -> str:

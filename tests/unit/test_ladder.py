@@ -112,7 +112,7 @@ def test_sentences_say_what_adds_what_does_not_and_what_loses(report, rungs):
     assert " adds nothing" in rungs["double"]["sentence"]
     twin = rungs["twin"]
     assert twin["gain"]["difference"] == 0
-    assert twin["sentence"] == ("<a twin> adds nothing over <a knower> (+.000 [+.000, +.000]).")
+    assert twin["sentence"] == ("<a twin> adds nothing over <a knower> (.000 [.000, .000]).")
     assert {"graph", "knower"} <= set(report["ladder"]["adds"])
     assert report["ladder"]["loses"] == ["ignorant"]
 
@@ -175,7 +175,7 @@ def test_equal_runs_differ_in_nothing_without_a_clock(history):
         (-0.012, [-0.03, 0.004], "adds nothing over it (-.012 [-.030, +.004])"),
         (0.02, [-0.01, 0.05], "adds nothing beyond doubt over it (+.020 [-.010, +.050])"),
         (-0.1, [-0.2, -0.05], "loses .100 [.050, .200] to it"),
-        (-0.00001, [-0.1, 0.1], "adds nothing over it (+.000 [-.100, +.100])"),
+        (-0.00001, [-0.1, 0.1], "adds nothing over it (.000 [-.100, +.100])"),
         (1.0, [0.9, 1.0], "adds 1.000 [.900, 1.000] over it"),
     ],
 )
@@ -185,7 +185,7 @@ def test_verdicts(difference, ci, said):
 
 def test_points_leave_out_the_zero_and_tell_what_is_missing():
     assert [points(each) for each in (0.25, -0.25, 10.0, None)] == [".250", "-.250", "10.000", NONE]
-    assert signed_interval([-0.0001, float("nan")]) == f"[+.000, {NONE}]"
+    assert signed_interval([-0.0001, float("nan")]) == f"[.000, {NONE}]"
 
 
 def test_a_ladder_that_does_not_stand_is_refused(history):
