@@ -44,13 +44,13 @@ class TunedTrees:
             said = "The past holds too few frauds for folds; the default stands."
         elif tuned.kept:
             said = (
-                f"No candidate of {len(tuned.trials)} beat the default in each of the "
-                f"{tuned.folds} folds of the past; it stands."
+                f"No candidate of {len(tuned.trials)} beat the default, whatever its "
+                f"seed, in each of the {tuned.folds} folds of the past; it stands."
             )
         else:
             said = (
-                f"One candidate of {len(tuned.trials)} beat the default in each of the "
-                f"{tuned.folds} folds of the past, and was taken."
+                f"One candidate of {len(tuned.trials)} beat the default, whatever its "
+                f"seed, in each of the {tuned.folds} folds of the past, and was taken."
             )
         facts = tuned.as_json() | {"trees": learned.booster.tree_count}
         return RungScores(learned.probabilities(table, split.test), facts, (said,))
