@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scorer.alternatives.alternative import Alternative
+from scorer.alternatives.xgboost_trees import XgboostTrees
 from scorer.fitting import BoosterSettings
 from scorer.ladder import RungScores
 from scorer.splits import Split
 from scorer.table import Table
-from scorer.training import learn_from
 from scorer.tuning import tune
 
 
@@ -39,7 +40,9 @@ class TunedTrees:
         columns = table.schema.columns(graph=self.graph)
         past = np.sort(np.concatenate([split.early, split.later]))
         tuned = tune(table, past, columns, self.default, seed)
-        learned = learn_from(table, split.early, split.later, columns, tuned.settings, seed)
+        trees = XgboostTrees(tuned.settings)
+        rung = Alternative(self.name, self.words, self.base, trees, graph=self.graph)
+        found = rung.fit_scores(table, split, seed)
         if not tuned.trials:
             said = "The past holds too few frauds for folds; the default stands."
         elif tuned.kept:
@@ -52,5 +55,4 @@ class TunedTrees:
                 f"One candidate of {len(tuned.trials)} beat the default, whatever its "
                 f"seed, in each of the {tuned.folds} folds of the past, and was taken."
             )
-        facts = tuned.as_json() | {"trees": learned.booster.tree_count}
-        return RungScores(learned.probabilities(table, split.test), facts, (said,))
+        return RungScores(found.scores, {**tuned.as_json(), **found.facts}, (said,))
