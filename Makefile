@@ -9,10 +9,14 @@ UV_VERSION := 0.13.9
 INSTALL := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest -q
 FAST := $(PYTEST) -n 2 --dist loadfile --max-worker-restart 0 -m "not slow and not browser and not servers"
-KERNELS := $(shell grep -rl --include='*.py' -e 'import .*kernel\b' graph scorer 2>/dev/null)
+KERNELS := $(shell grep -rl --include='*.py' -e 'import .*kernel\b' gnn graph scorer 2>/dev/null)
 PORT ?= 8000
 SEED ?= 1
 KILLS ?= 200
+
+# kglite and LightGBM in one process, as tests have them, need more room for thread-local storage
+# than glibc keeps for libraries that are loaded later (scorer/alternatives/train_extra.py).
+export GLIBC_TUNABLES ?= glibc.rtld.optional_static_tls=4096
 
 # Without bytecode each process of the tests compiles every module again: ten seconds each.
 unexport PYTHONDONTWRITEBYTECODE
@@ -76,7 +80,7 @@ format: $(VENV)/.tested ## write the code the way `make check` wants it
 
 constraints: $(UV) ## resolve constraints.txt anew, for Linux, macOS and Windows and Python 3.11 to 3.13
 	$(UV) pip compile --quiet --universal --python-version 3.11 --extra test \
-		--no-header --no-annotate --upgrade pyproject.toml --output-file constraints.txt
+		--extra train --no-header --no-annotate --upgrade pyproject.toml --output-file constraints.txt
 
 clean: ## remove the environment, the caches and the demo's data
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -93,12 +97,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(UV)
 	@touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
-	$(INSTALL) --editable '.[test]'
+	$(INSTALL) --excludes deploy/without-gpu.txt --editable '.[test]'
 	@touch $@
 
 # Numba's cache does not notice a change of a callee in another file, so a change of any kernel
 # clears all of it.
 $(VENV)/.warm: $(VENV)/.installed $(KERNELS)
-	@find graph scorer ingest -name '*.nb[ic]' -delete
+	@find gnn graph scorer ingest -name '*.nb[ic]' -delete
 	$(BIN)/ringfence warm
 	@touch $@

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from api.settings import Settings
-from cypher.embedded import EmbeddedGraphStore
 from cypher.ports import GraphStore
 from graph.errors import InvalidSetting
 from ingest.embedded import EmbeddedLog
@@ -106,4 +105,8 @@ def open_graph(settings: Settings, *, must_exist: bool = False) -> GraphStore:
             remedy="Name the data folder of `ringfence serve`, or a Neo4j with --neo4j.",
         )
     data_folder(settings)
+    # Only where it is used: it fills the room that glibc keeps for libraries loaded later, and the
+    # learners that training may compare with (LightGBM) would find none left.
+    from cypher.embedded import EmbeddedGraphStore  # noqa: PLC0415
+
     return EmbeddedGraphStore(path)

@@ -7,7 +7,7 @@ The report is plain JSON values; docs/evaluation.md explains every key.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from scorer.ground_truth import GroundTruth
 from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
 from scorer.judge_training import judged_table, weights_by
+from scorer.ladder import Clock, Rung, climb, require_order
 from scorer.look_alikes import look_alike_figures
 from scorer.ports import Replayer
 from scorer.ring_matching import RingMatch, TrueRing, ring_figures
@@ -62,6 +63,8 @@ def evaluate(
     data: Mapping[str, Any] | None = None,
     truth: GroundTruth | None = None,
     rewired: tuple[Iterable[LabelledTransaction], Replayer] | None = None,
+    ladder: Sequence[Rung] = (),
+    clock: Clock | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Judge the engine on a labelled history.
@@ -83,6 +86,9 @@ def evaluate(
         truth: What is known beyond labels, for rows by typology and by look-alike.
         rewired: The same history with its edges shuffled (`scorer.confounders.shuffle_edges`), and
             a fresh replayer for it: the graph's gain must vanish there. Only where one is learned.
+        ladder: More rungs to learn from the same rows and to compare (`scorer.ladder`), in order;
+            only where a model is learned.
+        clock: Times the rungs of a ladder; what it says is all that differs between equal runs.
         progress: Told each stage and how far it is.
 
     Returns:
@@ -91,9 +97,17 @@ def evaluate(
 
     Raises:
         InvalidInput: The history holds no labels, or too many for memory.
-        InvalidSetting: A slice of the split lacks fraud or legitimate transactions, or dates are
-            given for the shuffled protocol.
+        InvalidSetting: A slice of the split lacks fraud or legitimate transactions, dates are
+            given for the shuffled protocol, or a ladder does not stand.
     """
+    require_order(ladder)
+    if ladder and model is not None:
+        raise InvalidSetting(
+            "a ladder is learned from the past, and a model that is given is not",
+            field="ladder",
+            value=model.version,
+            remedy="Leave out the model, or the ladder.",
+        )
     if protocol == "shuffled" and dates is not None:
         raise InvalidSetting(
             "a shuffled split has no dates",
@@ -107,7 +121,7 @@ def evaluate(
     costs = policy or (model.policy if model else Policy())
     if model is None:
         split.require_past(table)
-        rungs = learn_rungs(table, split, chosen, seed, progress)
+        rungs = learn_rungs(table, split, chosen, seed, progress, clock)
     else:
         rungs = rungs_of_model(table, split, model)
     progress("judge", len(split.test))
@@ -134,6 +148,17 @@ def evaluate(
             "shuffled_labels": shuffled_labels(table, split, chosen, seed),
             "one_feature": bins.one_feature_models(),
         }
+        if ladder:
+            report["ladder"] = climb(
+                ladder,
+                table,
+                split,
+                rungs.scores,
+                seed,
+                base_seconds=rungs.seconds,
+                clock=clock,
+                progress=progress,
+            )
         if rewired is not None:
             del table, bins, past  # the second replay needs the room of the first
             progress("confounders", 0)

@@ -8,7 +8,17 @@ import jinja2
 import msgspec
 
 from graph.errors import InvalidSetting
-from scorer.wording import count, duration, figure, moment, money, share
+from scorer.wording import (
+    count,
+    duration,
+    figure,
+    moment,
+    money,
+    plain_interval,
+    points,
+    share,
+    signed_interval,
+)
 
 
 def render_page(template: str, values: Mapping[str, Any]) -> str:
@@ -27,6 +37,9 @@ def render_page(template: str, values: Mapping[str, Any]) -> str:
         "moment": moment,
         "money": money,
         "duration": duration,
+        "points": points,
+        "plain_interval": plain_interval,
+        "signed_interval": signed_interval,
     }
     return environment.get_template(template).render(values)
 

@@ -75,6 +75,8 @@ def findings(report: Mapping[str, Any]) -> list[str]:
         said += _of_confounders(
             report["confounders"], report["gains"]["graph_over_tabular"]["difference"]
         )
+    if "ladder" in report:
+        said += _of_ladder(report["ladder"])
     said += _of_money(report) + _of_rings(report) + _of_stability(report["stability"])
     if report.get("model", {}).get("saw_the_test"):
         said.append("The model was trained on transactions of the test: its figures say nothing.")
@@ -109,6 +111,18 @@ def _of_confounders(checks: Mapping[str, Any], gain: float) -> list[str]:
     else:
         said.append("Edges were not shuffled (--confounders does it).")
     return said
+
+
+def _of_ladder(ladder: Mapping[str, Any]) -> list[str]:
+    rungs, best = ladder["rungs"], ladder["best"]
+    added = ", ".join(rungs[name]["words"] for name in ladder["adds"]) or "none"
+    return [
+        (
+            f"Of {len(rungs)} rungs of the ladder the best is {rungs[best]['words']} "
+            f"({figure(rungs[best]['average_precision'])}); beyond doubt, and beyond what another "
+            f"seed does, these add to what they stand on: {added}."
+        )
+    ]
 
 
 def _of_money(report: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ of the parties' recent scores, `blend` ring score and evidence as well: what a v
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -17,6 +17,7 @@ from scorer.batch_scores import BatchScore
 from scorer.decision import Policy
 from scorer.fitting import BoosterSettings
 from scorer.history_replay import Progress
+from scorer.ladder import Clock
 from scorer.metrics import Scores
 from scorer.risk_stack import score_history
 from scorer.splits import Split
@@ -35,33 +36,44 @@ class Rungs:
         scores: Probabilities of the test rows by rung, float64 [R] each.
         model: The model whose verdicts the blend's scores are.
         learned: What was learned by rung; empty where the model was given.
+        seconds: How long that took by rung, where a clock was given.
     """
 
     scores: Mapping[str, Scores]
     model: TrainedModel
     learned: Mapping[str, Learned]
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def learn_rungs(
-    table: Table, split: Split, settings: BoosterSettings, seed: int, progress: Progress
+    table: Table,
+    split: Split,
+    settings: BoosterSettings,
+    seed: int,
+    progress: Progress,
+    clock: Clock | None = None,
 ) -> Rungs:
-    """Learn them from the past of a split, score its test.
+    """Learn them from the past of a split, score its test; a `clock` times them.
 
     Raises:
         InvalidSetting: A slice of the past lacks fraud or legitimate transactions.
     """
-    learned = {}
+    learned: dict[str, Learned] = {}
+    seconds = {}
     for rung, graph in (("tabular", False), ("graph", True)):
         columns = table.schema.columns(graph=graph)
         progress(f"learn {rung}", len(columns))
+        began = clock() if clock else 0.0
         learned[rung] = learn_from(table, split, columns, settings, seed, stacked=graph)
+        if clock:
+            seconds[rung] = clock() - began
     scores = {"tabular": learned["tabular"].probabilities(table, split.test)}
     whole = learned["graph"]
     blended = whole.blended(table, whole.blend)[split.test]
     scores["graph"] = blended[:, _MODEL_SCORE]
     scores["memory"] = whole.blended(table, whole.remembering)[split.test, _SCORE]
     scores["blend"] = blended[:, _SCORE]
-    return Rungs(scores, whole.as_model(table.schema, Policy(), seed), learned)
+    return Rungs(scores, whole.as_model(table.schema, Policy(), seed), learned, seconds)
 
 
 def rungs_of_model(table: Table, split: Split, model: TrainedModel) -> Rungs:

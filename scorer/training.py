@@ -32,6 +32,7 @@ from scorer.ports import FeatureSchema, Replayer
 from scorer.risk_stack import learn_stack, score_history
 from scorer.splits import Split
 from scorer.table import Rows, Table, cut_by_time, describe, require_labels
+from scorer.tuning import tune
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +207,7 @@ def train(
     seed: int = 0,
     created: str = "",
     data: Mapping[str, Any] | None = None,
+    tuned: bool = False,
     progress: Progress = silent,
 ) -> TrainedModel:
     """Learn a model from a whole history; its last 20 % says when to stop and what margins mean.
@@ -218,6 +220,8 @@ def train(
         seed: Of everything random; equal history and seed give an equal model.
         created: When it is trained, RFC 3339.
         data: What the history is, for the metadata; the counts are added.
+        tuned: Search for better settings over folds of the history first (`scorer.tuning`), and
+            write down what was tried.
         progress: Told each stage and how far it is.
 
     Raises:
@@ -230,13 +234,12 @@ def train(
     progress("learn", 0)
     every = np.arange(len(table.fraud), dtype=np.intp)
     table, judge = judged_table(table, every, replayer.ring_policy, seed)
-    learned = learn_from(
-        table,
-        Split(early, later, np.empty(0, np.intp)),
-        table.schema.columns(graph=True),
-        settings or BoosterSettings(),
-        seed,
-    )
+    columns, chosen = table.schema.columns(graph=True), settings or BoosterSettings()
+    found = tune(table, every, columns, chosen, seed, progress) if tuned else None
+    if found is not None:
+        chosen = found.settings
+    past = Split(early, later, np.empty(0, np.intp))
+    learned = learn_from(table, past, columns, chosen, seed)
     scores = learned.later_scores
     figures = calibration_figures(scores, table.fraud[later])
     progress("learn", learned.booster.tree_count)
@@ -255,6 +258,7 @@ def train(
                 "brier": figures["brier"],
             },
             "trees": learned.booster.tree_count,
-        },
+        }
+        | ({} if found is None else {"tuning": found.as_json()}),
         data=dict(data or {}) | describe(table),
     )

@@ -1,7 +1,7 @@
 """Wording: figures as people read them, on the pages and in the sentences of the reports."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -55,3 +55,25 @@ def money(minor: float | None, currency: Mapping[str, Any] | None) -> str:
     if currency is None:
         return f"{count(round(minor))} minor units"
     return f"{count(round(minor / 10 ** currency['decimals']))} {currency['code']}"
+
+
+def points(value: float | None, *, sign: bool = False) -> str:
+    """A difference of shares without the zero before its point: `.250`, with `sign` `+.250`.
+
+    What rounds to nothing has no sign.
+    """
+    if value is None or not math.isfinite(value):
+        return NONE
+    rounded = round(value, 3) + 0.0  # no "-0.000"
+    digits = f"{abs(rounded):.3f}".removeprefix("0")
+    return f"{'-' if rounded < 0 else '+' if sign and rounded > 0 else ''}{digits}"
+
+
+def plain_interval(ci: Sequence[float | None]) -> str:
+    """An interval of shares as `[.160, .337]`."""
+    return f"[{', '.join(points(end) for end in ci)}]"
+
+
+def signed_interval(ci: Sequence[float | None]) -> str:
+    """An interval of differences as `[-.030, +.004]`."""
+    return f"[{', '.join(points(end, sign=True) for end in ci)}]"

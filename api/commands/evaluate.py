@@ -12,6 +12,7 @@ EXAMPLES: Final = examples(
     "ringfence evaluate city --mapping ringfence --report report",
     "ringfence evaluate cards --mapping s-ffsd --protocol shuffled --report report --json",
     "ringfence evaluate city --mapping ringfence --model model --report report",
+    "ringfence evaluate city --mapping ringfence --ladder --report report",
 )
 
 
@@ -52,6 +53,12 @@ def evaluate(
             help="Replay once more with shuffled edges; by default below 200,000 transactions."
         ),
     ] = None,
+    ladder: Annotated[
+        bool,
+        typer.Option(
+            help="Also learn and compare LightGBM, forests, resampling, tuned trees and more."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as JSON.")] = False,
 ) -> None:
     """Train on the past, test on the future, and say what each part was worth.
@@ -59,6 +66,10 @@ def evaluate(
     Writes report.json, and report.html with pictures. What `ringfence simulate` left beside the
     transactions (rings by kind, look-alikes) is found and used.
     """
+    from contextlib import ExitStack
+    from tempfile import TemporaryDirectory
+    from time import perf_counter
+
     from api.history_hints import currency_of, split_dates
     from api.wiring import detector, load
     from cypher.analytics.nightly import NightlyReplayer
@@ -67,24 +78,36 @@ def evaluate(
     from ingest.ground_truth import find_ground_truth
     from ingest.mapping import load_mapping
     from scorer.confounders import shuffle_edges
+    from scorer.detector import Detector
     from scorer.evaluation import evaluate as judge
+    from scorer.ladder import Rung
     from scorer.ports import Replayer
     from scorer.report import write_report
 
     found = load_mapping(mapping)
 
-    def fresh() -> Replayer:
-        engine = detector(sweeps=sweep)
+    def replayer(engine: Detector) -> Replayer:
         return engine if deep_analysis is None else NightlyReplayer(engine, deep_analysis)
 
     hint = found.evaluation.protocol if found.evaluation else "temporal"
     chosen = protocol.value if protocol else hint
     rows = count(data, found)
     twice = model is None and (rows < _TWICE_BELOW if confounders is None else confounders)
-    with stages({"replay": rows}) as told:
+    engine = detector(sweeps=sweep)
+    first = replayer(engine)
+    rungs: Sequence[Rung] = ()
+    with ExitStack() as kept, stages({"replay": rows}) as told:
+        if ladder:
+            from api.ring_rungs import RingRungs
+            from scorer.alternatives.catalogue import alternatives
+
+            report.mkdir(parents=True, exist_ok=True)
+            folder = Path(kept.enter_context(TemporaryDirectory(dir=report)))
+            network = RingRungs(first, engine, folder)
+            first, rungs = network.replayer, (*alternatives(), *network.rungs())
         judged = judge(
             read(data, found),
-            fresh(),
+            first,
             protocol="shuffled" if chosen == "shuffled" else "temporal",
             dates=split_dates(found) if chosen == "temporal" else None,
             embargo=round(embargo * DAY),
@@ -92,7 +115,11 @@ def evaluate(
             seed=seed,
             data={"name": data.name, "mapping": found.name, "currency": currency_of(found)},
             truth=find_ground_truth(data),
-            rewired=(shuffle_edges(read(data, found), seed), fresh()) if twice else None,
+            rewired=(shuffle_edges(read(data, found), seed), replayer(detector(sweeps=sweep)))
+            if twice
+            else None,
+            ladder=rungs,
+            clock=perf_counter if ladder else None,
             progress=told,
         )
     write_report(judged, report)
@@ -104,7 +131,7 @@ def evaluate(
 _LONG: Final = frozenset(
     {
         *("rungs", "calibration", "settings", "families", "policy"),
-        *("typologies", "look_alikes", "tiers", "stability", "money", "confounders"),
+        *("typologies", "look_alikes", "tiers", "stability", "money", "confounders", "ladder"),
     }
 )
 _TWICE_BELOW: Final = 200_000

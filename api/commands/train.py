@@ -11,6 +11,7 @@ from api.console import examples, figures, stages
 EXAMPLES: Final = examples(
     "ringfence simulate --out city",
     "ringfence train city --mapping ringfence --out model",
+    "ringfence train city --mapping ringfence --out model --tune",
     "ringfence train history --mapping my-mapping.toml --out model --json",
 )
 
@@ -28,6 +29,10 @@ def train(
         bool,
         typer.Option(help="Sweep the window every hour of event time."),
     ] = True,
+    tune: Annotated[
+        bool,
+        typer.Option(help="Search for better tree settings over time-ordered folds first."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
 ) -> None:
     """Train a model: replay the history through the engine and learn from what it saw.
@@ -51,6 +56,7 @@ def train(
             seed=seed,
             created=created,
             data={"name": data.name, "mapping": found.name},
+            tuned=tune,
             progress=told,
         )
     model.save(out)

@@ -63,6 +63,20 @@ def test_help_answers_without_loading_the_engine():
 
 
 @pytest.mark.slow
+def test_what_evaluates_leaves_room_for_the_libraries_of_the_ladder():
+    code = (
+        "import sys, api.wiring, scorer.evaluation, cypher.analytics.nightly;"
+        "import scorer.alternatives.catalogue as ladder; print(len(ladder.alternatives()));"
+        "print(sorted({'kglite'} & set(sys.modules)))"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.split() == ["20", "[]"]
+
+
+@pytest.mark.slow
 def test_simulate_prints_its_figures_as_json_and_nothing_else_on_stdout(tmp_path):
     done = ringfence("simulate", "--out", str(tmp_path), "--days", "1", "--users", "80", "--json")
     assert done.returncode == 0, done.stderr
