@@ -53,8 +53,10 @@ class RingRungs:
         detector: The detector in it.
         folder: For the recording: 0.4 GB a hundred thousand transactions.
         settings: How the trees of the blend are grown; the defaults if left out.
+        epochs: Most of them, a rung.
 
     Attributes:
+        epochs: Most epochs of a rung.
         replayer: What the history is to be replayed with.
         folder: Where the recording is.
     """
@@ -65,11 +67,14 @@ class RingRungs:
         detector: Detector,
         folder: Path,
         settings: BoosterSettings | None = None,
+        *,
+        epochs: int = EPOCHS,
     ) -> None:
         profiles = detector.heuristics.profiles
         recorder = Recorder(replayer, detector.window, profiles, SpoolWriter(folder))
         self.replayer: Final[Replayer] = recorder
         self.folder: Final = folder
+        self.epochs: Final = epochs
         self._recorder = recorder
         self._settings = settings or BoosterSettings()
         self._lesson: _Lesson | None = None
@@ -118,7 +123,7 @@ class _RingRung:
             lesson.later,
             schema=GraphSchema(context=CONTEXT),
             shape=ModelSettings(convolution=self.convolution),
-            settings=TrainingSettings(epochs=EPOCHS, patience=PATIENCE),
+            settings=TrainingSettings(epochs=self.of.epochs, patience=PATIENCE),
             seed=seed,
         )
         later, test = (

@@ -66,6 +66,7 @@ def evaluate(
     Writes report.json, and report.html with pictures. What `ringfence simulate` left beside the
     transactions (rings by kind, look-alikes) is found and used.
     """
+    from collections.abc import Sequence
     from contextlib import ExitStack
     from tempfile import TemporaryDirectory
     from time import perf_counter

@@ -1,0 +1,49 @@
+"""The ring model on the ladder: recorded beside the replay, learned from it, told like the rest."""
+
+import pytest
+
+from tests.training_extra import require
+
+require()
+
+from api.ring_rungs import RingRungs  # noqa: E402 - needs what was required
+from api.wiring import detector  # noqa: E402
+from ingest.datasets import read  # noqa: E402
+from ingest.mapping import load_mapping  # noqa: E402
+from ingest.simulator import SimulationConfig, write  # noqa: E402
+from scorer.evaluation import evaluate  # noqa: E402
+from scorer.report import render_html  # noqa: E402
+
+pytestmark = pytest.mark.slow
+CITY = SimulationConfig(seed=3, days=12, users=250, fraud_share=0.02)
+RUNGS = ("head_alone", "nodes_alone", "gcn", "sage", "gnn")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    city, spool = (tmp_path_factory.mktemp(name) for name in ("city", "spool"))
+    write(CITY, city)
+    engine = detector(sweeps=True)
+    network = RingRungs(engine, engine, spool, epochs=3)
+    history = read(city, load_mapping("ringfence"))
+    return evaluate(history, network.replayer, ladder=network.rungs())
+
+
+def test_every_shape_of_the_network_is_a_rung_over_the_head_alone(report):
+    rungs = report["ladder"]["rungs"]
+    assert list(rungs)[-5:] == list(RUNGS)
+    for name in RUNGS:
+        assert rungs[name]["gain"]["over"] == ("blend" if name == "head_alone" else "head_alone")
+        assert 1 <= rungs[name]["facts"]["best_epoch"] <= rungs[name]["facts"]["epochs"]
+        assert rungs[name]["average_precision"] > 2 * report["base_rate"]
+
+
+def test_a_recording_changes_nothing_of_what_is_replayed(report, tmp_path):
+    write(CITY, tmp_path)
+    plain = evaluate(read(tmp_path, load_mapping("ringfence")), detector(sweeps=True))
+    assert plain["rungs"] == report["rungs"]
+    assert plain["rings"] == report["rings"]
+
+
+def test_the_page_says_what_the_edges_bring(report):
+    assert "the graph neural network" in render_html(report)
