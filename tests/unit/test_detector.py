@@ -230,7 +230,7 @@ def test_rows_are_kept_of_what_somebody_may_ask_about_and_no_verdict_depends_on_
         held = detector.kept.find(name)
         assert held is not None
         np.testing.assert_array_equal(held.row, row)
-        found = explain(model, held.verdict, held.row)
+        found = explain(model, held)
         assert found.probability == held.verdict.model_score
         assert sigmoid(found.log_odds) == pytest.approx(held.verdict.score, rel=1e-9)
     assert len(plain.kept) == 0, "without a model there is nothing to take apart"
