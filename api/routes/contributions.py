@@ -10,10 +10,8 @@ from starlette.responses import Response
 from api.answers import answer, described, service_of
 from api.contribution_schemas import ContributionsOut
 from api.problems import UnknownResource, shorten
-from api.service import Service
+from api.routes.verdicts import verdict_in
 from api.views import View, timestamp
-from ingest.ports import Topic
-from ingest.records import VerdictRecord, decode
 from scorer.artefact import TrainedModel
 from scorer.explanation import Contribution, Explanation, explain
 from scorer.kept_rows import MOST, KeptRow
@@ -38,26 +36,13 @@ async def contributions(
     it holds those it has judged again since its checkpoint.
     """
     service = service_of(request)
-    told = await asyncio.to_thread(_told, service, transaction_id)
+    told = await asyncio.to_thread(verdict_in, service.log, transaction_id)
     held, model = await asyncio.wrap_future(
         service.engine.ask(lambda detector: (detector.kept.find(transaction_id), detector.model))
     )
     if held is None or not _same(held, told):
         raise _not_held(told)
     return answer(view(await asyncio.to_thread(_explained, model, held)))
-
-
-def _told(service: Service, transaction_id: str) -> Verdict:
-    """The verdict that was given, from the log."""
-    records = service.log.find(Topic.VERDICTS, [transaction_id])
-    if transaction_id not in records:
-        raise UnknownResource(
-            "this transaction has no verdict",
-            field="transaction_id",
-            value=shorten(transaction_id),
-            remedy="Send it to POST /v1/score.",
-        )
-    return decode(records[transaction_id].value, VerdictRecord).to_verdict()
 
 
 def _same(held: KeptRow, told: Verdict) -> bool:

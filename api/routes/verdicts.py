@@ -11,9 +11,10 @@ from api.answers import described, service_of
 from api.caching import READ_S, Caching, caching_of
 from api.problems import UnknownResource, shorten
 from api.schemas import VerdictOut
-from ingest.ports import Topic
+from ingest.ports import Log, Topic
 from ingest.records import VerdictRecord, decode
 from scorer.cache.port import CacheUnavailable, Shelf
+from scorer.verdict import Verdict
 
 router: Final = APIRouter(prefix="/v1/verdicts", tags=["scoring"])
 
@@ -39,17 +40,26 @@ async def verdict(
     source = "cache"
     if found is None:
         source = "log"
-        records = await asyncio.to_thread(caching.log.find, Topic.VERDICTS, [transaction_id])
-        if transaction_id not in records:
-            raise UnknownResource(
-                "this transaction has no verdict",
-                field="transaction_id",
-                value=shorten(transaction_id),
-                remedy="Send it to POST /v1/score.",
-            )
-        told = decode(records[transaction_id].value, VerdictRecord).to_verdict()
+        told = await asyncio.to_thread(verdict_in, caching.log, transaction_id)
         found = msgspec.json.encode(service_of(request).views.verdict(told))
     return Response(found, media_type="application/json", headers={SOURCE: source})
+
+
+def verdict_in(log: Log, transaction_id: str) -> Verdict:
+    """The verdict that a log holds.
+
+    Raises:
+        UnknownResource: It holds none.
+    """
+    records = log.find(Topic.VERDICTS, [transaction_id])
+    if transaction_id not in records:
+        raise UnknownResource(
+            "this transaction has no verdict",
+            field="transaction_id",
+            value=shorten(transaction_id),
+            remedy="Send it to POST /v1/score.",
+        )
+    return decode(records[transaction_id].value, VerdictRecord).to_verdict()
 
 
 async def _cached(caching: Caching, transaction_id: str) -> bytes | None:
