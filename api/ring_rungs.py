@@ -145,7 +145,7 @@ def _learned_from(table: Table, split: Split, settings: BoosterSettings, seed: i
     from gnn.examples import Examples  # noqa: PLC0415 - beside torch
 
     learned = learn_from(table, split, table.schema.columns(graph=True), settings, seed)
-    scored = learned.blended(table, learned.blend)
+    scored = learned.blended(table)
     early = split.early[~np.isnan(learned.past[split.early])]
     require_both("early rows scored out of fold", table.fraud[early])
     chosen, weights = sample_negatives(table.fraud[early], seed)

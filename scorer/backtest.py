@@ -160,7 +160,7 @@ def backtest(
         columns = table.schema.columns(graph=True)
         learned = learn_from(table, split, columns, settings or BoosterSettings(), seed)
         model = learned.as_model(table.schema, Policy(), seed)
-        scored = learned.blended(table, learned.blend)
+        scored = learned.blended(table)
     else:
         rows, judge, bounds = _unseen(table, model, embargo), model.judge, replayer.ring_policy
         evidence = table.evidence

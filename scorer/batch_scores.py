@@ -18,7 +18,6 @@ from scorer.blend import Blend
 from scorer.calibration import Calibration, Isotonic
 from scorer.decision import Policy
 from scorer.risk_kernel import OWN, WIDTH, RiskState, probability, recall, remember, weighed
-from scorer.risk_memory import RiskMemory
 from scorer.verdict import Decision
 
 _APPROVE: Final = float(list(Decision).index(Decision.APPROVE))
@@ -107,44 +106,24 @@ class BatchScores:
         margins: NDArray[np.float32],
         rings: NDArray[np.float64],
         joint: NDArray[np.float64],
-        memory: RiskMemory,
-        times: NDArray[np.int64],
-        accepted: NDArray[np.bool_],
-    ) -> list[BatchScore]:
-        """Score the rows of a batch in order, and remember the scores of those accepted.
-
-        Args:
-            margins: float32 [N], the booster's.
-            rings: float64 [N], score of the strongest ring touched, 0 where there is none.
-            joint: float64 [N], joint strength of the evidence completed.
-            memory: Which has met the batch; what the accepted rows were scored is added to it.
-            times: int64 [N], event times.
-            accepted: bool [N]; who is not is scored, and not remembered.
-        """
-        out = self.fill(margins, rings, joint, memory.state, memory.who, times, accepted)
-        make = tuple.__new__  # a named tuple's own constructors are Python functions
-        return [make(BatchScore, row) for row in out.tolist()]
-
-    def fill(
-        self,
-        margins: NDArray[np.float32],
-        rings: NDArray[np.float64],
-        joint: NDArray[np.float64],
         state: RiskState,
         who: NDArray[np.int64],
         times: NDArray[np.int64],
         accepted: NDArray[np.bool_],
     ) -> NDArray[np.float64]:
-        """The same as numbers, float64 [N, fields of a `BatchScore`]; changes `state`.
+        """Score rows in order, and remember the scores of those accepted.
 
         Args:
-            margins: float32 [N].
-            rings: float64 [N].
-            joint: float64 [N].
-            state: What is remembered.
+            margins: float32 [N], the booster's; NaN where a row is not scored.
+            rings: float64 [N], score of the strongest ring touched, 0 where there is none.
+            joint: float64 [N], joint strength of the evidence completed.
+            state: What is remembered; what the accepted rows were scored is added to it.
             who: int64 [at least N, 2 * PARTIES], who takes part.
-            times: int64 [N].
-            accepted: bool [N].
+            times: int64 [N], event times.
+            accepted: bool [N]; who is not is scored, and not remembered.
+
+        Returns:
+            float64 [N, fields of a `BatchScore`]; `told` makes those of it.
         """
         out = np.empty((len(margins), len(BatchScore._fields)), np.float64)
         arguments = (
@@ -166,6 +145,12 @@ class BatchScores:
         self._kernel = self._kernel or bind(_score, *arguments)
         self._kernel(*arguments)
         return out
+
+
+def told(scored: NDArray[np.float64]) -> list[BatchScore]:
+    """Rows that were scored, as values."""
+    make = tuple.__new__  # a named tuple's own constructors are Python functions
+    return [make(BatchScore, row) for row in scored.tolist()]
 
 
 @kernel

@@ -32,7 +32,7 @@ from graph.sweep import Sweep
 from graph.transaction import Label, Transaction
 from graph.window import TransactionWindow, WindowConfig
 from scorer.artefact import TrainedModel
-from scorer.batch_scores import BatchScore, BatchScores
+from scorer.batch_scores import BatchScore, BatchScores, told
 from scorer.blend import Blend, joint_strength
 from scorer.decision import Policy, SegmentBounds, blocks
 from scorer.deep_features import DeepFeatures
@@ -221,20 +221,24 @@ class Detector:
         rings, joint = np.zeros(len(seen)), np.zeros(len(seen))
         accepted = np.ones(len(seen), np.bool_)
         for i, one in enumerate(seen):
+            if not one:  # nine of ten: quiet, and no ring near
+                continue
             if not isinstance(one, _Sight):
                 rings[i] = _strongest(one)
                 continue
             rings[i], accepted[i] = _strongest(one.rings), one.status is Status.ACCEPTED
             if one.evidence:
                 joint[i] = joint_strength(one.evidence)
-        return scores.of(
+        scored = scores.of(
             model.booster.margins(rows),
             rings,
             joint,
-            self.memory,
+            self.memory.state,
+            self.memory.who,
             self._fast.arrivals[: len(seen), TIME],
             accepted,
         )
+        return told(scored)
 
     def observe_features(
         self, transactions: Sequence[Transaction], out: NDArray[np.float32]

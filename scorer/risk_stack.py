@@ -41,7 +41,7 @@ def score_history(
     state, who = parties_of(table.parties.codes())
     scores = BatchScores(calibration, blend, Policy())
     known = ~np.isnan(margins)
-    return scores.fill(margins, table.ring_score, table.joint, state, who, table.times, known)
+    return scores.of(margins, table.ring_score, table.joint, state, who, table.times, known)
 
 
 def learn_stack(

@@ -19,7 +19,7 @@ from scorer.fitting import BoosterSettings
 from scorer.history_replay import Progress
 from scorer.ladder import Clock
 from scorer.metrics import Scores
-from scorer.risk_stack import score_history
+from scorer.risk_stack import learn_stack, score_history
 from scorer.splits import Split
 from scorer.table import Rows, Table
 from scorer.training import Learned, learn_from
@@ -69,10 +69,16 @@ def learn_rungs(
             seconds[rung] = clock() - began
     scores = {"tabular": learned["tabular"].probabilities(table, split.test)}
     whole = learned["graph"]
-    blended = whole.blended(table, whole.blend)[split.test]
-    scores["graph"] = blended[:, _MODEL_SCORE]
-    scores["memory"] = whole.blended(table, whole.remembering)[split.test, _SCORE]
-    scores["blend"] = blended[:, _SCORE]
+    margins, calibration = whole.history_margins(table), whole.calibration
+    without_rings = learn_stack(
+        table, split.early, split.later, whole.past, calibration, seed, rings=False
+    )
+    memory, blend = (
+        score_history(table, margins, calibration, stack)[split.test]
+        for stack in (without_rings, whole.blend)
+    )
+    scores["graph"] = blend[:, _MODEL_SCORE]
+    scores["memory"], scores["blend"] = memory[:, _SCORE], blend[:, _SCORE]
     return Rungs(scores, whole.as_model(table.schema, Policy(), seed), learned, seconds)
 
 

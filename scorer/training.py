@@ -46,7 +46,6 @@ class Learned:
         past: Margins of the rows of the past by trees that had not seen them, float32 [R of the
             table]; NaN for every other row. The memory that scores leave behind is made of them.
         blend: From probability, memory, ring and evidence to probability.
-        remembering: The same from probability and memory alone.
         later_scores: Probabilities of the later rows by the trees that had not seen them.
     """
 
@@ -55,7 +54,6 @@ class Learned:
     calibration: Calibration
     past: NDArray[np.float32]
     blend: Blend
-    remembering: Blend
     later_scores: NDArray[np.float64]
 
     def margins(self, table: Table, rows: Rows) -> NDArray[np.float32]:
@@ -66,16 +64,20 @@ class Learned:
         """Calibrated probabilities of some rows, before the blend."""
         return np.array([self.calibration.apply(float(m)) for m in self.margins(table, rows)])
 
-    def blended(self, table: Table, blend: Blend) -> NDArray[np.float64]:
-        """The whole history after a blend, float64 [R, fields of a `BatchScore`].
+    def history_margins(self, table: Table) -> NDArray[np.float32]:
+        """Margins of the whole history by trees that had not seen the row, float32 [R].
 
-        Rows of the past count with what was said of them before they were learned from; the first
-        of them, of whom nothing was, are not remembered.
+        Rows of the past count with what was said of them before they were learned from; NaN for
+        the first of them, of whom nothing was.
         """
         margins = self.past.copy()
         unseen = np.flatnonzero(np.isnan(margins) & (table.times > _first(table, margins)))
         margins[unseen] = self.margins(table, unseen)
-        return score_history(table, margins, self.calibration, blend)
+        return margins
+
+    def blended(self, table: Table) -> NDArray[np.float64]:
+        """The whole history after the blend, float64 [R, fields of a `BatchScore`]."""
+        return score_history(table, self.history_margins(table), self.calibration, self.blend)
 
     def as_model(
         self,
@@ -157,16 +159,13 @@ def learn_from(
     if not split.shuffled:
         margins = later_margins(grower, early, later, margins)
     calibration = fit_calibration(margins, table.fraud[later])
-    blend = remembering = Blend()
+    blend = Blend()
     past = np.full(len(table.fraud), np.nan, np.float32)
     scores = np.array([calibration.apply(float(margin)) for margin in margins])
     if stacked:
         past = early_margins(grower, early, in_time=not split.shuffled)
         past[later] = margins
-        blend, remembering = (
-            learn_stack(table, early, later, past, calibration, seed, rings=rings)
-            for rings in (True, False)
-        )
+        blend = learn_stack(table, early, later, past, calibration, seed)
         scores = score_history(table, past, calibration, blend)[later, 1]
     both, weights = _sampled(table, np.sort(np.concatenate([early, later])), seed)
     booster = regrow_booster(
@@ -178,7 +177,7 @@ def learn_from(
         first.tree_count,
         weights,
     )
-    return Learned(columns, booster, calibration, past, blend, remembering, scores)
+    return Learned(columns, booster, calibration, past, blend, scores)
 
 
 def _first(table: Table, margins: NDArray[np.float32]) -> int:

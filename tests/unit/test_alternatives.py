@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from graph.errors import InvalidSetting
-from scorer.alternatives import smote_tomek as smote_module
 from scorer.alternatives.balanced_forest import BalancedForest
 from scorer.alternatives.catalogue import CONTROLS, alternatives
 from scorer.alternatives.class_weights import weigh_classes
@@ -18,7 +17,7 @@ from scorer.alternatives.focal_loss import FocalLoss
 from scorer.alternatives.isolation_score import NAME, WithIsolationScore
 from scorer.alternatives.known_values import KnownValues
 from scorer.alternatives.lesson import Lesson, lesson_of
-from scorer.alternatives.smote_tomek import WANTED, smote_tomek
+from scorer.alternatives.smote_tomek import MOST_OF_A_CLASS, WANTED, smote_tomek
 from scorer.alternatives.train_extra import library
 from scorer.alternatives.under_sampling import under_sample
 from scorer.alternatives.xgboost_trees import XgboostTrees
@@ -157,7 +156,7 @@ def test_under_sampling_keeps_every_fraud_and_as_many_others():
     assert len(mostly_fraud.fraud) == 30
 
 
-def test_smote_invents_frauds_between_frauds_and_bounds_both_classes(monkeypatch):
+def test_smote_invents_frauds_between_frauds():
     given = lesson(rows=330, frauds=30)
     known = KnownValues.of(given.rows)
     filled = replace(given, rows=known.scale(given.rows))
@@ -167,8 +166,14 @@ def test_smote_invents_frauds_between_frauds_and_bounds_both_classes(monkeypatch
     low, high = filled.rows[given.fraud].min(axis=0), filled.rows[given.fraud].max(axis=0)
     invented = made.rows[made.fraud]
     assert ((invented >= low - 1e-5) & (invented <= high + 1e-5)).all()
-    monkeypatch.setattr(smote_module, "MOST_OF_A_CLASS", 12)
-    assert len(smote_tomek(filled, 0).fraud) <= 24
+
+
+def test_smote_bounds_both_classes():
+    given = lesson(rows=2 * MOST_OF_A_CLASS + 2_000, frauds=MOST_OF_A_CLASS + 1_000)
+    filled = replace(given, rows=KnownValues.of(given.rows).scale(given.rows))
+    made = smote_tomek(filled, 0)
+    assert int(made.fraud.sum()) <= MOST_OF_A_CLASS
+    assert int((~made.fraud).sum()) <= MOST_OF_A_CLASS
 
 
 @pytest.mark.parametrize("frauds", [1, 2, 200])

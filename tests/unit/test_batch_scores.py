@@ -32,7 +32,7 @@ def told(scores, margins, rings, joint, codes=None, times=None):
     codes = np.full((n, PARTIES), -1, np.int32) if codes is None else codes
     times = np.arange(n, dtype=np.int64) if times is None else times
     state, who = parties_of(codes)
-    return scores.fill(
+    return scores.of(
         np.asarray(margins, np.float32), rings, joint, state, who, times, np.ones(n, np.bool_)
     )
 

@@ -5,28 +5,23 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
+from gnn import export
 from gnn.artefact import load
+from gnn.hetero import batch, to_hetero
 from gnn.inference import RingScorer
+from gnn.model import ModelSettings, RingModel
 from gnn.recording import Recorder
 from gnn.sampling import Fanout
 from gnn.schema import NODE_KINDS, GraphSchema
 from gnn.snapshots import GraphSnapshot
 from gnn.spool import SpoolWriter, open_spool
 from gnn.tensors import nothing, widened
+from gnn.training import looked_up
 from graph.errors import InvalidInput
 from graph.transaction import HOUR
-from tests import training_extra
 from tests.bare_replayer import BareReplayer, stream
-
-training_extra.require()
-
-import torch  # noqa: E402 - after the question whether it is there
-
-from gnn import export  # noqa: E402
-from gnn.hetero import batch, to_hetero  # noqa: E402
-from gnn.model import ModelSettings, RingModel  # noqa: E402
-from gnn.training import looked_up  # noqa: E402
 
 # An export takes half a minute.
 pytestmark = pytest.mark.slow

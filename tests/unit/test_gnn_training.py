@@ -4,25 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from gnn.checkpoint import FILE
 from gnn.examples import Examples
+from gnn.hetero import batch, to_hetero
+from gnn.model import CONVOLUTIONS, ModelSettings, RingModel
 from gnn.recording import Recorder
 from gnn.schema import EDGE_KINDS, NODE_KINDS, GraphSchema, name_of
 from gnn.spool import Spool, SpoolWriter, open_spool
 from gnn.tensors import widened
+from gnn.training import Learned, TrainingSettings, score, train
 from graph.errors import Incompatible, InvalidSetting
 from graph.transaction import HOUR
-from tests import training_extra
 from tests.bare_replayer import BareReplayer, stream
-
-training_extra.require()
-
-import torch  # noqa: E402 - after the question whether it is there
-
-from gnn.hetero import batch, to_hetero  # noqa: E402
-from gnn.model import CONVOLUTIONS, ModelSettings, RingModel  # noqa: E402
-from gnn.training import Learned, TrainingSettings, score, train  # noqa: E402
 
 SMALL = ModelSettings(hidden=8, embedding=4, head=8)
 FEW = TrainingSettings(epochs=4, patience=4)

@@ -2,17 +2,13 @@
 
 import pytest
 
-from tests.training_extra import require
-
-require()
-
-from api.ring_rungs import RingRungs  # noqa: E402 - needs what was required
-from api.wiring import detector  # noqa: E402
-from ingest.datasets import read  # noqa: E402
-from ingest.mapping import load_mapping  # noqa: E402
-from ingest.simulator import SimulationConfig, write  # noqa: E402
-from scorer.evaluation import evaluate  # noqa: E402
-from scorer.report import render_html  # noqa: E402
+from api.ring_rungs import RingRungs
+from api.wiring import detector
+from ingest.datasets import read
+from ingest.mapping import load_mapping
+from ingest.simulator import SimulationConfig, write
+from scorer.evaluation import evaluate
+from scorer.report import render_html
 
 pytestmark = pytest.mark.slow
 CITY = SimulationConfig(seed=3, days=12, users=400, fraud_share=0.02)

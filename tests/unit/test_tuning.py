@@ -128,11 +128,10 @@ def test_a_starved_default_is_left(table, past):
     assert "was taken" in said.sentences[0]
 
 
-def test_training_writes_down_what_was_tried(monkeypatch):
-    monkeypatch.setattr(tuning, "CANDIDATES", 3)
+def test_training_writes_down_what_was_tried():
     history = planted.made(rows=1_000)
     model = train(history, planted.PingPong(), settings=FEW, tuned=True)
-    assert len(model.metrics["tuning"]["trials"]) == 3
+    assert len(model.metrics["tuning"]["trials"]) == tuning.CANDIDATES
     assert model.metrics["tuning"]["folds"] == FOLDS
     plain = train(history, planted.PingPong(), settings=FEW)
     assert "tuning" not in plain.metrics
