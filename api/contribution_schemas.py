@@ -37,7 +37,7 @@ class RestOut(_Out):
 class BlendTermOut(_Out):
     """One of the terms that add up to the log-odds of the score."""
 
-    name: Literal["intercept", "model", "ring", "evidence", "recent_own", "recent_others"]
+    name: Literal["intercept", "model", "ring", "evidence", "recent_own", "recent_others", "gnn"]
     value: float = Field(
         description="Calibrated log-odds of the model, score of the strongest ring, joint strength "
         "of the evidence, log-odds that recent scores of the user and of others are worth; 1 for "

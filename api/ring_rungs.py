@@ -1,8 +1,7 @@
 """The ring model on the ladder: what a graph network adds to the blend, and what its edges do.
 
-`scorer` and `gnn` do not know each other; here the recording of a replay, the blend's own scores
-and the network meet. The head hears what the blend says of a transaction, out of fold for the past,
-and the embeddings of its parties as of the last hourly snapshot. So that a gain of the edges can be
+The head hears what the blend says of a transaction (`api.ring_lesson`) and the embeddings of its
+parties as of the last hourly snapshot. So that a gain of the edges can be
 told from that of one more layer on the same scores, there are the head alone, nodes without edges,
 and the two usual convolutions, all learned the same way from the same rows.
 """
@@ -13,36 +12,23 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from api.ring_lesson import Lesson, lesson_of
 from gnn.recording import Recorder
 from gnn.spool import SpoolWriter, open_spool
-from scorer.batch_scores import BatchScore
 from scorer.detector import Detector
-from scorer.fitting import BoosterSettings, fit_calibration, sample_negatives
+from scorer.fitting import BoosterSettings, fit_calibration
+from scorer.graph_opinion import CONTEXT
 from scorer.ladder import Rung, RungScores
 from scorer.ports import Replayer
-from scorer.splits import Split, require_both
-from scorer.table import Rows, Table
+from scorer.splits import Split
+from scorer.table import Table
 from scorer.training import learn_from
 
 if TYPE_CHECKING:  # it imports torch, which only a ladder that runs has to wait for
-    from gnn.examples import Examples
     from gnn.model import Convolution
 
-CONTEXT: Final = ("model_log_odds", "blend_log_odds", "recent_own", "recent_others", "value_log")
-"""What the head hears of a transaction beside the embeddings of its parties."""
 EPOCHS: Final = 12
 PATIENCE: Final = 3
-_MODEL, _SCORE, _, _, _OWN, _OTHERS = range(len(BatchScore._fields))
-
-
-@dataclass(frozen=True, slots=True)
-class _Lesson:
-    """Examples, and which of them are learned from, stop, and are judged."""
-
-    examples: "Examples"
-    early: Rows
-    later: Rows
-    test: Rows
 
 
 class RingRungs:
@@ -77,7 +63,7 @@ class RingRungs:
         self.epochs: Final = epochs
         self._recorder = recorder
         self._settings = settings or BoosterSettings()
-        self._lesson: _Lesson | None = None
+        self._lesson: Lesson | None = None
 
     def rungs(self) -> tuple[Rung, ...]:
         """The head alone, nodes alone, GCN, GraphSAGE, ours."""
@@ -91,11 +77,13 @@ class RingRungs:
         )
         return tuple(_RingRung(self, *shape) for shape in shapes)
 
-    def lesson(self, table: Table, split: Split, seed: int) -> _Lesson:
+    def lesson(self, table: Table, split: Split, seed: int) -> Lesson:
         """What all rungs learn from; made once."""
         if self._lesson is None:
             self._recorder.finish()
-            self._lesson = _learned_from(table, split, self._settings, seed)
+            columns = table.schema.columns(graph=True)
+            learned = learn_from(table, split, columns, self._settings, seed)
+            self._lesson = lesson_of(table, split, learned, seed)
         return self._lesson
 
 
@@ -135,33 +123,3 @@ class _RingRung:
             np.array([calibration.apply(float(margin)) for margin in test]),
             {"epochs": len(learned.history), "best_epoch": learned.best_epoch},
         )
-
-
-def _learned_from(table: Table, split: Split, settings: BoosterSettings, seed: int) -> _Lesson:
-    """The blend's scores as context; early rows are those that it scored out of fold.
-
-    Of the legitimate early rows the network sees the sample that trees see, weighed like theirs.
-    """
-    from gnn.examples import Examples  # noqa: PLC0415 - beside torch
-
-    learned = learn_from(table, split, table.schema.columns(graph=True), settings, seed)
-    scored = learned.blended(table)
-    early = split.early[~np.isnan(learned.past[split.early])]
-    require_both("early rows scored out of fold", table.fraud[early])
-    chosen, weights = sample_negatives(table.fraud[early], seed)
-    parts = [early[chosen], split.later, split.test]
-    rows = np.sort(np.concatenate(parts))
-    context = np.column_stack(
-        [
-            *(np.log(scored[rows, k] / (1.0 - scored[rows, k])) for k in (_MODEL, _SCORE)),
-            scored[rows, _OWN],
-            scored[rows, _OTHERS],
-            np.log1p(table.values[rows].astype(np.float64)),
-        ]
-    ).astype(np.float32)
-    counted = np.ones(len(rows), np.float32)
-    counted[np.searchsorted(rows, parts[0])] = weights
-    return _Lesson(
-        Examples(table.places[rows], table.fraud[rows], counted, context),
-        *(np.searchsorted(rows, part) for part in parts),
-    )

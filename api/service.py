@@ -17,6 +17,7 @@ from api.views import Views
 from cypher.ports import GraphStore
 from graph.errors import RingfenceError
 from ingest.currencies import RateTable
+from ingest.embedder import Embedder
 from ingest.engine import Engine, EngineStats
 from ingest.ports import Log
 from ingest.sinks import Follows
@@ -59,6 +60,7 @@ class Service:
         model: What `/v1/model` says.
         warm: Compiles the kernels, or loads them compiled.
         sweeper: Looks at the window as a whole, beside the engine.
+        embedder: Runs the encoder of the graph model likewise; None where there is none.
         producers: What puts transactions into the log from within (the demo's stream).
     """
 
@@ -77,6 +79,7 @@ class Service:
     model: dict[str, Any]
     warm: Callable[[], object]
     sweeper: Sweeper
+    embedder: Embedder | None = None
     producers: list[Producer] = field(default_factory=list)
     _warmed: threading.Event = field(default_factory=threading.Event)
     _settled: threading.Event = field(default_factory=threading.Event)
@@ -98,6 +101,8 @@ class Service:
         for producer in self.producers:
             producer.stop()
         self.sweeper.stop()
+        if self.embedder is not None:
+            self.embedder.stop()
         self.close_streams()
         if not self.worker.stop():
             _LOG.warning("not everything ended in time; it goes on from what was committed")
@@ -146,14 +151,17 @@ class Service:
         return found
 
     def figures(self, stats: EngineStats) -> dict[str, Any]:
-        """Figures of the engine, the sinks that follow it, the event streams and the sweep."""
+        """Figures of the engine, its sinks, the event streams, the sweep and the encoder."""
         streams = {
             feed.name: {"clients": feed.clients, "dropped": feed.dropped}
             for feed in (self.alerts, self.rings)
         }
         sinks = {each.consumer: msgspec.to_builtins(each.stats()) for each in self.sinks}
         sweep = msgspec.to_builtins(self.sweeper.stats())
-        return {**msgspec.to_builtins(stats), "sinks": sinks, "streams": streams, "sweep": sweep}
+        found = {**msgspec.to_builtins(stats), "sinks": sinks, "streams": streams, "sweep": sweep}
+        if self.embedder is not None:
+            found["encoder"] = msgspec.to_builtins(self.embedder.stats())
+        return found
 
     def _start(self) -> None:
         try:
@@ -173,6 +181,8 @@ class Service:
                 self._pauses.start()
                 self._settled.set()
                 self.sweeper.start()
+                if self.embedder is not None:
+                    self.embedder.start()
                 for producer in self.producers:
                     producer.start()
         except RingfenceError as error:

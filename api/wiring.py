@@ -2,9 +2,10 @@
 
 settings ─► rates · lists · model ─► detector ─► engine ─► log ─► followers ─► graph database
                                                             │ └──► ring board · event streams
-                                             lists · deep analysis · findings ─► detector
+                              lists · deep analysis · findings · embeddings ─► detector
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ import msgspec
 from api.adapters import data_folder, lease, open_graph, open_log
 from api.board import RingBoard
 from api.caching import cache_feed, open_caching
+from api.graph_model import NO_GRAPH_MODEL, GraphModel, open_graph_model
 from api.lists import read_lists
 from api.rates import rate_table
 from api.service import Service
@@ -32,6 +34,8 @@ from ingest.analysis_parts import read as read_part
 from ingest.cache_sink import CacheFeed
 from ingest.codec import decode
 from ingest.currencies import EXPONENTS
+from ingest.embedded_parts import read as read_embedded
+from ingest.embedder import Embedder, Encoding
 from ingest.engine import Engine, EngineConfig
 from ingest.findings import read as read_findings
 from ingest.list_changes import read as read_change
@@ -48,6 +52,9 @@ from scorer.artefact import TrainedModel, load_model
 from scorer.decision import FIXED, Policy
 from scorer.detector import Detector, DetectorConfig
 from scorer.policy_file import load_policy
+from scorer.ports import GraphHead
+
+_LOG: Final = logging.getLogger(__name__)
 
 CHECKPOINTS: Final = "checkpoints"
 EMBEDDED_POLL_MS: Final = 50
@@ -60,6 +67,7 @@ FACTS: Final[Mapping[Topic, ReadFact]] = {
     Topic.LISTS: read_change,
     Topic.DEEP_ANALYSIS: read_part,
     Topic.FINDINGS: read_findings,
+    Topic.EMBEDDINGS: read_embedded,
 }
 
 
@@ -71,14 +79,18 @@ def build(settings: Settings) -> Service:
         Incompatible: The model, the log or the graph is damaged or of another version.
         GraphUnavailable: Another process has this data folder.
     """
-    model = None if settings.model_dir is None else load(settings.model_dir)
+    folder = settings.model_dir
+    model = None if folder is None else load(folder)
+    graph = NO_GRAPH_MODEL if folder is None or model is None else open_graph_model(folder, model)
+    if graph.missing is not None:
+        _LOG.warning("scores do without the graph model: %s", graph.missing)
     config = DetectorConfig(lists=configured_lists(settings))
     policy = configured_policy(settings)
 
     def detector_from(snapshot: bytes | None) -> Detector:
         if snapshot is None:
-            return Detector(config, model, policy)
-        restored = Detector.restore(snapshot, model, policy)
+            return Detector(config, model, policy, gnn=graph.scorer)
+        restored = Detector.restore(snapshot, model, policy, gnn=graph.scorer)
         if restored.config != config:
             raise Incompatible(
                 "the checkpoint was taken with other lists or thresholds",
@@ -87,7 +99,14 @@ def build(settings: Settings) -> Service:
             )
         return restored
 
-    return assemble(settings, detector_from, config.lists, model_view(model), partial(warm, model))
+    return assemble(
+        settings,
+        detector_from,
+        config.lists,
+        model_view(model, graph),
+        partial(warm, model),
+        None if graph.scorer is None else Encoding(graph.scorer),
+    )
 
 
 def configured_lists(settings: Settings) -> Lists:
@@ -102,14 +121,17 @@ def configured_policy(settings: Settings) -> Policy | None:
     return FIXED if settings.policy == "fixed" else None
 
 
-def detector(model: TrainedModel | None = None, *, sweeps: bool = False) -> Detector:
+def detector(
+    model: TrainedModel | None = None, *, sweeps: bool = False, gnn: GraphHead | None = None
+) -> Detector:
     """A new detector with the default configuration: what training and replay run through.
 
     Args:
         model: A trained model.
         sweeps: Whether it sweeps its window in line, as a service does beside it.
+        gnn: The head of the graph model that the model was trained with.
     """
-    return Detector(model=model, sweep=Sweep(limits=IN_LINE) if sweeps else None)
+    return Detector(model=model, sweep=Sweep(limits=IN_LINE) if sweeps else None, gnn=gnn)
 
 
 def load(folder: Path) -> TrainedModel:
@@ -121,8 +143,10 @@ def load(folder: Path) -> TrainedModel:
     return load_model(folder, detector().schema)
 
 
-def model_view(model: TrainedModel | None) -> dict[str, Any]:
+def model_view(model: TrainedModel | None, graph: GraphModel = NO_GRAPH_MODEL) -> dict[str, Any]:
     """`ModelOut`."""
+    tiers = ["rules", "graph"] + ([] if model is None else ["model"])
+    degraded = ["model"] if model is None else []
     return {
         "loaded": model is not None,
         "version": None if model is None else model.version,
@@ -130,8 +154,8 @@ def model_view(model: TrainedModel | None) -> dict[str, Any]:
         "feature_count": None if model is None else len(model.schema.names),
         "feature_schema": None if model is None else model.schema.hash,
         "metrics": {} if model is None else dict(model.metrics),
-        "tiers": ["rules", "graph"] + ([] if model is None else ["model"]),
-        "degraded": ["model"] if model is None else [],
+        "tiers": tiers + ([] if graph.scorer is None else ["gnn"]),
+        "degraded": degraded if graph.missing is None else [*degraded, "gnn"],
     }
 
 
@@ -141,6 +165,7 @@ def assemble(
     lists: Lists,
     model: dict[str, Any],
     warm: Callable[[], object],
+    encoding: Encoding | None = None,
 ) -> Service:
     """Everything around a detector: log, engine, sinks, read models and streams."""
     rates = rate_table(settings)
@@ -182,6 +207,7 @@ def assemble(
         model=model,
         warm=warm,
         sweeper=Sweeper(engine, log, Sweep()),
+        embedder=None if encoding is None else Embedder(engine, log, encoding),
     )
 
 

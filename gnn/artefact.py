@@ -43,12 +43,13 @@ class RingArtefact:
     fanout: Mapping[str, int]
     about: Mapping[str, Any]
 
-    def save(self, directory: Path) -> None:
-        """Write the files, the checksums last.
+    @property
+    def version(self) -> str:
+        """First 16 hex digits of the SHA-256 of the directory's checksums."""
+        return hashlib.sha256(_sums(self._files)).hexdigest()[:16]
 
-        Raises:
-            InvalidSetting: The directory cannot be written.
-        """
+    @property
+    def _files(self) -> dict[str, bytes]:
         metadata = {
             "format": FORMAT,
             "schema_hash": self.schema.hash,
@@ -58,7 +59,15 @@ class RingArtefact:
             "about": self.about,
         }
         encoded = msgspec.json.format(msgspec.json.encode(metadata, order="sorted"), indent=2)
-        files = {ENCODER: self.encoder, HEAD: self.head, METADATA: encoded + b"\n"}
+        return {ENCODER: self.encoder, HEAD: self.head, METADATA: encoded + b"\n"}
+
+    def save(self, directory: Path) -> None:
+        """Write the files, the checksums last.
+
+        Raises:
+            InvalidSetting: The directory cannot be written.
+        """
+        files = self._files
         try:
             directory.mkdir(parents=True, exist_ok=True)
             (directory / SUMS).unlink(missing_ok=True)

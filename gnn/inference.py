@@ -1,15 +1,11 @@
 """The ring model in service: onnxruntime alone, no torch.
 
-Embeddings are held in columns by the window's ids, one row an account or identifier, refreshed in
-the background from a snapshot. A transaction looks up its own five and asks the head; how old the
-embeddings are is one of the head's features. Whoever was not embedded, or whose id was given to
-somebody else since, is missing, which the head knows from training.
-
-One writer: `refresh` makes new columns and puts them in place at once, so that a reader sees the
-old ones or the new ones, never both.
+The encoder embeds entities of a snapshot, in the background; what it says is held by the detector,
+in columns by the window's ids. The head answers for one transaction from the embeddings of its own
+five parties. Whoever was not embedded is missing, which the head knows from training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -23,12 +19,9 @@ from gnn.schema import ACCOUNT_KINDS, NODE_KINDS, PARTIES, GraphSchema
 from gnn.snapshots import GraphSnapshot, Ids
 from gnn.tensors import Floats, Subgraph, feed, widened
 from graph.errors import InvalidInput
-from graph.transaction import HOUR
 
-AT_ONCE: Final = 2_048
-"""Entities embedded in one run: what bounds the memory of a refresh."""
-_ACCOUNTS: Final = 2
-"""The first so many parties of a transaction are accounts."""
+AT_ONCE: Final = 512
+"""Entities embedded in one run: what bounds memory, and how long a run keeps a core."""
 
 
 def session(model: bytes) -> onnxruntime.InferenceSession:
@@ -40,22 +33,18 @@ def session(model: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-class Embeddings(NamedTuple):
-    """Embeddings as of a moment.
+class Embedding(NamedTuple):
+    """Some entities, embedded.
 
     Attributes:
-        as_of: Cut-off of the snapshot they were made from, ms.
-        accounts: float32 [A, D] by account id.
-        account_generation: int32 [A], whose they are; -1 where there is none.
-        identifiers: float32 [I, D] by identifier id.
-        identifier_generation: int32 [I].
+        ids: int32 [N], of accounts or of identifiers.
+        accounts: Which of the two.
+        rows: float32 [N, D].
     """
 
-    as_of: int
-    accounts: Floats
-    account_generation: Ids
-    identifiers: Floats
-    identifier_generation: Ids
+    ids: Ids
+    accounts: bool
+    rows: Floats
 
 
 class RingScorer:
@@ -68,12 +57,10 @@ class RingScorer:
     def __init__(self, artefact: RingArtefact) -> None:
         self.schema: Final = artefact.schema
         self.fanout: Final = Fanout(**artefact.fanout)
-        self._width = artefact.embedding
+        self.width: Final = artefact.embedding
+        self.version: Final = artefact.version
         self._encoder = session(artefact.encoder)
         self._head = session(artefact.head)
-        none = np.zeros(0, np.int32)
-        empty = np.zeros((0, self._width), np.float32)
-        self._held = Embeddings(0, empty, none, empty, none)
 
     @classmethod
     def open(cls, directory: Path, schema: GraphSchema | None = None) -> "RingScorer":
@@ -83,11 +70,6 @@ class RingScorer:
             Incompatible: See `gnn.artefact.load`.
         """
         return cls(load(directory, schema))
-
-    @property
-    def held(self) -> Embeddings:
-        """The embeddings as they stand."""
-        return self._held
 
     def embed(self, subgraph: Subgraph, accounts: Floats, identifiers: Floats) -> Floats:
         """Embeddings of the seeds of a subgraph.
@@ -105,66 +87,41 @@ class RingScorer:
             [rows[: subgraph.seeds[kind]] for kind, rows in zip(NODE_KINDS, found, strict=True)]
         )
 
-    def refresh(
+    def embedded(
         self,
         snapshot: GraphSnapshot,
         accounts: Floats,
         identifiers: Floats,
-        only: tuple[Ids, Ids] | None = None,
-    ) -> int:
-        """Embed entities of a snapshot, and forget what was held; returns how many there are.
+        only: tuple[Ids, Ids],
+    ) -> Iterator[Embedding]:
+        """Embed entities of a snapshot, run after run.
 
         Args:
             snapshot: Taken with this model's `fanout`.
             accounts: float32 [A, E], the caller's columns by account id.
             identifiers: float32 [I, E], by identifier id.
-            only: Ids of accounts and of identifiers to embed; everybody if left out.
+            only: Ids of the accounts and of the identifiers to embed.
         """
-        if only is None:
-            n, m = len(snapshot.account_kind), len(snapshot.identifier_kind)
-            only = np.arange(n, dtype=np.int32), np.arange(m, dtype=np.int32)
-        held = Embeddings(
-            snapshot.as_of,
-            np.zeros((len(snapshot.account_kind), self._width), np.float32),
-            np.full(len(snapshot.account_kind), -1, np.int32),
-            np.zeros((len(snapshot.identifier_kind), self._width), np.float32),
-            np.full(len(snapshot.identifier_kind), -1, np.int32),
-        )
         none = np.zeros(0, np.int32)
         chunks = [(ids, none) for ids in _chunks(only[0])] + [(none, i) for i in _chunks(only[1])]
-        done = 0
         for chunk in chunks:
             subgraph = snapshot.around(*chunk)
-            embedded = self.embed(subgraph, accounts, identifiers)
-            start = 0
+            rows, start = self.embed(subgraph, accounts, identifiers), 0
             for kind in NODE_KINDS:
-                ids = subgraph.ids[kind][: subgraph.seeds[kind]]
-                of_account = kind in ACCOUNT_KINDS
-                rows = held.accounts if of_account else held.identifiers
-                rows[ids] = embedded[start : start + len(ids)]
-                mine = held.account_generation if of_account else held.identifier_generation
-                theirs = (
-                    snapshot.account_generation if of_account else snapshot.identifier_generation
-                )
-                mine[ids] = theirs[ids]
-                start += len(ids)
-            done += start
-        self._held = held
-        return done
+                size = subgraph.seeds[kind]
+                if size:
+                    ids = subgraph.ids[kind][:size]
+                    yield Embedding(ids, kind in ACCOUNT_KINDS, rows[start : start + size])
+                start += size
 
-    def score(
-        self,
-        parties: Sequence[int],
-        generations: Sequence[int],
-        now: int,
-        context: Floats,
-    ) -> float:
+    def log_odds(self, parties: Floats, there: Floats, age: float, context: Floats) -> float:
         """Log-odds of one transaction.
 
         Args:
-            parties: Window ids of user, other party, device, address and card; -1 = none.
-            generations: The generation of each.
-            now: Event time of the transaction, ms.
+            parties: float32 [5 * D], embeddings of user, other party, device, address and card,
+                zeros where there is none.
+            there: float32 [5], 1 where there is one.
+            age: log(1 + hours) since their cut-off.
             context: float32 [C], its own columns as the schema names them, NaN for the unknown.
 
         Raises:
@@ -177,20 +134,9 @@ class RingScorer:
                 value=str(context.shape),
                 remedy="Give the columns the schema names, in order.",
             )
-        held, width = self._held, self._width
-        row = np.zeros((1, len(PARTIES) * width), np.float32)
-        there = np.zeros((1, len(PARTIES)), np.float32)
-        for place, (id_, generation) in enumerate(zip(parties, generations, strict=True)):
-            own = place < _ACCOUNTS
-            known = held.account_generation if own else held.identifier_generation
-            if 0 <= id_ < len(known) and known[id_] == generation:
-                source = held.accounts if own else held.identifiers
-                row[0, place * width : (place + 1) * width] = source[id_]
-                there[0, place] = 1.0
-        age = np.log1p(max(now - held.as_of, 0) / HOUR)
         inputs = {
-            "parties": row,
-            "there": there,
+            "parties": parties.reshape(1, len(PARTIES) * self.width),
+            "there": there.reshape(1, len(PARTIES)),
             "age": np.array([[age]], np.float32),
             "context": context[None, :],
         }

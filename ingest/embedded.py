@@ -40,6 +40,7 @@ RETENTION: Final[Mapping[Topic, int]] = {
     Topic.LISTS: 10_000_000,  # never cut in practice: who is listed is all of it, folded
     Topic.DEEP_ANALYSIS: 10_000,
     Topic.FINDINGS: 10_000,  # months of quiet days, a week of the busiest
+    Topic.EMBEDDINGS: 10_000,  # only those of the last hours count: some 600 MB at most
     Topic.LEASES: 10_000,
     Topic.RINGS: 1_000_000,
     Topic.ALERTS: 1_000_000,

@@ -44,6 +44,8 @@ RETENTION_MS: Final[Mapping[Topic, int]] = {
     Topic.LISTS: -1,
     Topic.DEEP_ANALYSIS: 30 * _DAY,
     Topic.FINDINGS: 30 * _DAY,
+    # The journal names those its verdicts were given with: as long as the journal.
+    Topic.EMBEDDINGS: 7 * _DAY,
     # Heartbeats say nothing after seconds.
     Topic.LEASES: _HOUR,
 }

@@ -9,7 +9,8 @@ of a `Writer`, so that a crash leaves either all of it or nothing.
                                 ├─► Engine ──► verdicts · rings · alerts · dead-letters ──► sinks
     HTTP ───────► submissions ──┤              (the outbox: sinks follow it with own offsets)
     lists, deep analysis,       │
-    findings of the sweep ──────┘
+    findings of the sweep,      │
+    embeddings ─────────────────┘
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ class Topic(StrEnum):
     LISTS = "lists"  # `scorer.reference` facts: the lists, whole; key: none
     DEEP_ANALYSIS = "deep-analysis"  # `scorer.reference` facts: parts of a run; key: none
     FINDINGS = "findings"  # `scorer.reference` facts: what a pass of the sweep found; key: none
+    EMBEDDINGS = "embeddings"  # `scorer.reference` facts: what the encoder said; key: none
     VERDICTS = "verdicts"  # `records.VerdictRecord`, in the order of the journal; key: transaction
     RINGS = "rings"  # `records.RingEventRecord`; key: ring
     ALERTS = "alerts"  # `records.AlertRecord`; key: alert
@@ -44,7 +46,7 @@ class Topic(StrEnum):
     LEASES = "leases"  # `lease.Heartbeat`; key: what is led
 
 
-REFERENCE: Final = (Topic.LISTS, Topic.DEEP_ANALYSIS, Topic.FINDINGS)
+REFERENCE: Final = (Topic.LISTS, Topic.DEEP_ANALYSIS, Topic.FINDINGS, Topic.EMBEDDINGS)
 """Topics of facts the detector is told between two batches (see `Detector.refer`)."""
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graph.errors import InvalidSetting
+from ingest.embedder import InLine
 from ingest.ports import LearningDetector
 from ingest.replay_files import SCHEMAS, ReplayFiles
 from scorer.history import LabelledTransaction
@@ -63,6 +64,7 @@ def replay(
     *,
     batch: int = 512,
     resume_from: int = 0,
+    embed: InLine | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> ReplaySummary:
     """Replay a history and write the six files, all or none.
@@ -74,6 +76,7 @@ def replay(
         batch: Transactions given to the detector at a time; it changes nothing but the speed.
         resume_from: Transactions at the head of the history that the detector has seen already
             (and whose labels it was told): they are passed over, and the files begin after them.
+        embed: Runs the encoder of the graph model, where the detector has its head.
         progress: Called after every batch with the transactions done so far.
 
     Raises:
@@ -92,7 +95,10 @@ def replay(
     began = time.perf_counter()
     try:
         with ReplayFiles(unfinished, list(detector.feature_names)) as files:
-            for position, rows in _batches(history, batch, resume_from):
+            for position, rows in _batches(history, batch, resume_from, embed):
+                first = rows[0].transaction.timestamp
+                if embed is not None and embed.is_due(first):
+                    embed.run(detector, first)
                 verdicts = detector.observe_batch([row.transaction for row in rows])
                 files.add(position, rows, verdicts, detector.last_features)
                 for row in rows:
@@ -118,9 +124,9 @@ def replay(
 
 
 def _batches(
-    history: Iterable[LabelledTransaction], size: int, skipped: int
+    history: Iterable[LabelledTransaction], size: int, skipped: int, embed: InLine | None
 ) -> Iterator[tuple[int, list[LabelledTransaction]]]:
-    """Cut the history where a label must be told before the next transaction is seen.
+    """Cut the history where a label must be told, or a run made, before the next transaction.
 
     Told one by one, each label would be told right after its transaction. A batch is the same as
     that unless a label's time comes within it, so it ends there. Event time never runs ahead of
@@ -135,7 +141,8 @@ def _batches(
         newest = at if newest is None else max(newest, at)
         if position < skipped:
             continue
-        if rows and (len(rows) == size or (first_known is not None and newest >= first_known)):
+        told = first_known is not None and newest >= first_known
+        if rows and (len(rows) == size or told or (embed is not None and embed.is_due(at))):
             yield begin, rows
             begin, rows, first_known = position, [], None
         rows.append(row)

@@ -1,35 +1,23 @@
-"""The sweep beside a running engine: a thread of its own, on a copy of the window.
+"""The sweep beside a running engine.
 
-Every `look_s` it asks the engine, between two batches, how far event time has come. Where a pass is
-due the engine copies its window (a few milliseconds for each hundred thousand edges), and goes on;
-the pass works on the copy. What it finds is appended to `Topic.FINDINGS` like any other fact: the
-engine tells the detector between two batches and writes down up to where it knew them, so that a
-replay of the log takes them in at the same place. Without a leader nobody answers, and nothing is
-swept.
+Where a pass is due the engine copies its window (a few milliseconds for each hundred thousand
+edges), and goes on; the pass works on the copy. What it finds goes to `Topic.FINDINGS`.
 """
 
 import logging
-import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graph.errors import Unavailable
 from graph.sweep import Sweep
 from graph.window import TransactionWindow
+from ingest.beside import LOOK_S, Beside, Breathe
 from ingest.engine import Engine
 from ingest.findings import messages
 from ingest.ports import Log, Message
-
-LOOK_S: Final = 1.0
-BREATH_S: Final = 0.0005
-"""Slept between two pieces of work: else the interpreter would let the engine wait 5 ms each time
-it comes back from the log."""
-ANSWER_S: Final = 30.0
-JOIN_S: Final = 5.0
 
 _log: Final = logging.getLogger(__name__)
 
@@ -55,7 +43,21 @@ class SweeperStats:
     error: str | None
 
 
-class Sweeper:
+class _Due(NamedTuple):
+    """What a pass needs.
+
+    Attributes:
+        window: A copy.
+        unfinished: Positions to be searched again.
+        forgotten: How many there was no room for.
+    """
+
+    window: TransactionWindow
+    unfinished: NDArray[np.int64]
+    forgotten: int
+
+
+class Sweeper(Beside[_Due]):
     """Sweeps while the engine goes on.
 
     Args:
@@ -66,27 +68,11 @@ class Sweeper:
     """
 
     def __init__(self, engine: Engine, log: Log, sweep: Sweep, *, look_s: float = LOOK_S) -> None:
-        self._engine = engine
-        self._log = log
+        super().__init__(engine, log, "sweep", look_s=look_s)
         self._sweep = sweep
-        self._look_s = look_s
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweep", daemon=True)
         self._number = self._searched = 0
         self._passes = self._findings = self._left = self._cut = 0
         self._seconds = 0.0
-        self._error: str | None = None
-        self._unsent: list[Message] = []
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End: a pass at work is given up, which loses nothing."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(JOIN_S)
 
     def stats(self) -> SweeperStats:
         """What it did."""
@@ -94,39 +80,18 @@ class Sweeper:
             self._passes, self._findings, self._left, self._cut, self._seconds, self._error
         )
 
-    def _run(self) -> None:
-        while not self._stop.wait(self._look_s):
-            try:
-                self.look()
-            except _GivenUp:
-                return
-            except Unavailable as error:  # no leader, or no log: there will be another pass
-                self._error = str(error)
-            else:
-                self._error = None
+    def _copy(self, detector: Any) -> _Due | None:
+        window: TransactionWindow = detector.window
+        if window.watermark < self._sweep.due(self._number):
+            return None
+        positions, forgotten = detector.heuristics.unfinished.since(self._searched)
+        return _Due(window.still(), positions, forgotten)
 
-    def look(self) -> bool:
-        """Run a pass if one is due; whether one ran. What the log did not take comes first.
-
-        Raises:
-            Unavailable: The engine or the log does not answer.
-        """
-        self._send()
-        try:
-            copied = self._engine.ask(self._copy, timeout=ANSWER_S).result(ANSWER_S)
-        except TimeoutError:
-            raise Unavailable(
-                "the engine did not come to the question of the sweep",
-                remedy="Nothing: it is asked again.",
-            ) from None
-        if copied is None:
-            return False
-        window, unfinished, forgotten = copied
+    def _work(self, copied: _Due, breathe: Breathe) -> list[Message]:
         began = time.monotonic()
-        found = self._sweep.run(window, unfinished, self._breathe)
+        found = self._sweep.run(copied.window, copied.unfinished, breathe)
         self._seconds = time.monotonic() - began
-        self._unsent = messages(found)
-        self._number, self._searched = self._sweep.number(found.as_of), window.end - 1
+        self._number, self._searched = self._sweep.number(found.as_of), copied.window.end - 1
         self._passes += 1
         self._findings += len(found.evidence)
         self._left += found.left
@@ -138,28 +103,6 @@ class Sweeper:
             self._seconds,
             found.searched,
             found.left,
-            forgotten,
+            copied.forgotten,
         )
-        self._send()
-        return True
-
-    def _send(self) -> None:
-        if self._unsent:
-            self._log.append(self._unsent)
-            self._unsent = []
-
-    def _copy(self, detector: Any) -> tuple[TransactionWindow, NDArray[np.int64], int] | None:
-        """What a pass needs, if one is due. Runs on the engine's thread."""
-        window: TransactionWindow = detector.window
-        if window.watermark < self._sweep.due(self._number):
-            return None
-        positions, forgotten = detector.heuristics.unfinished.since(self._searched)
-        return window.still(), positions, forgotten
-
-    def _breathe(self) -> None:
-        if self._stop.wait(BREATH_S):
-            raise _GivenUp
-
-
-class _GivenUp(Exception):
-    """The process ends."""
+        return messages(found)

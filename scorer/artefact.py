@@ -3,7 +3,9 @@
     MODEL_DIR/model.json      the trees, as XGBoost saves them
               judge.json      the trees that judge evidence, where there is a judge
               metadata.json   features and their hash, calibration, blend, policy, seed, metrics
-              SHA256SUMS      of all, in the format of sha256sum: `sha256sum -c` can check it
+              gnn/            the graph model, where there is one (`gnn.artefact`); its version is
+                              in metadata.json, and the scores do without it where it is not whole
+              SHA256SUMS      of the files beside it, in the format of sha256sum
 
 A directory that is torn, altered, or of another feature order is refused as a whole. Equal models
 make equal bytes: the time of training is an argument.
@@ -26,10 +28,11 @@ from scorer.booster import Booster
 from scorer.calibration import Calibration, read_calibration
 from scorer.decision import Policy, read_policy
 from scorer.evidence_judge import EvidenceJudge, read_judge
+from scorer.graph_opinion import GraphStack, read_graph_stack
 from scorer.ports import FeatureSchema
 from scorer.reasons import FamilyShare, family_shares
 
-FORMAT: Final = 3  # 3: with a memory of risk in the blend
+FORMAT: Final = 4  # 4: with the weights of a graph model
 MODEL: Final = "model.json"
 JUDGE: Final = "judge.json"
 METADATA: Final = "metadata.json"
@@ -48,6 +51,7 @@ class TrainedModel:
         blend: From model, ring and evidence to probability.
         policy: What to do at which probability.
         judge: What weighs evidence; None where there was too little of it to learn from.
+        gnn: Weights of the graph model that was learned with it; None where there is none.
         seed: The seed it was trained with.
         created: When, as the caller said (RFC 3339); never the clock of this module.
         metrics: Figures of the training, plain JSON values.
@@ -61,6 +65,7 @@ class TrainedModel:
     blend: Blend
     policy: Policy
     judge: EvidenceJudge | None = None
+    gnn: GraphStack | None = None
     seed: int = 0
     created: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -114,6 +119,7 @@ class TrainedModel:
             "policy": self.policy.as_json(),
             "policy_version": self.policy.version,
             "judge": None if self.judge is None else self.judge.as_json(),
+            "gnn": None if self.gnn is None else self.gnn.as_json(),
             "seed": self.seed,
             "created": self.created,
             "metrics": self.metrics,
@@ -197,6 +203,7 @@ def load_model(directory: Path, schema: FeatureSchema | None = None) -> TrainedM
             blend=read_blend(metadata["blend"]),
             policy=read_policy(metadata["policy"]),
             judge=_judge_in(files, metadata["judge"]),
+            gnn=read_graph_stack(metadata["gnn"]),
             seed=metadata["seed"],
             created=metadata["created"],
             metrics=metadata["metrics"],

@@ -47,11 +47,13 @@ class BatchScore(NamedTuple):
 
     Attributes:
         model_score: The model's calibrated probability.
-        score: Probability after the blend.
+        score: Probability of fraud: after the blend, or after the graph model where it was asked.
         cost: Expected cost of `place`.
         place: Of the decision in `Decision`, for a transaction without evidence.
         own: Log-odds that the recent scores of its user's own transactions are worth.
         others: Log-odds that those of everybody else who takes part are worth.
+        blend: Probability after the blend: what is remembered.
+        gnn: Log-odds of the graph model; NaN where it was not asked (`scorer.graph_opinion`).
     """
 
     model_score: float
@@ -60,6 +62,8 @@ class BatchScore(NamedTuple):
     place: float
     own: float
     others: float
+    blend: float
+    gnn: float
 
 
 class BatchScores:
@@ -173,7 +177,7 @@ def _score(  # type: ignore[no-untyped-def]
     weights, knots, values, memory, remembers, state, who, times, accepted, recalled, margins,
     rings, joint, out,
 ):  # fmt: skip
-    """Fill `out` float64[N, 6], the fields of a `BatchScore`. Mutates `state` and `recalled`."""
+    """Fill `out` float64[N, 8], the fields of a `BatchScore`. Mutates `state` and `recalled`."""
     for i in range(len(margins)):
         model = probability(_calibrated(weights, knots, values, np.float64(margins[i])))
         odds = np.log(model / (1.0 - model))
@@ -211,4 +215,4 @@ def _score(  # type: ignore[no-untyped-def]
         elif code == _DECLINE:
             cost = decline
         out[i, 0], out[i, 1], out[i, 2], out[i, 3] = model, score, cost, code
-        out[i, 4], out[i, 5] = own, others
+        out[i, 4], out[i, 5], out[i, 6], out[i, 7] = own, others, score, np.nan

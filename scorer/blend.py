@@ -55,9 +55,9 @@ class Term(NamedTuple):
     """One of the terms that the stack adds up, in log-odds.
 
     Attributes:
-        name: "intercept", "model", "ring", "evidence", "recent_own" or "recent_others".
+        name: "intercept", "model", "ring", "evidence", "recent_own", "recent_others" or "gnn".
         value: What is weighed: the model's calibrated log-odds, the ring score, the joint strength,
-            log-odds of what is recalled.
+            log-odds of what is recalled, log-odds of the graph model.
         weight: Its weight.
     """
 

@@ -9,6 +9,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Final, Self
 
 import msgspec
@@ -22,7 +23,7 @@ from graph.evidence import Evidence
 from graph.fast_kernel import Stop
 from graph.fast_path import FastPath
 from graph.heuristics import EVERYBODY, Catalogue, Lists, Thresholds, catalogue
-from graph.layout import LINKS, TIME, USER
+from graph.layout import LINKS, TIME, USER, VALUE
 from graph.lists import NEVER, ListChange, ListEntry, ListName
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
@@ -36,27 +37,30 @@ from scorer.batch_scores import BatchScore, BatchScores, told
 from scorer.blend import Blend, joint_strength
 from scorer.decision import Policy, SegmentBounds, blocks
 from scorer.deep_features import DeepFeatures
+from scorer.embeddings import Embeddings
 from scorer.evidence_context import EvidenceContext
 from scorer.feature_catalogue import RING_SCORE
 from scorer.features import FeatureConfig, FeatureExtractor
 from scorer.findings import ROOM, Waiting
+from scorer.graph_opinion import GraphOpinion, added_by
 from scorer.kept_rows import KeptRows
-from scorer.ports import FeatureSchema, Signals
+from scorer.ports import FeatureSchema, GraphHead, Signals
 from scorer.reasons import (
     FamilyShare,
     name_watched,
+    of_graph_model,
     of_memory,
     of_segment,
     of_watched,
     reasons,
     with_notes,
 )
-from scorer.reference import AnalysisPart, Findings
+from scorer.reference import AnalysisPart, Embedded, Findings
 from scorer.risk_memory import RiskMemory
 from scorer.segments import Segments, segment_of
 from scorer.verdict import Decision, Reason, Verdict
 
-_VERSION: Final = 6  # 6: with the memory of risk
+_VERSION: Final = 7  # 7: with embeddings
 
 # Verdicts kept to answer a transaction that is sent again; older ones are in the log.
 _REMEMBERED: Final = 10_000
@@ -67,6 +71,8 @@ _ACCEPTED: Final = Status.ACCEPTED.value
 _APPROVED: Final = list(Decision).index(Decision.APPROVE)
 _WITHOUT_MODEL: Final = ("rules", "graph")
 _WITH_MODEL: Final = ("rules", "graph", "model")
+_WITH_GNN: Final = (*_WITH_MODEL, "gnn")
+_GNN_MISSING: Final = ("gnn",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,8 @@ class Detector:
         policy: What to do at which probability; None takes the model's own, or the default.
         sweep: Sweeps the window in line, at the transaction that makes a pass due: for replays.
             A service sweeps beside the detector instead and refers what was found.
+        gnn: The head of the graph model that the model was trained with. Its encoder runs beside
+            the detector, which is referred to what it says.
 
     Attributes:
         window: The sliding window.
@@ -125,6 +133,7 @@ class Detector:
         model: TrainedModel | None = None,
         policy: Policy | None = None,
         sweep: Sweep | None = None,
+        gnn: GraphHead | None = None,
     ) -> None:
         self.config = config
         self.model = model
@@ -163,6 +172,7 @@ class Detector:
         self._scores = (
             None if model is None else BatchScores(model.calibration, self._blend, self.policy)
         )
+        self._opinion = self._graph_opinion(gnn)
         budget = self.policy.budget
         self._segments = (
             None if budget is None else Segments(budget, model.version if model else "")
@@ -173,6 +183,20 @@ class Detector:
         self.kept = KeptRows()
         self._rows: NDArray[np.float32] = np.empty((0, len(self.schema.names)), np.float32)
         self.last_features: NDArray[np.float32] = self._rows
+
+    def _graph_opinion(self, gnn: GraphHead | None) -> GraphOpinion | None:
+        stack = None if self.model is None else self.model.gnn
+        if stack is None or gnn is None:
+            return None
+        if gnn.version != stack.version:
+            raise Incompatible(
+                "this is not the graph model that the model was trained with",
+                field="gnn",
+                value=gnn.version,
+                remedy="Restore the folder of the model as `ringfence train --gnn` wrote it.",
+            )
+        spaces = self.window.accounts, self.window.identifiers
+        return GraphOpinion(stack, gnn, Embeddings(*spaces, gnn.version, gnn.width), self.policy)
 
     @property
     def schema(self) -> FeatureSchema:
@@ -217,7 +241,7 @@ class Detector:
         seen: Sequence[_Seen],
         rows: NDArray[np.float32],
     ) -> list[BatchScore]:
-        """Booster, memory, blend."""
+        """Booster, memory, blend, graph model."""
         rings, joint = np.zeros(len(seen)), np.zeros(len(seen))
         accepted = np.ones(len(seen), np.bool_)
         for i, one in enumerate(seen):
@@ -229,15 +253,12 @@ class Detector:
             rings[i], accepted[i] = _strongest(one.rings), one.status is Status.ACCEPTED
             if one.evidence:
                 joint[i] = joint_strength(one.evidence)
-        scored = scores.of(
-            model.booster.margins(rows),
-            rings,
-            joint,
-            self.memory.state,
-            self.memory.who,
-            self._fast.arrivals[: len(seen), TIME],
-            accepted,
-        )
+        arrivals = self._fast.arrivals[: len(seen)]
+        times, who = arrivals[:, TIME], self.memory.who
+        margins = model.booster.margins(rows)
+        scored = scores.of(margins, rings, joint, self.memory.state, who, times, accepted)
+        if self._opinion is not None:
+            self._opinion.add(scored, who, times, np.abs(arrivals[:, VALUE]))  # < 0: declined
         return told(scored)
 
     def observe_features(
@@ -427,7 +448,8 @@ class Detector:
             _strongest(rings),
             told.cost,
             rings=tuple([ring.ring_id for ring in rings]) if rings else (),
-            tiers=_WITH_MODEL,
+            tiers=self._tiers(told),
+            degraded=self._unheard(told),
             model_version=self.model.version,
         )
         if self._segments is not None:
@@ -454,8 +476,7 @@ class Detector:
         asked_about = bool(evidence) or decision is not Decision.APPROVE
         if asked_about:
             shares = () if decision is Decision.APPROVE else self._shares(row)
-            recalled = () if told is None else of_memory(told.own, told.others)
-            why = reasons(tx, evidence, rings, shares, recalled)
+            why = reasons(tx, evidence, rings, shares, _of_others(told))
         if sight.watched or segment is not None:
             notes = () if segment is None else of_segment(self.policy, segment, score)
             why = with_notes(why, (*of_watched(sight.watched), *notes))
@@ -473,8 +494,8 @@ class Detector:
             evidence=evidence,
             rings=tuple([ring.ring_id for ring in rings]) if rings else (),
             ring_events=sight.ring_events,
-            tiers=_WITHOUT_MODEL if model is None else _WITH_MODEL,
-            degraded=sight.degraded,
+            tiers=self._tiers(told),
+            degraded=(*sight.degraded, *self._unheard(told)),
             model_version=None if model is None else model.version,
             findings=sight.findings,
         )
@@ -483,6 +504,17 @@ class Detector:
         if asked_about and told is not None:
             self.kept.keep(verdict, row, told)
         return verdict
+
+    def _tiers(self, told: BatchScore | None) -> tuple[str, ...]:
+        if told is None:
+            return _WITHOUT_MODEL
+        return _WITH_MODEL if isnan(told.gnn) else _WITH_GNN
+
+    def _unheard(self, told: BatchScore | None) -> tuple[str, ...]:
+        """Names the graph model where the model was trained with one that was not asked."""
+        if told is None or self.model is None or self.model.gnn is None or not isnan(told.gnn):
+            return ()
+        return _GNN_MISSING
 
     def _decide(
         self,
@@ -568,6 +600,10 @@ class Detector:
         if isinstance(fact, Findings):
             self._waiting.take(fact)
             return
+        if isinstance(fact, Embedded):
+            if self._opinion is not None:
+                self._opinion.embeddings.take(fact)
+            return
         if isinstance(fact, AnalysisPart):
             now = self.window.watermark
             if now and fact.as_of > now + self.config.window.horizon:
@@ -604,6 +640,7 @@ class Detector:
             "labels": encode_state(sorted(self._labels, key=lambda entry: entry[:2])),
             "labels_taken": self._labels_taken,
             "answered": encode_state(list(self._answered.values())),
+            "embeddings": b"" if self._opinion is None else self._opinion.embeddings.snapshot(),
             "segments": b"" if self._segments is None else self._segments.snapshot(),
         }
         return pack("detector", _VERSION, Snapshot(values, {}))
@@ -615,6 +652,7 @@ class Detector:
         model: TrainedModel | None = None,
         policy: Policy | None = None,
         sweep: Sweep | None = None,
+        gnn: GraphHead | None = None,
     ) -> Self:
         """A detector that goes on where the snapshot was taken, with any model of its features.
 
@@ -649,9 +687,19 @@ class Detector:
         detector._labels_taken = values["labels_taken"]
         answered = msgspec.msgpack.decode(values["answered"], type=list[Verdict])
         detector._answered = OrderedDict((v.transaction_id, v) for v in answered)
+        detector._opinion = detector._graph_opinion(gnn)
+        if detector._opinion is not None and values["embeddings"]:
+            detector._opinion.embeddings.restore(values["embeddings"])
         if detector._segments is not None and values["segments"]:
             detector._segments.restore(values["segments"])
         return detector
+
+
+def _of_others(told: BatchScore | None) -> tuple[Reason, ...]:
+    """What the memory of scores and the graph model say of a transaction beside its own columns."""
+    if told is None:
+        return ()
+    return (*of_memory(told.own, told.others), *of_graph_model(added_by(told)))
 
 
 def _strongest(rings: tuple[Ring, ...]) -> float:

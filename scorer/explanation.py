@@ -1,10 +1,12 @@
 """The explanation: why a transaction got its score, exactly and after the fact.
 
 Features add up to the model's margin (`scorer.tree_shap`), calibration makes a probability of it,
-and the blend adds its terms to the log-odds of that. Beside a feature that counts evidence, rings
-or money on its way stands the evidence of the verdict that shows it as transactions.
+and the blend adds its terms to the log-odds of that; a graph model is one more term. Beside a
+feature that counts evidence, rings or money on its way stands the evidence of the verdict that
+shows it as transactions.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -71,7 +73,7 @@ class Explanation:
         rest_count: How many these are.
         margin: Sum of the trees for this row, log-odds.
         probability: Calibrated probability of the margin: the verdict's model score.
-        terms: What the blend adds up.
+        terms: What the blend adds up, and the graph model where it was asked.
         log_odds: Their sum: the log-odds of the verdict's score.
     """
 
@@ -105,6 +107,8 @@ def explain(model: TrainedModel, held: KeptRow) -> Explanation:
     terms = model.blend.terms(
         calibrated, verdict.ring_score, verdict.evidence, held.own, held.others
     )
+    if model.gnn is not None and not math.isnan(held.gnn):
+        terms = model.gnn.terms(terms, held.gnn)
     return Explanation(
         verdict=verdict,
         base=base,

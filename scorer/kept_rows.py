@@ -28,12 +28,14 @@ class KeptRow:
         row: Its feature row, float32 [F], read-only.
         own: Log-odds that the recent scores of its user's own transactions were worth.
         others: The same of everybody else who took part.
+        gnn: Log-odds of the graph model; NaN where it was not asked.
     """
 
     verdict: Verdict
     row: NDArray[np.float32]
     own: float
     others: float
+    gnn: float
 
 
 class KeptRows:
@@ -54,7 +56,7 @@ class KeptRows:
         """Keep a copy of the row, float32 [F]; of a transaction judged again, the later one."""
         own = row.copy()
         own.flags.writeable = False
-        self._rows[verdict.transaction_id] = KeptRow(verdict, own, told.own, told.others)
+        self._rows[verdict.transaction_id] = KeptRow(verdict, own, told.own, told.others, told.gnn)
         self._rows.move_to_end(verdict.transaction_id)
         if len(self._rows) > self._most:
             self._rows.popitem(last=False)

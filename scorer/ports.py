@@ -1,7 +1,7 @@
-"""What training and evaluation ask of whoever replays history for them.
+"""What scoring, training and evaluation ask of others: a replayer of history, a graph model.
 
-The Detector is the one implementation: features of the past come from the code that makes them
-online, so the two cannot differ.
+The Detector is the one replayer: features of the past come from the code that makes them online, so
+the two cannot differ. The graph model lives next door (`gnn`), and neither room knows the other.
 """
 
 from collections.abc import Sequence
@@ -107,4 +107,35 @@ class Replayer(Protocol):
 
     def learn(self, label: Label) -> None:
         """Hand over a label, to be used after its `known_at`."""
+        ...
+
+
+class GraphHead(Protocol):
+    """The part of a graph model that a transaction waits for."""
+
+    @property
+    def version(self) -> str:
+        """Names the whole model, its encoder included."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Of an embedding."""
+        ...
+
+    def log_odds(
+        self,
+        parties: NDArray[np.float32],
+        there: NDArray[np.float32],
+        age: float,
+        context: NDArray[np.float32],
+    ) -> float:
+        """Log-odds of fraud of one transaction.
+
+        Args:
+            parties: float32 [5 * width], embeddings of user, other party, device, IP and card.
+            there: float32 [5], 1 where there is one.
+            age: log(1 + hours) since the oldest of them.
+            context: float32 [C], what else is known of it (`scorer.graph_opinion.CONTEXT`).
+        """
         ...

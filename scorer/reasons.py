@@ -176,6 +176,18 @@ def of_memory(own: float, others: float) -> tuple[Reason, ...]:
     return tuple(found)
 
 
+def of_graph_model(added: float) -> tuple[Reason, ...]:
+    """What the graph model says, where it speaks for fraud.
+
+    Args:
+        added: Log-odds that it added to those of the blend.
+    """
+    if added < _LEAST_WEIGHT:
+        return ()
+    text = "Those it was made with, and those around them, have lately lived as rings do."
+    return (Reason("graph_model", Standing.CONNECTED, text, added),)
+
+
 def of_watched(watched: Sequence[ListEntry]) -> tuple[Reason, ...]:
     """Who of the watch list takes part: at most five, for so many entities has a transaction."""
     return tuple(

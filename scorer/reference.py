@@ -6,6 +6,9 @@ says up to which offset they were known: so a replay tells the detector the same
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from graph.evidence import Evidence
 from graph.transaction import Entity
 
@@ -44,3 +47,20 @@ class AnalysisPart:
     columns: tuple[str, ...]
     entities: tuple[Entity, ...]
     values: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """What the encoder of a graph model says of some entities; each part counts by itself.
+
+    Attributes:
+        model: Version of the graph model.
+        as_of: Cut-off of the graph it saw, event time in ms.
+        entities: Whom this part speaks of.
+        rows: float32 [N, D], their embeddings.
+    """
+
+    model: str
+    as_of: int
+    entities: tuple[Entity, ...]
+    rows: NDArray[np.float32]

@@ -1,9 +1,9 @@
 """Training: a model learned from the table of a replayed history."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import sklearn
@@ -197,6 +197,30 @@ def _part(table: Table, rows: Rows, columns: Rows) -> NDArray[np.float32]:
     return chosen if len(columns) == chosen.shape[1] else chosen[:, columns]
 
 
+class Trained(NamedTuple):
+    """A model, and what it was learned from.
+
+    Attributes:
+        model: The model.
+        learned: What it serves, as it was learned.
+        table: The replayed history.
+        split: Early and later rows; no test.
+    """
+
+    model: TrainedModel
+    learned: Learned
+    table: Table
+    split: Split
+
+
+Then = Callable[[Trained], TrainedModel]
+
+
+def as_it_is(trained: Trained) -> TrainedModel:
+    """The model, with nothing more learned."""
+    return trained.model
+
+
 def train(
     history: Iterable[LabelledTransaction],
     replayer: Replayer,
@@ -207,6 +231,7 @@ def train(
     created: str = "",
     data: Mapping[str, Any] | None = None,
     tuned: bool = False,
+    then: Then = as_it_is,
     progress: Progress = silent,
 ) -> TrainedModel:
     """Learn a model from a whole history; its last 20 % says when to stop and what margins mean.
@@ -221,6 +246,7 @@ def train(
         data: What the history is, for the metadata; the counts are added.
         tuned: Search for better settings over folds of the history first (`scorer.tuning`), and
             write down what was tried.
+        then: What goes on learning from it, and gives the model that serves.
         progress: Told each stage and how far it is.
 
     Raises:
@@ -242,7 +268,7 @@ def train(
     scores = learned.later_scores
     figures = calibration_figures(scores, table.fraud[later])
     progress("learn", learned.booster.tree_count)
-    return learned.as_model(
+    model = learned.as_model(
         table.schema,
         policy or Policy(),
         seed,
@@ -261,3 +287,4 @@ def train(
         | ({} if found is None else {"tuning": found.as_json()}),
         data=dict(data or {}) | describe(table),
     )
+    return then(Trained(model, learned, table, past))

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from api.console import examples, figures, progress
+from api.console import examples, figures, progress, say
 
 EXAMPLES: Final = examples(
     "ringfence replay city --mapping ringfence --model model --out verdicts",
@@ -33,13 +33,20 @@ def replay(
     """
     import msgspec
 
+    from api.graph_model import NO_GRAPH_MODEL, open_graph_model
     from api.wiring import detector, load
     from ingest.datasets import count, read
+    from ingest.embedder import Encoding, InLine
     from ingest.mapping import load_mapping
     from ingest.replay import replay as run
 
     found = load_mapping(mapping)
     loaded = None if model is None else load(model)
+    graph = NO_GRAPH_MODEL if model is None or loaded is None else open_graph_model(model, loaded)
+    if graph.missing is not None:
+        say(f"The scores do without the graph model: {graph.missing}")
+    embed = None if graph.scorer is None else InLine(Encoding(graph.scorer))
+    engine = detector(loaded, sweeps=sweep, gnn=graph.scorer)
     done = 0
     with progress("replay", count(data, found)) as advance:
 
@@ -48,6 +55,6 @@ def replay(
             advance(total - done)
             done = total
 
-        summary = run(read(data, found), detector(loaded, sweeps=sweep), out, progress=told)
+        summary = run(read(data, found), engine, out, embed=embed, progress=told)
     shown = {**msgspec.to_builtins(summary), "per_second": round(summary.per_second)}
     figures({"out": str(out), **shown}, as_json=as_json, title="replayed")

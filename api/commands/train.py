@@ -2,16 +2,23 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from api.console import examples, figures, stages
 
+if TYPE_CHECKING:  # what they load takes seconds
+    from api.graph_training import GraphTraining
+    from scorer.detector import Detector
+    from scorer.history_replay import Progress
+    from scorer.ports import Replayer
+
 EXAMPLES: Final = examples(
     "ringfence simulate --out city",
     "ringfence train city --mapping ringfence --out model",
     "ringfence train city --mapping ringfence --out model --tune",
+    "ringfence train city --mapping ringfence --out model --gnn",
     "ringfence train history --mapping my-mapping.toml --out model --json",
 )
 
@@ -33,6 +40,13 @@ def train(
         bool,
         typer.Option(help="Search for better tree settings over time-ordered folds first."),
     ] = False,
+    gnn: Annotated[
+        bool,
+        typer.Option(
+            help="Learn a graph neural network too, and use it if it adds to the scores beyond "
+            "doubt. Needs the extra `train`."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
 ) -> None:
     """Train a model: replay the history through the engine and learn from what it saw.
@@ -43,6 +57,7 @@ def train(
     from cypher.analytics.nightly import NightlyReplayer
     from ingest.datasets import count, read
     from ingest.mapping import load_mapping
+    from scorer.training import as_it_is
     from scorer.training import train as learn
 
     found = load_mapping(mapping)
@@ -50,18 +65,39 @@ def train(
     replayer = engine if deep_analysis is None else NightlyReplayer(engine, deep_analysis)
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     with stages({"replay": count(data, found)}) as told:
+        graph = _graph_training(replayer, engine, out, told) if gnn else None
         model = learn(
             read(data, found),
-            replayer,
+            replayer if graph is None else graph.replayer,
             seed=seed,
             created=created,
             data={"name": data.name, "mapping": found.name},
             tuned=tune,
+            then=as_it_is if graph is None else graph,
             progress=told,
         )
     model.save(out)
+    if graph is not None:
+        graph.save(out)
     figures(
         {"model": str(out), "version": model.version, **model.metrics, "data": dict(model.data)},
         as_json=as_json,
         title="trained",
     )
+
+
+def _graph_training(
+    replayer: "Replayer", engine: "Detector", out: Path, told: "Progress"
+) -> "GraphTraining":
+    """The graph model's part of the training, where its libraries are there."""
+    from graph.errors import InvalidSetting
+
+    try:
+        from api.graph_training import GraphTraining
+    except ImportError as error:
+        raise InvalidSetting(
+            f"a graph model cannot be learned: {error}",
+            field="--gnn",
+            remedy="Install the extra `train`: pip install 'ringfence[train]'.",
+        ) from None
+    return GraphTraining(replayer, engine, out.with_name(f"{out.name}.training"), progress=told)

@@ -140,7 +140,7 @@ def rewritten(model, directory, old, new):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        (b'"format": 3', b'"format": 1', "expected format 3"),
+        (b'"format": 4', b'"format": 1', "expected format 4"),
         (b'"context_hash": "', b'"context_hash": "0', "taught on another context"),
         (b'"birth": 0', b'"birth": 7', "bounds of a judge"),
         (b'"facts"', b'"fads"', "bounds of a judge"),

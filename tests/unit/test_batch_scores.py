@@ -50,19 +50,22 @@ def test_every_row_has_what_the_long_way_gives(calibration, policy, memory) -> N
     blend = Blend(intercept=-0.2, model=0.9, ring=1.7, evidence=2.0, memory=memory)
     codes = rng.integers(-1, 40, (n, PARTIES)).astype(np.int32)
     rows = told(BatchScores(calibration, blend, policy), margins, rings, joint, codes)
-    for margin, ring, strength, (model, score, cost, place, own, others) in zip(
+    for margin, ring, strength, row in zip(
         margins.tolist(), rings.tolist(), joint.tolist(), rows.tolist(), strict=True
     ):
+        model, score, cost, place, own, others, of_blend, gnn = row
         assert model == calibration.apply(margin)
         assert score == blend.combine(log_odds(model), ring, strength, own + others)
         assert (list(Decision)[int(place)], cost) == policy.decide(score)
         assert memory or own == others == 0.0
+        assert of_blend == score
+        assert np.isnan(gnn)
 
 
 def test_nothing_comes_of_nothing() -> None:
     nothing = np.empty(0)
     scores = BatchScores(Platt(1.0, 0.0), Blend(), Policy())
-    assert told(scores, nothing, nothing, nothing).shape == (0, 6)
+    assert told(scores, nothing, nothing, nothing).shape == (0, 8)
 
 
 def test_a_risky_past_raises_the_next_score_and_fades() -> None:

@@ -22,6 +22,7 @@ from scorer.decision import Policy
 from scorer.explanation import MONEY, MOST, SHARED, explain
 from scorer.feature_catalogue import FEATURES, SCHEMA
 from scorer.feature_kernels import PATTERNS
+from scorer.graph_opinion import GraphStack
 from scorer.kept_rows import MOST as ROWS
 from scorer.kept_rows import KeptRow, KeptRows
 from scorer.odds import sigmoid
@@ -93,7 +94,7 @@ def verdict(model, row, evidence=(CYCLE, SHARED_PHONE), rings=("r1", "r2")) -> V
 
 
 def held(model, row, **changed) -> KeptRow:
-    return KeptRow(verdict(model, row, **changed), row, own=-0.25, others=1.5)
+    return KeptRow(verdict(model, row, **changed), row, own=-0.25, others=1.5, gnn=math.nan)
 
 
 def test_everything_adds_up_from_the_average_row_to_the_score(model, row):
@@ -114,6 +115,20 @@ def test_what_was_recalled_is_told_where_the_blend_weighs_it(model, row):
     added = {term.name: term.added for term in explain(weighing, held(weighing, row)).terms}
     assert added["recent_own"] == -0.25
     assert added["recent_others"] == 1.5
+
+
+def test_a_graph_model_is_one_more_term_and_scales_the_others(model, row):
+    stack = GraphStack("v", intercept=-0.5, blend=0.7, gnn=0.4)
+    asked = dataclasses.replace(held(model, row), gnn=2.0)
+    before = explain(model, asked)
+    found = explain(dataclasses.replace(model, gnn=stack), asked)
+    assert [term.name for term in before.terms] == [term.name for term in found.terms[:-1]]
+    assert found.terms[-1] == ("gnn", 2.0, 0.4)
+    assert found.log_odds == pytest.approx(-0.5 + 0.7 * before.log_odds + 0.4 * 2.0)
+    assert sigmoid(found.log_odds) == pytest.approx(stack.combine(sigmoid(before.log_odds), 2.0))
+    # Where it was not asked, the blend stands as it is.
+    unasked = dataclasses.replace(asked, gnn=math.nan)
+    assert explain(dataclasses.replace(model, gnn=stack), unasked).terms == before.terms
 
 
 def test_the_strongest_are_named_with_their_meaning_and_the_others_summed(model, row):
@@ -161,7 +176,7 @@ def test_what_is_sent_fits_its_schema_with_unknown_values_as_null(model, row):
 
 def test_kept_rows_are_copies_and_the_oldest_go_first(model, row):
     kept = KeptRows(most=2)
-    given, told = verdict(model, row), BatchScore(0.5, 0.6, 1.0, 0, -0.25, 1.5)
+    given, told = verdict(model, row), BatchScore(0.5, 0.6, 1.0, 0, -0.25, 1.5, 0.6, math.nan)
     for name in ("a", "b", "a", "c"):
         kept.keep(replace_id(given, name), row, told)
     before, row[0] = row[0], 99.0

@@ -61,6 +61,23 @@ def test_parity_would_show_another_model(folder):
     assert export.head_parity(other, found.head) > export.TOLERANCE
 
 
+def everybody(taken: GraphSnapshot) -> tuple[np.ndarray, np.ndarray]:
+    kinds = taken.account_kind, taken.identifier_kind
+    return tuple(np.arange(len(kind), dtype=np.int32) for kind in kinds)
+
+
+def embeddings(scorer: RingScorer, taken: GraphSnapshot) -> dict[tuple[bool, int, int], np.ndarray]:
+    """Embeddings of a snapshot by space, id and generation."""
+    found = {}
+    for part in scorer.embedded(taken, RISKS, LABELS, everybody(taken)):
+        whose = taken.account_generation if part.accounts else taken.identifier_generation
+        found |= {
+            (part.accounts, int(id_), int(whose[id_])): row
+            for id_, row in zip(part.ids, part.rows, strict=True)
+        }
+    return found
+
+
 def test_what_serves_says_what_training_would_have_said(model, folder, tmp_path):
     """Recorded, embedded and scored by torch; taken, embedded and scored by the runtime."""
     transactions = stream(6, 120, gap=HOUR)
@@ -75,13 +92,14 @@ def test_what_serves_says_what_training_would_have_said(model, folder, tmp_path)
         fanout=scorer.fanout,
     )
     context = np.random.default_rng(1).normal(size=(120, 2)).astype(np.float32)
-    served = []
+    served, as_of = [], 0
+    known: dict[tuple[bool, int, int], np.ndarray] = {}
     for place, tx in enumerate(transactions):
         moment = tx.timestamp // (6 * HOUR) * 6 * HOUR
-        if moment != scorer.held.as_of:
+        if moment != as_of:
             profiles = replayer.profiles.columns(replayer.window)
             taken = GraphSnapshot.take(replayer.window, profiles, moment, scorer.fanout)
-            scorer.refresh(taken, RISKS, LABELS)
+            as_of, known = moment, embeddings(scorer, taken)
         recorder.observe_features([tx], np.zeros((1, 1), np.float32))
         accounts, identifiers = replayer.window.accounts, replayer.window.identifiers
         spaces = (accounts, accounts, identifiers, identifiers, identifiers)
@@ -97,7 +115,12 @@ def test_what_serves_says_what_training_would_have_said(model, folder, tmp_path)
             for space, i in zip(spaces, named.values(), strict=True)
         ]
         parties = list(named.values())
-        served.append(scorer.score(parties, generations, tx.timestamp, context[place]))
+        rows, there = np.zeros((5, scorer.width), np.float32), np.zeros(5, np.float32)
+        for slot, whose in enumerate(zip(parties, generations, strict=True)):
+            if (slot < 2, *whose) in known:
+                rows[slot], there[slot] = known[slot < 2, *whose], 1.0
+        age = np.log1p(max(tx.timestamp - as_of, 0) / HOUR)
+        served.append(scorer.log_odds(rows.ravel(), there, age, context[place]))
     recorder.finish()
     learned = []
     with torch.no_grad():
@@ -115,17 +138,17 @@ def test_what_serves_says_what_training_would_have_said(model, folder, tmp_path)
     np.testing.assert_allclose(served, learned, atol=1e-4)
 
 
-def test_nobody_is_known_before_the_first_refresh_and_of_nothing_nothing_is_embedded(folder):
+def test_of_nobody_nothing_is_embedded_and_a_head_answers_all_the_same(folder):
     scorer = RingScorer.open(folder)
-    unknown = scorer.score([-1] * 5, [0] * 5, 0, np.zeros(2, np.float32))
-    strangers = scorer.score([0, 1, 2, 3, 4], [1] * 5, 0, np.zeros(2, np.float32))
-    assert unknown == strangers
     assert scorer.embed(nothing(), RISKS, LABELS).shape == (0, 4)
+    nobody = np.zeros(5 * 4, np.float32), np.zeros(5, np.float32)
+    assert np.isfinite(scorer.log_odds(*nobody, 0.0, np.full(2, np.nan, np.float32)))
 
 
 def test_a_row_of_other_columns_is_refused(folder):
+    nobody = np.zeros(5 * 4, np.float32), np.zeros(5, np.float32)
     with pytest.raises(InvalidInput, match="expected 2 columns"):
-        RingScorer.open(folder).score([-1] * 5, [0] * 5, 0, np.zeros(3, np.float32))
+        RingScorer.open(folder).log_odds(*nobody, 0.0, np.zeros(3, np.float32))
 
 
 def test_some_are_embedded_as_all_are(folder):
@@ -135,14 +158,23 @@ def test_some_are_embedded_as_all_are(folder):
     taken = GraphSnapshot.take(
         replayer.window, replayer.profiles.columns(replayer.window), None, scorer.fanout
     )
-    everybody = scorer.refresh(taken, RISKS, LABELS)
-    assert everybody == len(taken.account_kind) + len(taken.identifier_kind)
-    whole = scorer.held
+    whole = embeddings(scorer, taken)
+    assert len(whole) == len(taken.account_kind) + len(taken.identifier_kind)
     some = np.array([0, 3], np.int32)
-    assert scorer.refresh(taken, RISKS, LABELS, (some, some)) == 4
-    np.testing.assert_allclose(scorer.held.accounts[some], whole.accounts[some], atol=1e-5)
-    np.testing.assert_allclose(scorer.held.identifiers[some], whole.identifiers[some], atol=1e-5)
-    assert set(np.flatnonzero(scorer.held.account_generation >= 0)) == {0, 3}
+    parts = list(scorer.embedded(taken, RISKS, LABELS, (some, some)))
+    assert sum(len(part.ids) for part in parts) == 4
+    for part in parts:
+        whose = taken.account_generation if part.accounts else taken.identifier_generation
+        for id_, row in zip(part.ids, part.rows, strict=True):
+            same = whole[part.accounts, int(id_), int(whose[id_])]
+            np.testing.assert_allclose(row, same, atol=1e-5)
+
+
+def test_the_version_names_the_bytes(folder, model):
+    found = load(folder)
+    assert load(folder).version == found.version
+    other = export.export(RingModel(SCHEMA, SHAPE), Fanout(paid=5), {"seed": 0})
+    assert other.version != found.version
 
 
 def test_what_serves_and_records_does_not_load_torch():

@@ -115,6 +115,7 @@ const TERMS = {
   evidence: "the evidence",
   recent_own: "what was thought of the user's recent transactions",
   recent_others: "what was thought of recent transactions of the others in it",
+  gnn: "the graph model: how they and those around them have lived",
 };
 
 /** "Score 0.91: the model alone says 0.40, the ring adds +0.88 and the evidence +1.20." */

@@ -1,0 +1,49 @@
+"""The graph model beside the tabular one: found in its folder, or done without.
+
+It was trained together with the model (`ringfence train --gnn`), whose metadata names its version.
+A graph model that is missing, damaged or another's is no reason to refuse payments: the blend that
+was trained for that case answers, and everything says that `gnn` is missing and why.
+"""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from gnn.inference import RingScorer
+from gnn.schema import GraphSchema
+from graph.errors import Incompatible
+from scorer.artefact import TrainedModel
+from scorer.graph_opinion import CONTEXT
+
+FOLDER: Final = "gnn"
+SCHEMA: Final = GraphSchema(context=CONTEXT)
+"""The columns this engine gives a graph model."""
+
+
+class GraphModel(NamedTuple):
+    """What was found of a graph model.
+
+    Attributes:
+        scorer: The model; None where there is none, or it cannot be used.
+        missing: Why the one that the model was trained with cannot be used; None if it can.
+    """
+
+    scorer: RingScorer | None = None
+    missing: str | None = None
+
+
+NO_GRAPH_MODEL: Final = GraphModel()
+
+
+def open_graph_model(folder: Path, model: TrainedModel) -> GraphModel:
+    """The graph model a model was trained with, from the model's folder."""
+    if model.gnn is None:
+        return NO_GRAPH_MODEL
+    try:
+        scorer = RingScorer.open(folder / FOLDER, SCHEMA)
+    except Incompatible as error:
+        return GraphModel(missing=str(error))
+    if scorer.version != model.gnn.version:
+        return GraphModel(
+            missing=f"gnn: {scorer.version} is not {model.gnn.version}, which it learned with"
+        )
+    return GraphModel(scorer)

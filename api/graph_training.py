@@ -1,0 +1,114 @@
+"""Learning a graph model beside the tabular one: `ringfence train --gnn`.
+
+The replay that training needs anyway is recorded. The network learns from what the blend said out
+of fold and from the recorded neighbourhoods, is stopped on
+the first half of the later slice and tried on the second (`scorer.graph_weights`). It is written
+beside the model only if it earns its place there.
+"""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from api.graph_model import FOLDER, SCHEMA
+from api.ring_lesson import lesson_of
+from api.ring_rungs import EPOCHS, PATIENCE
+from gnn.artefact import RingArtefact
+from gnn.export import export
+from gnn.recording import Recorder
+from gnn.spool import SpoolWriter, open_spool
+from gnn.training import TrainingSettings, score, train
+from scorer.artefact import TrainedModel
+from scorer.detector import Detector
+from scorer.graph_weights import try_graph_model
+from scorer.history_replay import Progress, silent
+from scorer.ports import Replayer
+from scorer.splits import Split
+from scorer.training import Trained
+
+_EPOCHS: Final = "epochs"
+
+
+class GraphTraining:
+    """Records a replay, then learns from it.
+
+    Args:
+        replayer: Replays.
+        detector: The detector in it.
+        workshop: For the recording, 0.4 GB a hundred thousand transactions, and for each epoch;
+            after a kill the same call goes on there. `save` removes it.
+        epochs: Most epochs.
+        progress: Told "gnn" and how many ticks are done.
+
+    Attributes:
+        replayer: What the history is to be replayed with.
+        figures: What came of it, plain JSON values.
+    """
+
+    def __init__(
+        self,
+        replayer: Replayer,
+        detector: Detector,
+        workshop: Path,
+        *,
+        epochs: int = EPOCHS,
+        progress: Progress = silent,
+    ) -> None:
+        self.figures: dict[str, Any] = {}
+        self._workshop = workshop
+        self._epochs = epochs
+        self._progress = progress
+        profiles, writer = detector.heuristics.profiles, SpoolWriter(workshop)
+        self._recorder = Recorder(replayer, detector.window, profiles, writer)
+        self.replayer: Final[Replayer] = self._recorder
+        self._artefact: RingArtefact | None = None
+
+    def __call__(self, trained: Trained) -> TrainedModel:
+        """The model with the graph model's weights where it earned its place, else as it was."""
+        self._recorder.finish()
+        table, seed = trained.table, trained.model.seed
+        half = len(trained.split.later) // 2
+        stopping, newest = trained.split.later[:half], trained.split.later[half:]
+        lesson = lesson_of(
+            table, Split(trained.split.early, stopping, newest), trained.learned, seed
+        )
+        spool = open_spool(self._workshop)
+        learned = train(
+            spool,
+            lesson.examples,
+            lesson.early,
+            lesson.later,
+            schema=SCHEMA,
+            settings=TrainingSettings(epochs=self._epochs, patience=PATIENCE),
+            seed=seed,
+            folder=self._workshop / _EPOCHS,
+            told=self._progress,
+        )
+        head = np.full(len(table.fraud), np.nan)
+        for rows, chosen in ((stopping, lesson.later), (newest, lesson.test)):
+            head[rows] = score(learned.model, spool, lesson.examples, chosen)
+        about = {"seed": seed, "epochs": len(learned.history), "best_epoch": learned.best_epoch}
+        artefact = export(learned.model, about=about)
+        version = artefact.version
+        trial = try_graph_model(table, stopping, newest, lesson.blend, head, version, seed)
+        self.figures = about | trial.figures
+        self._artefact = None if trial.stack is None else artefact
+        return replace(
+            trained.model,
+            gnn=trial.stack,
+            metrics={**trained.model.metrics, "gnn": self.figures},
+        )
+
+    def save(self, out: Path) -> None:
+        """Write the graph model into the folder of its model, if it earned its place, and tidy up.
+
+        Raises:
+            InvalidSetting: The folder cannot be written.
+        """
+        shutil.rmtree(out / FOLDER, ignore_errors=True)
+        if self._artefact is not None:
+            self._artefact.save(out / FOLDER)
+        shutil.rmtree(self._workshop, ignore_errors=True)

@@ -1,0 +1,95 @@
+"""Whether a graph model earns its place beside the blend, and with which weights.
+
+The weights are learned on the slice that stopped the network, and tried on a still later one that
+neither has seen. Only a gain that chance cannot explain lets the graph model into the scores; then
+the weights are learned again, on the newer slice.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from scorer.graph_opinion import GraphStack
+from scorer.metrics import Ranking, clusters_of, interval, resampled_average_precision
+from scorer.table import Rows, Table
+
+LEAST_FRAUDS: Final = 20
+"""In either slice, or the graph model is left out: fewer tell nothing."""
+
+
+class GraphTrial(NamedTuple):
+    """What came of trying a graph model.
+
+    Attributes:
+        stack: Its weights; None where it does not earn its place.
+        figures: Average precision of both on the newest slice, and the gain, as plain JSON values.
+    """
+
+    stack: GraphStack | None
+    figures: dict[str, Any]
+
+
+def try_graph_model(
+    table: Table,
+    stopping: Rows,
+    newest: Rows,
+    blend: NDArray[np.float64],
+    head: NDArray[np.float64],
+    version: str,
+    seed: int,
+) -> GraphTrial:
+    """Weigh blend and graph model, and say whether both together rank better than the blend.
+
+    Args:
+        table: The replayed history.
+        stopping: Rows that said when to stop learning the network.
+        newest: Rows after those, seen by nobody.
+        blend: float64 [R of the table], the blend's probabilities.
+        head: float64 [R], log-odds of the graph model; NaN where it was not asked.
+        version: Of the graph model.
+        seed: Of the bootstrap.
+    """
+    fraud = table.fraud
+    counts = {
+        "stopping": int(fraud[stopping].sum()),
+        "newest": int(fraud[newest].sum()),
+    }
+    if min(counts.values()) < LEAST_FRAUDS:
+        return GraphTrial(None, {"used": False, "why": "too few frauds", "frauds": counts})
+    odds = np.log(blend / (1.0 - blend))
+    trial = _weights(odds[stopping], head[stopping], fraud[stopping], version)
+    together = odds[newest] if trial is None else _sum(trial, odds[newest], head[newest])
+    rankings = {
+        "blend": Ranking.of(odds[newest], fraud[newest]),
+        "both": Ranking.of(together, fraud[newest]),
+    }
+    clusters = clusters_of(fraud[newest], [table.ring_ids[row] for row in newest])
+    drawn = resampled_average_precision(rankings, clusters, seed)
+    low, high = interval(drawn["both"] - drawn["blend"])
+    reached = {name: ranking.average_precision() for name, ranking in rankings.items()}
+    stack = _weights(odds[newest], head[newest], fraud[newest], version) if low > 0 else None
+    figures = {
+        "used": stack is not None,
+        "average_precision": reached,
+        "gain": {"mean": reached["both"] - reached["blend"], "low": low, "high": high},
+        "frauds": counts,
+    }
+    return GraphTrial(stack, figures)
+
+
+def _sum(
+    stack: GraphStack, odds: NDArray[np.float64], head: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return stack.intercept + stack.blend * odds + stack.gnn * head
+
+
+def _weights(
+    odds: NDArray[np.float64], head: NDArray[np.float64], fraud: NDArray[np.bool_], version: str
+) -> GraphStack | None:
+    """Logistic regression on both; None where the graph model would count against what it says."""
+    table = np.column_stack([odds, head])
+    line = LogisticRegression(C=1.0, max_iter=2_000).fit(table, fraud)
+    blend, gnn = line.coef_[0].tolist()
+    return GraphStack(version, float(line.intercept_[0]), blend, gnn) if gnn > 0 else None
