@@ -34,6 +34,9 @@ Rows = NDArray[np.intp]
 Told = Callable[[str, int], None]
 """Called with the name of the stage and how many ticks are done."""
 
+THREADS: Final = 1
+"""On graphs this small a second thread gains nothing, and where another process keeps the cores
+busy its spinning barriers cost ten times the time."""
 _SCALED_ON: Final = 64
 """Ticks that say what is usual, spread over those learned from."""
 
@@ -216,6 +219,8 @@ def train(
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     ticks = Ticks(spool, examples, schema, extras, where)
     of_early, of_later = ticks.holding(early), ticks.holding(later)
+    if where.type == "cpu":
+        torch.set_num_threads(THREADS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = RingModel(schema, shape)
