@@ -6,6 +6,7 @@ the first half of the later slice and tried on the second (`scorer.graph_weights
 beside the model only if it earns its place there.
 """
 
+import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +15,14 @@ from typing import Any, Final
 import numpy as np
 
 from api.graph_model import FOLDER, SCHEMA
-from api.ring_lesson import lesson_of
+from api.ring_lesson import Lesson, lesson_of
 from api.ring_rungs import EPOCHS, PATIENCE
 from gnn.artefact import RingArtefact
 from gnn.export import export
 from gnn.recording import Recorder
-from gnn.spool import SpoolWriter, open_spool
-from gnn.training import TrainingSettings, score, train
+from gnn.spool import Spool, SpoolWriter, open_spool
+from gnn.training import Learned, TrainingSettings, score, train
+from graph.errors import Incompatible
 from scorer.artefact import TrainedModel
 from scorer.detector import Detector
 from scorer.graph_weights import try_graph_model
@@ -30,6 +32,7 @@ from scorer.splits import Split
 from scorer.training import Trained
 
 _EPOCHS: Final = "epochs"
+_LOG: Final = logging.getLogger(__name__)
 
 
 class GraphTraining:
@@ -76,17 +79,14 @@ class GraphTraining:
             table, Split(trained.split.early, stopping, newest), trained.learned, seed
         )
         spool = open_spool(self._workshop)
-        learned = train(
-            spool,
-            lesson.examples,
-            lesson.early,
-            lesson.later,
-            schema=SCHEMA,
-            settings=TrainingSettings(epochs=self._epochs, patience=PATIENCE),
-            seed=seed,
-            folder=self._workshop / _EPOCHS,
-            told=self._progress,
-        )
+        try:
+            learned = self._learned(spool, lesson, seed)
+        except (
+            Incompatible
+        ):  # epochs of a run on other data, or of an engine that has changed since
+            _LOG.warning("epochs of another run lay in %s: begun anew", self._workshop)
+            shutil.rmtree(self._workshop / _EPOCHS)
+            learned = self._learned(spool, lesson, seed)
         head = np.full(len(table.fraud), np.nan)
         for rows, chosen in ((stopping, lesson.later), (newest, lesson.test)):
             head[rows] = score(learned.model, spool, lesson.examples, chosen)
@@ -100,6 +100,19 @@ class GraphTraining:
             trained.model,
             gnn=trial.stack,
             metrics={**trained.model.metrics, "gnn": self.figures},
+        )
+
+    def _learned(self, spool: Spool, lesson: Lesson, seed: int) -> Learned:
+        return train(
+            spool,
+            lesson.examples,
+            lesson.early,
+            lesson.later,
+            schema=SCHEMA,
+            settings=TrainingSettings(epochs=self._epochs, patience=PATIENCE),
+            seed=seed,
+            folder=self._workshop / _EPOCHS,
+            told=self._progress,
         )
 
     def save(self, out: Path) -> None:

@@ -47,7 +47,7 @@ def bench_servers(
         "there is no such benchmark",
         field="WHAT",
         value=what,
-        remedy="Use window, score, http, shards, kafka, graph, cache or outages.",
+        remedy="Use window, score, explain, gnn, http, shards, kafka, graph, cache or outages.",
     )
 
 

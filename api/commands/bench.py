@@ -13,6 +13,7 @@ EXAMPLES: Final = examples(
     "ringfence bench score --hub",
     "ringfence bench explain",
     "ringfence bench explain --data s-ffsd --mapping s-ffsd --json",
+    "ringfence bench gnn --model model",
     "ringfence bench http --json",
     "ringfence bench shards",
     "ringfence bench kafka --kafka 127.0.0.1:9092",
@@ -26,7 +27,7 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="window, score, explain, http, shards, kafka, graph, cache or outages.",
+            help="window, score, explain, gnn, http, shards, kafka, graph, cache or outages.",
             metavar="WHAT",
         ),
     ],
@@ -43,6 +44,9 @@ def bench(
     mapping: Annotated[
         str, typer.Option(help="explain: a mapping that ships, by name, or a TOML file.")
     ] = "ringfence",
+    model: Annotated[
+        Path | None, typer.Option(help="gnn: a model that was trained with `--gnn`.")
+    ] = None,
     kafka: Annotated[str | None, typer.Option(help="kafka: a broker, host:port.")] = None,
     neo4j: Annotated[str | None, typer.Option(help="graph, outages: Neo4j's URL.")] = None,
     redis: Annotated[str | None, typer.Option(help="cache, outages: Redis's URL.")] = None,
@@ -54,6 +58,7 @@ def bench(
     in microseconds.
     """
     from api.bench.explain import bench_explain
+    from api.bench.graph_model import bench_graph_model
     from api.bench.http import bench_http
     from api.bench.score import bench_score
     from api.bench.servers import bench_servers
@@ -74,6 +79,9 @@ def bench(
             found = bench_explain()
         else:
             found = bench_explain(list(read(data, load_mapping(mapping))), data=data.name)
+    elif what == "gnn":
+        say("simulating a city first ...")
+        found = bench_graph_model(model)
     elif what == "http":
         found = bench_http()
     elif what == "shards":
