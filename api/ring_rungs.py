@@ -4,7 +4,8 @@
 and the network meet. The head hears what the blend says of a transaction, out of fold for the past,
 and the embeddings of its parties as of the last hourly snapshot. So that a gain of the edges can be
 told from that of one more layer on the same scores, there are the head alone, nodes without edges,
-and the two usual convolutions, all learned the same way from the same rows.
+and the two usual convolutions, all learned the same way from the same rows. The last two have the
+risk memories of the same scores at every node (`api.neighbour_risk`), with and without edges.
 """
 
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from api.neighbour_risk import ACCOUNT_COLUMNS, IDENTIFIER_COLUMNS, NeighbourRisk
 from gnn.recording import Recorder
-from gnn.spool import SpoolWriter, open_spool
+from gnn.spool import Spool, SpoolWriter, open_spool
 from scorer.batch_scores import BatchScore
 from scorer.detector import Detector
 from scorer.fitting import BoosterSettings, fit_calibration, sample_negatives
@@ -25,7 +27,7 @@ from scorer.table import Rows, Table
 from scorer.training import learn_from
 
 if TYPE_CHECKING:  # it imports torch, which only a ladder that runs has to wait for
-    from gnn.examples import Examples
+    from gnn.examples import Examples, Extras
     from gnn.model import Convolution
 
 CONTEXT: Final = ("model_log_odds", "blend_log_odds", "recent_own", "recent_others", "value_log")
@@ -37,12 +39,13 @@ _MODEL, _SCORE, _, _, _OWN, _OTHERS = range(len(BatchScore._fields))
 
 @dataclass(frozen=True, slots=True)
 class _Lesson:
-    """Examples, and which of them are learned from, stop, and are judged."""
+    """Examples, which of them are learned from, stop, and are judged, and what nodes remember."""
 
     examples: "Examples"
     early: Rows
     later: Rows
     test: Rows
+    risk: NeighbourRisk
 
 
 class RingRungs:
@@ -80,8 +83,8 @@ class RingRungs:
         self._lesson: _Lesson | None = None
 
     def rungs(self) -> tuple[Rung, ...]:
-        """The head alone, nodes alone, GCN, GraphSAGE, ours."""
-        head = "head_alone"
+        """The head alone, nodes alone, GCN, GraphSAGE, ours; nodes and ours with risk memories."""
+        head, nodes = "head_alone", "nodes_with_risk"
         shapes: tuple[tuple[str, str, str, Convolution], ...] = (
             (head, "a head on the blend's own scores", "blend", "none"),
             ("nodes_alone", "the same with entities but no edges", head, "alone"),
@@ -89,13 +92,21 @@ class RingRungs:
             ("sage", "the same with GraphSAGE", head, "sage"),
             ("gnn", "the same with the graph neural network", head, "relational"),
         )
-        return tuple(_RingRung(self, *shape) for shape in shapes)
+        remembering: tuple[tuple[str, str, str, Convolution], ...] = (
+            (nodes, "entities with their risk memories but no edges", head, "alone"),
+            ("gnn_with_risk", "the graph neural network with risk memories", nodes, "relational"),
+        )
+        return (
+            *(_RingRung(self, *shape) for shape in shapes),
+            *(_RingRung(self, *shape, remembers=True) for shape in remembering),
+        )
 
     def lesson(self, table: Table, split: Split, seed: int) -> _Lesson:
         """What all rungs learn from; made once."""
         if self._lesson is None:
             self._recorder.finish()
-            self._lesson = _learned_from(table, split, self._settings, seed)
+            spool = open_spool(self.folder)
+            self._lesson = _learned_from(spool, table, split, self._settings, seed)
         return self._lesson
 
 
@@ -108,26 +119,32 @@ class _RingRung:
     words: str
     base: str
     convolution: "Convolution"
+    remembers: bool = False
 
     def fit_scores(self, table: Table, split: Split, seed: int) -> RungScores:
         """Learn from the recording, score the test."""
+        from gnn.examples import no_extras  # noqa: PLC0415 - beside torch
         from gnn.model import ModelSettings  # noqa: PLC0415 - imports torch
         from gnn.schema import GraphSchema  # noqa: PLC0415 - beside it
         from gnn.training import TrainingSettings, score, train  # noqa: PLC0415 - imports torch
 
         lesson, spool = self.of.lesson(table, split, seed), open_spool(self.of.folder)
+        columns = (ACCOUNT_COLUMNS, IDENTIFIER_COLUMNS) if self.remembers else ((), ())
+        schema = GraphSchema(*columns, CONTEXT)
+        extras: Extras = lesson.risk if self.remembers else no_extras
         learned = train(
             spool,
             lesson.examples,
             lesson.early,
             lesson.later,
-            schema=GraphSchema(context=CONTEXT),
+            schema=schema,
+            extras=extras,
             shape=ModelSettings(convolution=self.convolution),
             settings=TrainingSettings(epochs=self.of.epochs, patience=PATIENCE),
             seed=seed,
         )
         later, test = (
-            score(learned.model, spool, lesson.examples, rows).astype(np.float32)
+            score(learned.model, spool, lesson.examples, rows, extras).astype(np.float32)
             for rows in (lesson.later, lesson.test)
         )
         calibration = fit_calibration(later, lesson.examples.fraud[lesson.later])
@@ -137,7 +154,9 @@ class _RingRung:
         )
 
 
-def _learned_from(table: Table, split: Split, settings: BoosterSettings, seed: int) -> _Lesson:
+def _learned_from(
+    spool: Spool, table: Table, split: Split, settings: BoosterSettings, seed: int
+) -> _Lesson:
     """The blend's scores as context; early rows are those that it scored out of fold.
 
     Of the legitimate early rows the network sees the sample that trees see, weighed like theirs.
@@ -161,7 +180,11 @@ def _learned_from(table: Table, split: Split, settings: BoosterSettings, seed: i
     ).astype(np.float32)
     counted = np.ones(len(rows), np.float32)
     counted[np.searchsorted(rows, parts[0])] = weights
+    early, later, test = (np.searchsorted(rows, part) for part in parts)
     return _Lesson(
         Examples(table.places[rows], table.fraud[rows], counted, context),
-        *(np.searchsorted(rows, part) for part in parts),
+        early,
+        later,
+        test,
+        NeighbourRisk.of(spool, table.places, scored[:, _SCORE]),
     )
