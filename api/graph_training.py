@@ -75,10 +75,10 @@ class GraphTraining:
         table, seed = trained.table, trained.model.seed
         half = len(trained.split.later) // 2
         stopping, newest = trained.split.later[:half], trained.split.later[half:]
-        lesson = lesson_of(
-            table, Split(trained.split.early, stopping, newest), trained.learned, seed
-        )
         spool = open_spool(self._workshop)
+        lesson = lesson_of(
+            spool, table, Split(trained.split.early, stopping, newest), trained.learned, seed
+        )
         try:
             learned = self._learned(spool, lesson, seed)
         except (

@@ -3,7 +3,8 @@
 The head hears what the blend says of a transaction (`api.ring_lesson`) and the embeddings of its
 parties as of the last hourly snapshot. So that a gain of the edges can be
 told from that of one more layer on the same scores, there are the head alone, nodes without edges,
-and the two usual convolutions, all learned the same way from the same rows.
+and the two usual convolutions, all learned the same way from the same rows. The last two have the
+risk memories of the same scores at every node (`api.neighbour_risk`), with and without edges.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from api.neighbour_risk import ACCOUNT_COLUMNS, IDENTIFIER_COLUMNS
 from api.ring_lesson import Lesson, lesson_of
 from gnn.recording import Recorder
 from gnn.spool import SpoolWriter, open_spool
@@ -25,6 +27,7 @@ from scorer.table import Table
 from scorer.training import learn_from
 
 if TYPE_CHECKING:  # it imports torch, which only a ladder that runs has to wait for
+    from gnn.examples import Extras
     from gnn.model import Convolution
 
 EPOCHS: Final = 12
@@ -66,8 +69,8 @@ class RingRungs:
         self._lesson: Lesson | None = None
 
     def rungs(self) -> tuple[Rung, ...]:
-        """The head alone, nodes alone, GCN, GraphSAGE, ours."""
-        head = "head_alone"
+        """The head alone, nodes alone, GCN, GraphSAGE, ours; nodes and ours with risk memories."""
+        head, nodes = "head_alone", "nodes_with_risk"
         shapes: tuple[tuple[str, str, str, Convolution], ...] = (
             (head, "a head on the blend's own scores", "blend", "none"),
             ("nodes_alone", "the same with entities but no edges", head, "alone"),
@@ -75,7 +78,14 @@ class RingRungs:
             ("sage", "the same with GraphSAGE", head, "sage"),
             ("gnn", "the same with the graph neural network", head, "relational"),
         )
-        return tuple(_RingRung(self, *shape) for shape in shapes)
+        remembering: tuple[tuple[str, str, str, Convolution], ...] = (
+            (nodes, "entities with their risk memories but no edges", head, "alone"),
+            ("gnn_with_risk", "the graph neural network with risk memories", nodes, "relational"),
+        )
+        return (
+            *(_RingRung(self, *shape) for shape in shapes),
+            *(_RingRung(self, *shape, remembers=True) for shape in remembering),
+        )
 
     def lesson(self, table: Table, split: Split, seed: int) -> Lesson:
         """What all rungs learn from; made once."""
@@ -83,7 +93,7 @@ class RingRungs:
             self._recorder.finish()
             columns = table.schema.columns(graph=True)
             learned = learn_from(table, split, columns, self._settings, seed)
-            self._lesson = lesson_of(table, split, learned, seed)
+            self._lesson = lesson_of(open_spool(self.folder), table, split, learned, seed)
         return self._lesson
 
 
@@ -96,26 +106,32 @@ class _RingRung:
     words: str
     base: str
     convolution: "Convolution"
+    remembers: bool = False
 
     def fit_scores(self, table: Table, split: Split, seed: int) -> RungScores:
         """Learn from the recording, score the test."""
+        from gnn.examples import no_extras  # noqa: PLC0415 - beside torch
         from gnn.model import ModelSettings  # noqa: PLC0415 - imports torch
         from gnn.schema import GraphSchema  # noqa: PLC0415 - beside it
         from gnn.training import TrainingSettings, score, train  # noqa: PLC0415 - imports torch
 
         lesson, spool = self.of.lesson(table, split, seed), open_spool(self.of.folder)
+        columns = (ACCOUNT_COLUMNS, IDENTIFIER_COLUMNS) if self.remembers else ((), ())
+        schema = GraphSchema(*columns, CONTEXT)
+        extras: Extras = lesson.risk if self.remembers else no_extras
         learned = train(
             spool,
             lesson.examples,
             lesson.early,
             lesson.later,
-            schema=GraphSchema(context=CONTEXT),
+            schema=schema,
+            extras=extras,
             shape=ModelSettings(convolution=self.convolution),
             settings=TrainingSettings(epochs=self.of.epochs, patience=PATIENCE),
             seed=seed,
         )
         later, test = (
-            score(learned.model, spool, lesson.examples, rows).astype(np.float32)
+            score(learned.model, spool, lesson.examples, rows, extras).astype(np.float32)
             for rows in (lesson.later, lesson.test)
         )
         calibration = fit_calibration(later, lesson.examples.fraud[lesson.later])

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.spool import Spool
+from gnn.spool import Spool, Tick
 from gnn.tensors import Floats
 from graph.errors import InvalidInput
 
-Extras = Callable[[int], tuple[Floats, Floats]]
-"""The caller's columns at a tick, by its number: float32 [A, E] by account id, [I, E] by identifier
-id. They may hold only what was known at the tick's moment."""
+Extras = Callable[[Tick], tuple[Floats, Floats]]
+"""The caller's columns at a tick: float32 [A, E] by account id, [I, E] by identifier id. They may
+hold only what was known at the tick's moment; only rows of nodes of its subgraph are looked at."""
 
 
-def no_extras(_tick: int) -> tuple[Floats, Floats]:
+def no_extras(_tick: Tick) -> tuple[Floats, Floats]:
     """No columns of the caller's."""
     none = np.zeros((0, 0), np.float32)
     return none, none

@@ -44,6 +44,8 @@ class ModelSettings:
         embedding: Width of an entity's embedding.
         head: Width inside the head.
         dropout: Share of the head's inner values dropped while it learns.
+        onto: Column of the context, log-odds, that the head's answer is added to: it starts with
+            that, and learns what to correct. The answer stands alone where it is left out.
 
     Raises:
         InvalidSetting: A width is not positive, or there is no such convolution.
@@ -54,6 +56,7 @@ class ModelSettings:
     embedding: int = 16
     head: int = 32
     dropout: float = 0.1
+    onto: str | None = None
 
     def __post_init__(self) -> None:
         wrong = [name for name in ("hidden", "embedding", "head") if asdict(self)[name] < 1]
@@ -338,14 +341,33 @@ class Head(nn.Module):
         self.inner = nn.Linear(settings.head, settings.head)
         self.drop = nn.Dropout(settings.dropout)
         self.out = nn.Linear(settings.head, 1)
+        self.onto = None if settings.onto is None else _place(schema, settings.onto)
+        if self.onto is not None:
+            nn.init.zeros_(self.out.weight)
+            nn.init.zeros_(self.out.bias)
 
     def forward(self, parties: Tensor, there: Tensor, age: Tensor, context: Tensor) -> Tensor:
         """See the class."""
         columns = torch.cat([parties, there, age, self.context_scale(context)], dim=1)
         hidden = self.drop(torch.relu(self.hidden(columns)))
         hidden = self.drop(torch.relu(self.inner(hidden)))
-        logit: Tensor = self.out(hidden)
-        return logit.squeeze(1)
+        logit: Tensor = self.out(hidden).squeeze(1)
+        if self.onto is None:
+            return logit
+        given = context[:, self.onto]
+        return logit + torch.where(torch.isnan(given), 0.0, given)
+
+
+def _place(schema: GraphSchema, name: str) -> int:
+    """Which column of the context has a name."""
+    if name not in schema.context:
+        raise InvalidSetting(
+            "the context has no such column",
+            field="model: onto",
+            value=name,
+            remedy=f"Name one of its columns: {', '.join(schema.context) or 'it has none'}.",
+        )
+    return schema.context.index(name)
 
 
 class RingModel(nn.Module):

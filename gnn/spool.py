@@ -1,26 +1,31 @@
 """A recorded history on disk: one plain file a tick, so that memory stays flat however long it is.
 
 A tick is a moment at which the graph was taken, with the transactions between it and the next one.
-Files are `.npz` without pickled objects, `000000.npz` and so on, and `spool.json`, written last,
-says what they are: a spool that was not finished does not open.
+Files are `000000.tick` and so on: the length of the first of two snapshots (`graph.snapshot`, with
+their checksums) in 8 bytes, the transactions, the graph. `spool.json`, written last, says what they
+are: a spool that was not finished does not open. Training reads every tick every epoch; as `.npz`
+that took as long as all the arithmetic, since numpy parses the header of each array as Python.
 """
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from gnn.schema import GraphSchema
-from gnn.tensors import Subgraph, array_names, from_arrays, to_arrays
+from gnn.tensors import Subgraph, from_arrays, nothing, to_arrays
 from graph.errors import Incompatible, InvalidSetting
+from graph.snapshot import Snapshot, pack, unpack
 
-FORMAT: Final = 1
+FORMAT: Final = 2  # 2: ticks are snapshots
 INDEX: Final = "spool.json"
+_ROWS: Final = "transactions of a tick"
+_GRAPH: Final = "graph of a tick"
+_LENGTH: Final = 8
 _REMEDY: Final = "Record the history again."
 
 
@@ -85,7 +90,7 @@ class SpoolWriter:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / INDEX).unlink(missing_ok=True)
-            for old in folder.glob("??????.npz"):
+            for old in folder.glob("??????.tick"):
                 old.unlink()
         except OSError as error:
             raise _unwritable(folder, error) from error
@@ -96,9 +101,11 @@ class SpoolWriter:
         Raises:
             InvalidSetting: There is no room, or the folder is gone.
         """
-        arrays = {**rows._asdict(), **to_arrays(subgraph), "members": members}
+        first = pack(_ROWS, FORMAT, Snapshot({}, {**rows._asdict(), "members": members}))
+        second = pack(_GRAPH, FORMAT, Snapshot({}, to_arrays(subgraph)))
+        length = len(first).to_bytes(_LENGTH, "little")
         try:
-            np.savez(_path(self._folder, len(self._sizes)), **arrays)
+            _path(self._folder, len(self._sizes)).write_bytes(length + first + second)
         except OSError as error:
             raise _unwritable(self._folder, error) from error
         self._sizes.append((subgraph.as_of, len(rows.places), len(members)))
@@ -146,33 +153,43 @@ class Spool:
         return (self.tick(number) for number in range(len(self)))
 
     def rows(self, number: int) -> TickRows:
-        """The transactions of a tick, without its graph."""
-        found = self._arrays(number, TickRows._fields)
-        return TickRows(*(found[name] for name in TickRows._fields))
-
-    def tick(self, number: int) -> Tick:
-        """A tick.
+        """The transactions of a tick.
 
         Raises:
             Incompatible: Its file is missing or torn.
         """
-        found = self._arrays(number, (*TickRows._fields, *array_names(), "members"))
-        rows = TickRows(*(found[name] for name in TickRows._fields))
-        return Tick(number, rows, from_arrays(found), found["members"])
+        return self.tick(number, graph=False).rows
 
-    def _arrays(self, number: int, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    def tick(self, number: int, *, graph: bool = True) -> Tick:
+        """A tick.
+
+        Args:
+            number: Which one.
+            graph: Whether its graph is read; without, the subgraph has no nodes.
+
+        Raises:
+            Incompatible: Its file is missing or torn.
+        """
         path = _path(self.folder, number)
         try:
-            # Opened here: what numpy opens it leaves open where the file is torn.
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                return {name: file[name] for name in names}
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            with path.open("rb") as file:
+                length = int.from_bytes(file.read(_LENGTH), "little")
+                first, second = file.read(length), file.read() if graph else b""
+            said = unpack(_ROWS, FORMAT, first).arrays
+            subgraph = (
+                from_arrays(unpack(_GRAPH, FORMAT, second).arrays)
+                if graph
+                else nothing(int(self.moments[number]))
+            )
+        except (OSError, Incompatible) as error:
             raise Incompatible(
                 "a tick of the recorded history cannot be read",
                 field=path.name,
-                value=repr(error),
+                value=str(error),
                 remedy=_REMEDY,
             ) from error
+        rows = TickRows(*(said[name] for name in TickRows._fields))
+        return Tick(number, rows, subgraph, said["members"])
 
 
 def open_spool(folder: Path) -> Spool:
@@ -198,7 +215,7 @@ def open_spool(folder: Path) -> Spool:
 
 
 def _path(folder: Path, number: int) -> Path:
-    return folder / f"{number:06}.npz"
+    return folder / f"{number:06}.tick"
 
 
 def _unwritable(folder: Path, error: OSError) -> InvalidSetting:

@@ -176,8 +176,3 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Subgraph:
         dict(zip(NODE_KINDS, arrays["seeds"].tolist(), strict=True)),
         dict(zip(NODE_KINDS, arrays["listeners"].tolist(), strict=True)),
     )
-
-
-def array_names() -> tuple[str, ...]:
-    """Every name that `to_arrays` gives."""
-    return tuple(to_arrays(nothing()))

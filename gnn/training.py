@@ -142,11 +142,11 @@ class Ticks:
 
     def features(self, tick: Tick) -> dict[str, NDArray[np.float32]]:
         """Node features of a tick with the caller's columns."""
-        return widened(tick.subgraph, self.schema, *self._extras(tick.number))
+        return widened(tick.subgraph, self.schema, *self._extras(tick))
 
     def logits(self, model: RingModel, number: int, rows: Rows) -> tuple[NDArray[np.int64], Tensor]:
         """Some of the examples in a tick, and their log-odds."""
-        tick = self.spool.tick(number)
+        tick = self.spool.tick(number, graph=model.settings.convolution != "none")
         wanted = self._in(number, self._flags(rows))
         chosen = self.of_tick[number][wanted]
         age = np.log1p(tick.ages[wanted] / HOUR).astype(np.float32)[:, None]
@@ -161,8 +161,8 @@ class Ticks:
     def _embedded(self, model: RingModel, tick: Tick) -> Tensor:
         width = model.settings.embedding
         if model.settings.convolution == "none":
-            seeds = sum(tick.subgraph.seeds.values())
-            return torch.zeros(seeds, width, device=self.device)
+            named = int(tick.members.max(initial=-1)) + 1
+            return torch.zeros(named, width, device=self.device)
         data = to_hetero(tick.subgraph, self.features(tick))
         embedded = model.encoder(*batch(data.to(self.device)))
         return torch.cat([embedded[kind] for kind in NODE_KINDS])

@@ -200,6 +200,8 @@ class FastPath:
 
     def look_up(self, start: int, stop: int) -> None:
         """Write down the ids that the entities of some rows have now."""
+        if start == stop:  # the last row of a batch gave ids back: nobody is left to ask about
+            return
         accounts, identifiers = self._window.accounts, self._window.identifiers
         user, merchant = accounts.shards(EntityKind.USER), accounts.shards(EntityKind.MERCHANT)
         device, ip = identifiers.shards(EntityKind.DEVICE), identifiers.shards(EntityKind.IP)

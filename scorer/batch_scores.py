@@ -138,7 +138,8 @@ class BatchScores:
             self._remembers,
             state,
             who,
-            times,
+            # A bound kernel knows one layout, and a column of a single row looks contiguous.
+            np.ascontiguousarray(times),
             accepted,
             self._recalled,
             margins,

@@ -101,11 +101,15 @@ def evaluate(
         if ladder:
             from api.ring_rungs import RingRungs
             from scorer.alternatives.catalogue import alternatives
+            from scorer.fitting import BoosterSettings
+            from scorer.neighbour_labels import NeighbourLabels
 
             report.mkdir(parents=True, exist_ok=True)
             folder = Path(kept.enter_context(TemporaryDirectory(dir=report)))
             network = RingRungs(first, engine, folder)
             first, rungs = network.replayer, (*alternatives(), *network.rungs())
+            if chosen == "shuffled":
+                rungs = (*rungs, NeighbourLabels(BoosterSettings()))
         judged = judge(
             read(data, found),
             first,

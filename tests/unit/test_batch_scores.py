@@ -85,3 +85,30 @@ def test_a_risky_past_raises_the_next_score_and_fades() -> None:
     assert rows[0, 5] == 0.0
     assert rows[1, 5] > rows[2, 5] > 0.0 == rows[3, 5]
     assert rows[1, 4] == 0.0  # nothing of it is the user's own
+
+
+def test_a_first_batch_of_one_row_does_not_blind_it_to_later_times() -> None:
+    """The kernel is bound to the layout of the first call; a column of one row looks contiguous."""
+    arrivals = np.zeros((3, 4), np.int64)
+    arrivals[:, 1] = [0, HOUR, 2 * HOUR]
+    codes = np.array([[0, 1, 0, 1, 2]] * 3, np.int32)
+    margins, none = np.array([2.0, 1.0, 0.0], np.float32), np.zeros(3)
+    blend = Blend(memory=tuple(np.full(WIDTH, 0.02).tolist()))
+
+    def scored(*parts: slice) -> np.ndarray:
+        scores, (state, who) = BatchScores(Platt(1.0, 0.0), blend, Policy()), parties_of(codes)
+        told = [
+            scores.of(
+                margins[part],
+                none[part],
+                none[part],
+                state,
+                who[part],
+                arrivals[part, 1],
+                np.ones(len(margins[part]), np.bool_),
+            )
+            for part in parts
+        ]
+        return np.concatenate(told)
+
+    np.testing.assert_array_equal(scored(slice(0, 1), slice(1, 3)), scored(slice(0, 3)))

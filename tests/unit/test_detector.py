@@ -238,3 +238,13 @@ def test_rows_are_kept_of_what_somebody_may_ask_about_and_no_verdict_depends_on_
     restored = Detector.restore(detector.snapshot(), model, stern)
     assert len(restored.kept) == 0
     assert restored.snapshot() == detector.snapshot()
+
+
+def test_a_newcomer_alone_in_its_batch_may_take_the_id_of_somebody_forgotten():
+    forgetful = WindowConfig(retention=2 * DAY, memory=2 * DAY)
+    detector = Detector(DetectorConfig(window=forgetful))
+    for number in range(40):
+        named = number // 8  # everybody has another name every other day
+        tx = transfer(number, number * 6 * HOUR, f"payer{named}", f"payee{named}")
+        assert detector.observe(tx).admission == "accepted"
+    assert detector.window.accounts.size < 10  # ids were given out anew

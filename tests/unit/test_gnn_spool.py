@@ -79,12 +79,17 @@ def test_a_spool_of_other_features_does_not_open(tmp_path):
         open_spool(tmp_path)
 
 
-@pytest.mark.parametrize("harm", ["cut", "gone"])
+@pytest.mark.parametrize("harm", ["cut", "flipped", "gone"])
 def test_a_torn_tick_is_named(tmp_path, harm):
     written(tmp_path, rows(0))
-    path = tmp_path / "000000.npz"
-    path.write_bytes(path.read_bytes()[:-40]) if harm == "cut" else path.unlink()
-    with pytest.raises(Incompatible, match=r"000000\.npz"):
+    path = tmp_path / "000000.tick"
+    content = bytearray(path.read_bytes())
+    content[-40] ^= 1
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(content[:-40] if harm == "cut" else content)
+    with pytest.raises(Incompatible, match=r"000000\.tick"):
         open_spool(tmp_path).tick(0)
 
 

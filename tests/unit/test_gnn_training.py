@@ -67,6 +67,18 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_others(spool, exam
     assert weights(learned(spool, examples, seed=1).model) != weights(first.model)
 
 
+def test_a_head_onto_a_column_begins_with_it_and_learns_what_to_correct(spool, examples):
+    shape = replace(SMALL, onto="other")
+    fresh = RingModel(SCHEMA, shape)
+    every = np.arange(LENGTH)
+    plain = np.where(np.isnan(examples.context[:, 1]), 0.0, examples.context[:, 1])
+    np.testing.assert_allclose(score(fresh, spool, examples, every), plain, rtol=1e-6)
+    found = learned(spool, examples, shape=shape)
+    assert np.abs(score(found.model, spool, examples, every) - plain).max() > 0.01
+    with pytest.raises(InvalidSetting, match="nobody"):
+        RingModel(SCHEMA, replace(SMALL, onto="nobody"))
+
+
 def test_training_leaves_the_callers_random_numbers_alone(spool, examples):
     torch.manual_seed(5)
     expected = torch.rand(3)

@@ -12,7 +12,11 @@ from scorer.report import render_html
 
 pytestmark = pytest.mark.slow
 CITY = SimulationConfig(seed=3, days=12, users=400, fraud_share=0.02)
-RUNGS = ("head_alone", "nodes_alone", "gcn", "sage", "gnn")
+BASES = {
+    "head_alone": "blend",
+    **dict.fromkeys(("nodes_alone", "gcn", "sage", "gnn", "nodes_with_risk"), "head_alone"),
+    "gnn_with_risk": "nodes_with_risk",
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +29,11 @@ def report(tmp_path_factory):
     return evaluate(history, network.replayer, ladder=network.rungs())
 
 
-def test_every_shape_of_the_network_is_a_rung_over_the_head_alone(report):
+def test_every_shape_of_the_network_is_a_rung(report):
     rungs = report["ladder"]["rungs"]
-    assert list(rungs)[-5:] == list(RUNGS)
-    for name in RUNGS:
-        assert rungs[name]["gain"]["over"] == ("blend" if name == "head_alone" else "head_alone")
+    assert list(rungs)[-len(BASES) :] == list(BASES)
+    for name, base in BASES.items():
+        assert rungs[name]["gain"]["over"] == base
         assert 1 <= rungs[name]["facts"]["best_epoch"] <= rungs[name]["facts"]["epochs"]
         assert 0 < rungs[name]["brier"] < 0.1
 
