@@ -24,7 +24,10 @@ from api.commands.serve import serve
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 _LEARNING: Final = frozenset(
     f"gnn.{name}"
-    for name in ("baselines", "checkpoint", "export", "geometric", "hetero", "model", "training")
+    for name in (
+        *("baselines", "checkpoint", "export", "geometric", "hetero", "model", "training"),
+        *("ring_export", "ring_head", "ring_training"),
+    )
 )
 """Need the extra `train`, and have no errors of their own."""
 _PACKAGES: Final = ("graph", "gnn", "scorer", "ingest", "cypher", "api")

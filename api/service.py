@@ -15,6 +15,7 @@ from api.settings import Settings
 from api.streams import Feed
 from api.views import Views
 from cypher.ports import GraphStore
+from gnn.explain import GraphScorer
 from graph.errors import RingfenceError
 from ingest.currencies import RateTable
 from ingest.engine import Engine, EngineStats
@@ -59,6 +60,7 @@ class Service:
         model: What `/v1/model` says.
         warm: Compiles the kernels, or loads them compiled.
         sweeper: Looks at the window as a whole, beside the engine.
+        ring_head: Scores a ring's graph, where the model has a ring head.
         producers: What puts transactions into the log from within (the demo's stream).
     """
 
@@ -77,6 +79,7 @@ class Service:
     model: dict[str, Any]
     warm: Callable[[], object]
     sweeper: Sweeper
+    ring_head: GraphScorer | None = None
     producers: list[Producer] = field(default_factory=list)
     _warmed: threading.Event = field(default_factory=threading.Event)
     _settled: threading.Event = field(default_factory=threading.Event)

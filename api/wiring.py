@@ -17,6 +17,7 @@ from api.board import RingBoard
 from api.caching import cache_feed, open_caching
 from api.lists import read_lists
 from api.rates import rate_table
+from api.ring_heads import open_ring_head
 from api.service import Service
 from api.settings import Settings
 from api.streams import Feed
@@ -182,6 +183,7 @@ def assemble(
         model=model,
         warm=warm,
         sweeper=Sweeper(engine, log, Sweep()),
+        ring_head=open_ring_head(settings.model_dir),
     )
 
 
