@@ -1,13 +1,15 @@
 """Ring lessons: rings of a history as they stood at some of their revisions, with what labels say.
 
 A ring is shown when it is born, whenever its members or its pieces of evidence have doubled since
-it was last shown, and as it stood last: each as it was known then, nothing later. It is a true one
-if at least half of its witness are known frauds, or, where it has no witness, if half of its users
-did one; this is what `scorer.judge_lessons` asks of a piece.
+it was last shown, and as it stood last: each as it was known then, nothing later. What it was in
+the end is what all of them teach. It was a true one if its accounts overlap those of one planted
+ring's known frauds by Jaccard >= 0.5, as where rings are matched (`scorer.ring_matching`), or if at
+least half of its witness are known frauds; without named rings, if at least half of its users did
+one.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,9 +20,11 @@ from graph.evidence import Evidence
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
 from graph.rings import Ring
-from graph.transaction import EntityKind
+from graph.transaction import Entity, EntityKind
 from scorer.evidence_log import EvidenceLog
 from scorer.judge_lessons import HALF
+from scorer.party_columns import RowParties
+from scorer.ring_matching import ACCOUNTS, ENOUGH, jaccard
 from scorer.table import Rows, Table
 
 
@@ -37,7 +41,7 @@ class RingLessons:
 
     Attributes:
         revisions: The rings.
-        fraud: Whether it was a true one, bool [N].
+        fraud: Whether its ring was a true one, bool [N].
         rings: Number of the ring that each is a revision of, int64 [N].
         last: Whether it is the last one of its ring, bool [N].
         groups: Number of the planted ring (or user) that its ring was most about in the end, of a
@@ -107,19 +111,16 @@ def ring_lessons(
         evidence: The table's evidence, `weighed` as rings are to see it.
         policy: When a ring is born.
     """
-    about: dict[str, str] = {}
-    doers: dict[str, str] = {}
-    for row in past[table.fraud[past]].tolist():
-        about[table.ids[row]] = doers[table.users[row]] = table.ring_ids[row] or table.users[row]
+    known = _Frauds.of(table, past[table.fraud[past]])
     until = int(table.places[past].max(initial=-1))
     lives = revisions_of(evidence, policy, until)
     groups: dict[str, int] = {}
     numbers, fraud, group, last = list[int](), list[bool](), list[int](), list[bool]()
     for number, life in enumerate(lives):
-        judged = [_about(each, about, doers) for each in life]
-        own = groups.setdefault(judged[-1] or f"\x1f{number}", len(groups))
+        about = known.about(life[-1])
+        own = groups.setdefault(about or f"\x1f{number}", len(groups))
         numbers += [number] * len(life)
-        fraud += [each is not None for each in judged]
+        fraud += [about is not None] * len(life)
         group += [own] * len(life)
         last += [*[False] * (len(life) - 1), True]
     return RingLessons(
@@ -131,14 +132,63 @@ def ring_lessons(
     )
 
 
-def _about(
-    revision: RingRevision, about: Mapping[str, str], doers: Mapping[str, str]
-) -> str | None:
-    """The planted ring (or user) that a true ring is most about; None of a false one."""
-    witness = {hop.transaction_id for piece in revision.evidence for hop in piece.hops}
-    users = {entity.id for entity, _ in revision.ring.members if entity.kind is EntityKind.USER}
-    named, of = (doers, users) if not witness else (about, witness)
-    found = Counter(named[each] for each in of if each in named)
-    if not found or found.total() < HALF * len(of):
-        return None
+@dataclass(frozen=True, slots=True)
+class _Frauds:
+    """What the past knows.
+
+    Attributes:
+        rings: Planted ring of each fraud by transaction id; its user where no ring is named.
+        members: Users and merchants in the frauds of each planted ring.
+        of_account: Planted rings in whose frauds each account took part.
+        doers: Users of frauds of which no ring is named.
+    """
+
+    rings: Mapping[str, str]
+    members: Mapping[str, set[Entity]]
+    of_account: Mapping[Entity, set[str]]
+    doers: set[Entity]
+
+    @classmethod
+    def of(cls, table: Table, frauds: Rows) -> "_Frauds":
+        rings: dict[str, str] = {}
+        members: dict[str, set[Entity]] = {}
+        of_account: dict[Entity, set[str]] = {}
+        doers: set[Entity] = set()
+        for row in frauds.tolist():
+            ring_id, user = table.ring_ids[row], table.users[row]
+            rings[table.ids[row]] = ring_id or user
+            if ring_id is None:
+                doers.add(Entity(EntityKind.USER, user))
+                continue
+            for account in _accounts(table.parties.of(row, table.ids[row])):
+                members.setdefault(ring_id, set()).add(account)
+                of_account.setdefault(account, set()).add(ring_id)
+        return cls(rings, members, of_account, doers)
+
+    def about(self, revision: RingRevision) -> str | None:
+        """The planted ring (or user) that a true ring is most about; None of a false one."""
+        accounts = {e for e, _ in revision.ring.members if e.kind in ACCOUNTS}
+        near = {ring for e in accounts for ring in self.of_account.get(e, ())}
+        overlaps = {ring: jaccard(accounts, self.members[ring]) for ring in near}
+        if max(overlaps.values(), default=0.0) >= ENOUGH:
+            return _most(overlaps)
+        witness = {hop.transaction_id for piece in revision.evidence for hop in piece.hops}
+        found = Counter(self.rings[each] for each in witness if each in self.rings)
+        if found and found.total() >= HALF * len(witness):
+            return _most(found)
+        users = [e for e in accounts if e.kind is EntityKind.USER]
+        doers = sorted(e.id for e in users if e in self.doers)
+        return doers[0] if doers and len(doers) >= HALF * len(users) else None
+
+
+def _accounts(parties: RowParties) -> Iterator[Entity]:
+    """Users and merchants that took part."""
+    yield Entity(EntityKind.USER, parties.user_id)
+    if parties.counterparty_id is not None:
+        yield Entity(EntityKind.USER, parties.counterparty_id)
+    if parties.merchant_id is not None:
+        yield Entity(EntityKind.MERCHANT, parties.merchant_id)
+
+
+def _most(found: Mapping[str, float]) -> str:
     return min(found, key=lambda each: (-found[each], each))

@@ -27,7 +27,7 @@ async function fill(body, ring, show) {
     body.replaceChildren(...effects(await fetchImportance(ring.ring_id, MOST), show));
   } catch (problem) {
     delete body.dataset.told;
-    const note = element("li", { class: "clearing clearing-note" });
+    const note = element("li", { class: "effect effect-note" });
     say(note, `${visible(problem.title)}. ${visible(explained(problem))}`);
     body.replaceChildren(note);
   }
@@ -64,7 +64,7 @@ function effects(found, show) {
     .map(({ drop, name, kind, focus }) =>
       element(
         "li",
-        { class: "clearing effect", "data-effect": kind },
+        { class: "effect", "data-effect": kind },
         element("button", { type: "button", class: "ref", onclick: () => show(focus) }, visible(name)),
         ` (${kind}): without it ${drop.toFixed(2)} less`,
       ),
@@ -75,5 +75,5 @@ function effects(found, show) {
       : `By the engine's own score; with everybody ${found.score.toFixed(2)}.`;
   const none = rows.length ? "" : " It stands without each single part.";
   const cut = found.truncated ? " A bound was hit: the ring is larger than what was tried." : "";
-  return [...rows, element("li", { class: "clearing clearing-note" }, `${by}${none}${cut}`)];
+  return [...rows, element("li", { class: "effect effect-note" }, `${by}${none}${cut}`)];
 }
