@@ -5,7 +5,7 @@ import { element, say } from "./element.js";
 import { focusOf } from "./evidence.js";
 import { keyOf, shortened, visible, words } from "./text.js";
 
-const MOST = 6; // effects that are listed
+const MOST = 2; // effects of each kind that are listed
 
 /** A fold that asks once it is opened; `show(focus)` brings out what is pressed. */
 export function restsFold(ring, show, open) {
@@ -59,7 +59,6 @@ function effects(found, show) {
     })),
   ].sort((a, b) => b.drop - a.drop);
   const rows = every
-    .slice(0, MOST)
     .filter(({ drop }) => drop > 0)
     .map(({ drop, name, kind, focus }) =>
       element(
