@@ -9,7 +9,7 @@ from gnn.ring_training import RingExamples, RingTrainingSettings, score_rings, t
 from graph.errors import InvalidSetting
 from scorer.metrics import average_precision
 
-QUICK = RingTrainingSettings(epochs=12, patience=12, rings=16, rate=1e-2)
+QUICK = RingTrainingSettings(epochs=12, patience=12, rings=8, rate=1e-2)
 
 
 def ring(*, home: bool) -> RingColumns:
@@ -32,13 +32,13 @@ def ring(*, home: bool) -> RingColumns:
     )
 
 
-def examples(count: int = 120) -> RingExamples:
+def examples(count: int = 48) -> RingExamples:
     fraud = np.random.default_rng(2).random(count) < 0.5
     rings = [ring(home=bool(each)) for each in fraud]
     return RingExamples(rings, fraud, np.arange(count))
 
 
-EARLY, LATER, TEST = np.arange(60), np.arange(60, 90), np.arange(90, 120)
+EARLY, LATER, TEST = np.arange(24), np.arange(24, 36), np.arange(36, 48)
 
 
 def learned(messages, seed=0):
