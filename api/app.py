@@ -25,6 +25,7 @@ from api.routes import (
     contributions,
     free_cypher,
     health,
+    importance,
     investigations,
     lists,
     profiles,
@@ -68,7 +69,16 @@ def create_app(service: Service | None) -> FastAPI:
     )
     app.state.service = service
     app.state.questions = questions = Questions()
-    for module in (scoring, contributions, rings, alerts, investigations, free_cypher, health):
+    for module in (
+        scoring,
+        contributions,
+        rings,
+        importance,
+        alerts,
+        investigations,
+        free_cypher,
+        health,
+    ):
         app.include_router(module.router)
     problems.install(app)
     install_caching(app, None if service is None else service.caching)

@@ -22,8 +22,11 @@ from api.app import create_app
 from api.commands.serve import serve
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
-_NETWORK: Final = "baselines checkpoint export geometric hetero model training"
-_LEARNING: Final = frozenset({"api.graph_training"}.union(f"gnn.{m}" for m in _NETWORK.split()))
+_NETWORK: Final = (
+    *("baselines", "checkpoint", "export", "geometric", "hetero", "model", "training"),
+    *("ring_export", "ring_head", "ring_training"),
+)
+_LEARNING: Final = frozenset({"api.graph_training"}.union(f"gnn.{name}" for name in _NETWORK))
 """Need the extra `train`, and have no errors of their own."""
 _PACKAGES: Final = ("graph", "gnn", "scorer", "ingest", "cypher", "api")
 _WRITTEN: Final = "<!-- Written by `python -m api.docs`; a test compares it with the code. -->"

@@ -15,6 +15,7 @@ from api.settings import Settings
 from api.streams import Feed
 from api.views import Views
 from cypher.ports import GraphStore
+from gnn.explain import GraphScorer
 from graph.errors import RingfenceError
 from ingest.currencies import RateTable
 from ingest.embedder import Embedder
@@ -61,6 +62,7 @@ class Service:
         warm: Compiles the kernels, or loads them compiled.
         sweeper: Looks at the window as a whole, beside the engine.
         embedder: Runs the encoder of the graph model likewise; None where there is none.
+        ring_head: Scores a ring's graph, where the model has a ring head.
         producers: What puts transactions into the log from within (the demo's stream).
     """
 
@@ -80,6 +82,7 @@ class Service:
     warm: Callable[[], object]
     sweeper: Sweeper
     embedder: Embedder | None = None
+    ring_head: GraphScorer | None = None
     producers: list[Producer] = field(default_factory=list)
     _warmed: threading.Event = field(default_factory=threading.Event)
     _settled: threading.Event = field(default_factory=threading.Event)

@@ -19,6 +19,7 @@ from api.caching import cache_feed, open_caching
 from api.graph_model import NO_GRAPH_MODEL, GraphModel, open_graph_model
 from api.lists import read_lists
 from api.rates import rate_table
+from api.ring_heads import open_ring_head
 from api.service import Service
 from api.settings import Settings
 from api.streams import Feed
@@ -208,6 +209,7 @@ def assemble(
         warm=warm,
         sweeper=Sweeper(engine, log, Sweep()),
         embedder=None if encoding is None else Embedder(engine, log, encoding),
+        ring_head=open_ring_head(settings.model_dir),
     )
 
 

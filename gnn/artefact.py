@@ -4,7 +4,6 @@
 `SHA256SUMS`, written last, so that a torn directory does not load. Never pickle.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +11,16 @@ from typing import Any, Final
 
 import msgspec
 
+from gnn.checked_files import read_files, remedy, version_of, write_files
 from gnn.schema import GraphSchema
-from graph.errors import Incompatible, InvalidSetting
+from graph.errors import Incompatible
 
 FORMAT: Final = 1
 ENCODER: Final = "encoder.onnx"
 HEAD: Final = "head.onnx"
 METADATA: Final = "ring.json"
-SUMS: Final = "SHA256SUMS"
-_REMEDY: Final = "Use an undamaged copy, or train the ring model again."
+_WHAT: Final = "ring model"
+_REMEDY: Final = remedy(_WHAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class RingArtefact:
     @property
     def version(self) -> str:
         """First 16 hex digits of the SHA-256 of the directory's checksums."""
-        return hashlib.sha256(_sums(self._files)).hexdigest()[:16]
+        return version_of(self._files)
 
     @property
     def _files(self) -> dict[str, bytes]:
@@ -67,20 +67,7 @@ class RingArtefact:
         Raises:
             InvalidSetting: The directory cannot be written.
         """
-        files = self._files
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            (directory / SUMS).unlink(missing_ok=True)
-            for name, content in files.items():
-                (directory / name).write_bytes(content)
-            (directory / SUMS).write_bytes(_sums(files))
-        except OSError as error:
-            raise InvalidSetting(
-                f"the ring model cannot be written: {error.strerror}",
-                field="ring model directory",
-                value=str(directory),
-                remedy="Give a directory that can be written.",
-            ) from error
+        write_files(directory, self._files, _WHAT)
 
 
 def load(directory: Path, schema: GraphSchema | None = None) -> RingArtefact:
@@ -94,11 +81,7 @@ def load(directory: Path, schema: GraphSchema | None = None) -> RingArtefact:
         Incompatible: A file is missing, torn or altered, of another format, or was trained on
             other columns.
     """
-    files = {name: _read(directory, name) for name in (ENCODER, HEAD, METADATA)}
-    if _sums(files) != _read(directory, SUMS):
-        raise Incompatible(
-            "the checksums do not match", field=SUMS, value=str(directory), remedy=_REMEDY
-        )
+    files = read_files(directory, (ENCODER, HEAD, METADATA), _WHAT)
     try:
         said = msgspec.json.decode(files[METADATA])
         found, hash_ = said["format"], said["schema_hash"]
@@ -133,20 +116,3 @@ def load(directory: Path, schema: GraphSchema | None = None) -> RingArtefact:
 def _differing(trained_on: GraphSchema, schema: GraphSchema) -> list[str]:
     parts = ("account_extra", "identifier_extra", "context")
     return [name for name in parts if getattr(trained_on, name) != getattr(schema, name)]
-
-
-def _read(directory: Path, name: str) -> bytes:
-    try:
-        return (directory / name).read_bytes()
-    except OSError as error:
-        raise Incompatible(
-            f"this is not a whole ring model: {error.strerror}",
-            field=name,
-            value=str(directory),
-            remedy=_REMEDY,
-        ) from error
-
-
-def _sums(files: Mapping[str, bytes]) -> bytes:
-    lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)]
-    return "".join(lines).encode()

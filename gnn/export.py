@@ -10,6 +10,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from inspect import Parameter, signature
 from typing import Any, Final
 
 import numpy as np
@@ -79,12 +80,12 @@ def export(
     model = model.cpu().eval()
     schema = model.schema
     examples = random_subgraph(schema, np.random.default_rng(0), 7, 11)
-    encoder = _exported(
+    encoder = to_onnx(
         _Flat(model.encoder), examples, encoder_inputs(), encoder_outputs(), _axes(examples)
     )
     rows = random_rows(model, np.random.default_rng(0), 3)
     batch = torch.export.Dim("rows")
-    head = _exported(model.head, rows, HEAD_INPUTS, HEAD_OUTPUTS, [{0: batch} for _ in HEAD_INPUTS])
+    head = to_onnx(model.head, rows, HEAD_INPUTS, HEAD_OUTPUTS, [{0: batch} for _ in HEAD_INPUTS])
     reached = max(encoder_parity(model, encoder), head_parity(model, head))
     if not reached <= TOLERANCE:
         raise Incompatible(
@@ -115,7 +116,7 @@ def encoder_parity(model: RingModel, encoder: bytes) -> float:
             expected = flat(*(torch.from_numpy(found[name]) for name in encoder_inputs()))
         answers = running.run(list(encoder_outputs()), found)
         for mine, theirs in zip(expected, answers, strict=True):
-            worst = max(worst, _difference(mine.numpy(), theirs))
+            worst = max(worst, difference(mine.numpy(), theirs))
     return worst
 
 
@@ -127,7 +128,7 @@ def head_parity(model: RingModel, head: bytes) -> float:
         found = random_rows(model, rng, size)
         with torch.no_grad():
             expected = model.head(*(torch.from_numpy(found[name]) for name in HEAD_INPUTS))
-        worst = max(worst, _difference(expected.numpy(), running.run(None, found)[0]))
+        worst = max(worst, difference(expected.numpy(), running.run(None, found)[0]))
     return worst
 
 
@@ -173,18 +174,31 @@ def _axes(examples: Inputs) -> list[dict[int, Any]]:
     return axes
 
 
-def _exported(
+def to_onnx(
     module: nn.Module,
     examples: Inputs,
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     axes: list[dict[int, Any]],
 ) -> bytes:
+    """A module as ONNX, by torch's dynamo exporter.
+
+    Args:
+        module: What is exported, with one argument an input or `*inputs`.
+        examples: Its inputs by name; no size among them may be 0 or 1.
+        inputs: Names of the inputs, in order.
+        outputs: Names of the outputs.
+        axes: Which dimensions of each input may have any size.
+
+    Raises:
+        Incompatible: Torch exported nothing.
+    """
     arguments = tuple(torch.from_numpy(examples[name]) for name in inputs)
-    starred = isinstance(module, _Flat)
+    by_name = [each.kind for each in signature(module.forward).parameters.values()]
+    starred = by_name == [Parameter.VAR_POSITIONAL]
     # The exporter and the libraries beneath it tell of their own inner workings. What their
     # optimiser would do the runtime does again when it loads; it took half of the time.
-    with warnings.catch_warnings(), _quiet("torch.onnx", "torch.utils", "onnxscript"):
+    with warnings.catch_warnings(), _quiet("torch.onnx", "torch.utils", "onnxscript", "onnx_ir"):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             module.eval(),
@@ -218,7 +232,8 @@ def _quiet(*loggers: str) -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
-def _difference(mine: NDArray[Any], theirs: NDArray[Any]) -> float:
+def difference(mine: NDArray[Any], theirs: NDArray[Any]) -> float:
+    """Largest absolute difference; infinite where the shapes differ."""
     if mine.shape != theirs.shape:
         return float("inf")
     return float(np.abs(mine - theirs).max(initial=0.0))

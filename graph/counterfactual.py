@@ -82,7 +82,7 @@ def what_clears(evidence: Sequence[Evidence], policy: RingPolicy) -> Counterfact
     score = score_of(evidence)
     if score < policy.alert_score:
         return Counterfactual(score, policy.alert_score, (), 0, truncated=False)
-    needs = [_needed(piece) for piece in evidence]
+    needs = [needed_by(piece) for piece in evidence]
     weights = [weights_of(piece) for piece in evidence]
     ranked = _suspects(evidence, needs, weights)
     removals = []
@@ -90,16 +90,33 @@ def what_clears(evidence: Sequence[Evidence], policy: RingPolicy) -> Counterfact
     for entity in ranked[:MOST_TRIED]:
         left = [i for i, needed in enumerate(needs) if entity not in needed]
         others = [{e: own for e, own in weights[i].items() if e != entity} for i in left]
-        groups, entwined = parts_of(others, policy.overlap)
+        remaining, entwined = standing_score([evidence[i] for i in left], others, policy)
         cut |= entwined
-        scores = (score_of(evidence[left[i]] for i in group) for group in groups)
-        remaining = max(scores, default=0.0)
         if remaining < policy.alert_score:
             removals.append(Removal(entity, remaining))
     removals.sort(key=lambda removal: (removal.remaining, removal.entity))
     return Counterfactual(
         score, policy.alert_score, tuple(removals), min(len(ranked), MOST_TRIED), truncated=cut
     )
+
+
+def standing_score(
+    evidence: Sequence[Evidence], weights: Sequence[Weights], policy: RingPolicy
+) -> tuple[float, bool]:
+    """What evidence scores that stands by itself.
+
+    Args:
+        evidence: The pieces.
+        weights: What each member of each piece weighs (`graph.ring_overlap.weights_of`), without
+            those that are gone.
+        policy: How much pieces have to overlap.
+
+    Returns:
+        (the score of its riskiest part, 0 where there is none; whether it was too entwined to be
+        put together anew and counts as one).
+    """
+    groups, entwined = parts_of(weights, policy.overlap)
+    return max((score_of(evidence[i] for i in group) for group in groups), default=0.0), entwined
 
 
 def _suspects(
@@ -116,8 +133,8 @@ def _suspects(
     return sorted(suspects, key=lambda entity: (-needed[entity], -named[entity], entity))
 
 
-def _needed(piece: Evidence) -> set[Entity]:
-    """Members without whom this evidence would not stand."""
+def needed_by(piece: Evidence) -> set[Entity]:
+    """Members without whom this evidence would not stand; see the top."""
     roles = Counter(role for _, role in piece.members)
     through: Counter[Entity] = Counter()
     for hop in piece.hops:

@@ -18,7 +18,8 @@ from graph.transaction import MINUTE, Entity, EntityKind, Transaction
 
 ENOUGH: Final = 0.5
 """Jaccard from which two rings are the same."""
-_ACCOUNTS: Final = (EntityKind.USER, EntityKind.MERCHANT)
+ACCOUNTS: Final = (EntityKind.USER, EntityKind.MERCHANT)
+"""Kinds of members by which rings are matched."""
 
 
 @dataclass(slots=True)
@@ -79,7 +80,7 @@ class DetectedRing:
     @property
     def members(self) -> frozenset[Entity]:
         """Its users and merchants."""
-        return frozenset(e for e, _ in self.ring.members if e.kind in _ACCOUNTS)
+        return frozenset(e for e, _ in self.ring.members if e.kind in ACCOUNTS)
 
 
 class RingLedger:

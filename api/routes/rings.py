@@ -89,6 +89,19 @@ async def ring(
 ) -> Response:
     """A ring with its drawing, evidence and life. The id of a merged ring leads here too."""
     service = service_of(request)
+    entry = entry_of(service, ring_id)
+    evidence = await asyncio.to_thread(service.board.evidence, entry)
+    drawn, policy = await _drawn(service, entry.ring, evidence)
+    roles, clears = await asyncio.to_thread(_judged, entry.ring, evidence, policy)
+    return answer(_detail(service, entry, evidence, drawn, roles, clears))
+
+
+def entry_of(service: Service, ring_id: str) -> Entry:
+    """A ring of the board.
+
+    Raises:
+        UnknownResource: It is not there.
+    """
     entry = service.board.get(ring_id)
     if entry is None:
         raise UnknownResource(
@@ -97,10 +110,7 @@ async def ring(
             value=shorten(ring_id),
             remedy="List the rings with GET /v1/rings.",
         )
-    evidence = await asyncio.to_thread(service.board.evidence, entry)
-    drawn, policy = await _drawn(service, entry.ring, evidence)
-    roles, clears = await asyncio.to_thread(_judged, entry.ring, evidence, policy)
-    return answer(_detail(service, entry, evidence, drawn, roles, clears))
+    return entry
 
 
 async def _drawn(

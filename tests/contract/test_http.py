@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from api import schemas
+from api.importance_schemas import ImportanceOut
 from api.problems import kinds
 from api.serving import server_of
 from api.settings import Settings
@@ -359,6 +360,37 @@ def test_a_ring_has_its_drawing_its_evidence_and_its_life(client):
     assert sent["recoverable"]["minor"] == cycle["hops"][0]["money"]["minor"]
     assert {each["entity"]["id"] for each in sent["clears"]["clearing"]} >= {"u1", "u2", "u3"}
     assert sent["split_from"] is None
+
+
+def test_a_ring_says_what_its_score_rests_on(client):
+    ring = client.get("/v1/rings?pattern=cycle").json()["rings"][-1]
+    whole = client.get(f"/v1/rings/{ring['ring_id']}").json()
+    sent = fits(ImportanceOut, client.get(f"/v1/rings/{ring['ring_id']}/importance"))
+    assert sent["scored_by"] == "ring_score"  # nothing was trained
+    assert (sent["ring_id"], sent["revision"]) == (whole["ring_id"], whole["revision"])
+    assert sent["score"] == pytest.approx(whole["score"])
+    for effect in (*sent["members"], *sent["hops"], *sent["evidence"]):
+        assert effect["drop"] == sent["score"] - effect["remaining"]
+    (cycle,) = [each for each in whole["evidence"] if each["pattern"] == "cycle"]
+    (effect,) = [e for e in sent["evidence"] if e["evidence_id"] == cycle["evidence_id"]]
+    assert effect["transaction_ids"] == ["c0", "c1", "c2"]
+    hops = {each["hop"]["transaction_id"]: each for each in sent["hops"]}
+    assert all(hops[f"c{n}"]["falling_ids"] == [cycle["evidence_id"]] for n in range(3))
+    clears = {each["entity"]["id"]: each["remaining"] for each in whole["clears"]["clearing"]}
+    left = {each["entity"]["id"]: each["remaining"] for each in sent["members"]}
+    assert {name: left[name] for name in clears} == pytest.approx(clears)
+    short = client.get(f"/v1/rings/{ring['ring_id']}/importance?limit=1").json()
+    assert (len(short["members"]), short["tried"]) == (1, sent["tried"])
+    problem(client.get("/v1/rings/nobody/importance"), 404, "unknown-resource")
+    problem(client.get(f"/v1/rings/{ring['ring_id']}/importance?limit=0"), 422)
+
+
+def test_where_a_ring_head_is_served_it_says_what_the_score_rests_on(client, service, monkeypatch):
+    ring = client.get("/v1/rings?pattern=cycle").json()["rings"][-1]
+    monkeypatch.setattr(service, "ring_head", lambda graphs: [len(g.members) + 0.5 for g in graphs])
+    sent = fits(ImportanceOut, client.get(f"/v1/rings/{ring['ring_id']}/importance"))
+    assert (sent["scored_by"], sent["score"]) == ("ring_head", ring["member_count"] + 0.5)
+    assert all(each["drop"] == len(each["members"]) for each in sent["evidence"])
 
 
 def test_alerts_are_read_on_from_where_a_page_ended(client):

@@ -242,6 +242,9 @@ def test_a_ring_appears_is_opened_and_grows_without_a_reload(
     expect(clearing).to_have_count(4)
     carol = page.locator('.clearing[data-clears="user:carol"]')
     expect(carol).to_have_text("Without carol nothing would be left.")
+    page.get_by_text("What its score rests on").click()
+    expect(page.locator(".effect[data-effect=evidence]").first).to_contain_text("without it")
+    expect(page.locator(".effect-note")).to_contain_text("By the engine's own score")
 
     server.score(
         transfer(5, born + 44 * 60_000, "carol", "mule-1", "4500.00"),

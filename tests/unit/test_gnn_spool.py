@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from gnn import artefact, spool
+from gnn import artefact, checked_files, spool
 from gnn.artefact import RingArtefact, load
 from gnn.examples import Examples, by_tick
 from gnn.sampling import Fanout
@@ -130,7 +130,7 @@ def test_a_flipped_bit_is_refused(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name", [artefact.ENCODER, artefact.HEAD, artefact.METADATA, artefact.SUMS]
+    "name", [artefact.ENCODER, artefact.HEAD, artefact.METADATA, checked_files.SUMS]
 )
 def test_a_missing_file_is_refused(tmp_path, name):
     MODEL.save(tmp_path)
@@ -149,7 +149,7 @@ def resealed(folder, **changes: object) -> None:
     }
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    (folder / artefact.SUMS).write_bytes(artefact._sums(files))
+    (folder / checked_files.SUMS).write_bytes(checked_files._sums(files))
 
 
 @pytest.mark.parametrize(

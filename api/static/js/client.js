@@ -56,6 +56,9 @@ export const fetchRings = () => good("v1/rings?limit=500");
 export const fetchRing = (id) => good(`v1/rings/${encodeURIComponent(id)}`);
 /** `ContributionsOut`: why a transaction got its score, where its row is held. */
 export const fetchContributions = (id) => good(`v1/contributions/${encodeURIComponent(id)}`);
+/** `ImportanceOut`: what a ring's score rests on. */
+export const fetchImportance = (id, limit) =>
+  good(`v1/rings/${encodeURIComponent(id)}/importance?limit=${limit}`);
 /** `ModelOut`. */
 export const fetchModel = () => good("v1/model");
 /** `Readiness`; being not ready is an answer, not a failure. */

@@ -14,6 +14,7 @@ import {
   touching,
 } from "./evidence.js";
 import { drawFlow, emptyPlan } from "./flow.js";
+import { restsFold } from "./importance.js";
 import { drawNetwork } from "./network.js";
 import { chips } from "./queue.js";
 import { story } from "./story.js";
@@ -134,6 +135,7 @@ export class RingView {
       events: part("ol", { class: "events" }),
       eventsTitle: part("h3"),
       clears: part("ul", { class: "clearings" }),
+      rests: part("div"),
       members: part("tbody"),
       membersTitle: part("h3"),
     });
@@ -194,6 +196,7 @@ export class RingView {
             { class: "panel clear" },
             element("h3", {}, "What would clear it"),
             parts.clears,
+            parts.rests,
           ),
           element("section", { class: "panel life" }, parts.eventsTitle, parts.events),
           element(
@@ -314,7 +317,8 @@ export class RingView {
   }
 
   #below() {
-    const { cards, cardsTitle, clears, events, eventsTitle, members, membersTitle } = this.#parts;
+    const { cards, cardsTitle, clears, events, eventsTitle, members, membersTitle, rests } =
+      this.#parts;
     const ring = this.#detail;
     const show = (focus) => this.#bring(focus, { reveal: true });
     const nameOf = (fold) => `${fold.dataset.fold} ${fold.closest("li").dataset.evidence}`;
@@ -325,6 +329,12 @@ export class RingView {
     cards.replaceChildren(...fresh);
     say(cardsTitle, `Evidence · ${counted(ring.evidence.length, "piece")}`);
     clears.replaceChildren(...clearings(ring, show));
+    // A new revision is asked about anew; the same one is not.
+    const revision = `${ring.ring_id} ${ring.revision}`;
+    if (rests.dataset.revision !== revision) {
+      rests.replaceChildren(restsFold(ring, show, rests.firstChild?.open ?? false));
+      rests.dataset.revision = revision;
+    }
     events.replaceChildren(...timeline(ring));
     say(eventsTitle, `What happened · ${counted(ring.timeline.length, "event")}`);
     const rows = memberRows(this.#found, show);
