@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gnn.recording import Recorder
 from gnn.spool import SpoolWriter, open_spool
@@ -36,13 +37,23 @@ _MODEL, _SCORE, _, _, _OWN, _OTHERS = range(len(BatchScore._fields))
 
 
 @dataclass(frozen=True, slots=True)
-class _Lesson:
-    """Examples, and which of them are learned from, stop, and are judged."""
+class Lesson:
+    """What the network rungs learn from.
+
+    Attributes:
+        examples: Rows of the table, ascending.
+        early: Which of the examples are learned from.
+        later: Which say when to stop.
+        test: Which are judged.
+        scores: What the blend said of each row of the table, out of fold for the past, float64 [R];
+            NaN where nothing was.
+    """
 
     examples: "Examples"
     early: Rows
     later: Rows
     test: Rows
+    scores: NDArray[np.float64]
 
 
 class RingRungs:
@@ -77,21 +88,31 @@ class RingRungs:
         self.epochs: Final = epochs
         self._recorder = recorder
         self._settings = settings or BoosterSettings()
-        self._lesson: _Lesson | None = None
+        self._lesson: Lesson | None = None
 
     def rungs(self) -> tuple[Rung, ...]:
-        """The head alone, nodes alone, GCN, GraphSAGE, ours."""
+        """The head alone, nodes alone, GCN, GraphSAGE, ours, and ours with shuffled edges."""
         head = "head_alone"
         shapes: tuple[tuple[str, str, str, Convolution], ...] = (
             (head, "a head on the blend's own scores", "blend", "none"),
-            ("nodes_alone", "the same with entities but no edges", head, "alone"),
-            ("gcn", "the same with a GCN", head, "gcn"),
-            ("sage", "the same with GraphSAGE", head, "sage"),
-            ("gnn", "the same with the graph neural network", head, "relational"),
+            ("nodes_alone", "the head with entities but no edges", head, "alone"),
+            ("gcn", "the head with a GCN", head, "gcn"),
+            ("sage", "the head with GraphSAGE", head, "sage"),
+            ("gnn", "the head with the graph neural network", head, "relational"),
         )
-        return tuple(_RingRung(self, *shape) for shape in shapes)
+        return (
+            *(_RingRung(self, *shape) for shape in shapes),
+            _RingRung(
+                self,
+                "gnn_shuffled",
+                "the head with that network, its edges shuffled",
+                head,
+                "relational",
+                shuffles="gnn",
+            ),
+        )
 
-    def lesson(self, table: Table, split: Split, seed: int) -> _Lesson:
+    def lesson(self, table: Table, split: Split, seed: int) -> Lesson:
         """What all rungs learn from; made once."""
         if self._lesson is None:
             self._recorder.finish()
@@ -108,14 +129,20 @@ class _RingRung:
     words: str
     base: str
     convolution: "Convolution"
+    shuffles: str | None = None
 
     def fit_scores(self, table: Table, split: Split, seed: int) -> RungScores:
         """Learn from the recording, score the test."""
         from gnn.model import ModelSettings  # noqa: PLC0415 - imports torch
         from gnn.schema import GraphSchema  # noqa: PLC0415 - beside it
+        from gnn.shuffled_edges import ShuffledSpool, moved_share  # noqa: PLC0415 - beside it
         from gnn.training import TrainingSettings, score, train  # noqa: PLC0415 - imports torch
 
         lesson, spool = self.of.lesson(table, split, seed), open_spool(self.of.folder)
+        found: dict[str, float] = {}
+        if self.shuffles is not None:
+            spool = ShuffledSpool.of(spool, seed)
+            found["edges_moved"] = moved_share(spool)
         learned = train(
             spool,
             lesson.examples,
@@ -133,11 +160,12 @@ class _RingRung:
         calibration = fit_calibration(later, lesson.examples.fraud[lesson.later])
         return RungScores(
             np.array([calibration.apply(float(margin)) for margin in test]),
-            {"epochs": len(learned.history), "best_epoch": learned.best_epoch},
+            {"epochs": len(learned.history), "best_epoch": learned.best_epoch, **found},
+            shuffles=self.shuffles,
         )
 
 
-def _learned_from(table: Table, split: Split, settings: BoosterSettings, seed: int) -> _Lesson:
+def _learned_from(table: Table, split: Split, settings: BoosterSettings, seed: int) -> Lesson:
     """The blend's scores as context; early rows are those that it scored out of fold.
 
     Of the legitimate early rows the network sees the sample that trees see, weighed like theirs.
@@ -161,7 +189,10 @@ def _learned_from(table: Table, split: Split, settings: BoosterSettings, seed: i
     ).astype(np.float32)
     counted = np.ones(len(rows), np.float32)
     counted[np.searchsorted(rows, parts[0])] = weights
-    return _Lesson(
+    return Lesson(
         Examples(table.places[rows], table.fraud[rows], counted, context),
-        *(np.searchsorted(rows, part) for part in parts),
+        early=np.searchsorted(rows, parts[0]),
+        later=np.searchsorted(rows, parts[1]),
+        test=np.searchsorted(rows, parts[2]),
+        scores=scored[:, _SCORE],
     )
