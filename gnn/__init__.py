@@ -1,6 +1,7 @@
-"""The ring model: typed graphs of the past, an encoder of entities and a head for transactions.
+"""Networks over the past: the ring model over typed graphs, the sequence model over last events.
 
 Nothing that serves (`schema`, `sampling`, `node_features`, `snapshots`, `tensors`, `artefact`,
-`inference`) or records (`spool`, `recording`) needs torch; `hetero`, `model`, `baselines`,
-`examples`, `checkpoint`, `training` and `export` come with the extra `train`.
+`inference`, `event_sequences`, `sequence_scorer`) or records (`spool`, `recording`,
+`shuffled_edges`) needs torch; `hetero`, `model`, `baselines`, `examples`, `checkpoint`, `training`,
+`export`, `sequence_model`, `sequence_training` and `sequence_export` come with the extra `train`.
 """

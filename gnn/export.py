@@ -79,12 +79,12 @@ def export(
     model = model.cpu().eval()
     schema = model.schema
     examples = random_subgraph(schema, np.random.default_rng(0), 7, 11)
-    encoder = _exported(
+    encoder = exported(
         _Flat(model.encoder), examples, encoder_inputs(), encoder_outputs(), _axes(examples)
     )
     rows = random_rows(model, np.random.default_rng(0), 3)
     batch = torch.export.Dim("rows")
-    head = _exported(model.head, rows, HEAD_INPUTS, HEAD_OUTPUTS, [{0: batch} for _ in HEAD_INPUTS])
+    head = exported(model.head, rows, HEAD_INPUTS, HEAD_OUTPUTS, [{0: batch} for _ in HEAD_INPUTS])
     reached = max(encoder_parity(model, encoder), head_parity(model, head))
     if not reached <= TOLERANCE:
         raise Incompatible(
@@ -115,7 +115,7 @@ def encoder_parity(model: RingModel, encoder: bytes) -> float:
             expected = flat(*(torch.from_numpy(found[name]) for name in encoder_inputs()))
         answers = running.run(list(encoder_outputs()), found)
         for mine, theirs in zip(expected, answers, strict=True):
-            worst = max(worst, _difference(mine.numpy(), theirs))
+            worst = max(worst, difference(mine.numpy(), theirs))
     return worst
 
 
@@ -127,7 +127,7 @@ def head_parity(model: RingModel, head: bytes) -> float:
         found = random_rows(model, rng, size)
         with torch.no_grad():
             expected = model.head(*(torch.from_numpy(found[name]) for name in HEAD_INPUTS))
-        worst = max(worst, _difference(expected.numpy(), running.run(None, found)[0]))
+        worst = max(worst, difference(expected.numpy(), running.run(None, found)[0]))
     return worst
 
 
@@ -173,13 +173,25 @@ def _axes(examples: Inputs) -> list[dict[int, Any]]:
     return axes
 
 
-def _exported(
+def exported(
     module: nn.Module,
     examples: Inputs,
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     axes: list[dict[int, Any]],
 ) -> bytes:
+    """A module as ONNX.
+
+    Args:
+        module: What is exported; takes its inputs one by one.
+        examples: Arrays of its inputs by name.
+        inputs: Their names, in its order.
+        outputs: Names of what it gives.
+        axes: Which dimension of each input may have any size.
+
+    Raises:
+        Incompatible: Torch exported nothing.
+    """
     arguments = tuple(torch.from_numpy(examples[name]) for name in inputs)
     starred = isinstance(module, _Flat)
     # The exporter and the libraries beneath it tell of their own inner workings. What their
@@ -218,7 +230,8 @@ def _quiet(*loggers: str) -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
-def _difference(mine: NDArray[Any], theirs: NDArray[Any]) -> float:
+def difference(mine: NDArray[Any], theirs: NDArray[Any]) -> float:
+    """Largest difference of two arrays, absolute; infinite where they have not one shape."""
     if mine.shape != theirs.shape:
         return float("inf")
     return float(np.abs(mine - theirs).max(initial=0.0))

@@ -100,12 +100,18 @@ def evaluate(
     with ExitStack() as kept, stages({"replay": rows}) as told:
         if ladder:
             from api.ring_rungs import RingRungs
+            from api.sequence_rung import SequenceRung
             from scorer.alternatives.catalogue import alternatives
 
             report.mkdir(parents=True, exist_ok=True)
             folder = Path(kept.enter_context(TemporaryDirectory(dir=report)))
             network = RingRungs(first, engine, folder)
-            first, rungs = network.replayer, (*alternatives(), *network.rungs())
+            first = network.replayer
+            rungs = (
+                *alternatives(),
+                *network.rungs(),
+                SequenceRung(network),
+            )
         judged = judge(
             read(data, found),
             first,

@@ -147,6 +147,7 @@ def test_some_are_embedded_as_all_are(folder):
 
 def test_what_serves_and_records_does_not_load_torch():
     served = "schema sampling node_features snapshots tensors spool recording artefact inference"
+    served += " event_sequences sequence_scorer shuffled_edges"
     imports = ", ".join(f"gnn.{name}" for name in served.split())
     code = f"import sys, {imports}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,7 +3,9 @@
 import pytest
 
 from api.ring_rungs import RingRungs
+from api.sequence_rung import SequenceRung
 from api.wiring import detector
+from gnn.event_sequences import LENGTH
 from ingest.datasets import read
 from ingest.mapping import load_mapping
 from ingest.simulator import SimulationConfig, write
@@ -12,7 +14,7 @@ from scorer.report import render_html
 
 pytestmark = pytest.mark.slow
 CITY = SimulationConfig(seed=3, days=12, users=400, fraud_share=0.02)
-RUNGS = ("head_alone", "nodes_alone", "gcn", "sage", "gnn")
+RUNGS = ("head_alone", "nodes_alone", "gcn", "sage", "gnn", "gnn_shuffled", "sequence")
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +24,12 @@ def report(tmp_path_factory):
     engine = detector(sweeps=True)
     network = RingRungs(engine, engine, spool, epochs=4)
     history = read(city, load_mapping("ringfence"))
-    return evaluate(history, network.replayer, ladder=network.rungs())
+    return evaluate(history, network.replayer, ladder=(*network.rungs(), SequenceRung(network)))
 
 
 def test_every_shape_of_the_network_is_a_rung_over_the_head_alone(report):
     rungs = report["ladder"]["rungs"]
-    assert list(rungs)[-5:] == list(RUNGS)
+    assert list(rungs)[-len(RUNGS) :] == list(RUNGS)
     for name in RUNGS:
         assert rungs[name]["gain"]["over"] == ("blend" if name == "head_alone" else "head_alone")
         assert 1 <= rungs[name]["facts"]["best_epoch"] <= rungs[name]["facts"]["epochs"]
@@ -42,4 +44,13 @@ def test_a_recording_changes_nothing_of_what_is_replayed(report, tmp_path):
 
 
 def test_the_page_says_what_the_edges_bring(report):
-    assert "the graph neural network" in render_html(report)
+    page = render_html(report)
+    assert "with the graph neural network" in page
+    told = report["ladder"]["edges"]["gnn"]
+    assert told["over_shuffled"]["over"] == "gnn_shuffled"
+    assert 0.5 < report["ladder"]["rungs"]["gnn_shuffled"]["facts"]["edges_moved"] < 1
+    assert told["sentence"].partition("&")[0].partition("'")[0] in page
+
+
+def test_the_sequence_hears_earlier_events(report):
+    assert 1 < report["ladder"]["rungs"]["sequence"]["facts"]["earlier_events"] <= LENGTH
