@@ -25,7 +25,7 @@ LENGTH: Final = 16
 TYPES: Final = ("payment", "transfer", "withdrawal", "deposit", "refund")
 """Types of a transaction by their code in `Events.type`."""
 _PARTIES: Final = 5
-_OTHERS: Final = ("other", "device", "ip", "card")
+_OTHERS: Final = {"other": "other party", "device": "device", "ip": "address", "card": "card"}
 
 STEP: Final[dict[str, str]] = {
     "there": "1; 0 where there are no so many events",
@@ -40,10 +40,13 @@ STEP: Final[dict[str, str]] = {
     "same_type": "1 where the transaction that recalls has the same type",
     "same_channel": "1 where it came through the same channel",
     **{
-        f"same_{name}": f"1 where its {name} is the same, -1 another, 0 where one has none"
-        for name in _OTHERS
+        f"same_{name}": f"1 where its {said} is the same, -1 another, 0 where one has none"
+        for name, said in _OTHERS.items()
     },
-    **{f"new_{name}": f"1 where its {name} was not among the events before" for name in _OTHERS},
+    **{
+        f"new_{name}": f"1 where its {said} was not among the events before"
+        for name, said in _OTHERS.items()
+    },
     "log_odds": "what the blend said of it, log-odds; unknown of the transaction that recalls",
 }
 """Columns of a step, oldest first, and what they say; `log` is log(1 + x). Unknown is NaN."""
