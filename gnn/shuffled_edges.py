@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.schema import EDGE_KINDS, REVERSE, EdgeKind
+from gnn.schema import EDGE_KINDS, REVERSE
 from gnn.spool import Spool, Tick
 from gnn.tensors import Edges, Subgraph
 
@@ -70,8 +70,7 @@ def moved_share(spool: ShuffledSpool) -> float:
     moved = total = 0
     for number in range(0, len(spool), max(1, -(-len(spool) // SAMPLED))):
         before, after = Spool.tick(spool, number).subgraph, spool.tick(number).subgraph
-        kinds: tuple[EdgeKind, ...] = EDGE_KINDS
-        for kind in kinds:
+        for kind in EDGE_KINDS:
             differs = (before.edges[kind].ends != after.edges[kind].ends).any(axis=0)
             moved += int(differs.sum())
             total += len(differs)
