@@ -100,7 +100,7 @@ def evaluate(
     with ExitStack() as kept, stages({"replay": rows}) as told:
         if ladder:
             from api.ring_rungs import RingRungs
-            from api.sequence_rung import SequenceRung
+            from api.sequence_rung import sequence_rungs
             from scorer.alternatives.catalogue import alternatives
 
             report.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def evaluate(
             rungs = (
                 *alternatives(),
                 *network.rungs(),
-                SequenceRung(network),
+                *sequence_rungs(network),
             )
         judged = judge(
             read(data, found),

@@ -3,7 +3,7 @@
 import pytest
 
 from api.ring_rungs import RingRungs
-from api.sequence_rung import SequenceRung
+from api.sequence_rung import OTHER_SEEDS, sequence_rungs
 from api.wiring import detector
 from gnn.event_sequences import LENGTH
 from ingest.datasets import read
@@ -11,10 +11,20 @@ from ingest.mapping import load_mapping
 from ingest.simulator import SimulationConfig, write
 from scorer.evaluation import evaluate
 from scorer.report import render_html
+from scorer.wording import points
 
 pytestmark = pytest.mark.slow
 CITY = SimulationConfig(seed=3, days=12, users=400, fraud_share=0.02)
-RUNGS = ("head_alone", "nodes_alone", "gcn", "sage", "gnn", "gnn_shuffled", "sequence")
+RUNGS = (
+    "head_alone",
+    "nodes_alone",
+    "gcn",
+    "sage",
+    "gnn",
+    "gnn_shuffled",
+    "event_alone",
+    "sequence",
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +34,7 @@ def report(tmp_path_factory):
     engine = detector(sweeps=True)
     network = RingRungs(engine, engine, spool, epochs=4)
     history = read(city, load_mapping("ringfence"))
-    return evaluate(history, network.replayer, ladder=(*network.rungs(), SequenceRung(network)))
+    return evaluate(history, network.replayer, ladder=(*network.rungs(), *sequence_rungs(network)))
 
 
 def test_every_shape_of_the_network_is_a_rung_over_the_head_alone(report):
@@ -54,3 +64,14 @@ def test_the_page_says_what_the_edges_bring(report):
 
 def test_the_sequence_hears_earlier_events(report):
     assert 1 < report["ladder"]["rungs"]["sequence"]["facts"]["earlier_events"] <= LENGTH
+    assert report["ladder"]["rungs"]["event_alone"]["facts"]["earlier_events"] == 0
+
+
+def test_other_seeds_are_told_beside_a_sequence(report):
+    for name in ("event_alone", "sequence"):
+        told = report["ladder"]["rungs"][name]
+        others = told["facts"]["other_seeds"]
+        assert len({told["average_precision"], *others}) == 1 + OTHER_SEEDS
+        assert told["more"] == [
+            f"With other seeds its average precision is {' and '.join(map(points, others))}."
+        ]
