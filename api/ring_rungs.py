@@ -1,10 +1,11 @@
 """The ring model on the ladder: what a graph network adds to the blend, and what its edges do.
 
 The head hears what the blend says of a transaction (`api.ring_lesson`) and the embeddings of its
-parties as of the last hourly snapshot. So that a gain of the edges can be
-told from that of one more layer on the same scores, there are the head alone, nodes without edges,
-and the two usual convolutions, all learned the same way from the same rows. The last two have the
-risk memories of the same scores at every node (`api.neighbour_risk`), with and without edges.
+parties as of the last hourly snapshot. So that a gain of the edges can be told from that of one
+more layer on the same scores, there are the head alone, nodes without edges, and the two usual
+convolutions, all learned the same way from the same rows; and ours once more with its edges
+shuffled. The last two have the risk memories of the same scores at every node
+(`api.neighbour_risk`), with and without edges.
 """
 
 from dataclasses import dataclass
@@ -69,21 +70,29 @@ class RingRungs:
         self._lesson: Lesson | None = None
 
     def rungs(self) -> tuple[Rung, ...]:
-        """The head alone, nodes alone, GCN, GraphSAGE, ours; nodes and ours with risk memories."""
+        """The head alone, nodes, GCN, GraphSAGE, ours, ours shuffled; two with risk memories."""
         head, nodes = "head_alone", "nodes_with_risk"
         shapes: tuple[tuple[str, str, str, Convolution], ...] = (
             (head, "a head on the blend's own scores", "blend", "none"),
-            ("nodes_alone", "the same with entities but no edges", head, "alone"),
-            ("gcn", "the same with a GCN", head, "gcn"),
-            ("sage", "the same with GraphSAGE", head, "sage"),
-            ("gnn", "the same with the graph neural network", head, "relational"),
+            ("nodes_alone", "the head with entities but no edges", head, "alone"),
+            ("gcn", "the head with a GCN", head, "gcn"),
+            ("sage", "the head with GraphSAGE", head, "sage"),
+            ("gnn", "the head with the graph neural network", head, "relational"),
         )
         remembering: tuple[tuple[str, str, str, Convolution], ...] = (
-            (nodes, "entities with their risk memories but no edges", head, "alone"),
+            (nodes, "the head with entities and their risk memories, no edges", head, "alone"),
             ("gnn_with_risk", "the graph neural network with risk memories", nodes, "relational"),
         )
         return (
             *(_RingRung(self, *shape) for shape in shapes),
+            _RingRung(
+                self,
+                "gnn_shuffled",
+                "the head with that network, its edges shuffled",
+                head,
+                "relational",
+                shuffles="gnn",
+            ),
             *(_RingRung(self, *shape, remembers=True) for shape in remembering),
         )
 
@@ -107,18 +116,24 @@ class _RingRung:
     base: str
     convolution: "Convolution"
     remembers: bool = False
+    shuffles: str | None = None
 
     def fit_scores(self, table: Table, split: Split, seed: int) -> RungScores:
         """Learn from the recording, score the test."""
         from gnn.examples import no_extras  # noqa: PLC0415 - beside torch
         from gnn.model import ModelSettings  # noqa: PLC0415 - imports torch
         from gnn.schema import GraphSchema  # noqa: PLC0415 - beside it
+        from gnn.shuffled_edges import ShuffledSpool, moved_share  # noqa: PLC0415 - beside it
         from gnn.training import TrainingSettings, score, train  # noqa: PLC0415 - imports torch
 
         lesson, spool = self.of.lesson(table, split, seed), open_spool(self.of.folder)
         columns = (ACCOUNT_COLUMNS, IDENTIFIER_COLUMNS) if self.remembers else ((), ())
         schema = GraphSchema(*columns, CONTEXT)
         extras: Extras = lesson.risk if self.remembers else no_extras
+        found: dict[str, float] = {}
+        if self.shuffles is not None:
+            spool = ShuffledSpool.of(spool, seed)
+            found["edges_moved"] = moved_share(spool)
         learned = train(
             spool,
             lesson.examples,
@@ -137,5 +152,6 @@ class _RingRung:
         calibration = fit_calibration(later, lesson.examples.fraud[lesson.later])
         return RungScores(
             np.array([calibration.apply(float(margin)) for margin in test]),
-            {"epochs": len(learned.history), "best_epoch": learned.best_epoch},
+            {"epochs": len(learned.history), "best_epoch": learned.best_epoch, **found},
+            shuffles=self.shuffles,
         )

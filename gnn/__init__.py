@@ -1,9 +1,11 @@
-"""The ring model: typed graphs of the past, an encoder of entities and a head for transactions.
+"""Networks over the past: the ring model over typed graphs, the sequence model over last events.
 
 Apart from it, the ring head: graphs of single rings, how true they are and what that rests on.
 
 Nothing that serves (`schema`, `sampling`, `node_features`, `snapshots`, `tensors`, `artefact`,
-`inference`; `ring_graph`, `ring_columns`, `ring_artefact`, `ring_inference`, `explain`) or records
-(`spool`, `recording`) needs torch; `hetero`, `model`, `baselines`, `examples`, `checkpoint`,
-`training` and `export`, `ring_head`, `ring_training` and `ring_export` come with the extra `train`.
+`inference`; `ring_graph`, `ring_columns`, `ring_artefact`, `ring_inference`, `explain`;
+`event_sequences`, `sequence_scorer`) or records (`spool`, `recording`, `shuffled_edges`) needs
+torch; `hetero`, `model`, `baselines`, `examples`, `checkpoint`, `training` and `export`, `ring_head`,
+`ring_training` and `ring_export`, `sequence_model`, `sequence_training` and `sequence_export` come
+with the extra `train`.
 """

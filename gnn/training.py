@@ -215,7 +215,7 @@ def train(
         Incompatible: The folder holds another run.
     """
     for name, rows in (("early", early), ("later", later)):
-        _require_both(name, examples.fraud[rows])
+        require_both(name, examples.fraud[rows])
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     ticks = Ticks(spool, examples, schema, extras, where)
     of_early, of_later = ticks.holding(early), ticks.holding(later)
@@ -320,32 +320,38 @@ def _statistics(ticks: Ticks, numbers: NDArray[np.intp], early: Rows) -> Statist
     for number in chosen:
         tick = ticks.spool.tick(int(number))
         for kind, columns in ticks.features(tick).items():
-            nodes[kind].append(_moments(columns))
+            nodes[kind].append(moments(columns))
         for edge_kind in EDGE_KINDS:
-            edges[name_of(edge_kind)].append(_moments(tick.subgraph.edges[edge_kind].features))
+            edges[name_of(edge_kind)].append(moments(tick.subgraph.edges[edge_kind].features))
     return Statistics(
-        {kind: _spread(found) for kind, found in nodes.items()},
-        {name: _spread(found) for name, found in edges.items()},
-        _spread([_moments(ticks.examples.context[early])]),
+        {kind: spread(found) for kind, found in nodes.items()},
+        {name: spread(found) for name, found in edges.items()},
+        spread([moments(ticks.examples.context[early])]),
     )
 
 
-def _moments(columns: NDArray[Any]) -> NDArray[np.float64]:
-    """float64 [3, F]: how many are known, their sum and their sum of squares."""
+def moments(columns: NDArray[Any]) -> NDArray[np.float64]:
+    """Of columns [N, F], float64 [3, F]: how many are known, their sum and their sum of squares."""
     wide = columns.astype(np.float64)
     known = ~np.isnan(wide)
     wide = np.where(known, wide, 0.0)
     return np.stack([known.sum(axis=0), wide.sum(axis=0), (wide**2).sum(axis=0)])
 
 
-def _spread(moments: list[NDArray[np.float64]]) -> NDArray[np.float32]:
-    count, total, squares = np.sum(moments, axis=0)
+def spread(parts: list[NDArray[np.float64]]) -> NDArray[np.float32]:
+    """Mean and deviation over all parts, float32 [2, F], from the `moments` of each."""
+    count, total, squares = np.sum(parts, axis=0)
     mean = total / np.maximum(count, 1.0)
     variance = np.maximum(squares / np.maximum(count, 1.0) - mean**2, 0.0)
     return np.stack([mean, np.sqrt(variance)]).astype(np.float32)
 
 
-def _require_both(name: str, fraud: NDArray[np.bool_]) -> None:
+def require_both(name: str, fraud: NDArray[np.bool_]) -> None:
+    """Check that there is something to learn.
+
+    Raises:
+        InvalidSetting: The slice of this name lacks fraud or legitimate transactions.
+    """
     if not (fraud.any() and (~fraud).any()):
         raise InvalidSetting(
             "it needs fraud and legitimate transactions",

@@ -2,8 +2,9 @@
 
 Shuffled labels must leave a ranking of chance. Shuffled edges must take the graph's gain away: the
 history is replayed a second time with its counterparties, merchants, devices, addresses and cards
-dealt out anew among the transactions of one type and day. One-feature models
-(`scorer.feature_bins`) say what no model was needed for.
+dealt out anew among the transactions of one type and day. (That a network on the ladder is learned
+again with the edges of its own graph shuffled, on the true replay, is another check:
+`scorer.edge_gain`.) One-feature models (`scorer.feature_bins`) say what no model was needed for.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

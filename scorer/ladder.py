@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol
 
 from graph.errors import InvalidSetting
+from scorer.edge_gain import edge_gain
 from scorer.history_replay import Progress
 from scorer.metrics import (
     RESAMPLES,
@@ -56,12 +57,15 @@ class RungScores(NamedTuple):
         sentences: The same for people, beside the sentence on its gain.
         control: Whether it is its base but for chance (another seed): what it gains or loses is
             what any gain has to exceed.
+        shuffles: Name of the rung that this one is with its edges shuffled, None where it is none.
+            Such a twin is no candidate: it says what of the other's gain its edges bear.
     """
 
     scores: Scores
     facts: Mapping[str, Any] = MappingProxyType({})
     sentences: tuple[str, ...] = ()
     control: bool = False
+    shuffles: str | None = None
 
 
 class Rung(Protocol):
@@ -144,10 +148,11 @@ def climb(
         progress: Told each rung.
 
     Returns:
-        `rungs`: the figures of each, in order; `best`: the name of the best, controls aside;
-        `adds`: names of those whose gain over their base is beyond doubt and more than any
-        control's; `loses`: the same of losses; `seeds`: the largest difference of a control, NaN
-        without one. Gains are None where there is no base.
+        `rungs`: the figures of each, in order; `best`: the name of the best candidate (neither a
+        control nor a shuffled twin); `adds`: names of candidates whose gain over their base is
+        beyond doubt and more than any control's; `loses`: the same of losses; `seeds`: the largest
+        difference of a control, NaN without one; `edges`: by rung with a shuffled twin what its
+        edges bear (`scorer.edge_gain`). Gains are None where there is no base.
     """
     words = {name: said for name, (said, _) in BASES.items()}
     below = {name: base for name, (_, base) in BASES.items()}
@@ -177,12 +182,15 @@ def climb(
             "facts": dict(each.facts),
             "more": list(each.sentences),
         }
-        if not each.control and (best is None or compared.points[name] > compared.points[best]):
+        candidate = not each.control and each.shuffles is None
+        if candidate and (best is None or compared.points[name] > compared.points[best]):
             best = name
     clear = {
         name: row["gain"]
         for name, row in figures.items()
-        if row["gain"] is not None and not row["gain"]["within_seeds"]
+        if said[name].shuffles is None
+        and row["gain"] is not None
+        and not row["gain"]["within_seeds"]
     }
     return {
         "rungs": figures,
@@ -190,6 +198,7 @@ def climb(
         "adds": [name for name, over in clear.items() if over["excludes_zero"]],
         "loses": [name for name, over in clear.items() if over["ci"][1] < 0],
         "seeds": seeds,
+        "edges": compared.edges(words, below, said, seeds),
         "resamples": RESAMPLES,
     }
 
@@ -218,11 +227,29 @@ class _Compared(NamedTuple):
         return self.points[name] - self.points[over or name]
 
     def gain(self, name: str, over: str | None, seeds: float) -> dict[str, Any] | None:
-        if over is None:
-            return None
+        return None if over is None else self.over(name, over, seeds)
+
+    def over(self, name: str, over: str, seeds: float) -> dict[str, Any]:
         difference = self.difference(name, over)
         found = gain(self.drawn[name], self.drawn[over], difference)
         return {"over": over, **found, "within_seeds": abs(difference) <= seeds}
+
+    def edges(
+        self,
+        words: Mapping[str, str],
+        below: Mapping[str, str | None],
+        said: Mapping[str, RungScores],
+        seeds: float,
+    ) -> dict[str, Any]:
+        """What the edges of each rung bear that has a shuffled twin on the ladder."""
+        found = {}
+        for twin, each in said.items():
+            network, base = each.shuffles, below[twin]
+            if network is not None and network in said and base is not None:
+                gains = ((network, base), (twin, base), (network, twin))
+                judged = (self.over(name, over, seeds) for name, over in gains)
+                found[network] = edge_gain(words[network], words[base], *judged)
+        return found
 
     def figures(self, name: str) -> dict[str, Any]:
         scores = self.scores[name]

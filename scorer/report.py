@@ -105,11 +105,12 @@ def _of_confounders(checks: Mapping[str, Any], gain: float) -> list[str]:
         else:
             verdict = "with the real ones there was none"
         said.append(
-            f"With shuffled edges the graph's gain is {round(edges['difference'], 3) + 0.0:+.3f} "
+            f"Replayed with shuffled edges the graph's gain is "
+            f"{round(edges['difference'], 3) + 0.0:+.3f} "
             f"(95 % {figure(low)} to {figure(high)}): {verdict}."
         )
     else:
-        said.append("Edges were not shuffled (--confounders does it).")
+        said.append("It was not replayed with shuffled edges (--confounders does it).")
     return said
 
 
@@ -121,7 +122,8 @@ def _of_ladder(ladder: Mapping[str, Any]) -> list[str]:
             f"Of {len(rungs)} rungs of the ladder the best is {rungs[best]['words']} "
             f"({figure(rungs[best]['average_precision'])}); beyond doubt, and beyond what another "
             f"seed does, these add to what they stand on: {added}."
-        )
+        ),
+        *(edges["sentence"] for edges in ladder["edges"].values()),
     ]
 
 

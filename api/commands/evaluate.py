@@ -100,6 +100,7 @@ def evaluate(
     with ExitStack() as kept, stages({"replay": rows}) as told:
         if ladder:
             from api.ring_rungs import RingRungs
+            from api.sequence_rung import sequence_rungs
             from scorer.alternatives.catalogue import alternatives
             from scorer.fitting import BoosterSettings
             from scorer.neighbour_labels import NeighbourLabels
@@ -107,7 +108,8 @@ def evaluate(
             report.mkdir(parents=True, exist_ok=True)
             folder = Path(kept.enter_context(TemporaryDirectory(dir=report)))
             network = RingRungs(first, engine, folder)
-            first, rungs = network.replayer, (*alternatives(), *network.rungs())
+            first = network.replayer
+            rungs = (*alternatives(), *network.rungs(), *sequence_rungs(network))
             if chosen == "shuffled":
                 rungs = (*rungs, NeighbourLabels(BoosterSettings()))
         judged = judge(

@@ -179,6 +179,7 @@ def test_the_version_names_the_bytes(folder, model):
 
 def test_what_serves_and_records_does_not_load_torch():
     served = "schema sampling node_features snapshots tensors spool recording artefact inference"
+    served += " event_sequences sequence_scorer shuffled_edges"
     imports = ", ".join(f"gnn.{name}" for name in served.split())
     code = f"import sys, {imports}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,6 +9,7 @@ import pytest
 
 from gnn import artefact, checked_files, spool
 from gnn.artefact import RingArtefact, load
+from gnn.event_sequences import STEP
 from gnn.examples import Examples, by_tick
 from gnn.sampling import Fanout
 from gnn.schema import EDGE_FEATURES, EDGE_KINDS, NODE_FEATURES, NODE_KINDS, GraphSchema
@@ -211,4 +212,5 @@ def test_the_docs_list_every_feature():
     for features in EDGE_FEATURES.values():
         for name, said in features.items():
             assert any(f"| `{name}` |" in row and said in row for row in rows_), name
+    assert {f"| `{name}` | {said} |" for name, said in STEP.items()} <= rows_
     assert len(EDGE_KINDS) == len(set(EDGE_KINDS))

@@ -31,6 +31,7 @@ class Mixed:
     base: str = "graph"
     noise: int = 0
     control: bool = False
+    shuffles: str | None = None
 
     @property
     def words(self):
@@ -42,7 +43,7 @@ class Mixed:
         told = rng.random(len(split.test)) < self.knows
         scores = np.where(told, table.fraud[split.test], noise)
         facts, more = {"knows": self.knows}, (f"It knows {self.knows}.",)
-        return RungScores(0.01 + 0.98 * scores, facts, more, self.control)
+        return RungScores(0.01 + 0.98 * scores, facts, more, self.control, self.shuffles)
 
 
 LADDER = (
@@ -196,3 +197,49 @@ def test_a_ladder_that_does_not_stand_is_refused(history):
     model = train(history, planted.PingPong(), settings=planted.SMALL)
     with pytest.raises(InvalidSetting, match="Leave out the model"):
         evaluate(history, planted.PingPong(), model=model, ladder=LADDER)
+
+
+NETWORK = Mixed("network", 0.9)
+
+
+@pytest.mark.parametrize(
+    ("knows", "verdict_", "says"),
+    [
+        (0.0, "dies", "Its gain dies when edges are shuffled: the edges are what pays."),
+        (0.5, "in_part", "A part of its gain survives shuffled edges"),
+        (0.9, "survives", "Its gain survives shuffled edges"),
+    ],
+)
+def test_a_gain_is_owed_to_edges_where_it_dies_without_them(history, knows, verdict_, says):
+    base = Mixed("base", 0.1)
+    twin = Mixed("twin", knows, "base", noise=1, shuffles="network")
+    ladder = (base, replace(NETWORK, base="base"), twin)
+    report = evaluate(history, planted.PingPong(), settings=planted.SMALL, ladder=ladder)
+    told = report["ladder"]["edges"]["network"]
+    assert told["verdict"] == verdict_
+    assert says in told["sentence"]
+    assert told["sentence"] in findings(report)
+    over = told["over_shuffled"]
+    assert over["over"] == "twin"
+    points_of = {n: f["average_precision"] for n, f in report["ladder"]["rungs"].items()}
+    assert over["difference"] == pytest.approx(points_of["network"] - points_of["twin"])
+
+
+def test_a_network_that_gains_nothing_owes_nothing_to_its_edges(history):
+    ladder = (
+        Mixed("network", 0.5),
+        Mixed("better", 0.99),
+        Mixed("twin", 0.99, noise=1, shuffles="network"),
+    )
+    told = evaluate(history, planted.PingPong(), settings=planted.SMALL, ladder=ladder)["ladder"]
+    assert told["edges"]["network"]["verdict"] == "nothing"
+    assert "there is no gain that edges could bear" in told["edges"]["network"]["sentence"]
+    assert told["best"] == "better"  # a shuffled twin is no candidate, however well it ranks
+    assert "twin" not in told["adds"]
+
+
+def test_a_twin_without_its_network_is_a_rung_like_any_other(history):
+    ladder = (Mixed("twin", 0.5, shuffles="network"),)
+    told = evaluate(history, planted.PingPong(), settings=planted.SMALL, ladder=ladder)["ladder"]
+    assert told["edges"] == {}
+    assert told["rungs"]["twin"]["gain"]["over"] == "graph"

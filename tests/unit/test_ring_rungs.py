@@ -3,18 +3,25 @@
 import pytest
 
 from api.ring_rungs import RingRungs
+from api.sequence_rung import OTHER_SEEDS, sequence_rungs
 from api.wiring import detector
+from gnn.event_sequences import LENGTH
 from ingest.datasets import read
 from ingest.mapping import load_mapping
 from ingest.simulator import SimulationConfig, write
 from scorer.evaluation import evaluate
 from scorer.report import render_html
+from scorer.wording import points
 
 pytestmark = pytest.mark.slow
 CITY = SimulationConfig(seed=3, days=12, users=400, fraud_share=0.02)
+_OF_HEAD = (
+    *("nodes_alone", "gcn", "sage", "gnn", "gnn_shuffled", "nodes_with_risk"),
+    *("event_alone", "sequence"),
+)
 BASES = {
     "head_alone": "blend",
-    **dict.fromkeys(("nodes_alone", "gcn", "sage", "gnn", "nodes_with_risk"), "head_alone"),
+    **dict.fromkeys(_OF_HEAD, "head_alone"),
     "gnn_with_risk": "nodes_with_risk",
 }
 
@@ -26,12 +33,12 @@ def report(tmp_path_factory):
     engine = detector(sweeps=True)
     network = RingRungs(engine, engine, spool, epochs=4)
     history = read(city, load_mapping("ringfence"))
-    return evaluate(history, network.replayer, ladder=network.rungs())
+    return evaluate(history, network.replayer, ladder=(*network.rungs(), *sequence_rungs(network)))
 
 
 def test_every_shape_of_the_network_is_a_rung(report):
     rungs = report["ladder"]["rungs"]
-    assert list(rungs)[-len(BASES) :] == list(BASES)
+    assert set(list(rungs)[-len(BASES) :]) == set(BASES)
     for name, base in BASES.items():
         assert rungs[name]["gain"]["over"] == base
         assert 1 <= rungs[name]["facts"]["best_epoch"] <= rungs[name]["facts"]["epochs"]
@@ -46,4 +53,24 @@ def test_a_recording_changes_nothing_of_what_is_replayed(report, tmp_path):
 
 
 def test_the_page_says_what_the_edges_bring(report):
-    assert "the graph neural network" in render_html(report)
+    page = render_html(report)
+    assert "with the graph neural network" in page
+    told = report["ladder"]["edges"]["gnn"]
+    assert told["over_shuffled"]["over"] == "gnn_shuffled"
+    assert 0.5 < report["ladder"]["rungs"]["gnn_shuffled"]["facts"]["edges_moved"] < 1
+    assert told["sentence"].partition("&")[0].partition("'")[0] in page
+
+
+def test_the_sequence_hears_earlier_events(report):
+    assert 1 < report["ladder"]["rungs"]["sequence"]["facts"]["earlier_events"] <= LENGTH
+    assert report["ladder"]["rungs"]["event_alone"]["facts"]["earlier_events"] == 0
+
+
+def test_other_seeds_are_told_beside_a_sequence(report):
+    for name in ("event_alone", "sequence"):
+        told = report["ladder"]["rungs"][name]
+        others = told["facts"]["other_seeds"]
+        assert len({told["average_precision"], *others}) == 1 + OTHER_SEEDS
+        assert told["more"] == [
+            f"With other seeds its average precision is {' and '.join(map(points, others))}."
+        ]
