@@ -5,7 +5,7 @@ Apart from it, the ring head: graphs of single rings, how true they are and what
 Nothing that serves (`schema`, `sampling`, `node_features`, `snapshots`, `tensors`, `artefact`,
 `inference`; `ring_graph`, `ring_columns`, `ring_artefact`, `ring_inference`, `explain`;
 `event_sequences`, `sequence_scorer`) or records (`spool`, `recording`, `shuffled_edges`) needs
-torch; `hetero`, `model`, `baselines`, `examples`, `checkpoint`, `training` and `export`, `ring_head`,
-`ring_training` and `ring_export`, `sequence_model`, `sequence_training` and `sequence_export` come
-with the extra `train`.
+torch; `hetero`, `model`, `baselines`, `examples`, `checkpoint`, `training`, `export`, `ring_head`,
+`ring_training`, `ring_export`, `sequence_model`, `sequence_training` and `sequence_export` come with
+the extra `train`.
 """

@@ -46,9 +46,8 @@ class ShuffledSpool(Spool):
 
     def tick(self, number: int, *, graph: bool = True) -> Tick:
         """A tick with its edges shuffled; see `Spool.tick`."""
-        found = Spool.tick(
-            self, number, graph=graph
-        )  # a class with slots has no `super()` without arguments
+        # A class with slots has no `super()` without arguments.
+        found = Spool.tick(self, number, graph=graph)
         rng = np.random.default_rng((self.seed, number))
         return found._replace(subgraph=shuffled(found.subgraph, rng))
 
