@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from gnn.explain import GraphScorer
 from gnn.ring_columns import columns_of
 from gnn.ring_graph import ring_graph
-from gnn.ring_inference import RingHeadScorer
 from graph.ring_policy import RingPolicy
 from scorer.judge_training import Taught, teach
 from scorer.metrics import average_precision
@@ -44,7 +43,7 @@ def train_ring_head(
         past: Rows whose labels may be learned from.
         policy: For rings, without a judge.
         out: Folder for the artefact, `FOLDER` within that of the model to be served with it;
-            nothing is written there if it does not pay.
+            if it does not pay, nothing is written there and what was there stays.
         seed: Of everything random.
         taught: The judge of this past (`scorer.judge_training.teach`); taught anew if left out.
 
@@ -109,7 +108,11 @@ def open_ring_head(model: Path | None) -> GraphScorer | None:
         Incompatible: It is damaged, or was trained on other columns.
     """
     folder = None if model is None else model / FOLDER
-    return None if folder is None or not folder.exists() else RingHeadScorer.open(folder)
+    if folder is None or not folder.exists():
+        return None
+    from gnn.ring_inference import RingHeadScorer  # noqa: PLC0415 - loads onnxruntime
+
+    return RingHeadScorer.open(folder)
 
 
 def _rings_of_each(lessons: RingLessons, rows: Rows) -> int:
