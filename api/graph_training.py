@@ -1,9 +1,10 @@
 """Learning a graph model beside the tabular one: `ringfence train --gnn`.
 
 The replay that training needs anyway is recorded. The network learns from what the blend said out
-of fold and from the recorded neighbourhoods, is stopped on
-the first half of the later slice and tried on the second (`scorer.graph_weights`). It is written
-beside the model only if it earns its place there.
+of fold and from the recorded neighbourhoods, is stopped on the first half of the later slice and
+tried on the second (`scorer.graph_weights`). It is written beside the model only if it earns its
+place there. A head that scores whole rings is learned from the same history and kept by a rule of
+its own (`api.ring_heads`).
 """
 
 import logging
@@ -15,6 +16,8 @@ from typing import Any, Final
 import numpy as np
 
 from api.graph_model import FOLDER, SCHEMA
+from api.ring_heads import FOLDER as HEAD
+from api.ring_heads import train_ring_head
 from api.ring_lesson import Lesson, lesson_of
 from api.ring_rungs import EPOCHS, PATIENCE
 from gnn.artefact import RingArtefact
@@ -68,6 +71,7 @@ class GraphTraining:
         self._recorder = Recorder(replayer, detector.window, profiles, writer)
         self.replayer: Final[Replayer] = self._recorder
         self._artefact: RingArtefact | None = None
+        self._policy = replayer.ring_policy
 
     def __call__(self, trained: Trained) -> TrainedModel:
         """The model with the graph model's weights where it earned its place, else as it was."""
@@ -94,7 +98,14 @@ class GraphTraining:
         artefact = export(learned.model, about=about)
         version = artefact.version
         trial = try_graph_model(table, stopping, newest, lesson.blend, head, version, seed)
-        self.figures = about | trial.figures
+        rings = train_ring_head(
+            trained.replayed,
+            np.arange(len(table.fraud), dtype=np.intp),
+            self._policy,
+            self._workshop / HEAD,
+            seed=seed,
+        )
+        self.figures = about | trial.figures | {"ring_head": rings}
         self._artefact = None if trial.stack is None else artefact
         return replace(
             trained.model,
@@ -116,12 +127,15 @@ class GraphTraining:
         )
 
     def save(self, out: Path) -> None:
-        """Write the graph model into the folder of its model, if it earned its place, and tidy up.
+        """Write what earned its place into the folder of the model, and tidy up.
 
         Raises:
             InvalidSetting: The folder cannot be written.
         """
-        shutil.rmtree(out / FOLDER, ignore_errors=True)
+        for name in (FOLDER, HEAD):
+            shutil.rmtree(out / name, ignore_errors=True)
         if self._artefact is not None:
             self._artefact.save(out / FOLDER)
+        if (self._workshop / HEAD).exists():
+            shutil.copytree(self._workshop / HEAD, out / HEAD)
         shutil.rmtree(self._workshop, ignore_errors=True)

@@ -6,6 +6,6 @@ Nothing that serves (`schema`, `sampling`, `node_features`, `snapshots`, `tensor
 `inference`; `ring_graph`, `ring_columns`, `ring_artefact`, `ring_inference`, `explain`;
 `event_sequences`, `sequence_scorer`) or records (`spool`, `recording`, `shuffled_edges`) needs
 torch; `hetero`, `model`, `baselines`, `examples`, `checkpoint`, `training`, `export`, `ring_head`,
-`ring_training`, `ring_export`, `sequence_model`, `sequence_training` and `sequence_export` come with
-the extra `train`.
+`ring_training`, `ring_export`, `sequence_model`, `sequence_training` and `sequence_export` come
+with the extra `train`.
 """

@@ -203,12 +203,14 @@ class Trained(NamedTuple):
     Attributes:
         model: The model.
         learned: What it serves, as it was learned.
-        table: The replayed history.
+        replayed: The history as it was replayed, before its evidence was judged.
+        table: The same as the model's judge weighs its evidence.
         split: Early and later rows; no test.
     """
 
     model: TrainedModel
     learned: Learned
+    replayed: Table
     table: Table
     split: Split
 
@@ -258,7 +260,8 @@ def train(
     early, later = cut_by_time(table.times, 0.8, 0.2)
     progress("learn", 0)
     every = np.arange(len(table.fraud), dtype=np.intp)
-    table, judge = judged_table(table, every, replayer.ring_policy, seed)
+    replayed = table
+    table, judge = judged_table(replayed, every, replayer.ring_policy, seed)
     columns, chosen = table.schema.columns(graph=True), settings or BoosterSettings()
     found = tune(table, every, columns, chosen, seed, progress) if tuned else None
     if found is not None:
@@ -287,4 +290,4 @@ def train(
         | ({} if found is None else {"tuning": found.as_json()}),
         data=dict(data or {}) | describe(table),
     )
-    return then(Trained(model, learned, table, past))
+    return then(Trained(model, learned, replayed, table, past))

@@ -43,8 +43,8 @@ def train(
     gnn: Annotated[
         bool,
         typer.Option(
-            help="Learn a graph neural network too, and use it if it adds to the scores beyond "
-            "doubt. Needs the extra `train`."
+            help="Learn a graph neural network and a head for whole rings too; each is kept if it "
+            "pays. Needs the extra `train`."
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
