@@ -31,7 +31,7 @@ def report(tmp_path_factory):
     city, spool = (tmp_path_factory.mktemp(name) for name in ("city", "spool"))
     write(CITY, city)
     engine = detector(sweeps=True)
-    network = RingRungs(engine, engine, spool, epochs=4)
+    network = RingRungs(engine, engine, spool, epochs=2)
     history = read(city, load_mapping("ringfence"))
     return evaluate(history, network.replayer, ladder=(*network.rungs(), *sequence_rungs(network)))
 
