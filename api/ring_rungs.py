@@ -4,8 +4,10 @@
 and the network meet. The head hears what the blend says of a transaction, out of fold for the past,
 and the embeddings of its parties as of the last hourly snapshot. So that a gain of the edges can be
 told from that of one more layer on the same scores, there are the head alone, nodes without edges,
-and the two usual convolutions, all learned the same way from the same rows. The last two have the
-risk memories of the same scores at every node (`api.neighbour_risk`), with and without edges.
+and the two usual convolutions, all learned the same way from the same rows. Two have the risk
+memories of the same scores at every node (`api.neighbour_risk`), with and without edges. One is
+added to the blend's log-odds and learns what to correct: with few frauds the others forget what
+the blend knew.
 """
 
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ if TYPE_CHECKING:  # it imports torch, which only a ladder that runs has to wait
 
 CONTEXT: Final = ("model_log_odds", "blend_log_odds", "recent_own", "recent_others", "value_log")
 """What the head hears of a transaction beside the embeddings of its parties."""
+_BLEND: Final = CONTEXT.index("blend_log_odds")
 EPOCHS: Final = 12
 PATIENCE: Final = 3
 _MODEL, _SCORE, _, _, _OWN, _OTHERS = range(len(BatchScore._fields))
@@ -83,7 +86,7 @@ class RingRungs:
         self._lesson: _Lesson | None = None
 
     def rungs(self) -> tuple[Rung, ...]:
-        """The head alone, nodes alone, GCN, GraphSAGE, ours; nodes and ours with risk memories."""
+        """The head alone, nodes alone, GCN, GraphSAGE, ours in three forms, nodes with memories."""
         head, nodes = "head_alone", "nodes_with_risk"
         shapes: tuple[tuple[str, str, str, Convolution], ...] = (
             (head, "a head on the blend's own scores", "blend", "none"),
@@ -98,6 +101,14 @@ class RingRungs:
         )
         return (
             *(_RingRung(self, *shape) for shape in shapes),
+            _RingRung(
+                self,
+                "gnn_onto_blend",
+                "the blend corrected by the graph neural network",
+                "blend",
+                "relational",
+                onto=CONTEXT[_BLEND],
+            ),
             *(_RingRung(self, *shape, remembers=True) for shape in remembering),
         )
 
@@ -120,6 +131,7 @@ class _RingRung:
     base: str
     convolution: "Convolution"
     remembers: bool = False
+    onto: str | None = None
 
     def fit_scores(self, table: Table, split: Split, seed: int) -> RungScores:
         """Learn from the recording, score the test."""
@@ -139,7 +151,7 @@ class _RingRung:
             lesson.later,
             schema=schema,
             extras=extras,
-            shape=ModelSettings(convolution=self.convolution),
+            shape=ModelSettings(convolution=self.convolution, onto=self.onto),
             settings=TrainingSettings(epochs=self.of.epochs, patience=PATIENCE),
             seed=seed,
         )

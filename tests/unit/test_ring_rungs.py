@@ -14,7 +14,9 @@ pytestmark = pytest.mark.slow
 CITY = SimulationConfig(seed=3, days=12, users=400, fraud_share=0.02)
 BASES = {
     "head_alone": "blend",
-    **dict.fromkeys(("nodes_alone", "gcn", "sage", "gnn", "nodes_with_risk"), "head_alone"),
+    **dict.fromkeys(("nodes_alone", "gcn", "sage", "gnn"), "head_alone"),
+    "gnn_onto_blend": "blend",
+    "nodes_with_risk": "head_alone",
     "gnn_with_risk": "nodes_with_risk",
 }
 
