@@ -4,7 +4,8 @@ The head hears what the blend says of a transaction (`api.ring_lesson`) and the 
 parties as of the last hourly snapshot. So that a gain of the edges can be told from that of one
 more layer on the same scores, there are the head alone, nodes without edges, and the two usual
 convolutions, all learned the same way from the same rows; and ours once more with its edges
-shuffled. The last two have the risk memories of the same scores at every node
+shuffled. One is added to the blend's log-odds and learns what to correct: with few frauds the
+others forget what the blend knew. Two have the risk memories of the same scores at every node
 (`api.neighbour_risk`), with and without edges.
 """
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # it imports torch, which only a ladder that runs has to wait
     from gnn.examples import Extras
     from gnn.model import Convolution
 
+_BLEND: Final = CONTEXT[1]
 EPOCHS: Final = 12
 PATIENCE: Final = 3
 
@@ -70,8 +72,8 @@ class RingRungs:
         self._lesson: Lesson | None = None
 
     def rungs(self) -> tuple[Rung, ...]:
-        """The head alone, nodes, GCN, GraphSAGE, ours, ours shuffled; two with risk memories."""
-        head, nodes = "head_alone", "nodes_with_risk"
+        """The head, nodes, GCN, GraphSAGE, ours, ours onto the blend, shuffled, with memories."""
+        head, nodes, onto = "head_alone", "nodes_with_risk", "gnn_onto_blend"
         shapes: tuple[tuple[str, str, str, Convolution], ...] = (
             (head, "a head on the blend's own scores", "blend", "none"),
             ("nodes_alone", "the head with entities but no edges", head, "alone"),
@@ -92,6 +94,23 @@ class RingRungs:
                 head,
                 "relational",
                 shuffles="gnn",
+            ),
+            _RingRung(
+                self,
+                onto,
+                "the blend corrected by the graph neural network",
+                "blend",
+                "relational",
+                onto=_BLEND,
+            ),
+            _RingRung(
+                self,
+                "gnn_onto_shuffled",
+                "the blend corrected by that network, its edges shuffled",
+                "blend",
+                "relational",
+                onto=_BLEND,
+                shuffles=onto,
             ),
             *(_RingRung(self, *shape, remembers=True) for shape in remembering),
         )
@@ -116,6 +135,7 @@ class _RingRung:
     base: str
     convolution: "Convolution"
     remembers: bool = False
+    onto: str | None = None
     shuffles: str | None = None
 
     def fit_scores(self, table: Table, split: Split, seed: int) -> RungScores:
@@ -141,7 +161,7 @@ class _RingRung:
             lesson.later,
             schema=schema,
             extras=extras,
-            shape=ModelSettings(convolution=self.convolution),
+            shape=ModelSettings(convolution=self.convolution, onto=self.onto),
             settings=TrainingSettings(epochs=self.of.epochs, patience=PATIENCE),
             seed=seed,
         )

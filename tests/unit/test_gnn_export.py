@@ -27,7 +27,7 @@ from tests.bare_replayer import BareReplayer, stream
 pytestmark = pytest.mark.slow
 
 SCHEMA = GraphSchema(("risk",), ("risk", "labels"), ("value", "margin"))
-SHAPE = ModelSettings(hidden=8, embedding=4, head=8, onto="margin")
+SHAPE = ModelSettings(hidden=8, embedding=4, head=8)
 RISKS = np.random.default_rng(4).normal(size=(256, 1)).astype(np.float32)
 LABELS = np.random.default_rng(5).normal(size=(256, 2)).astype(np.float32)
 

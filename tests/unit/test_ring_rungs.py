@@ -22,6 +22,7 @@ _OF_HEAD = (
 BASES = {
     "head_alone": "blend",
     **dict.fromkeys(_OF_HEAD, "head_alone"),
+    **dict.fromkeys(("gnn_onto_blend", "gnn_onto_shuffled"), "blend"),
     "gnn_with_risk": "nodes_with_risk",
 }
 
