@@ -1,8 +1,8 @@
 """Learning a graph model beside the tabular one: `ringfence train --gnn`.
 
-The replay that training needs anyway is recorded. The network learns from what the blend said out
-of fold and from the recorded neighbourhoods, is stopped on the first half of the later slice and
-tried on the second (`scorer.graph_weights`). It is written beside the model only if it earns its
+The replay that training needs anyway is recorded. The network learns to correct what the blend
+said out of fold from the recorded neighbourhoods, is stopped on the first half of the later slice
+and tried on the second (`scorer.graph_weights`). It is written beside the model only if it earns its
 place there. A head that scores whole rings is learned from the same history and kept by a rule of
 its own (`api.ring_heads`).
 """
@@ -19,9 +19,10 @@ from api.graph_model import FOLDER, SCHEMA
 from api.ring_heads import FOLDER as HEAD
 from api.ring_heads import train_ring_head
 from api.ring_lesson import Lesson, lesson_of
-from api.ring_rungs import EPOCHS, PATIENCE
+from api.ring_rungs import BLEND, EPOCHS, PATIENCE
 from gnn.artefact import RingArtefact
 from gnn.export import export
+from gnn.model import ModelSettings
 from gnn.recording import Recorder
 from gnn.spool import Spool, SpoolWriter, open_spool
 from gnn.training import Learned, TrainingSettings, score, train
@@ -120,6 +121,7 @@ class GraphTraining:
             lesson.early,
             lesson.later,
             schema=SCHEMA,
+            shape=ModelSettings(onto=BLEND),
             settings=TrainingSettings(epochs=self._epochs, patience=PATIENCE),
             seed=seed,
             folder=self._workshop / _EPOCHS,

@@ -32,7 +32,8 @@ if TYPE_CHECKING:  # it imports torch, which only a ladder that runs has to wait
     from gnn.examples import Extras
     from gnn.model import Convolution
 
-_BLEND: Final = CONTEXT[1]
+BLEND: Final = CONTEXT[1]
+"""What a network that corrects the blend starts from."""
 EPOCHS: Final = 12
 PATIENCE: Final = 3
 
@@ -101,7 +102,7 @@ class RingRungs:
                 "the blend corrected by the graph neural network",
                 "blend",
                 "relational",
-                onto=_BLEND,
+                onto=BLEND,
             ),
             _RingRung(
                 self,
@@ -109,7 +110,7 @@ class RingRungs:
                 "the blend corrected by that network, its edges shuffled",
                 "blend",
                 "relational",
-                onto=_BLEND,
+                onto=BLEND,
                 shuffles=onto,
             ),
             *(_RingRung(self, *shape, remembers=True) for shape in remembering),
