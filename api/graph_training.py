@@ -2,9 +2,9 @@
 
 The replay that training needs anyway is recorded. The network learns to correct what the blend
 said out of fold from the recorded neighbourhoods, is stopped on the first half of the later slice
-and tried on the second (`scorer.graph_weights`). It is written beside the model only if it earns its
-place there. A head that scores whole rings is learned from the same history and kept by a rule of
-its own (`api.ring_heads`).
+and tried on the second (`scorer.graph_weights`). It is written beside the model only if it earns
+its place there. A head that scores whole rings is learned from the same history and kept by a rule
+of its own (`api.ring_heads`).
 """
 
 import logging
