@@ -47,7 +47,7 @@ from scorer.table import BLOCKED, Rows, Table, describe, require_labels
 from scorer.training import learn_from
 from scorer.verdict import Reason
 
-_SCORE, _OWN = (BatchScore._fields.index(name) for name in ("score", "own"))
+_SCORE, _OWN, _OTHERS = map(BatchScore._fields.index, ("score", "own", "others"))
 MOST_SHOWN: Final = 200
 """Differing verdicts in the report itself; the whole list goes beside it."""
 
@@ -358,7 +358,7 @@ class _Judged:
             )
 
     def _reasons(self, i: int, row: int) -> tuple[Reason, ...]:
-        own, others = self.scored[i, _OWN:].tolist()
+        own, others = self.scored[i, _OWN : _OTHERS + 1].tolist()
         found = (*self.told.get(row, ()), *of_memory(own, others))
         return with_shares(found, self.model.shares(self.table.rows[row]))
 
