@@ -34,6 +34,11 @@ async function fill(body, ring, show) {
   body.removeAttribute("aria-busy");
 }
 
+/** How much less, in words where it is next to nothing. */
+function lessBy(drop) {
+  return drop < 0.005 ? "hardly less" : `${drop.toFixed(2)} less`;
+}
+
 function effects(found, show) {
   const every = [
     ...found.members.map((each) => ({
@@ -65,7 +70,7 @@ function effects(found, show) {
         "li",
         { class: "effect", "data-effect": kind },
         element("button", { type: "button", class: "ref", onclick: () => show(focus) }, visible(name)),
-        ` (${kind}): without it ${drop.toFixed(2)} less`,
+        ` (${kind}): without it ${lessBy(drop)}`,
       ),
     );
   const by =
