@@ -25,7 +25,7 @@ DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 _NETWORK: Final = (
     *("baselines", "checkpoint", "export", "geometric", "hetero", "model", "training"),
     *("ring_export", "ring_head", "ring_training"),
-    *("sequence_export", "sequence_model", "sequence_training"),
+    *("learning", "sequence_export", "sequence_model", "sequence_training"),
 )
 _LEARNING: Final = frozenset({"api.graph_training"}.union(f"gnn.{name}" for name in _NETWORK))
 """Need the extra `train`, and have no errors of their own."""

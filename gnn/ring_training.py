@@ -7,7 +7,7 @@ give equal weights on one machine.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gnn.checkpoint import put_weights, weights_of
+from gnn.learning import must_be_positive, use_one_thread
 from gnn.ring_columns import RingColumns, feed
 from gnn.ring_head import RingHead, RingHeadSettings, RingTensors, tensors
 from graph.errors import InvalidSetting
@@ -47,14 +48,7 @@ class RingTrainingSettings:
     rings: int = 32
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value < 0 or (value == 0 and name != "decay"):
-                raise InvalidSetting(
-                    "has to be positive",
-                    field=f"ring training: {name}",
-                    value=str(value),
-                    remedy="Leave it out for the default.",
-                )
+        must_be_positive(self, "ring training")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +110,7 @@ def train_head(
     """
     for name, rows in (("early", early), ("later", later)):
         _require_both(name, examples.fraud[rows])
+    use_one_thread(torch.device("cpu"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = RingHead(shape)

@@ -6,7 +6,7 @@ sequences, settings and seed give the same weights. An epoch takes seconds, so n
 run that is killed.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,9 +18,10 @@ from torch import nn
 from gnn import checkpoint
 from gnn.event_sequences import STEPS, WIDTH
 from gnn.examples import Examples
+from gnn.learning import must_be_positive, use_one_thread
 from gnn.sequence_model import SequenceModel, SequenceShape
 from gnn.training import Rows, moments, require_both, spread
-from graph.errors import InvalidInput, InvalidSetting
+from graph.errors import InvalidInput
 
 Sequences = NDArray[np.float16]
 """float16 [R, STEPS, WIDTH], one sequence an example (`gnn.event_sequences.sequences`)."""
@@ -55,14 +56,7 @@ class SequenceTraining:
     clip: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value < 0 or (value == 0 and name != "decay"):
-                raise InvalidSetting(
-                    "has to be positive",
-                    field=f"sequence training: {name}",
-                    value=str(value),
-                    remedy="Leave it out for the default.",
-                )
+        must_be_positive(self, "sequence training")
 
 
 class LearnedSequence(NamedTuple):
@@ -109,6 +103,7 @@ def train_sequence(
     for name, rows in (("early", early), ("later", later)):
         require_both(name, examples.fraud[rows])
     _require_shapes(sequences, examples, context)
+    use_one_thread(torch.device("cpu"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = SequenceModel(context, shape)

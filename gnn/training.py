@@ -23,6 +23,7 @@ from gnn import checkpoint
 from gnn.checkpoint import Progress
 from gnn.examples import Examples, Extras, by_tick, no_extras
 from gnn.hetero import batch, to_hetero
+from gnn.learning import must_be_positive, use_one_thread
 from gnn.model import ModelSettings, RingModel, Statistics
 from gnn.schema import EDGE_KINDS, NODE_KINDS, PARTIES, GraphSchema, name_of
 from gnn.spool import Spool, Tick
@@ -34,9 +35,6 @@ Rows = NDArray[np.intp]
 Told = Callable[[str, int], None]
 """Called with the name of the stage and how many ticks are done."""
 
-THREADS: Final = 1
-"""On graphs this small a second thread gains nothing, and where another process keeps the cores
-busy its spinning barriers cost ten times the time."""
 _SCALED_ON: Final = 64
 """Ticks that say what is usual, spread over those learned from."""
 
@@ -69,14 +67,7 @@ class TrainingSettings:
     clip: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value < 0 or (value == 0 and name != "decay"):
-                raise InvalidSetting(
-                    "has to be positive",
-                    field=f"training: {name}",
-                    value=str(value),
-                    remedy="Leave it out for the default.",
-                )
+        must_be_positive(self, "training")
 
 
 class Learned(NamedTuple):
@@ -219,8 +210,7 @@ def train(
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     ticks = Ticks(spool, examples, schema, extras, where)
     of_early, of_later = ticks.holding(early), ticks.holding(later)
-    if where.type == "cpu":
-        torch.set_num_threads(THREADS)
+    use_one_thread(where)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = RingModel(schema, shape)

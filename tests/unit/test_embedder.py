@@ -1,15 +1,20 @@
 """The encoder beside an engine: whom it embeds, when, and that a replay of the log agrees."""
 
 import json
+import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import torch
 
 from api.graph_model import FOLDER, SCHEMA, open_graph_model
+from api.settings import Settings
+from api.wiring import build
 from gnn.export import export
 from gnn.inference import RingScorer
 from gnn.model import ModelSettings, RingModel
@@ -26,6 +31,7 @@ from ingest.reference import Facts
 from scorer.artefact import TrainedModel, load_model
 from scorer.detector import Detector
 from scorer.graph_opinion import GraphStack
+from tests.served import served
 from tests.small_model import save_model
 
 # An export takes half a minute.
@@ -179,3 +185,40 @@ def test_a_graph_model_that_is_not_whole_is_done_without_and_said(folder, model,
     assert stack is not None
     other = replace(model, gnn=replace(stack, version="another"))
     assert "another" in str(open_graph_model(folder, other).missing)
+
+
+def scored(client: httpx.Client, number: int) -> dict:
+    record = json.loads(raw(number, number * 5 * MINUTE))
+    answer = client.post("/v1/score", json=record | {"timestamp": START + number * 5 * MINUTE})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_service_embeds_beside_the_engine_and_says_who_answered(folder, tmp_path) -> None:
+    service = build(
+        Settings.load({}, data_dir=tmp_path, model_dir=folder, port=0, log_level="error")
+    )
+    with served(service) as client:
+        assert client.get("/v1/model").json()["tiers"] == ["rules", "graph", "model", "gnn"]
+        assert scored(client, 0)["degraded"] == ["gnn"]
+        number, deadline = 1, time.monotonic() + 60
+        while scored(client, number)["degraded"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+            number += 1
+        assert scored(client, number + 1)["tiers"] == ["rules", "graph", "model", "gnn"]
+        assert client.get("/readyz").json()["stats"]["encoder"]["runs"] >= 1
+
+
+def test_a_service_goes_on_without_its_graph_model_and_says_so(folder, tmp_path) -> None:
+    lame = tmp_path / "model"
+    shutil.copytree(folder, lame)
+    (lame / FOLDER / "head.onnx").unlink()
+    service = build(
+        Settings.load({}, data_dir=tmp_path / "data", model_dir=lame, port=0, log_level="error")
+    )
+    with served(service) as client:
+        found = client.get("/v1/model").json()
+        assert found["tiers"] == ["rules", "graph", "model"]
+        assert found["degraded"] == ["gnn"]
+        assert scored(client, 0)["degraded"] == ["gnn"]
