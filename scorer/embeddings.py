@@ -138,11 +138,10 @@ class Embeddings:
         parties = np.zeros((PARTIES, self._width), np.float32)
         there = np.zeros(PARTIES, np.float32)
         oldest = now
-        for place, (id_, generation) in enumerate(
-            zip(who[:PARTIES].tolist(), who[PARTIES:].tolist(), strict=True)
-        ):
-            held = self._held[place >= _ACCOUNTS]
-            if id_ < 0 or held.generation[id_] != generation:
+        named = who.tolist()
+        for place in range(PARTIES):
+            id_, held = named[place], self._held[place >= _ACCOUNTS]
+            if id_ < 0 or held.generation[id_] != named[PARTIES + place]:
                 continue
             as_of = int(held.as_of[id_])
             if now - as_of <= STALE:

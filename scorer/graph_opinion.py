@@ -98,14 +98,13 @@ def context_of(scored: NDArray[np.float64], values: NDArray[np.int64]) -> NDArra
         scored: float64 [N, fields of a `BatchScore`].
         values: int64 [N], minor units of the base currency.
     """
-    return np.column_stack(
-        [
-            *(np.log(scored[:, k] / (1.0 - scored[:, k])) for k in (_MODEL, _BLEND)),
-            scored[:, _OWN],
-            scored[:, _OTHERS],
-            np.log1p(values.astype(np.float64)),
-        ]
-    ).astype(np.float32)
+    out = np.empty((len(scored), len(CONTEXT)), np.float32)
+    # Both probabilities, then both of what was recalled: columns that lie side by side.
+    both = scored[:, [_MODEL, _BLEND]]
+    out[:, :2] = np.log(both / (1.0 - both))
+    out[:, 2:4] = scored[:, _OWN : _OTHERS + 1]
+    out[:, 4] = np.log1p(values, dtype=np.float64)
+    return out
 
 
 class GraphOpinion:
@@ -144,10 +143,12 @@ class GraphOpinion:
             times: int64 [N], event times.
             values: int64 [N], minor units of the base currency.
         """
-        context = context_of(scored, values)
+        context: NDArray[np.float32] | None = None
         for row, now in enumerate(times.tolist()):
             if not self.embeddings.fresh(now):
                 continue
+            if context is None:
+                context = context_of(scored, values)
             near = self.embeddings.around(who[row], now)
             age = math.log1p(max(near.age, 0) / HOUR)
             head = self._head.log_odds(near.parties, near.there, age, context[row])
