@@ -1,0 +1,62 @@
+"""`ringfence train --gnn`: the same trees, a graph model beside them where it pays, no rubbish."""
+
+import logging
+
+import pytest
+
+from api.graph_model import FOLDER, NO_GRAPH_MODEL, open_graph_model
+from api.graph_training import GraphTraining
+from api.ring_heads import FOLDER as HEAD
+from api.wiring import detector
+from ingest.datasets import read
+from ingest.mapping import load_mapping
+from ingest.simulator import SimulationConfig, write
+from scorer.artefact import load_model
+from scorer.training import train
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("city")
+    write(SimulationConfig(seed=3, days=8, users=250, fraud_share=0.03), folder)
+    return folder
+
+
+def learned(city, workshop, seed=0):
+    engine = detector(sweeps=True)
+    graph = GraphTraining(engine, engine, workshop, epochs=1)
+    history = read(city, load_mapping("ringfence"))
+    return train(history, graph.replayer, seed=seed, then=graph), graph
+
+
+def test_the_trees_are_the_same_and_what_does_not_pay_is_not_written(
+    city, tmp_path, caplog
+) -> None:
+    workshop, out = tmp_path / "workshop", tmp_path / "model"
+    learned(city, workshop, seed=1)  # as after a kill: epochs of another run lie there
+    with caplog.at_level(logging.WARNING):
+        model, graph = learned(city, workshop)
+    assert "begun anew" in caplog.text
+    history = read(city, load_mapping("ringfence"))
+    plain = train(history, detector(sweeps=True))
+    assert model.booster.saved == plain.booster.saved
+    assert model.blend == plain.blend
+    told = model.metrics["gnn"]
+    assert told == graph.figures
+    assert told["epochs"] == 1
+    # Half a slice of so small a city holds too few frauds to let anything in.
+    assert told["why"] == "too few frauds"
+    assert not told["used"]
+    assert model.gnn is None
+
+    (out / FOLDER).mkdir(parents=True)  # of a training before
+    model.save(out)
+    graph.save(out)
+    assert not (out / FOLDER).exists()
+    assert (out / HEAD).exists() == told["ring_head"]["kept"]
+    assert not workshop.exists()
+    again = load_model(out)
+    assert again.gnn is None
+    assert open_graph_model(out, again) == NO_GRAPH_MODEL
