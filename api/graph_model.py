@@ -6,8 +6,10 @@ was trained for that case answers, and everything says that `gnn` is missing and
 """
 
 from pathlib import Path
+from shutil import rmtree
 from typing import Final, NamedTuple
 
+from api.ring_heads import FOLDER as HEAD
 from gnn.inference import RingScorer
 from gnn.schema import GraphSchema
 from graph.errors import Incompatible
@@ -32,6 +34,12 @@ class GraphModel(NamedTuple):
 
 
 NO_GRAPH_MODEL: Final = GraphModel()
+
+
+def forget_networks(folder: Path) -> None:
+    """Take away the graph model and the ring head that an earlier training left beside a model."""
+    for name in (FOLDER, HEAD):
+        rmtree(folder / name, ignore_errors=True)
 
 
 def open_graph_model(folder: Path, model: TrainedModel) -> GraphModel:

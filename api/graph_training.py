@@ -81,14 +81,12 @@ class GraphTraining:
         half = len(trained.split.later) // 2
         stopping, newest = trained.split.later[:half], trained.split.later[half:]
         spool = open_spool(self._workshop)
-        lesson = lesson_of(
-            spool, table, Split(trained.split.early, stopping, newest), trained.learned, seed
-        )
+        split = Split(trained.split.early, stopping, newest)
+        lesson = lesson_of(table, split, trained.learned, seed)
         try:
             learned = self._learned(spool, lesson, seed)
-        except (
-            Incompatible
-        ):  # epochs of a run on other data, or of an engine that has changed since
+        except Incompatible:
+            # Of a run on other data, or of an engine that has changed since.
             _LOG.warning("epochs of another run lay in %s: begun anew", self._workshop)
             shutil.rmtree(self._workshop / _EPOCHS)
             learned = self._learned(spool, lesson, seed)
@@ -129,13 +127,11 @@ class GraphTraining:
         )
 
     def save(self, out: Path) -> None:
-        """Write what earned its place into the folder of the model, and tidy up.
+        """Write what earned its place into the folder of a model that has none, and tidy up.
 
         Raises:
             InvalidSetting: The folder cannot be written.
         """
-        for name in (FOLDER, HEAD):
-            shutil.rmtree(out / name, ignore_errors=True)
         if self._artefact is not None:
             self._artefact.save(out / FOLDER)
         if (self._workshop / HEAD).exists():

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from api.neighbour_risk import NeighbourRisk
 from gnn.examples import Examples
-from gnn.spool import Spool
 from scorer.batch_scores import BatchScore
 from scorer.fitting import sample_negatives
 from scorer.graph_opinion import context_of
@@ -32,7 +30,6 @@ class Lesson:
         later: Those that say when to stop.
         test: Those that are judged.
         blend: float64 [R of the table], what the blend says of each row; NaN where it says nothing.
-        risk: What the nodes of the recording remember of these scores.
     """
 
     examples: Examples
@@ -40,16 +37,14 @@ class Lesson:
     later: Rows
     test: Rows
     blend: NDArray[np.float64]
-    risk: NeighbourRisk
 
 
-def lesson_of(spool: Spool, table: Table, split: Split, learned: Learned, seed: int) -> Lesson:
+def lesson_of(table: Table, split: Split, learned: Learned, seed: int) -> Lesson:
     """Examples of a replayed history; early rows are those the blend scored out of fold.
 
     Of the legitimate early rows the network sees the sample that trees see, weighed like theirs.
 
     Args:
-        spool: The recording of the replay.
         table: The replayed history.
         split: Its rows by what they are used for.
         learned: The blend.
@@ -69,5 +64,4 @@ def lesson_of(spool: Spool, table: Table, split: Split, learned: Learned, seed: 
     counted[np.searchsorted(rows, parts[0])] = weights
     examples = Examples(table.places[rows], table.fraud[rows], counted, context)
     early, later, test = (np.searchsorted(rows, part) for part in parts)
-    risk = NeighbourRisk.of(spool, table.places, scored[:, _BLEND])
-    return Lesson(examples, early, later, test, scored[:, _BLEND], risk)
+    return Lesson(examples, early, later, test, scored[:, _BLEND])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from api.neighbour_risk import ACCOUNT_COLUMNS, IDENTIFIER_COLUMNS
+from api.neighbour_risk import ACCOUNT_COLUMNS, IDENTIFIER_COLUMNS, NeighbourRisk
 from api.ring_lesson import Lesson, lesson_of
 from gnn.recording import Recorder
 from gnn.spool import SpoolWriter, open_spool
@@ -71,6 +71,7 @@ class RingRungs:
         self._recorder = recorder
         self._settings = settings or BoosterSettings()
         self._lesson: Lesson | None = None
+        self._risk: NeighbourRisk | None = None
 
     def rungs(self) -> tuple[Rung, ...]:
         """The head, nodes, GCN, GraphSAGE, ours, ours onto the blend, shuffled, with memories."""
@@ -122,8 +123,14 @@ class RingRungs:
             self._recorder.finish()
             columns = table.schema.columns(graph=True)
             learned = learn_from(table, split, columns, self._settings, seed)
-            self._lesson = lesson_of(open_spool(self.folder), table, split, learned, seed)
+            self._lesson = lesson_of(table, split, learned, seed)
         return self._lesson
+
+    def risk(self, table: Table, lesson: Lesson) -> NeighbourRisk:
+        """What the nodes of the recording remember of the blend's scores; made once."""
+        if self._risk is None:
+            self._risk = NeighbourRisk.of(open_spool(self.folder), table.places, lesson.blend)
+        return self._risk
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ class _RingRung:
         lesson, spool = self.of.lesson(table, split, seed), open_spool(self.of.folder)
         columns = (ACCOUNT_COLUMNS, IDENTIFIER_COLUMNS) if self.remembers else ((), ())
         schema = GraphSchema(*columns, CONTEXT)
-        extras: Extras = lesson.risk if self.remembers else no_extras
+        extras: Extras = self.of.risk(table, lesson) if self.remembers else no_extras
         found: dict[str, float] = {}
         if self.shuffles is not None:
             spool = ShuffledSpool.of(spool, seed)

@@ -87,13 +87,7 @@ def export(
     batch = torch.export.Dim("rows")
     head = to_onnx(model.head, rows, HEAD_INPUTS, HEAD_OUTPUTS, [{0: batch} for _ in HEAD_INPUTS])
     reached = max(encoder_parity(model, encoder), head_parity(model, head))
-    if not reached <= TOLERANCE:
-        raise Incompatible(
-            f"the exported model differs from torch by more than {TOLERANCE}",
-            field="ring model",
-            value=str(reached),
-            remedy="Report the versions of torch, onnxscript and onnxruntime; do not serve it.",
-        )
+    must_agree(reached, "ring model")
     said = dict(about or {})
     said |= {
         "parity": reached,
@@ -102,6 +96,25 @@ def export(
     }
     widths = {name: getattr(fanout, name) for name in ("paid", "dealt", "used", "users")}
     return RingArtefact(encoder, head, schema, model.settings.embedding, widths, said)
+
+
+def must_agree(difference: float, what: str) -> None:
+    """Refuse a model that answers otherwise than torch.
+
+    Args:
+        difference: Largest difference between torch and onnxruntime, absolute.
+        what: It is, for the error.
+
+    Raises:
+        Incompatible: It is larger than `TOLERANCE`, or no number.
+    """
+    if not difference <= TOLERANCE:
+        raise Incompatible(
+            f"the exported model differs from torch by more than {TOLERANCE}",
+            field=what,
+            value=str(difference),
+            remedy="Report the versions of torch, onnxscript and onnxruntime; do not serve it.",
+        )
 
 
 def encoder_parity(model: RingModel, encoder: bytes) -> float:

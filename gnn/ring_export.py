@@ -13,12 +13,11 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from gnn.export import TOLERANCE, difference, to_onnx
+from gnn.export import difference, must_agree, to_onnx
 from gnn.inference import session
 from gnn.ring_artefact import RingHeadArtefact
 from gnn.ring_columns import COLUMNS, RingColumns, feed
 from gnn.ring_head import INPUTS, RingHead, tensors
-from graph.errors import Incompatible
 
 _RANDOM: Final = 8
 
@@ -37,13 +36,7 @@ def export_head(head: RingHead, about: Mapping[str, Any] | None = None) -> RingH
     examples = feed([random_ring(np.random.default_rng(n), 5, 4, 7, 9) for n in range(3)])
     written = to_onnx(head, examples, INPUTS, ("logit",), _axes())
     reached = head_parity(head, written)
-    if not reached <= TOLERANCE:
-        raise Incompatible(
-            f"the exported head differs from torch by more than {TOLERANCE}",
-            field="ring head",
-            value=str(reached),
-            remedy="Report the versions of torch, onnxscript and onnxruntime; do not serve it.",
-        )
+    must_agree(reached, "ring head")
     said = dict(about or {}) | {
         "parity": reached,
         "messages": head.settings.messages,

@@ -12,11 +12,10 @@ import onnx
 import torch
 
 from gnn.event_sequences import STEPS, WIDTH, schema_hash
-from gnn.export import TOLERANCE, Inputs, difference, to_onnx
+from gnn.export import Inputs, difference, must_agree, to_onnx
 from gnn.inference import session
 from gnn.sequence_model import SequenceModel
 from gnn.sequence_scorer import INPUTS, OUTPUTS, SCHEMA
-from graph.errors import Incompatible
 
 _SIZES: Final = (1, 1, 2, 64)
 
@@ -38,13 +37,7 @@ def export_sequence(model: SequenceModel) -> bytes:
     onnx.helper.set_model_props(proto, {SCHEMA: schema_hash(model.context)})
     signed: bytes = proto.SerializeToString()
     reached = sequence_parity(model, signed)
-    if not reached <= TOLERANCE:
-        raise Incompatible(
-            f"the exported model differs from torch by more than {TOLERANCE}",
-            field="sequence model",
-            value=str(reached),
-            remedy="Report the versions of torch, onnxscript and onnxruntime; do not serve it.",
-        )
+    must_agree(reached, "sequence model")
     return signed
 
 

@@ -23,14 +23,12 @@ from scorer.batch_scores import BatchScore
 from scorer.blend import Term
 from scorer.decision import Policy
 from scorer.embeddings import Embeddings
-from scorer.odds import log_odds, sigmoid
+from scorer.odds import SUREST, log_odds, sigmoid, sure_log_odds
 from scorer.ports import GraphHead
 from scorer.verdict import Decision
 
 CONTEXT: Final = ("model_log_odds", "blend_log_odds", "recent_own", "recent_others", "value_log")
 """What the head hears of a transaction beside the embeddings of its parties."""
-_SUREST: Final = 1e-12
-"""How near to 0 and to 1 a score can come."""
 _PLACES: Final = {decision: float(place) for place, decision in enumerate(Decision)}
 _MODEL, _SCORE, _COST, _PLACE, _OWN, _OTHERS, _BLEND, _GNN = range(len(BatchScore._fields))
 
@@ -100,8 +98,7 @@ def context_of(scored: NDArray[np.float64], values: NDArray[np.int64]) -> NDArra
     """
     out = np.empty((len(scored), len(CONTEXT)), np.float32)
     # Both probabilities, then both of what was recalled: columns that lie side by side.
-    both = scored[:, [_MODEL, _BLEND]]
-    out[:, :2] = np.log(both / (1.0 - both))
+    out[:, :2] = sure_log_odds(scored[:, [_MODEL, _BLEND]])
     out[:, 2:4] = scored[:, _OWN : _OTHERS + 1]
     out[:, 4] = np.log1p(values, dtype=np.float64)
     return out
@@ -168,7 +165,7 @@ def added_by(told: BatchScore) -> float:
 
 
 def _surely(probability: float) -> float:
-    return log_odds(min(max(probability, _SUREST), 1.0 - _SUREST))
+    return log_odds(min(max(probability, SUREST), 1.0 - SUREST))
 
 
 def _unreadable(parameters: Mapping[str, Any]) -> Incompatible:

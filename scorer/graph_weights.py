@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from scorer.graph_opinion import GraphStack
 from scorer.metrics import Ranking, clusters_of, interval, resampled_average_precision
+from scorer.odds import sure_log_odds
 from scorer.table import Rows, Table
 
 LEAST_FRAUDS: Final = 20
@@ -58,7 +59,7 @@ def try_graph_model(
     }
     if min(counts.values()) < LEAST_FRAUDS:
         return GraphTrial(None, {"used": False, "why": "too few frauds", "frauds": counts})
-    odds = np.log(blend / (1.0 - blend))
+    odds = sure_log_odds(blend)
     trial = _weights(odds[stopping], head[stopping], fraud[stopping], version)
     together = odds[newest] if trial is None else _sum(trial, odds[newest], head[newest])
     rankings = {

@@ -53,6 +53,7 @@ def train(
 
     The figures are of the slice the model was calibrated on. `evaluate` gives honest ones.
     """
+    from api.graph_model import forget_networks
     from api.wiring import detector
     from cypher.analytics.nightly import NightlyReplayer
     from ingest.datasets import count, read
@@ -76,6 +77,7 @@ def train(
             then=as_it_is if graph is None else graph,
             progress=told,
         )
+    forget_networks(out)
     model.save(out)
     if graph is not None:
         graph.save(out)

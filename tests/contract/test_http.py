@@ -385,14 +385,6 @@ def test_a_ring_says_what_its_score_rests_on(client):
     problem(client.get(f"/v1/rings/{ring['ring_id']}/importance?limit=0"), 422)
 
 
-def test_where_a_ring_head_is_served_it_says_what_the_score_rests_on(client, service, monkeypatch):
-    ring = client.get("/v1/rings?pattern=cycle").json()["rings"][-1]
-    monkeypatch.setattr(service, "ring_head", lambda graphs: [len(g.members) + 0.5 for g in graphs])
-    sent = fits(ImportanceOut, client.get(f"/v1/rings/{ring['ring_id']}/importance"))
-    assert (sent["scored_by"], sent["score"]) == ("ring_head", ring["member_count"] + 0.5)
-    assert all(each["drop"] == len(each["members"]) for each in sent["evidence"])
-
-
 def test_alerts_are_read_on_from_where_a_page_ended(client):
     until(lambda: client.get("/v1/alerts").json()["alerts"], "alert")
     every = fits(schemas.AlertPage, client.get("/v1/alerts"))

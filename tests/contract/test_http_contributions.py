@@ -2,11 +2,8 @@
 
 import runpy
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from queue import Queue
 from types import SimpleNamespace
 
 import httpx
@@ -15,31 +12,20 @@ import pytest
 
 from api.contribution_schemas import ContributionsOut
 from api.schemas import Problem
-from api.serving import server_of
 from api.settings import Settings
 from api.wiring import build
+from tests import served as serving
 
 NOW = 1_772_366_400_000
 CYCLE = [("u1", "u2", "5210.00"), ("u2", "u3", "5000.00"), ("u3", "u1", "4800.00")]
 small = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "small_model.py")))
 
 
-@contextmanager
-def served(data: Path, model: Path | None) -> Iterator[httpx.Client]:
+def served(data: Path, model: Path | None) -> AbstractContextManager[httpx.Client]:
     """A client of a real server that is ready."""
-    service = build(Settings.load({}, data_dir=data, model_dir=model, port=0, log_level="error"))
-    urls: Queue[str] = Queue()
-    server = server_of(service, urls.put)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        with httpx.Client(base_url=urls.get(timeout=60), timeout=60) as client:
-            service.engine.wait_ready(240)
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join(60)
-        assert not thread.is_alive()
+    return serving.served(
+        build(Settings.load({}, data_dir=data, model_dir=model, port=0, log_level="error"))
+    )
 
 
 def score_cycle(client: httpx.Client) -> dict[str, dict]:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnn import event_sequences
 from gnn.event_sequences import (
     LENGTH,
     STEP,
@@ -161,11 +160,11 @@ def test_a_stream_recalls_what_training_is_given():
     assert max(int(step[:, 0].sum()) for step in served) == STEPS
 
 
-def test_some_rows_are_cut_as_all_are_however_many_at_a_time(monkeypatch):
-    events, odds = drawn(6, 100)
-    whole = sequences(events, odds, np.arange(100))
-    some = np.array([0, 3, 4, 50, 99])
-    monkeypatch.setattr(event_sequences, "_AT_ONCE", 2)
+def test_some_rows_are_cut_as_all_are_however_many_at_a_time():
+    length = 4_200  # all of them are more than are cut at once
+    events, odds = drawn(6, length)
+    whole = sequences(events, odds, np.arange(length))
+    some = np.array([0, 3, 4, 50, 99, 4_095, 4_096, 4_199])
     np.testing.assert_array_equal(sequences(events, odds, some), whole[some])
     assert sequences(events, odds, some[:0]).shape == (0, STEPS, WIDTH)
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from api.graph_model import FOLDER, NO_GRAPH_MODEL, open_graph_model
+from api.graph_model import FOLDER, NO_GRAPH_MODEL, forget_networks, open_graph_model
 from api.graph_training import GraphTraining
 from api.ring_heads import FOLDER as HEAD
 from api.wiring import detector
@@ -52,6 +52,7 @@ def test_the_trees_are_the_same_and_what_does_not_pay_is_not_written(
     assert model.gnn is None
 
     (out / FOLDER).mkdir(parents=True)  # of a training before
+    forget_networks(out)
     model.save(out)
     graph.save(out)
     assert not (out / FOLDER).exists()

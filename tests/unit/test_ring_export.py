@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+import time
 
 import msgspec
 import numpy as np
 import pytest
 import torch
 
+from api.ring_heads import FOLDER
+from api.settings import Settings
+from api.wiring import build
 from gnn import checked_files
 from gnn.explain import importance
 from gnn.export import TOLERANCE
@@ -23,6 +27,8 @@ from graph.ring_book import RingBook
 from graph.rings import unborn
 from graph.transaction import HOUR, EntityKind
 from tests.oracles.ring_evidence import cycle, mule, shared
+from tests.served import served
+from tests.small_model import save_model
 
 
 def a_head(messages="relational", seed=0) -> RingHead:
@@ -106,3 +112,37 @@ def test_what_serves_does_not_load_torch():
     imports = ", ".join(f"gnn.{name}" for name in served.split())
     code = f"import sys, {imports}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow  # an export takes a quarter of a minute
+def test_where_a_ring_head_is_served_it_says_what_the_score_rests_on(tmp_path):
+    model = save_model(tmp_path / "model")
+    export_head(a_head(), {}).save(model / FOLDER)
+    service = build(
+        Settings.load({}, data_dir=tmp_path / "data", model_dir=model, port=0, log_level="error")
+    )
+    with served(service) as client:
+        for n, (source, target) in enumerate((("u1", "u2"), ("u2", "u3"), ("u3", "u1"))):
+            transfer = {
+                "transaction_id": f"c{n}",
+                "timestamp": 1_772_366_400_000 + n * 600_000,
+                "type": "transfer",
+                "amount": f"{5200 - 100 * n}.00",
+                "currency": "EUR",
+                "user_id": source,
+                "counterparty_id": target,
+            }
+            told = client.post("/v1/score", json=transfer).raise_for_status().json()
+        (ring_id,) = told["rings"]
+        deadline = time.monotonic() + 30
+        while (answer := client.get(f"/v1/rings/{ring_id}/importance")).status_code == 404:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    sent = answer.raise_for_status().json()
+    assert sent["scored_by"] == "ring_head"
+    (piece,) = sent["evidence"]
+    # Without its only evidence nothing is left.
+    (nothing,) = RingHeadScorer.open(model / FOLDER)([ring_graph(unborn("r", 0), [])])
+    assert piece["remaining"] == pytest.approx(nothing, abs=TOLERANCE)
+    for each in (*sent["members"], *sent["hops"], *sent["evidence"]):
+        assert each["drop"] == pytest.approx(sent["score"] - each["remaining"])
