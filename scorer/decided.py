@@ -62,14 +62,18 @@ def decide_rows(
         own: Probability of a row of the table without what it is merely connected to; asked only
             where it decides.
     """
-    choices = np.zeros(len(rows), np.int8)
+    told = table.told[rows]
+    blocks, completes = (told & BLOCKED) > 0, (told & (RULES | GRAPH)) > 0
+    choices = policy.choices(scores)
+    choices[blocks] = DECLINE
     spared = np.zeros(len(rows), np.bool_)
     places = {decision: place for place, decision in enumerate(Decision)}
     segments = None if policy.budget is None else Segments(policy.budget)
     spares: list[SegmentBounds] = []
-    told = table.told[rows].tolist()
-    for i, (score, bits) in enumerate(zip(scores.tolist(), told, strict=True)):
-        blocked, completed = bool(bits & BLOCKED), bool(bits & (RULES | GRAPH))
+    # Only a budget, or a decline without evidence of its own, asks for more than the score.
+    asked = np.flatnonzero((choices == DECLINE) & ~completes)
+    for i in asked.tolist() if segments is None else range(len(rows)):
+        score, blocked, completed = float(scores[i]), bool(blocks[i]), bool(completes[i])
         segment: SegmentBounds | None = None
         if segments is not None:
             row = int(rows[i])

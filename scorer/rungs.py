@@ -6,6 +6,7 @@ of the parties' recent scores, `blend` ring score and evidence as well: what a v
 
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,6 +25,8 @@ from scorer.splits import Split
 from scorer.table import Rows, Table
 from scorer.training import Learned, learn_from
 
+_LEARNED: Final = ("tabular", "graph")
+"""What trees are grown for."""
 _SHARES_ROWS: Final = 2_000
 _MODEL_SCORE, _SCORE = (BatchScore._fields.index(name) for name in ("model_score", "score"))
 
@@ -58,15 +61,21 @@ def learn_rungs(
     Raises:
         InvalidSetting: A slice of the past lacks fraud or legitimate transactions.
     """
-    learned: dict[str, Learned] = {}
-    seconds = {}
-    for rung, graph in (("tabular", False), ("graph", True)):
-        columns = table.schema.columns(graph=graph)
-        progress(f"learn {rung}", len(columns))
+
+    def learn(rung: str) -> tuple[Learned, float]:
+        columns = table.schema.columns(graph=rung == "graph")
         began = clock() if clock else 0.0
-        learned[rung] = learn_from(table, split, columns, settings, seed, stacked=graph)
-        if clock:
-            seconds[rung] = clock() - began
+        found = learn_from(table, split, columns, settings, seed, stacked=rung == "graph")
+        return found, clock() - began if clock else 0.0
+
+    for rung in _LEARNED:
+        progress(f"learn {rung}", len(table.schema.columns(graph=rung == "graph")))
+    # Beside each other, for most of it is XGBoost's and our kernels', which need no interpreter;
+    # one after the other where they are timed.
+    with ThreadPoolExecutor(1 if clock else len(_LEARNED)) as pool:
+        found = dict(zip(_LEARNED, pool.map(learn, _LEARNED), strict=True))
+    learned = {rung: each for rung, (each, _) in found.items()}
+    seconds = {rung: took for rung, (_, took) in found.items()} if clock else {}
     scores = {"tabular": learned["tabular"].probabilities(table, split.test)}
     whole = learned["graph"]
     margins, calibration = whole.history_margins(table), whole.calibration

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +46,15 @@ def test_a_higher_probability_never_gets_a_milder_answer(a, b):
     low, high = sorted((a, b))
     for policy in (Policy(), FIXED):
         assert order.index(policy.choose(low)) <= order.index(policy.choose(high))
+
+
+@given(st.lists(probabilities | st.sampled_from([0.3, 0.7]), max_size=8))
+def test_many_at_a_time_get_the_answers_of_each_alone(some):
+    never_steps_up = Policy(Costs(step_up_catches=0.0, step_up_friction=200.0))
+    borders = [*Policy().bounds, *never_steps_up.bounds]
+    for policy in (Policy(), FIXED, never_steps_up):
+        each = [list(Decision).index(policy.choose(p)) for p in (*some, *borders)]
+        assert policy.choices(np.array([*some, *borders])).tolist() == each
 
 
 def test_fixed_thresholds_include_their_border():

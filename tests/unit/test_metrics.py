@@ -40,6 +40,16 @@ def test_average_precision_is_that_of_scikit_learn_ties_included(seed, rows, dig
     assert average_precision(scores, fraud) == pytest.approx(average_precision_score(fraud, scores))
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from([1, 3]))
+def test_a_row_that_counts_thrice_is_three_rows(seed, rows, digits):
+    rng = np.random.default_rng(seed)
+    scores, fraud = rng.random(rows).round(digits), rng.random(rows) < 0.3
+    times = rng.integers(0, 4, rows)
+    weighted = Ranking.of(scores, fraud).average_precision(times.astype(np.float64))
+    repeated = average_precision(np.repeat(scores, times), np.repeat(fraud, times))
+    assert weighted == pytest.approx(repeated, nan_ok=True)
+
+
 def test_average_precision_of_nothing_to_find_is_not_a_number():
     assert math.isnan(average_precision(np.array([0.5, 0.2]), np.array([False, False])))
     assert math.isnan(average_precision(np.empty(0), np.empty(0, dtype=bool)))
