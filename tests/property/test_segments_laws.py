@@ -25,6 +25,7 @@ from scorer.history import LabelledTransaction
 from scorer.segments import ACCURACY, LEAST, LEAST_ABOVE, MOST, Segments
 from scorer.table import TableBuilder
 from scorer.verdict import Decision
+from tests.examples import examples
 from tests.oracles.streams import SMALL, START, shuffled, transaction
 
 MILDEST_FIRST = tuple(Decision)
@@ -154,7 +155,7 @@ def model() -> TrainedModel:
     return TrainedModel(detector.schema, booster, Platt(1.0, -0.5), Blend(), FIXED)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     cuts=st.lists(st.integers(0, 1_300), max_size=2),
