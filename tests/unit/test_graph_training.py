@@ -4,9 +4,8 @@ import logging
 
 import pytest
 
-from api.graph_model import FOLDER, NO_GRAPH_MODEL, forget_networks, open_graph_model
+from api.graph_model import FOLDER, HEAD, NO_GRAPH_MODEL, forget_networks, open_graph_model
 from api.graph_training import GraphTraining
-from api.ring_heads import FOLDER as HEAD
 from api.wiring import detector
 from ingest.datasets import read
 from ingest.mapping import load_mapping

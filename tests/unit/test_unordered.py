@@ -170,6 +170,7 @@ def test_a_limit_that_cannot_work_is_refused() -> None:
         UnorderedLimits(fan_counterparties=0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not PUBLIC.is_dir(), reason="the public data is not here; set RINGFENCE_DATA to its folder"
 )
