@@ -21,8 +21,9 @@ export GLIBC_TUNABLES ?= glibc.rtld.optional_static_tls=4096
 # Without bytecode each process of the tests compiles every module again: ten seconds each.
 unexport PYTHONDONTWRITEBYTECODE
 
-# What runs beside each other says all it has to say at once, where make can hold it back (4.0 on).
-BESIDE := $(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+BESIDE := $(MAKE) --no-print-directory --jobs 2
+# Each says all it has to say at once, where make can hold it back (4.0 on).
+IN_TURN := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: help setup demo test test-servers test-processes check check-types check-tests bench chaos servers servers-stop servers-status env format constraints clean
 .DEFAULT_GOAL := help
@@ -51,7 +52,7 @@ check: $(VENV)/.tested $(VENV)/.warm ## format, lint, types, import contracts, f
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(BESIDE) check-types check-tests
+	$(BESIDE) $(IN_TURN) check-types check-tests
 
 # Beside each other: mypy keeps one core busy, for half a minute where it has no cache yet.
 check-types:
