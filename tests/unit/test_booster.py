@@ -209,11 +209,11 @@ def test_a_row_costs_microseconds():
     rows, _ = table(9, rows=500, width=80)
     ours.margin(rows[0])
     best = min(_time_of(ours, rows) for _ in range(5))
-    assert best < 30e-6  # 7 us where it was measured; the slack is for busy machines
+    assert best < 30e-6  # 7 us where it was measured; of the processor, so others may be busy
 
 
 def _time_of(ours, rows):
-    begun = time.perf_counter()
+    begun = time.process_time()
     for row in rows:
         ours.margin(row)
-    return (time.perf_counter() - begun) / len(rows)
+    return (time.process_time() - begun) / len(rows)
