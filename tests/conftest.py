@@ -16,6 +16,9 @@ from hypothesis import settings
 # As many tests run at once as there are processors: of more threads than that, xgboost and
 # scikit-learn let each wait for the others by spinning. Read when their OpenMP is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Servers that a test starts live for seconds: with Java's quick compiler alone a Kafka is there
+# after 4 s of processor time instead of 7.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 settings.register_profile("house", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
