@@ -21,7 +21,11 @@ export GLIBC_TUNABLES ?= glibc.rtld.optional_static_tls=4096
 # Without bytecode each process of the tests compiles every module again: ten seconds each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-servers test-processes check bench chaos servers servers-stop servers-status env format constraints clean
+BESIDE := $(MAKE) --no-print-directory --jobs 2
+# Each says all it has to say at once, where make can hold it back (4.0 on).
+IN_TURN := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+.PHONY: help setup demo test test-servers test-processes check check-types check-tests bench chaos servers servers-stop servers-status env format constraints clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -34,7 +38,7 @@ demo: $(VENV)/.warm ## train, serve and stream a simulated city until a ring gro
 
 test: $(VENV)/.tested $(VENV)/.warm ## the whole test suite; what needs a server runs where `make servers` did
 	$(FAST)
-	$(MAKE) --no-print-directory --jobs 2 test-servers test-processes
+	$(BESIDE) test-servers test-processes
 	$(PYTEST) -m alone
 
 # Beside each other, and each one test at a time: what shares the servers waits for them most of the
@@ -48,7 +52,12 @@ check: $(VENV)/.tested $(VENV)/.warm ## format, lint, types, import contracts, f
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+	$(BESIDE) $(IN_TURN) check-types check-tests
+
+# Beside each other: mypy keeps one core busy, for half a minute where it has no cache yet.
+check-types:
 	$(BIN)/mypy
+check-tests:
 	$(FAST) --hypothesis-profile=check
 
 bench: $(VENV)/.tested $(VENV)/.warm ## ours and a named alternative on the same input, one after the other

@@ -1,15 +1,15 @@
-"""The graph model beside the tabular one: found in its folder, or done without.
+"""The networks beside the tabular model: found in their folders, or done without.
 
-It was trained together with the model (`ringfence train --gnn`), whose metadata names its version.
-A graph model that is missing, damaged or another's is no reason to refuse payments: the blend that
-was trained for that case answers, and everything says that `gnn` is missing and why.
+The graph model was trained together with the model (`ringfence train --gnn`), whose metadata names
+its version. One that is missing, damaged or another's is no reason to refuse payments: the blend
+that was trained for that case answers, and everything says that `gnn` is missing and why.
 """
 
 from pathlib import Path
 from shutil import rmtree
 from typing import Final, NamedTuple
 
-from api.ring_heads import FOLDER as HEAD
+from gnn.explain import GraphScorer
 from gnn.inference import RingScorer
 from gnn.schema import GraphSchema
 from graph.errors import Incompatible
@@ -17,6 +17,8 @@ from scorer.artefact import TrainedModel
 from scorer.graph_opinion import CONTEXT
 
 FOLDER: Final = "gnn"
+HEAD: Final = "ring_head"
+"""Folder of the ring head within that of a model."""
 SCHEMA: Final = GraphSchema(context=CONTEXT)
 """The columns this engine gives a graph model."""
 
@@ -55,3 +57,17 @@ def open_graph_model(folder: Path, model: TrainedModel) -> GraphModel:
             missing=f"gnn: {scorer.version} is not {model.gnn.version}, which it learned with"
         )
     return GraphModel(scorer)
+
+
+def open_ring_head(model: Path | None) -> GraphScorer | None:
+    """The ring head in the folder of a model; None where there is none.
+
+    Raises:
+        Incompatible: It is damaged, or was trained on other columns.
+    """
+    folder = None if model is None else model / HEAD
+    if folder is None or not folder.exists():
+        return None
+    from gnn.ring_inference import RingHeadScorer  # noqa: PLC0415 - loads onnxruntime
+
+    return RingHeadScorer.open(folder)

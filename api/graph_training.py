@@ -15,8 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from api.graph_model import FOLDER, SCHEMA
-from api.ring_heads import FOLDER as HEAD
+from api.graph_model import FOLDER, HEAD, SCHEMA
 from api.ring_heads import train_ring_head
 from api.ring_lesson import Lesson, lesson_of
 from api.ring_rungs import BLEND, EPOCHS, PATIENCE

@@ -1,4 +1,4 @@
-"""Teaching a ring head from a replayed history, and using it: `scorer`'s rings, `gnn`'s network."""
+"""Teaching a ring head from a replayed history: `scorer`'s rings, `gnn`'s network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gnn.explain import GraphScorer
 from gnn.ring_columns import columns_of
 from gnn.ring_graph import ring_graph
 from graph.ring_policy import RingPolicy
@@ -17,8 +16,6 @@ from scorer.ring_lessons import RingLessons, ring_lessons
 from scorer.ring_pass import weighed
 from scorer.table import Rows, Table
 
-FOLDER: Final = "ring_head"
-"""Folder of the ring head within that of a model."""
 LATER_SHARE: Final = 0.25
 LEAST_RINGS: Final = 10
 """True rings, and false ones, in each slice below which there is nothing to learn from."""
@@ -42,7 +39,7 @@ def train_ring_head(
         table: Of a replay without a judge.
         past: Rows whose labels may be learned from.
         policy: For rings, without a judge.
-        out: Folder for the artefact, `FOLDER` within that of the model to be served with it;
+        out: Folder for the artefact, `HEAD` within that of the model to be served with it;
             if it does not pay, nothing is written there and what was there stays.
         seed: Of everything random.
         taught: The judge of this past (`scorer.judge_training.teach`); taught anew if left out.
@@ -99,20 +96,6 @@ def _learned(
 def own_scores(lessons: RingLessons, rows: Rows) -> NDArray[np.float64]:
     """The engine's own score of some revisions."""
     return np.array([lessons.revisions[n].ring.score for n in rows.tolist()], np.float64)
-
-
-def open_ring_head(model: Path | None) -> GraphScorer | None:
-    """The ring head in the folder of a model; None where there is none.
-
-    Raises:
-        Incompatible: It is damaged, or was trained on other columns.
-    """
-    folder = None if model is None else model / FOLDER
-    if folder is None or not folder.exists():
-        return None
-    from gnn.ring_inference import RingHeadScorer  # noqa: PLC0415 - loads onnxruntime
-
-    return RingHeadScorer.open(folder)
 
 
 def _rings_of_each(lessons: RingLessons, rows: Rows) -> int:

@@ -19,12 +19,10 @@ from ingest import records
 from ingest.codec import from_fields
 from ingest.mapping import load_mapping
 from ingest.ports import Topic
-from ingest.simulator import RingCounts, SimulationConfig, simulate
+from ingest.simulator import RingCounts, SimulationConfig, run
 from scorer.artefact import TrainedModel
 from scorer.detector import Detector
-from scorer.fitting import BoosterSettings
 from scorer.history import LabelledTransaction
-from scorer.training import train
 from scorer.tree_shap import exact_contributions
 
 _CITY: Final = SimulationConfig(
@@ -51,6 +49,10 @@ def warm(model: TrainedModel | None = None, *, training: bool = False) -> dict[s
     began = time.perf_counter()
     history = _history(None if training else _ENOUGH)
     if training:
+        # XGBoost and scikit-learn take 1.5 s to import, and nothing that serves needs them.
+        from scorer.fitting import BoosterSettings  # noqa: PLC0415 - above
+        from scorer.training import train  # noqa: PLC0415 - above
+
         model = train(history, Detector(), settings=BoosterSettings(rounds=5))
     _run(Detector(model=model), history)
     kernels = _kernels()
@@ -92,11 +94,8 @@ def _history(most: int | None) -> list[LabelledTransaction]:
     rates = load_mapping("ringfence").rate_table
     assert rates is not None  # noqa: S101 - a test reads every mapping that ships
     truth = ("fraud", "label_known_at", "ring_id", "ring_kind")
-    rows = simulate(_CITY).astype(object)
-    rows = rows.where(rows.notna(), None)
     found = []
-    records: Any = rows.to_dict("records")
-    for row in islice(records, most):
+    for row in run(_CITY).transactions.slice(0, most).to_pylist():
         fraud, known_at, ring_id, _ = (row.pop(name) for name in truth)
         found.append(LabelledTransaction(from_fields(row, rates=rates), fraud, known_at, ring_id))
     return found

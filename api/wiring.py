@@ -16,10 +16,9 @@ import msgspec
 from api.adapters import data_folder, lease, open_graph, open_log
 from api.board import RingBoard
 from api.caching import cache_feed, open_caching
-from api.graph_model import NO_GRAPH_MODEL, GraphModel, open_graph_model
+from api.graph_model import NO_GRAPH_MODEL, GraphModel, open_graph_model, open_ring_head
 from api.lists import read_lists
 from api.rates import rate_table
-from api.ring_heads import open_ring_head
 from api.service import Service
 from api.settings import Settings
 from api.streams import Feed

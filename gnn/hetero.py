@@ -1,14 +1,16 @@
 """A subgraph as tensors: as the encoder takes them, and as PyG's `HeteroData`."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from gnn.geometric import HeteroData
 from gnn.model import EdgeTensors, Hidden, Trim
 from gnn.schema import EDGE_KINDS, NODE_KINDS, name_of
 from gnn.tensors import Floats, Subgraph
+
+if TYPE_CHECKING:
+    from gnn.geometric import HeteroData
 
 
 class Batch(NamedTuple):
@@ -19,7 +21,7 @@ class Batch(NamedTuple):
     trim: Trim
 
 
-def to_hetero(subgraph: Subgraph, features: Mapping[str, Floats]) -> HeteroData:
+def to_hetero(subgraph: Subgraph, features: Mapping[str, Floats]) -> "HeteroData":
     """A subgraph as `HeteroData`.
 
     Node stores have `x` float32 [N, F], `node_id` int64 [N] (ids of the window), `seeds` and
@@ -27,6 +29,8 @@ def to_hetero(subgraph: Subgraph, features: Mapping[str, Floats]) -> HeteroData:
     `edge_attr` float32 [E, D] and `near` (how many of the edges, the first ones, go into seeds).
     Columns are those of `gnn.schema`.
     """
+    from gnn.geometric import HeteroData  # noqa: PLC0415 - loads torch-geometric, for two seconds
+
     data = HeteroData()
     for kind in NODE_KINDS:
         data[kind].x = torch.from_numpy(features[kind])
@@ -41,7 +45,7 @@ def to_hetero(subgraph: Subgraph, features: Mapping[str, Floats]) -> HeteroData:
     return data
 
 
-def batch(data: HeteroData) -> Batch:
+def batch(data: "HeteroData") -> Batch:
     """What the encoder takes."""
     edges = {name_of(kind): data[kind] for kind in EDGE_KINDS}
     return Batch(

@@ -21,7 +21,7 @@ from scorer.table import Table, TableBuilder
 BATCH: Final = 1_024
 """Transactions the engine is given at a time at most."""
 
-_COLLECT_EVERY: Final = 128
+_COLLECT_EVERY: Final = 65_536
 
 Batch = list[tuple[LabelledTransaction, Label | None]]
 """Transactions with the labels that are to be learned of them."""
@@ -95,21 +95,25 @@ def replay(
 
 
 def _rarely_collected(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
-    """The batches, with Python's collector of cycles at work every `_COLLECT_EVERY` of them only.
+    """The batches, with Python's collector of cycles at work every `_COLLECT_EVERY` transactions.
 
     What a replay keeps are millions of plain values without cycles; to walk them again and again
     took a fifth of its time. What outlived one round is left out of the next until the end.
     """
     was = gc.isenabled()
     gc.disable()
+    kept, frozen = 0, False
     try:
-        for number, batch in enumerate(batches, 1):
+        for batch in batches:
             yield batch
-            if number % _COLLECT_EVERY == 0:
+            kept += len(batch)
+            if kept >= _COLLECT_EVERY:
                 gc.collect()
                 gc.freeze()
+                kept, frozen = 0, True
     finally:
-        gc.unfreeze()
+        if frozen:  # else what another froze, as tests do their imports, would be thawed
+            gc.unfreeze()
         if was:
             gc.enable()
 

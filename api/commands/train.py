@@ -53,19 +53,22 @@ def train(
 
     The figures are of the slice the model was calibrated on. `evaluate` gives honest ones.
     """
+    from ingest.datasets import count, read
+    from ingest.mapping import load_mapping
+
+    found = load_mapping(mapping)
+    transactions = count(data, found)
+    # What these load takes seconds: not before the data are there.
     from api.graph_model import forget_networks
     from api.wiring import detector
     from cypher.analytics.nightly import NightlyReplayer
-    from ingest.datasets import count, read
-    from ingest.mapping import load_mapping
     from scorer.training import as_it_is
     from scorer.training import train as learn
 
-    found = load_mapping(mapping)
     engine = detector(sweeps=sweep)
     replayer = engine if deep_analysis is None else NightlyReplayer(engine, deep_analysis)
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    with stages({"replay": count(data, found)}) as told:
+    with stages({"replay": transactions}) as told:
         graph = _graph_training(replayer, engine, out, told) if gnn else None
         model = learn(
             read(data, found),

@@ -54,6 +54,7 @@ def refused(answer: httpx.Response, words: str) -> Problem:
     return found
 
 
+@pytest.mark.slow  # a server starts four times
 def test_a_score_is_taken_apart_and_held_rows_do_not_outlive_what_made_them(tmp_path):
     first, second = (
         small.save_model(tmp_path / "one", -8.0),

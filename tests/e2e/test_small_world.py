@@ -11,10 +11,9 @@ from graph.errors import InvalidSetting
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [7, 8])
-def test_a_fortnight_of_600_people_can_be_judged(seed: int, tmp_path: Path) -> None:
+def test_a_fortnight_of_600_people_can_be_judged(tmp_path: Path) -> None:
     shell, city, report = CliRunner(), tmp_path / "city", tmp_path / "report"
-    options = ["--days", "14", "--users", "600", "--seed", str(seed)]
+    options = ["--days", "14", "--users", "600", "--seed", "9"]
     made = shell.invoke(app, ["simulate", "--out", str(city), *options])
     assert made.exit_code == 0, made.output
     judged = shell.invoke(

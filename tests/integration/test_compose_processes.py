@@ -238,6 +238,7 @@ def servers(folder: Path, path: str | None = None, neo4j_conf: str = "", **ports
         "SERVERS_NEO4J_CONF": neo4j_conf,
         "SERVERS_KAFKA_HEAP": "256m",
         "SERVERS_NEO4J_HEAP": "512m",
+        "JAVA_TOOL_OPTIONS": os.environ["JAVA_TOOL_OPTIONS"],
     }
     for name in ("KAFKA", "KAFKA_SECURE", "KAFKA_CONTROLLER", "NEO4J", "NEO4J_HTTP", "REDIS"):
         variables[f"SERVERS_{name}_PORT"] = str(free_port())

@@ -25,6 +25,7 @@ from scorer import evidence_context as module
 from scorer.detector import Detector, DetectorConfig
 from scorer.evidence_context import NAMES
 from scorer.features import FeatureConfig
+from tests.examples import examples
 from tests.oracles.streams import HORIZON, SMALL, START, TALKATIVE, money_streams, transaction
 
 CONFIG = DetectorConfig(
@@ -187,7 +188,7 @@ def amounts(hops: list[Hop], live: list[Transaction]) -> dict[str, float]:
     money_streams(values=(5, 60, 90, 95, 100, 1_000)),
     st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_a_context_is_what_plain_lists_say(stream: list[Transaction], seed: int) -> None:
     rng = random.Random(seed)
     stream = [structs.replace(tx, device_id=rng.choice([None, "d0", "d1", "d2"])) for tx in stream]

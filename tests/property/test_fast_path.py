@@ -284,7 +284,7 @@ def test_those_lives_hold_everything_that_accounts_do() -> None:
 @pytest.mark.parametrize(
     "config", [ROOMY, TIGHT, HASTY, SETTLED], ids=["roomy", "tight", "hasty", "settled"]
 )
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_crowd_is_told_the_same(seed, config, monkeypatch) -> None:
     stream = crowded(seed)
     fast = told(config, stream, [100, 180], FACTS)
@@ -331,24 +331,21 @@ def test_most_of_an_ordinary_day_is_quiet(monkeypatch) -> None:
     assert ways[:2] == [Stop.ATTENTION] * 2  # no watermark yet
 
 
-@pytest.mark.parametrize("depth", [4095, 4097])
-def test_too_deep_in_a_chain_is_late_on_both_ways(depth, monkeypatch) -> None:
+def test_too_deep_in_a_chain_is_late_on_both_ways(monkeypatch) -> None:
     """A transaction that belongs beneath more edges of its account than an add walks over."""
-    stream = [
-        Transaction(f"t{n}", START + n, Type.TRANSFER, tx_money(n), 1, "hub", f"v{n % 3}")
-        for n in range(1, depth + 1)
-    ]
-    stream += [
-        Transaction("first", START, Type.TRANSFER, tx_money(1), 1, "hub", "v0"),
-        Transaction("then", START + depth + 1, Type.TRANSFER, tx_money(1), 1, "v1", "v2"),
-    ]
+
+    def pays(name: str, at: int, payer: str = "hub", payee: str = "v0") -> Transaction:
+        return Transaction(name, START + at, Type.TRANSFER, tx_money(1), 1, payer, payee)
+
+    stream = [pays(f"t{n}", n, payee=f"v{n % 3}") for n in range(1, 4096)]
+    stream += [pays("beneath 4095", 0), pays("t4096", 4096), pays("t4097", 4097)]
+    stream += [pays("beneath 4097", 0), pays("then", 4098, "v1", "v2")]
     fast = told(DetectorConfig(), stream, [], [])
     the_long_way(monkeypatch)
     slow = told(DetectorConfig(), stream, [], [])
-    assert [v.admission for v in fast[0][-2:]] == [
-        "accepted" if depth < 4096 else "late",
-        "accepted",
-    ]
+    admissions = {v.transaction_id: v.admission for v in fast[0]}
+    assert [name for name, said in admissions.items() if said != "accepted"] == ["beneath 4097"]
+    assert admissions["beneath 4097"] == "late"
     assert fast[0] == slow[0]
     assert fast[2] == slow[2]
 

@@ -7,6 +7,7 @@ from graph.evidence import Evidence, Pattern, Role
 from graph.habits import ACCURACY, Habits
 from graph.thresholds import Thresholds
 from graph.transaction import DAY, Entity, EntityKind
+from tests.examples import examples
 
 CENTRE = Entity(EntityKind.USER, "seller")
 
@@ -18,7 +19,7 @@ def crowd(day: int, count: int) -> Evidence:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     life=st.lists(st.tuples(st.integers(1, 4), st.integers(8, 400)), min_size=1, max_size=40),
     asked=st.integers(1, 60),

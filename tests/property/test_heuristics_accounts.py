@@ -15,6 +15,7 @@ from graph.heuristics import catalogue
 from graph.thresholds import Thresholds
 from graph.transaction import HOUR, MINUTE, Entity, EntityKind, Transaction
 from graph.window import TransactionWindow
+from tests.examples import examples
 
 _ORACLES = Path(__file__).parents[1] / "oracles"
 conduct = SimpleNamespace(**runpy.run_path(str(_ORACLES / "conduct.py")))
@@ -114,7 +115,7 @@ def each(stream: list[Transaction], pattern: Pattern):
 
 
 @given(seeds)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 def test_bursts_are_those_of_sleepers(seed: int) -> None:
     for past, tx, found in each(habits(seed), Pattern.DORMANT_BURST):
         expected = conduct.burst(past, tx, LOW, REACH)
@@ -126,14 +127,14 @@ def test_bursts_are_those_of_sleepers(seed: int) -> None:
 
 
 @given(seeds)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 def test_takeovers_are_new_in_every_way(seed: int) -> None:
     for past, tx, found in each(habits(seed), Pattern.TAKEOVER):
         assert bool(found) == conduct.is_taken(past, tx, LOW)
 
 
 @given(seeds)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 def test_bust_outs_are_told_when_a_quarter_more_is_gone(seed: int) -> None:
     told: dict[tuple[str, int], int] = {}
     strained: set[tuple[str, int]] = set()
@@ -155,7 +156,7 @@ def test_bust_outs_are_told_when_a_quarter_more_is_gone(seed: int) -> None:
 
 
 @given(seeds)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 def test_cards_are_tested_where_the_oracle_says(seed: int) -> None:
     for past, tx, found in each(habits(seed, gaps=(0, 1, 5, 30)), Pattern.CARD_TESTING):
         told = {e.members[0][0]: e for e in found}
@@ -169,7 +170,7 @@ def test_cards_are_tested_where_the_oracle_says(seed: int) -> None:
 
 
 @given(seeds)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 def test_merchants_collude_with_a_few(seed: int) -> None:
     sizes = catalogue(LOW).collusion.told
     for past, tx, found in each(habits(seed), Pattern.COLLUSIVE_MERCHANT):
@@ -178,7 +179,7 @@ def test_merchants_collude_with_a_few(seed: int) -> None:
 
 
 @given(seeds)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 def test_refunds_are_abused_alone_or_on_one_device(seed: int) -> None:
     for past, tx, found in each(habits(seed), Pattern.REFUND_ABUSE):
         refunds, users = conduct.refunds(past, tx, LOW)
@@ -187,7 +188,7 @@ def test_refunds_are_abused_alone_or_on_one_device(seed: int) -> None:
 
 
 @given(seeds)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_made_up_users_share_what_sets_share(seed: int) -> None:
     for past, tx, found in each(habits(seed, most=60), Pattern.SYNTHETIC_IDENTITY):
         twins = conduct.twins(past, tx, LOW)
@@ -198,7 +199,7 @@ def test_made_up_users_share_what_sets_share(seed: int) -> None:
 
 
 @given(seeds, seeds)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 def test_names_do_not_matter(seed: int, other: int) -> None:
     def told(stream: list[Transaction]) -> list:
         return [

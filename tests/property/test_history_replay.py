@@ -13,6 +13,7 @@ from scorer.detector import Detector, DetectorConfig
 from scorer.features import FeatureConfig
 from scorer.history import LabelledTransaction
 from scorer.history_replay import replay
+from tests.examples import examples
 from tests.oracles.streams import SMALL, TALKATIVE, money_streams
 
 CONFIG = DetectorConfig(
@@ -34,7 +35,7 @@ def labelled(tx: Transaction, rng: random.Random) -> LabelledTransaction:
 
 
 @given(money_streams(most=60), st.integers(0, 2**32 - 1), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_batches_do_not_change_a_bit(
     stream: list[Transaction], seed: int, latecomers: bool
 ) -> None:

@@ -13,6 +13,7 @@ from scorer.fitting import BoosterSettings
 from scorer.metrics import average_precision
 from scorer.neighbour_labels import COLUMNS, NEAREST, NeighbourLabels, heard, heard_out_of_fold
 from scorer.splits import Split
+from tests.examples import examples
 
 SMALL = BoosterSettings(rounds=30, patience=10, depth=3, min_child_weight=1.0)
 
@@ -66,7 +67,7 @@ rows_of = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(rows_of)
 def test_what_is_heard_is_what_brute_force_hears(rows):
     table = made([codes for codes, _, _ in rows], [fraud for _, fraud, _ in rows])
@@ -78,7 +79,7 @@ def test_what_is_heard_is_what_brute_force_hears(rows):
         np.testing.assert_allclose(said, by_hand(table, known, row), rtol=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(rows_of, st.data())
 def test_a_row_of_the_past_never_hears_its_own_label(rows, data):
     codes, fraud = [codes for codes, _, _ in rows], [fraud for _, fraud, _ in rows]

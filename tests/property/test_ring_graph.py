@@ -25,6 +25,7 @@ from graph.transaction import HOUR, Entity
 from scorer.evidence_context import NAMES
 from scorer.evidence_log import EvidenceLog
 from scorer.ring_lessons import revisions_of
+from tests.examples import examples
 from tests.oracles.ring_evidence import cycle, histories, mule, user
 
 POLICY = RingPolicy()
@@ -127,7 +128,7 @@ def outline(graph: RingGraph):
     )
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(histories(longest=12))
 def test_what_is_taken_away_takes_along_what_cannot_stand_without_it(steps):
     for ring, evidence in rings_of(steps):
@@ -173,7 +174,7 @@ def test_every_drop_is_the_difference_of_two_scores_that_were_computed(steps):
                 assert drops == sorted(drops, reverse=True)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(histories(longest=12))
 def test_by_the_engines_own_score_a_member_leaves_what_the_counterfactual_says(steps):
     for ring, evidence in rings_of(steps):
@@ -211,7 +212,7 @@ def renamed(ring: Ring, evidence, rng: Random):
 
 
 @pytest.mark.parametrize("messages", MESSAGES)
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(steps=histories(longest=12), rng=st.randoms(use_true_random=False))
 def test_a_score_knows_neither_names_nor_order(messages, steps, rng):
     head = a_head(messages)
@@ -224,7 +225,7 @@ def test_a_score_knows_neither_names_nor_order(messages, steps, rng):
     np.testing.assert_allclose(alone, together, atol=1e-5)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(steps=histories(longest=16), cut=st.integers(1, 16))
 def test_nothing_that_comes_later_changes_what_a_ring_looked_like(steps, cut):
     cut = min(cut, len(steps))

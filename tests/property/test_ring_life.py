@@ -16,6 +16,7 @@ from graph.ring_score import score_of
 from graph.ring_split import seed_of
 from graph.rings import Ring, RingEventKind
 from graph.transaction import HOUR, Entity, EntityKind
+from tests.examples import examples
 from tests.oracles.ring_evidence import (
     LETTERS,
     histories,
@@ -39,7 +40,7 @@ def told(steps: list[list[Evidence]], policy: RingPolicy = HASTY):
         stood.update((event.ring.ring_id, event.ring) for event in events)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(histories())
 def test_a_split_gives_every_member_transaction_and_piece_to_exactly_one_part(steps):
     # By id, as a part stood at its event: the book may have replaced some of it since.
@@ -70,7 +71,7 @@ def test_a_split_gives_every_member_transaction_and_piece_to_exactly_one_part(st
         assert not born, "what split off is told by the ring it came from"
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(histories())
 def test_what_a_ring_says_follows_from_what_it_holds(steps):
     hops: dict[str, Hop] = {}
@@ -120,7 +121,7 @@ def test_what_is_recoverable_does_not_depend_on_the_order_of_arrival(hops):
     assert Holdings(hops).total == sum(Holdings(hops).of(one) for one in users)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(histories(), st.data())
 def test_a_replay_from_any_snapshot_leaves_the_same_bytes(steps, data):
     cuts = data.draw(st.sets(st.integers(0, len(steps)), max_size=4))
@@ -134,7 +135,7 @@ def test_a_replay_from_any_snapshot_leaves_the_same_bytes(steps, data):
             assert book.snapshot() == resumed.snapshot()
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(histories())
 def test_ids_once_told_lead_to_a_ring_and_members_to_their_rings(steps):
     ids = set()
@@ -149,7 +150,7 @@ def test_ids_once_told_lead_to_a_ring_and_members_to_their_rings(steps):
             assert book._index.of([user(name)]) == expected
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(histories(longest=15), st.integers(0, 2**32))
 def test_the_order_of_pieces_does_not_change_the_parts(steps, seed):
     pieces = [weights_of(piece) for step in steps for piece in step]
@@ -161,7 +162,7 @@ def test_the_order_of_pieces_does_not_change_the_parts(steps, seed):
     assert sorted(sorted(mixed[i] for i in group) for group in again) == groups
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(histories())
 def test_everybody_has_one_role_and_only_roles_of_a_ring(steps):
     parts = {Role.VICTIM, Role.MULE, Role.CONTROLLER, Role.CASH_OUT, Role.BYSTANDER}

@@ -28,6 +28,7 @@ from scorer.ring_matching import RingLedger
 from scorer.ring_pass import rings_of, weighed, with_rings
 from scorer.risk_kernel import WIDTH
 from scorer.risk_stack import score_history
+from tests.examples import examples
 from tests.oracles.streams import SMALL, START, TALKATIVE, money_streams
 
 CONFIG = DetectorConfig(
@@ -71,7 +72,7 @@ def model() -> TrainedModel:
 
 
 @given(money_streams(most=60), st.integers(0, 2**32 - 1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_without_weights_the_rings_of_the_replay_come_back(
     stream: list[Transaction], seed: int
 ) -> None:
@@ -94,7 +95,7 @@ def test_without_weights_the_rings_of_the_replay_come_back(
 
 
 @given(money_streams(most=60), st.integers(0, 2**32 - 1), st.lists(st.integers(0, 60), max_size=2))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_detector_with_a_judge_tells_the_rings_of_the_pass(
     model: TrainedModel, stream: list[Transaction], seed: int, cuts: list[int]
 ) -> None:

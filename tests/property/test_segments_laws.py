@@ -25,6 +25,7 @@ from scorer.history import LabelledTransaction
 from scorer.segments import ACCURACY, LEAST, LEAST_ABOVE, MOST, Segments
 from scorer.table import TableBuilder
 from scorer.verdict import Decision
+from tests.examples import examples
 from tests.oracles.streams import SMALL, START, shuffled, transaction
 
 MILDEST_FIRST = tuple(Decision)
@@ -154,7 +155,7 @@ def model() -> TrainedModel:
     return TrainedModel(detector.schema, booster, Platt(1.0, -0.5), Blend(), FIXED)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     cuts=st.lists(st.integers(0, 1_300), max_size=2),
@@ -214,7 +215,7 @@ def test_a_backtest_decides_as_the_detector_with_that_budget(model, seed) -> Non
 
 def test_a_segment_that_would_go_beyond_its_budget_keeps_it(model) -> None:
     """Else the tests above would compare nothing with nothing."""
-    stream = life(5, 6_000)
+    stream = life(5, 3_000)
     fixed = Policy(thresholds=(0.2, 0.6))
     plain = Detector(CONFIG, model, fixed).observe_batch(stream)
     budget = Budget(step_up=0.2, decline=0.1)
@@ -223,7 +224,7 @@ def test_a_segment_that_would_go_beyond_its_budget_keeps_it(model) -> None:
     )
     later = [
         (one, other)
-        for one, other in zip(plain[4_500:], spared[4_500:], strict=True)
+        for one, other in zip(plain[2_000:], spared[2_000:], strict=True)
         if one.admission == "accepted"
     ]
     assert all(one.score == other.score for one, other in later)

@@ -16,6 +16,7 @@ from ingest.simulator.names import decimals, hexadecimal, permuted
 from ingest.simulator.population import build_world
 from ingest.simulator.rings import told
 from ingest.simulator.rings.story import DECLINED
+from tests.examples import examples
 
 MOVING = [
     *("cycle", "mule", "takeover", "structuring", "fan_in", "fan_out", "scatter_gather"),
@@ -39,7 +40,7 @@ configs = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(config=configs)
 def test_any_world_is_well_formed(config: SimulationConfig) -> None:
     simulation = run(config)
@@ -63,7 +64,7 @@ def test_any_world_is_well_formed(config: SimulationConfig) -> None:
         assert burst[0] >= config.opens_for(ring["kind"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     seed=st.integers(0, 2**63 - 1),
     kinds=st.lists(st.sampled_from(MOVING), min_size=1, max_size=3, unique=True),

@@ -129,7 +129,7 @@ def test_a_second_look_finds_what_an_unbounded_first_one_would_have(stream, seed
     assert found.left == 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(money_streams(accounts=9, most=60, longest_gap=20), st.integers(0, 2**32 - 1))
 def test_a_pass_reads_only_and_names_do_not_matter(stream, seed) -> None:
     # Lenient: nine of ten such streams have something to find.

@@ -191,7 +191,7 @@ def test_the_files_hold_every_difference_and_the_page_is_safe(found, tmp_path):
 def test_the_verdicts_are_those_of_a_detector_with_that_policy(tmp_path):
     rates = RateTable("EUR", {"USD": "0.92", "GBP": "1.17"})
     config = SimulationConfig(
-        seed=11, days=16, users=260, ring_counts=RingCounts(cycle=8, mule=8, device_farm=4)
+        seed=11, days=12, users=180, ring_counts=RingCounts(cycle=6, mule=6, device_farm=3)
     )
     history = [
         LabelledTransaction(

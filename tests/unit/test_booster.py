@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from graph.errors import Incompatible, InvalidSetting
 from scorer.booster import Booster
 from scorer.fitting import BoosterSettings, fit_booster, regrow_booster
+from tests.examples import examples
 
 EXTREMES = np.array(
     [np.nan, 0.0, -0.0, np.inf, -np.inf, 3.4e38, -3.4e38, 1e-45, 1.1754944e-38], dtype=np.float32
@@ -58,7 +59,7 @@ def test_margins_have_the_bits_of_xgboost(seed, depth):
     np.testing.assert_allclose(ours.predict_batch(rows), probabilities, rtol=0, atol=1e-6)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.lists(
         st.one_of(st.sampled_from(EXTREMES.tolist()), st.floats(width=32)),
@@ -208,11 +209,11 @@ def test_a_row_costs_microseconds():
     rows, _ = table(9, rows=500, width=80)
     ours.margin(rows[0])
     best = min(_time_of(ours, rows) for _ in range(5))
-    assert best < 30e-6  # 7 us where it was measured; the slack is for busy machines
+    assert best < 30e-6  # 7 us where it was measured; of the processor, so others may be busy
 
 
 def _time_of(ours, rows):
-    begun = time.perf_counter()
+    begun = time.process_time()
     for row in rows:
         ours.margin(row)
-    return (time.perf_counter() - begun) / len(rows)
+    return (time.process_time() - begun) / len(rows)

@@ -20,6 +20,7 @@ from scorer.decision import Policy
 from scorer.detector import Detector, DetectorConfig
 from scorer.explanation import explain
 from scorer.features import FeatureConfig
+from scorer.fitting import BoosterSettings
 from scorer.history import LabelledTransaction
 from scorer.odds import sigmoid
 from scorer.training import train
@@ -59,7 +60,7 @@ def history() -> list[LabelledTransaction]:
 
 @pytest.fixture(scope="module")
 def model(history):
-    return train(history, Detector(CONFIG))
+    return train(history, Detector(CONFIG), settings=BoosterSettings(rounds=60, patience=20))
 
 
 def verdicts(history, model, *, batch: int) -> list:

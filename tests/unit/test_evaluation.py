@@ -41,6 +41,17 @@ def history():
 
 
 @pytest.fixture(scope="module")
+def table(history):
+    return replay(history, PingPong())
+
+
+@pytest.fixture(scope="module")
+def soon():
+    """The table of a short history whose labels are known at once."""
+    return replay(made(rows=800, delay=0), PingPong())
+
+
+@pytest.fixture(scope="module")
 def report(history):
     return evaluate(history, PingPong(), settings=SMALL, seed=1, data={"name": "planted"})
 
@@ -125,13 +136,14 @@ def test_features_over_time_and_alone_are_told(report):
     assert "typologies" not in report
 
 
-def test_shuffled_edges_take_the_graphs_gain_away(history, report):
+def test_shuffled_edges_take_the_graphs_gain_away_and_nothing_else_differs(history, report):
     told = []
     again = evaluate(
         history,
         PingPong(),
         settings=SMALL,
         seed=1,
+        data={"name": "planted"},
         rewired=(shuffle_edges(history, 1), PingPong()),
         progress=lambda stage, _: told.append(stage),
     )
@@ -139,8 +151,9 @@ def test_shuffled_edges_take_the_graphs_gain_away(history, report):
     assert not check["excludes_zero"]
     assert abs(check["difference"]) < 0.1
     assert check["graph"] < 0.5 * again["rungs"]["graph"]["average_precision"]
-    assert again["gains"] == report["gains"]
     assert told.count("learn graph") == 2
+    # All else is said as without it: the same history and seed give the same report.
+    assert json.dumps(again) == json.dumps(report)
 
 
 def test_kinds_and_look_alikes_are_told_where_the_data_knows_them(history):
@@ -199,13 +212,7 @@ def test_rings_are_found_as_the_engine_told_them(report):
     assert 0 < rings["delay"]["money_gone"] < 1
 
 
-def test_the_same_history_and_seed_give_the_same_report(history, report):
-    again = evaluate(history, PingPong(), settings=SMALL, seed=1, data={"name": "planted"})
-    assert json.dumps(again) == json.dumps(report)
-
-
-def test_the_future_is_not_in_the_past(history):
-    table = replay(history, PingPong())
+def test_the_future_is_not_in_the_past(table):
     split = temporal_split(table)
     begins = table.times[split.test].min()
     for part in (split.early, split.later):
@@ -224,8 +231,7 @@ def test_the_future_is_not_in_the_past(history):
     assert told["embargoed"] == split.embargoed > 50
 
 
-def test_the_embargo_is_as_long_as_is_asked_for(history):
-    table = replay(history, PingPong())
+def test_the_embargo_is_as_long_as_is_asked_for(table):
     begins = table.times[temporal_split(table).test].min()
     for embargo in (0, 6 * HOUR, 2 * DAY):
         split = temporal_split(table, embargo)
@@ -236,8 +242,7 @@ def test_the_embargo_is_as_long_as_is_asked_for(history):
         temporal_split(table, -DAY)
 
 
-def test_a_ring_lies_whole_in_the_latest_fold_it_reaches(history):
-    table = replay(history, PingPong())
+def test_a_ring_lies_whole_in_the_latest_fold_it_reaches(table):
     whole = temporal_split(table)
     # One long ring each over the cut between the slices and over that before the test.
     frauds = np.flatnonzero(table.fraud)
@@ -269,16 +274,15 @@ def test_a_ring_lies_whole_in_the_latest_fold_it_reaches(history):
     assert shared == set()
 
 
-def test_labels_that_were_not_known_yet_are_left_out_of_the_past():
-    history = made(rows=800, delay=DAY)
-    soon = temporal_split(replay(made(rows=800, delay=0), PingPong()), 0)
-    late = temporal_split(replay(history, PingPong()), 0)
-    assert late.unsettled > soon.unsettled == 0
-    assert len(late.test) == len(soon.test)
+def test_labels_that_were_not_known_yet_are_left_out_of_the_past(soon):
+    at_once = temporal_split(soon, 0)
+    late = temporal_split(replay(made(rows=800, delay=DAY), PingPong()), 0)
+    assert late.unsettled > at_once.unsettled == 0
+    assert len(late.test) == len(at_once.test)
 
 
-def test_days_of_which_only_frauds_were_known_are_left_out():
-    table = replay(made(rows=800, delay=0), PingPong())
+def test_days_of_which_only_frauds_were_known_are_left_out(soon):
+    table = soon
     # Undisputed after two days, a fraud is reported at once.
     settled = np.where(table.fraud, table.times, table.times + 2 * DAY)
     split = temporal_split(replace(table, known_at=settled))
@@ -289,8 +293,8 @@ def test_days_of_which_only_frauds_were_known_are_left_out():
     assert table.fraud[past].mean() < 2 * table.fraud.mean()
 
 
-def test_the_later_slice_has_a_quarter_of_the_frauds_however_early_they_are():
-    table = replay(made(rows=800, delay=0), PingPong())
+def test_the_later_slice_has_a_quarter_of_the_frauds_however_early_they_are(soon):
+    table = soon
     frauds = np.flatnonzero(table.fraud)
     last = int(table.times.max())
     rare = table.fraud & ((table.times < table.times[frauds[8]]) | (table.times > last - DAY))
@@ -325,9 +329,8 @@ def test_frauds_between_training_and_test_give_their_users_away(history):
     assert not known & {table.users[row] for row in split.test}
 
 
-def test_a_ring_across_the_cut_is_left_out_of_the_past():
-    history = made(rows=800, delay=0)
-    table = replay(history, PingPong())
+def test_a_ring_across_the_cut_is_left_out_of_the_past(soon):
+    table = soon
     before = temporal_split(table)
     ring = next(table.ring_ids[row] for row in before.test if table.ring_ids[row])
     fraud_rows = [row for row in before.early if table.fraud[row]]
@@ -393,7 +396,8 @@ def test_a_model_that_is_given_is_judged_as_it_is(history):
     assert not report["model"]["saw_the_test"]
     assert report["policy"]["version"] == FIXED.version
     assert report["average_precision"] > 0.5
-    whole = evaluate(history, PingPong(), model=train(history, PingPong(), settings=SMALL))
+    short = history[:800]
+    whole = evaluate(short, PingPong(), model=train(short, PingPong(), settings=SMALL))
     assert whole["model"]["saw_the_test"]
     plain = evaluate(history, PingPong(), model=replace(model, blend=Blend()))
     assert plain["rungs"]["blend"]["average_precision"] == pytest.approx(
@@ -409,9 +413,10 @@ def test_what_cannot_be_judged_is_refused(history):
     with pytest.raises(InvalidSetting, match="shuffled split has no dates"):
         evaluate(history, PingPong(), protocol="shuffled", dates=dates)
     nothing = Dates(first, first + DAY, first + 900 * DAY, first + 901 * DAY)
+    short = history[:800]
     with pytest.raises(InvalidSetting, match=r"test slice.*0 frauds of 0"):
-        evaluate(history, PingPong(), dates=nothing, settings=SMALL)
-    other = train(history[:1500], PingPong(), settings=SMALL)
+        evaluate(short, PingPong(), dates=nothing, settings=SMALL)
+    other = train(short, PingPong(), settings=SMALL)
     renamed = replace(other, schema=replace(other.schema, names=tuple("abcdef")))
     with pytest.raises(InvalidSetting, match="trained on other features"):
-        evaluate(history, PingPong(), model=renamed)
+        evaluate(short, PingPong(), model=renamed)

@@ -12,6 +12,7 @@ from scorer.party_columns import PartyColumns
 from scorer.ports import FeatureSchema
 from scorer.ring_matching import RingLedger
 from scorer.table import Table
+from tests.examples import examples
 
 
 def table(rows, fraud):
@@ -52,7 +53,7 @@ def drawn(seed, count=600, width=4):
     return rows, fraud
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.integers(0, 10_000))
 def test_one_feature_models_are_those_of_scikit_learn(seed):
     rows, fraud = drawn(seed)

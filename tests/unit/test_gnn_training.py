@@ -56,15 +56,21 @@ def learned(spool: Spool, examples: Examples, **more: object) -> Learned:
     return train(spool, examples, EARLY, LATER, **settings)
 
 
+@pytest.fixture(scope="module")
+def whole(spool: Spool, examples: Examples) -> Learned:
+    """What a run that nobody disturbed learned; not to be changed."""
+    return learned(spool, examples)
+
+
 def weights(model: torch.nn.Module) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in model.state_dict().items()}
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_one_others(spool, examples):
-    first, second = learned(spool, examples), learned(spool, examples)
-    assert weights(first.model) == weights(second.model)
-    assert first.history == second.history
-    assert weights(learned(spool, examples, seed=1).model) != weights(first.model)
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(spool, examples, whole):
+    again = learned(spool, examples)
+    assert weights(again.model) == weights(whole.model)
+    assert again.history == whole.history
+    assert weights(learned(spool, examples, seed=1).model) != weights(whole.model)
 
 
 def test_a_head_onto_a_column_begins_with_it_and_learns_what_to_correct(spool, examples):
@@ -92,7 +98,7 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("after", [1, 3])
-def test_a_kill_changes_nothing_of_the_result(spool, examples, tmp_path, after):
+def test_a_kill_changes_nothing_of_the_result(spool, examples, whole, tmp_path, after):
     told: list[int] = []
 
     def kill(_stage: str, done: int) -> None:
@@ -103,7 +109,6 @@ def test_a_kill_changes_nothing_of_the_result(spool, examples, tmp_path, after):
     with pytest.raises(Killed):
         learned(spool, examples, folder=tmp_path, told=kill)
     resumed = learned(spool, examples, folder=tmp_path, told=lambda _, done: told.append(done))
-    whole = learned(spool, examples)
     assert weights(resumed.model) == weights(whole.model)
     assert (resumed.history, resumed.best_epoch) == (whole.history, whole.best_epoch)
     assert told == sorted(told)
@@ -138,8 +143,8 @@ def test_a_slice_of_one_kind_is_refused(spool, examples):
         learned(spool, honest)
 
 
-def test_scores_come_in_the_order_asked_for(spool, examples):
-    model = learned(spool, examples).model
+def test_scores_come_in_the_order_asked_for(spool, examples, whole):
+    model = whole.model
     rows = np.array([120, 3, 77])
     one_by_one = [score(model, spool, examples, rows[i : i + 1])[0] for i in range(3)]
     np.testing.assert_allclose(score(model, spool, examples, rows), one_by_one, atol=1e-5)

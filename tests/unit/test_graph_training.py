@@ -4,17 +4,19 @@ import logging
 
 import pytest
 
-from api.graph_model import FOLDER, NO_GRAPH_MODEL, forget_networks, open_graph_model
+from api.graph_model import FOLDER, HEAD, NO_GRAPH_MODEL, forget_networks, open_graph_model
 from api.graph_training import GraphTraining
-from api.ring_heads import FOLDER as HEAD
 from api.wiring import detector
 from ingest.datasets import read
 from ingest.mapping import load_mapping
 from ingest.simulator import SimulationConfig, write
 from scorer.artefact import load_model
+from scorer.fitting import BoosterSettings
+from scorer.history_replay import silent
 from scorer.training import train
 
 pytestmark = pytest.mark.slow
+FEW = BoosterSettings(rounds=60, patience=20)
 
 
 @pytest.fixture(scope="module")
@@ -24,23 +26,32 @@ def city(tmp_path_factory):
     return folder
 
 
-def learned(city, workshop, seed=0):
+class Killed(Exception):
+    pass
+
+
+def kill(_stage: str, _done: int) -> None:
+    raise Killed
+
+
+def learned(city, workshop, seed=0, progress=silent):
     engine = detector(sweeps=True)
-    graph = GraphTraining(engine, engine, workshop, epochs=1)
+    graph = GraphTraining(engine, engine, workshop, epochs=1, progress=progress)
     history = read(city, load_mapping("ringfence"))
-    return train(history, graph.replayer, seed=seed, then=graph), graph
+    return train(history, graph.replayer, seed=seed, settings=FEW, then=graph), graph
 
 
 def test_the_trees_are_the_same_and_what_does_not_pay_is_not_written(
     city, tmp_path, caplog
 ) -> None:
     workshop, out = tmp_path / "workshop", tmp_path / "model"
-    learned(city, workshop, seed=1)  # as after a kill: epochs of another run lie there
+    with pytest.raises(Killed):
+        learned(city, workshop, seed=1, progress=kill)  # an epoch of another run lies there
     with caplog.at_level(logging.WARNING):
         model, graph = learned(city, workshop)
     assert "begun anew" in caplog.text
     history = read(city, load_mapping("ringfence"))
-    plain = train(history, detector(sweeps=True))
+    plain = train(history, detector(sweeps=True), settings=FEW)
     assert model.booster.saved == plain.booster.saved
     assert model.blend == plain.blend
     told = model.metrics["gnn"]

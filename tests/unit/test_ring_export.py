@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from api.ring_heads import FOLDER
+from api.graph_model import HEAD as FOLDER
 from api.settings import Settings
 from api.wiring import build
 from gnn import checked_files
@@ -112,6 +112,13 @@ def test_what_serves_does_not_load_torch():
     imports = ", ".join(f"gnn.{name}" for name in served.split())
     code = f"import sys, {imports}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow  # the imports of a server take two seconds
+def test_a_server_starts_without_what_only_training_needs():
+    code = "import sys, api.wiring, api.serving; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert not {"torch", "xgboost", "sklearn", "lightgbm"} & set(done.stdout.split())
 
 
 @pytest.mark.slow  # an export takes a quarter of a minute

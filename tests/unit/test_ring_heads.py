@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from api.ring_heads import FOLDER, open_ring_head, train_ring_head
+from api.graph_model import HEAD, open_ring_head
+from api.ring_heads import train_ring_head
 from gnn.ring_graph import ring_graph
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
@@ -63,7 +64,7 @@ def history(rings: int) -> tuple[SimpleNamespace, Taught]:
 def test_a_head_that_ranks_better_than_the_rings_own_score_is_written_and_served(tmp_path):
     table, taught = history(120)
     past = np.arange(len(table.ids))
-    said = train_ring_head(table, past, POLICY, tmp_path / FOLDER, taught=taught)
+    said = train_ring_head(table, past, POLICY, tmp_path / HEAD, taught=taught)
     assert said["kept"]
     assert (said["rings"], said["true"]) == (120, 60)
     assert said["own_score"] < 0.7
@@ -81,9 +82,7 @@ def test_a_head_that_ranks_better_than_the_rings_own_score_is_written_and_served
 
 def test_too_few_rings_teach_nothing(tmp_path):
     table, taught = history(20)
-    said = train_ring_head(
-        table, np.arange(len(table.ids)), POLICY, tmp_path / FOLDER, taught=taught
-    )
+    said = train_ring_head(table, np.arange(len(table.ids)), POLICY, tmp_path / HEAD, taught=taught)
     assert said == {"kept": False, "rings": 20, "true": 10, "later_rings": 5, "later_true": 2}
     assert open_ring_head(tmp_path) is None
     assert open_ring_head(None) is None

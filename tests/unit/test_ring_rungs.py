@@ -10,11 +10,13 @@ from ingest.datasets import read
 from ingest.mapping import load_mapping
 from ingest.simulator import SimulationConfig, write
 from scorer.evaluation import evaluate
+from scorer.fitting import BoosterSettings
 from scorer.report import render_html
 from scorer.wording import points
 
 pytestmark = pytest.mark.slow
-CITY = SimulationConfig(seed=3, days=12, users=400, fraud_share=0.02)
+CITY = SimulationConfig(seed=3, days=10, users=250, fraud_share=0.03)
+FEW = BoosterSettings(rounds=60, patience=20)
 _OF_HEAD = (
     *("nodes_alone", "gcn", "sage", "gnn", "gnn_shuffled", "nodes_with_risk"),
     *("event_alone", "sequence"),
@@ -34,7 +36,8 @@ def report(tmp_path_factory):
     engine = detector(sweeps=True)
     network = RingRungs(engine, engine, spool, epochs=2)
     history = read(city, load_mapping("ringfence"))
-    return evaluate(history, network.replayer, ladder=(*network.rungs(), *sequence_rungs(network)))
+    ladder = (*network.rungs(), *sequence_rungs(network))
+    return evaluate(history, network.replayer, settings=FEW, ladder=ladder)
 
 
 def test_every_shape_of_the_network_is_a_rung(report):
@@ -48,7 +51,8 @@ def test_every_shape_of_the_network_is_a_rung(report):
 
 def test_a_recording_changes_nothing_of_what_is_replayed(report, tmp_path):
     write(CITY, tmp_path)
-    plain = evaluate(read(tmp_path, load_mapping("ringfence")), detector(sweeps=True))
+    history = read(tmp_path, load_mapping("ringfence"))
+    plain = evaluate(history, detector(sweeps=True), settings=FEW)
     assert plain["rungs"] == report["rungs"]
     assert plain["rings"] == report["rings"]
 

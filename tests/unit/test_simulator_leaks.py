@@ -160,6 +160,7 @@ def test_no_value_occurs_only_in_fraud(frame: pd.DataFrame) -> None:
     assert (counted[1] >= 5 * counted[0]).all()
 
 
+@pytest.mark.slow
 def test_shuffled_labels_give_the_base_rate(
     frame: pd.DataFrame, fraud: npt.NDArray[np.float64]
 ) -> None:
@@ -330,6 +331,7 @@ def around(transfers: pd.DataFrame) -> npt.NDArray[np.float64]:
     return found
 
 
+@pytest.mark.slow
 def test_shuffled_edges_take_away_what_the_graph_shows(simulation: Simulation) -> None:
     frame = frame_of(simulation)
     transfers = frame[(frame.type == "transfer") & frame.fraud.notna()].reset_index(drop=True)

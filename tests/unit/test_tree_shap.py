@@ -14,6 +14,7 @@ from graph.errors import Incompatible
 from scorer.booster import Booster
 from scorer.tree_shap import exact_contributions, shap_of_row
 from scorer.trees import read_forest
+from tests.examples import examples
 
 
 def table(seed, rows=900, width=8):
@@ -149,7 +150,7 @@ def any_row(draw):
     return np.array(draw(st.lists(value, min_size=8, max_size=8)), dtype=np.float32)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(any_row())
 def test_values_and_start_add_up_to_the_margin(row):
     ours = Booster.from_json(saved(grown_once()), tuple("abcdefgh"))
@@ -157,7 +158,7 @@ def test_values_and_start_add_up_to_the_margin(row):
     assert base + values.sum() == pytest.approx(ours.margin(row), abs=1e-5)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(any_row(), st.permutations(range(8)))
 def test_names_of_features_do_not_matter(row, place):
     def rename(tree):

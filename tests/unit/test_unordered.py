@@ -21,6 +21,7 @@ from graph.unordered.circles import cycles, unusual
 from ingest.datasets import read
 from ingest.mapping import load_mapping
 from scorer.unordered_figures import NamedRings
+from tests.examples import examples
 
 PUBLIC = Path(os.environ.get("RINGFENCE_DATA", Path(__file__).parents[3] / "shared" / "data"))
 MONDAY = 19_000 - 19_000 % 7
@@ -112,7 +113,7 @@ def test_what_looks_like_a_circle(rows: list[Row]) -> None:
 
 
 @given(st.integers(0, 2**32), st.integers(3, 9), st.integers(0, 24))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_circles_are_those_of_networkx(seed: int, users: int, payments: int) -> None:
     rng = random.Random(seed)
     rows = [(*(f"u{n}" for n in rng.sample(range(users), 2)), rng.randrange(40))
@@ -169,6 +170,7 @@ def test_a_limit_that_cannot_work_is_refused() -> None:
         UnorderedLimits(fan_counterparties=0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not PUBLIC.is_dir(), reason="the public data is not here; set RINGFENCE_DATA to its folder"
 )
