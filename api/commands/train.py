@@ -10,6 +10,7 @@ from api.console import examples, figures, stages
 
 if TYPE_CHECKING:  # what they load takes seconds
     from api.graph_training import GraphTraining
+    from api.recorded_rows import RecordedRows
     from scorer.detector import Detector
     from scorer.history_replay import Progress
     from scorer.ports import Replayer
@@ -54,6 +55,7 @@ def train(
     The figures are of the slice the model was calibrated on. `evaluate` gives honest ones.
     """
     from api.graph_model import forget_networks
+    from api.recorded_rows import RecordedRows
     from api.wiring import detector
     from cypher.analytics.nightly import NightlyReplayer
     from ingest.datasets import count, read
@@ -65,10 +67,12 @@ def train(
     engine = detector(sweeps=sweep)
     replayer = engine if deep_analysis is None else NightlyReplayer(engine, deep_analysis)
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    with stages({"replay": count(data, found)}) as told:
-        graph = _graph_training(replayer, engine, out, told) if gnn else None
+    history, size = read(data, found), count(data, found)
+    with stages({"replay": size}) as told:
+        rows = RecordedRows(size, seed) if gnn else None
+        graph = None if rows is None else _graph_training(replayer, engine, out, rows, told)
         model = learn(
-            read(data, found),
+            history if rows is None else rows.seen(history),
             replayer if graph is None else graph.replayer,
             seed=seed,
             created=created,
@@ -89,7 +93,7 @@ def train(
 
 
 def _graph_training(
-    replayer: "Replayer", engine: "Detector", out: Path, told: "Progress"
+    replayer: "Replayer", engine: "Detector", out: Path, rows: "RecordedRows", told: "Progress"
 ) -> "GraphTraining":
     """The graph model's part of the training, where its libraries are there."""
     from graph.errors import InvalidSetting
@@ -102,4 +106,5 @@ def _graph_training(
             field="--gnn",
             remedy="Install the extra `train`: pip install 'ringfence[train]'.",
         ) from None
-    return GraphTraining(replayer, engine, out.with_name(f"{out.name}.training"), progress=told)
+    workshop = out.with_name(f"{out.name}.training")
+    return GraphTraining(replayer, engine, workshop, rows, progress=told)
