@@ -1,11 +1,11 @@
 """Learning a graph model beside the tabular one: `ringfence train --gnn`.
 
 The replay that training needs anyway is recorded, as far as the network will read it
-(`api.recorded_rows`). The network learns to correct what the blend
-said out of fold from the recorded neighbourhoods, is stopped on the first half of the later slice
-and tried on the second (`scorer.graph_weights`). It is written beside the model only if it earns
-its place there. A head that scores whole rings is learned from the same history and kept by a rule
-of its own (`api.ring_heads`).
+(`api.recorded_rows`). The network learns to correct what the blend said out of fold from the
+recorded neighbourhoods, is stopped on the first half of the later slice and tried on the second
+(`scorer.graph_weights`). It is written beside the model only if it earns its place there. A head
+that scores whole rings is learned from the same history and kept by a rule of its own
+(`api.ring_heads`).
 """
 
 import logging

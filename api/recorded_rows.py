@@ -1,10 +1,10 @@
 """Which transactions of a history a graph model reads, said while the history goes by.
 
-To cut the neighbourhoods of every transaction out of the graph would cost more than to learn from
-them: of the legitimate ones of the past a network reads `scorer.fitting.MOST_NEGATIVES`, however
-many there are. So a lot is drawn for each before the replay, and only those that win are recorded,
-besides every fraud. The newest part, on which the network is stopped and tried, is recorded whole.
-Who is recorded says nothing of the graph: everybody is in it.
+Of the legitimate transactions of the past a network reads `scorer.fitting.MOST_NEGATIVES`, however
+many there are; but where the neighbourhoods of all are recorded, every epoch embeds all of them. So
+a lot is drawn for each before the replay, and only those that win are recorded, and every fraud.
+The newest part, on which the network is stopped and tried, is recorded whole. Who is recorded says
+nothing of the graph: everybody is in it.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,8 +1,8 @@
 """What a listener hears of its messages, mean and maximum, and how a gradient finds its way back.
 
-Learning spends most of its time here. Left to itself, torch keeps an index as wide as the messages
-for the maximum and walks it several times on the way back: two thirds of a step. The gradient below
-is the same, from indices of one entry a message.
+Left to itself, torch keeps an index as wide as the messages for the maximum and walks it several
+times on the way back, which took a quarter of a step. The gradient below is the same, from indices
+of one entry a message.
 """
 
 from typing import Any
