@@ -1,10 +1,11 @@
 """Learning a graph model beside the tabular one: `ringfence train --gnn`.
 
-The replay that training needs anyway is recorded. The network learns to correct what the blend
-said out of fold from the recorded neighbourhoods, is stopped on the first half of the later slice
-and tried on the second (`scorer.graph_weights`). It is written beside the model only if it earns
-its place there. A head that scores whole rings is learned from the same history and kept by a rule
-of its own (`api.ring_heads`).
+The replay that training needs anyway is recorded, as far as the network will read it
+(`api.recorded_rows`). The network learns to correct what the blend said out of fold from the
+recorded neighbourhoods, is stopped on the first half of the later slice and tried on the second
+(`scorer.graph_weights`). It is written beside the model only if it earns its place there. A head
+that scores whole rings is learned from the same history and kept by a rule of its own
+(`api.ring_heads`).
 """
 
 import logging
@@ -16,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from api.graph_model import FOLDER, HEAD, SCHEMA
+from api.recorded_rows import RecordedRows
 from api.ring_heads import train_ring_head
 from api.ring_lesson import Lesson, lesson_of
 from api.ring_rungs import BLEND, EPOCHS, PATIENCE
@@ -44,8 +46,9 @@ class GraphTraining:
     Args:
         replayer: Replays.
         detector: The detector in it.
-        workshop: For the recording, 0.4 GB a hundred thousand transactions, and for each epoch;
-            after a kill the same call goes on there. `save` removes it.
+        workshop: For the recording and for each epoch; after a kill the same call goes on there.
+            `save` removes it.
+        rows: Which transactions are recorded; their `seen` history is what is to be replayed.
         epochs: Most epochs.
         progress: Told "gnn" and how many ticks are done.
 
@@ -59,16 +62,18 @@ class GraphTraining:
         replayer: Replayer,
         detector: Detector,
         workshop: Path,
+        rows: RecordedRows,
         *,
         epochs: int = EPOCHS,
         progress: Progress = silent,
     ) -> None:
         self.figures: dict[str, Any] = {}
         self._workshop = workshop
+        self._rows = rows
         self._epochs = epochs
         self._progress = progress
         profiles, writer = detector.heuristics.profiles, SpoolWriter(workshop)
-        self._recorder = Recorder(replayer, detector.window, profiles, writer)
+        self._recorder = Recorder(replayer, detector.window, profiles, writer, keep=rows.holds)
         self.replayer: Final[Replayer] = self._recorder
         self._artefact: RingArtefact | None = None
         self._policy = replayer.ring_policy
@@ -77,11 +82,13 @@ class GraphTraining:
         """The model with the graph model's weights where it earned its place, else as it was."""
         self._recorder.finish()
         table, seed = trained.table, trained.model.seed
-        half = len(trained.split.later) // 2
-        stopping, newest = trained.split.later[:half], trained.split.later[half:]
+        later = trained.split.later
+        later = later[self._rows.whole(table.places[later])]
+        half = len(later) // 2
+        stopping, newest = later[:half], later[half:]
         spool = open_spool(self._workshop)
         split = Split(trained.split.early, stopping, newest)
-        lesson = lesson_of(table, split, trained.learned, seed)
+        lesson = lesson_of(table, split, trained.learned, seed, self._rows.fair(table.places))
         try:
             learned = self._learned(spool, lesson, seed)
         except Incompatible:
@@ -92,6 +99,13 @@ class GraphTraining:
         head = np.full(len(table.fraud), np.nan)
         for rows, chosen in ((stopping, lesson.later), (newest, lesson.test)):
             head[rows] = score(learned.model, spool, lesson.examples, chosen)
+        read = {
+            "share_recorded": self._rows.share,
+            "learned_from": len(lesson.early),
+            "standing_for": round(float(lesson.examples.weights[lesson.early].sum())),
+            "stopped_by": len(stopping),
+            "tried_on": len(newest),
+        }
         about = {"seed": seed, "epochs": len(learned.history), "best_epoch": learned.best_epoch}
         artefact = export(learned.model, about=about)
         version = artefact.version
@@ -102,8 +116,9 @@ class GraphTraining:
             self._policy,
             self._workshop / HEAD,
             seed=seed,
+            taught=trained.taught,
         )
-        self.figures = about | trial.figures | {"ring_head": rings}
+        self.figures = about | trial.figures | {"rows": read, "ring_head": rings}
         self._artefact = None if trial.stack is None else artefact
         return replace(
             trained.model,

@@ -39,7 +39,13 @@ class Lesson:
     blend: NDArray[np.float64]
 
 
-def lesson_of(table: Table, split: Split, learned: Learned, seed: int) -> Lesson:
+def lesson_of(
+    table: Table,
+    split: Split,
+    learned: Learned,
+    seed: int,
+    fair: NDArray[np.bool_] | None = None,
+) -> Lesson:
     """Examples of a replayed history; early rows are those the blend scored out of fold.
 
     Of the legitimate early rows the network sees the sample that trees see, weighed like theirs.
@@ -49,6 +55,8 @@ def lesson_of(table: Table, split: Split, learned: Learned, seed: int) -> Lesson
         split: Its rows by what they are used for.
         learned: The blend.
         seed: Of the sample.
+        fair: bool [R of the table], where not everything was recorded: legitimate rows that were,
+            each with the same chance. None of the others is learned from; these stand for them.
 
     Raises:
         InvalidSetting: The early rows that were scored lack fraud or legitimate transactions.
@@ -56,7 +64,9 @@ def lesson_of(table: Table, split: Split, learned: Learned, seed: int) -> Lesson
     scored = learned.blended(table)
     early = split.early[~np.isnan(learned.past[split.early])]
     require_both("early rows scored out of fold", table.fraud[early])
-    chosen, weights = sample_negatives(table.fraud[early], seed)
+    chosen, weights = sample_negatives(
+        table.fraud[early], seed, among=None if fair is None else fair[early]
+    )
     parts = [early[chosen], split.later, split.test]
     rows = np.sort(np.concatenate(parts))
     context = context_of(scored[rows], table.values[rows])

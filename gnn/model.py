@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gnn.messages import gathered
 from gnn.schema import EDGE_KINDS, NODE_KINDS, PARTIES, GraphSchema, edge_width, name_of
 from graph.errors import InvalidSetting
 
@@ -208,32 +209,18 @@ class RelationalLayer(nn.Module):
             said = self.speak[name](nodes[source]).index_select(0, from_)
             spoken.append(said + self.tell[name](edges.features[name]))
             ears.append(to * len(HEARD[target]) + (firsts[target] + HEARD[target].index(name)))
-        every = sum(sizes[kind] * len(HEARD[kind]) for kind in NODE_KINDS)
-        mean, most = gathered(torch.relu(torch.cat(spoken)), torch.cat(ears), every)
+        ears_of = [sizes[kind] * len(HEARD[kind]) for kind in NODE_KINDS]
+        mean, most = gathered(torch.relu(torch.cat(spoken)), torch.cat(ears), sum(ears_of))
         found = {}
-        for kind in NODE_KINDS:
+        # Split, not sliced: the gradient of each slice is as large as the whole.
+        parts = zip(NODE_KINDS, torch.split(mean, ears_of), torch.split(most, ears_of), strict=True)
+        for kind, *of_kind in parts:
             size, wide = sizes[kind], len(HEARD[kind]) * self.width
-            here = slice(firsts[kind], firsts[kind] + size * len(HEARD[kind]))
-            heard = torch.cat([mean[here].reshape(size, wide), most[here].reshape(size, wide)], 1)
+            heard = torch.cat([part.reshape(size, wide) for part in of_kind], 1)
             before = nodes[kind][:size]
             after = torch.relu(self.own[kind](before) + self.hear[kind](heard))
             found[kind] = self.norm[kind](before + after)
         return found
-
-
-def gathered(message: Tensor, ear: Tensor, ears: int) -> tuple[Tensor, Tensor]:
-    """Mean and maximum of the messages at each ear, zeros where there is none.
-
-    Shape: messages [E, width], none of them negative, ears [E]; both answers [ears, width].
-    """
-    none = message.new_zeros(ears, message.shape[1])
-    total = none.index_add(0, ear, message)
-    count = message.new_zeros(ears, 1).index_add(0, ear, torch.ones_like(message[:, :1]))
-    # Nothing is below zero, so zeros are a maximum's neutral element here.
-    most = none.scatter_reduce(
-        0, ear.unsqueeze(1).expand_as(message), message, "amax", include_self=True
-    )
-    return total / count.clamp(min=1.0), most
 
 
 class LonelyLayer(nn.Module):

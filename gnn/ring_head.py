@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gnn.model import Standardised, gathered
+from gnn.messages import gathered
+from gnn.model import Standardised
 from gnn.ring_columns import COLUMNS
 from graph.errors import InvalidSetting
 

@@ -188,10 +188,14 @@ class GraphSnapshot:
         )
 
     def _chosen(self, accounts: Ids, identifiers: Ids) -> dict[str, Ids]:
+        ids = {
+            _ACCOUNT: _distinct(accounts, len(self.account_kind)),
+            _IDENTIFIER: _distinct(identifiers, len(self.identifier_kind)),
+        }
         found = {}
         for kind in NODE_KINDS:
-            ids = np.unique(accounts if kind in ACCOUNT_KINDS else identifiers).astype(np.int32)
-            found[kind] = ids[self._kinds(kind)[ids] == _CODES[kind]]
+            of_space = ids[_space(kind)]
+            found[kind] = of_space[self._kinds(kind)[of_space] == _CODES[kind]]
         return found
 
     def _kinds(self, kind: str) -> NDArray[np.uint8]:
@@ -237,6 +241,13 @@ class GraphSnapshot:
             ends = np.concatenate(parts, axis=1)
             found[edge_kind] = Edges(ends, values[np.concatenate(rows)], len(rows[0]))
         return found
+
+
+def _distinct(ids: Ids, size: int) -> Ids:
+    """Each of some ids below `size` once, ascending; flags are faster than a sort or a hash."""
+    there = np.zeros(size, np.bool_)
+    there[ids] = True
+    return np.flatnonzero(there).astype(np.int32)
 
 
 def _space(kind: str) -> str:

@@ -69,7 +69,10 @@ class BoosterSettings:
 
 
 def sample_negatives(
-    fraud: NDArray[np.bool_], seed: int, most: int | None = None
+    fraud: NDArray[np.bool_],
+    seed: int,
+    most: int | None = None,
+    among: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """Rows to learn from and their weights: every fraud, and at most so many others.
 
@@ -80,18 +83,19 @@ def sample_negatives(
         fraud: bool [R].
         seed: Of the drawing.
         most: Others at most; `MOST_NEGATIVES` where left out.
+        among: bool [R], the others that may be drawn; all where left out. They stand for the rest
+            too, so each has to have had the same chance to be among them.
 
     Returns:
         Rows in their order, int [K], and weights, float32 [K].
     """
-    honest = np.flatnonzero(~fraud)
+    drawn = np.flatnonzero(~fraud if among is None else ~fraud & among)
     bound = MOST_NEGATIVES if most is None else most
-    if len(honest) <= bound:
-        return np.arange(len(fraud)), np.ones(len(fraud), np.float32)
-    drawn = np.random.default_rng(seed).choice(honest, bound, replace=False)
+    if len(drawn) > bound:
+        drawn = np.random.default_rng(seed).choice(drawn, bound, replace=False)
     rows = np.sort(np.concatenate([np.flatnonzero(fraud), drawn]))
-    weights = np.where(fraud[rows], 1.0, len(honest) / bound)
-    return rows, weights.astype(np.float32)
+    each = np.count_nonzero(~fraud) / max(1, len(drawn))
+    return rows, np.where(fraud[rows], 1.0, each).astype(np.float32)
 
 
 def fit_booster(

@@ -119,10 +119,21 @@ def judged_table(
         seed: Of the trees.
     """
     taught = teach(table, past, policy, seed)
+    return as_judged(table, taught, policy), taught.judge
+
+
+def as_judged(table: Table, taught: Taught, policy: RingPolicy) -> Table:
+    """The table as a judge would have made it.
+
+    Args:
+        table: Of a replay without a judge; its ring scores are changed in place.
+        taught: The judge.
+        policy: For rings, without a judge.
+    """
     if not table.evidence.pieces:  # nothing to weigh: rings, if any, are of somebody's own making
-        return table, taught.judge
+        return table
     evidence = weighed(table.evidence, taught.weights)
-    return with_rings(table, evidence, taught.judge.rings(policy)), taught.judge
+    return with_rings(table, evidence, taught.judge.rings(policy))
 
 
 def starter_of(lessons: list[Lesson], facts: tuple[str, ...], seed: int, trees: int) -> Booster:

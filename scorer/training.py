@@ -25,7 +25,7 @@ from scorer.fitting import (
 )
 from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
-from scorer.judge_training import judged_table
+from scorer.judge_training import Taught, as_judged, teach
 from scorer.metrics import average_precision, calibration_figures
 from scorer.out_of_fold import Grower, early_margins, later_margins
 from scorer.ports import FeatureSchema, Replayer
@@ -206,6 +206,7 @@ class Trained(NamedTuple):
         replayed: The history as it was replayed, before its evidence was judged.
         table: The same as the model's judge weighs its evidence.
         split: Early and later rows; no test.
+        taught: The judge.
     """
 
     model: TrainedModel
@@ -213,6 +214,7 @@ class Trained(NamedTuple):
     replayed: Table
     table: Table
     split: Split
+    taught: Taught
 
 
 Then = Callable[[Trained], TrainedModel]
@@ -261,7 +263,8 @@ def train(
     progress("learn", 0)
     every = np.arange(len(table.fraud), dtype=np.intp)
     replayed = table
-    table, judge = judged_table(replayed, every, replayer.ring_policy, seed)
+    taught = teach(replayed, every, replayer.ring_policy, seed)
+    table = as_judged(replayed, taught, replayer.ring_policy)
     columns, chosen = table.schema.columns(graph=True), settings or BoosterSettings()
     found = tune(table, every, columns, chosen, seed, progress) if tuned else None
     if found is not None:
@@ -275,7 +278,7 @@ def train(
         table.schema,
         policy or Policy(),
         seed,
-        judge=judge,
+        judge=taught.judge,
         created=created,
         metrics={
             # Of the slice on which it was stopped and calibrated: `evaluate` gives honest ones.
@@ -290,4 +293,4 @@ def train(
         | ({} if found is None else {"tuning": found.as_json()}),
         data=dict(data or {}) | describe(table),
     )
-    return then(Trained(model, learned, replayed, table, past))
+    return then(Trained(model, learned, replayed, table, past, taught))

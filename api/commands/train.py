@@ -10,6 +10,7 @@ from api.console import examples, figures, stages
 
 if TYPE_CHECKING:  # what they load takes seconds
     from api.graph_training import GraphTraining
+    from api.recorded_rows import RecordedRows
     from scorer.detector import Detector
     from scorer.history_replay import Progress
     from scorer.ports import Replayer
@@ -60,6 +61,7 @@ def train(
     transactions = count(data, found)
     # What these load takes seconds: not before the data are there.
     from api.graph_model import forget_networks
+    from api.recorded_rows import RecordedRows
     from api.wiring import detector
     from cypher.analytics.nightly import NightlyReplayer
     from scorer.training import as_it_is
@@ -68,10 +70,12 @@ def train(
     engine = detector(sweeps=sweep)
     replayer = engine if deep_analysis is None else NightlyReplayer(engine, deep_analysis)
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    history = read(data, found)
     with stages({"replay": transactions}) as told:
-        graph = _graph_training(replayer, engine, out, told) if gnn else None
+        rows = RecordedRows(transactions, seed) if gnn else None
+        graph = None if rows is None else _graph_training(replayer, engine, out, rows, told)
         model = learn(
-            read(data, found),
+            history if rows is None else rows.seen(history),
             replayer if graph is None else graph.replayer,
             seed=seed,
             created=created,
@@ -92,7 +96,7 @@ def train(
 
 
 def _graph_training(
-    replayer: "Replayer", engine: "Detector", out: Path, told: "Progress"
+    replayer: "Replayer", engine: "Detector", out: Path, rows: "RecordedRows", told: "Progress"
 ) -> "GraphTraining":
     """The graph model's part of the training, where its libraries are there."""
     from graph.errors import InvalidSetting
@@ -105,4 +109,5 @@ def _graph_training(
             field="--gnn",
             remedy="Install the extra `train`: pip install 'ringfence[train]'.",
         ) from None
-    return GraphTraining(replayer, engine, out.with_name(f"{out.name}.training"), progress=told)
+    workshop = out.with_name(f"{out.name}.training")
+    return GraphTraining(replayer, engine, workshop, rows, progress=told)

@@ -6,12 +6,14 @@ import pytest
 
 from api.graph_model import FOLDER, HEAD, NO_GRAPH_MODEL, forget_networks, open_graph_model
 from api.graph_training import GraphTraining
+from api.recorded_rows import RecordedRows
 from api.wiring import detector
-from ingest.datasets import read
+from gnn.spool import open_spool
+from ingest.datasets import count, read
 from ingest.mapping import load_mapping
 from ingest.simulator import SimulationConfig, write
 from scorer.artefact import load_model
-from scorer.fitting import BoosterSettings
+from scorer.fitting import MOST_NEGATIVES, BoosterSettings
 from scorer.history_replay import silent
 from scorer.training import train
 
@@ -34,10 +36,11 @@ def kill(_stage: str, _done: int) -> None:
     raise Killed
 
 
-def learned(city, workshop, seed=0, progress=silent):
-    engine = detector(sweeps=True)
-    graph = GraphTraining(engine, engine, workshop, epochs=1, progress=progress)
-    history = read(city, load_mapping("ringfence"))
+def learned(city, workshop, seed=0, progress=silent, most=MOST_NEGATIVES):
+    engine, mapping = detector(sweeps=True), load_mapping("ringfence")
+    rows = RecordedRows(count(city, mapping), seed, most)
+    graph = GraphTraining(engine, engine, workshop, rows, epochs=1, progress=progress)
+    history = rows.seen(read(city, mapping))
     return train(history, graph.replayer, seed=seed, settings=FEW, then=graph), graph
 
 
@@ -72,3 +75,18 @@ def test_the_trees_are_the_same_and_what_does_not_pay_is_not_written(
     again = load_model(out)
     assert again.gnn is None
     assert open_graph_model(out, again) == NO_GRAPH_MODEL
+
+
+def test_of_a_long_history_a_sample_is_recorded_that_stands_for_all(city, tmp_path) -> None:
+    model, _ = learned(city, tmp_path / "workshop", most=600)
+    of = model.metrics["gnn"]["rows"]
+    labelled = [item.fraud for item in read(city, load_mapping("ringfence"))]
+    labelled = [fraud for fraud in labelled if fraud is not None]
+    assert of["share_recorded"] == pytest.approx(1_200 / count(city, load_mapping("ringfence")))
+    # Three quarters of the early four fifths were scored out of fold.
+    assert of["standing_for"] == pytest.approx(0.6 * len(labelled), rel=0.02)
+    assert of["learned_from"] < 0.5 * of["standing_for"]
+    assert of["stopped_by"] + of["tried_on"] == pytest.approx(0.2 * len(labelled), rel=0.02)
+    spool = open_spool(tmp_path / "workshop")
+    assert spool.kept.sum() < 0.6 * len(labelled)
+    assert spool.transactions.sum() == count(city, load_mapping("ringfence"))
