@@ -75,7 +75,7 @@ class AccountLimits(NamedTuple):
     testing_worse: float
     collusive_least: int
     collusive_regular: int
-    collusive_share: float
+    collusive_share_linked: float
     refund_count: int
     refund_merchants: int
     refund_share: float
@@ -175,7 +175,7 @@ def _limits(into: TransactionWindow, limits: Thresholds) -> AccountLimits:
         testing_worse=float(limits.card_testing_worse),
         collusive_least=limits.collusive_least,
         collusive_regular=limits.collusive_regular,
-        collusive_share=float(limits.collusive_share),
+        collusive_share_linked=float(limits.collusive_share_linked),
         refund_count=limits.refund_count,
         refund_merchants=limits.refund_merchants,
         refund_share=float(limits.refund_share),
@@ -221,7 +221,7 @@ def may_speak(parts, accounts, row, now):  # type: ignore[no-untyped-def]
         found |= _CARD_TESTING
     deals, _ = collusion.deals_at(
         accounts.profiles.merchants, generations, kinds, row, limits.collusive_least,
-        limits.collusive_regular, limits.collusive_share,
+        limits.collusive_regular, limits.collusive_share_linked,
     )  # fmt: skip
     if deals < scratch.deals.shape[0] and scratch.deals[deals]:
         found |= _COLLUSION

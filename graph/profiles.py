@@ -6,7 +6,7 @@ the heuristics have looked at the profiles as they were before it: quiet ones by
 (`graph.fast_kernel`), the others by `Profiles.note`. Times are those of the transactions; where
 they arrive out of order, within the window's lateness, what came first counts as earlier.
 
-Memory: 248 bytes a user and 424 a merchant, taken from the system when a row is first written. The
+Memory: 264 bytes a user and 424 a merchant, taken from the system when a row is first written. The
 rows belong to the window: `snapshot` and `restore` them together with it. Numba's cache does not
 notice a change of this layout in the files that read it; touch them, or empty the cache.
 """
@@ -38,7 +38,7 @@ from graph.thresholds import MOST_REFUNDING, Thresholds
 from graph.transaction import DAY, Transaction
 from graph.window import TransactionWindow
 
-_VERSION: Final = 3  # 3: weeks beyond an account's means
+_VERSION: Final = 4  # 4: what the week before held
 _KIND: Final = "profiles"
 
 WEEK: Final = 7 * DAY
@@ -58,16 +58,17 @@ _SMOOTH: Final = 32
 #   LAST newest own act; WOKE when it last woke from a sleep, SLEPT how long that was, ms;
 #   AT_HOME transactions on a device in use for longer than a takeover takes;
 #   PAID payments, USUAL their mean; TAKEN_AT, TAKEN newest payment of a takeover, how many so far;
-#   NOW_WEEK the week of SPENT, CASHED and REVERSED; WEEKS clean weeks before, TOTAL spent in them,
-#   PEAK of one; WARNED what was spent in WARNED_WEEK when a bust-out was told;
+#   NOW_WEEK the week of SPENT, CASHED and REVERSED, LAST_SPENT and LAST_REVERSED those of the week
+#   before it; WEEKS clean weeks before, TOTAL spent in them, PEAK of one; WARNED what was spent in
+#   WARNED_WEEK when a bust-out was told;
 #   STRAINED the last week beyond its means (`strain_of`), counted from 1;
 #   SHOPPED purchases ever; PERIOD the last halving of BOUGHT, REFUNDED and REFUNDS;
 #   SHOPS the first merchants that refunded, as `key_of`.
 (
     GENERATION, FIRST, COUNT, LAST, WOKE, SLEPT, AT_HOME, PAID, USUAL, TAKEN_AT, TAKEN, NOW_WEEK,
-    SPENT, CASHED, REVERSED, WEEKS, TOTAL, PEAK, WARNED, WARNED_WEEK, STRAINED, SHOPPED, PERIOD,
-    BOUGHT, REFUNDED, REFUNDS, SHOPS,
-) = range(27)  # fmt: skip
+    SPENT, CASHED, REVERSED, LAST_SPENT, LAST_REVERSED, WEEKS, TOTAL, PEAK, WARNED, WARNED_WEEK,
+    STRAINED, SHOPPED, PERIOD, BOUGHT, REFUNDED, REFUNDS, SHOPS,
+) = range(29)  # fmt: skip
 _USER_ROW: Final = SHOPS + MOST_REFUNDING
 
 MOST_BUYERS: Final = 24
@@ -86,7 +87,7 @@ class ProfileColumns(NamedTuple):
     """The profiles, for compiled code.
 
     Attributes:
-        users: int64[A, 31] by account id, places as above.
+        users: int64[A, 33] by account id, places as above.
         merchants: int64[A, 54].
         span: int64[2]: all rows in use are below SIZE; BEGAN is the time of the first transaction
             noted.
@@ -263,26 +264,49 @@ def week_of(users, user, time, reversals):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def strain_of(users, user, row, reversals, strain, at_merchant):  # type: ignore[no-untyped-def]
-    """Whether the transaction in a row leaves its user in a week beyond its means. Mutates nothing.
+def week_before(users, user, week):  # type: ignore[no-untyped-def]
+    """What a user spent in the week before this one, and what was reversed. Mutates nothing."""
+    now = users[user, NOW_WEEK]
+    if week == now:
+        return users[user, LAST_SPENT], users[user, LAST_REVERSED]
+    if week == now + 1:
+        return users[user, SPENT], users[user, REVERSED]
+    return np.int64(0), np.int64(0)
 
-    It is one if `strain` times the mean of the clean weeks was spent, and `reversals` things were
-    reversed or this transaction is a deposit that bounced.
+
+@kernel
+def strain_of(users, user, row, reversals, strain, at_merchant):  # type: ignore[no-untyped-def]
+    """Whether the transaction in a row leaves its user beyond its means. Mutates nothing.
+
+    What counts are the last seven days: this week, and of the one before the share that lies within
+    them, as if it had been spent (and reversed, to the nearest) evenly. They are strained if
+    `strain` times the mean of the clean weeks before was spent, and `reversals` things were
+    reversed or this transaction is a deposit that bounced. That deposit counts as spent: money was
+    drawn, or meant to be, on what never came. Of the clean weeks the last is left out where there
+    are others: a burst may have begun in it.
 
     Returns:
-        (strained, whether it bounced, week, spent, as cash, reversed, clean weeks, their total).
+        (strained, whether it bounced, week, spent in the seven days, spent this week, as cash,
+        reversed, clean weeks, their total).
     """
     inward, moved, value = row[INWARD] != 0, row[VALUE] > 0, min(abs(row[VALUE]), _MOST_MONEY)
     week, spent, cashed, reversed_, weeks, total, _ = week_of(users, user, row[TIME], reversals)
+    last_spent, last_reversed = week_before(users, user, week)
     if moved and not inward:
         spent = min(spent + value, _MOST_SUM)
         cashed = min(cashed + value * row[CASH], _MOST_SUM)
     elif at_merchant or not moved:
         reversed_ += 1
     bounced = inward and not moved and row[OTHER] < 0
-    much = weeks > 0 and spent > 0 and spent * weeks >= strain * total
-    strained = much and (bounced or reversed_ >= reversals)
-    return strained, bounced, week, spent, cashed, reversed_, weeks, total
+    usual_weeks, usual = weeks, total
+    if weeks > 1 and last_spent > 0 and last_reversed < reversals:
+        usual_weeks, usual = weeks - 1, total - last_spent
+    rest = min(max((week + 1) * WEEK - row[TIME], 0), WEEK) / WEEK
+    drawn = spent + np.int64(last_spent * rest) + value * bounced
+    much = weeks > 0 and drawn > 0 and drawn * usual_weeks >= strain * usual
+    went_back = reversed_ + np.int64(last_reversed * rest + 0.5)
+    strained = much and (bounced or went_back >= reversals)
+    return strained, bounced, week, drawn, spent, cashed, reversed_, usual_weeks, usual
 
 
 @kernel
@@ -348,10 +372,12 @@ def _note_user(users, limits, user, generation, row, shop, woke, slept):  # type
 def _note_week(users, user, row, limits, at_merchant):  # type: ignore[no-untyped-def]
     """Add to what a user spends this week, and what is reversed. Mutates `users`."""
     reversals = limits.reversals
-    _, _, _, _, _, _, peak = week_of(users, user, row[TIME], reversals)
-    strained, _, week, spent, cashed, reversed_, weeks, total = strain_of(
+    _, _, _, _, weeks, total, peak = week_of(users, user, row[TIME], reversals)
+    strained, _, week, _, spent, cashed, reversed_, _, _ = strain_of(
         users, user, row, reversals, limits.strain, at_merchant
     )
+    last_spent, last_reversed = week_before(users, user, week)
+    users[user, LAST_SPENT], users[user, LAST_REVERSED] = last_spent, last_reversed
     users[user, NOW_WEEK], users[user, SPENT], users[user, CASHED] = week, spent, cashed
     users[user, REVERSED] = reversed_
     users[user, WEEKS], users[user, TOTAL], users[user, PEAK] = weeks, total, peak

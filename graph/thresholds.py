@@ -31,8 +31,9 @@ _BOUNDS: Final = {
 _SHARES: Final = frozenset(
     {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "relay_passes_on",
      "layer_density", "layer_fresh_share", "structuring_least", "dormant_passes_on",
-     "bust_out_cash_share", "card_testing_declined", "collusive_share", "collusive_refunds",
-     "collusive_devices", "refund_share", "own_quantile"}
+     "dormant_material", "bust_out_cash_share", "card_testing_declined", "collusive_share",
+     "collusive_share_linked", "collusive_refunds", "collusive_devices", "refund_share",
+     "own_quantile"}
 )  # fmt: skip
 
 
@@ -144,6 +145,8 @@ class Thresholds:
     dormant_within: int = DAY
     dormant_moves: int = 4
     dormant_passes_on: float = 0.80
+    # Who had a tenth of what the greatest payer or payee had may be in it; a round of coffee not.
+    dormant_material: float = 0.10
     dormant_scan: int = 64
 
     # Takeover: thieves act within the hour, before the owner reads the message about a new device;
@@ -187,10 +190,12 @@ class Thresholds:
     # Collusive merchant: a front has a few honest customers, or it would stand out, but lives on
     # its own: three are needed for a pattern, four deals in a week or two are more than a shop's
     # good customers make, and half of all deals are theirs. Then a tenth refunded (retail: less,
-    # fashion up to a half) or a third of them on shared devices.
+    # fashion up to a half). Regulars of whom a third are on shared devices are hardly strangers to
+    # each other, however many customers hide them: a quarter of the deals will do.
     collusive_least: int = 3
     collusive_regular: int = 4
     collusive_share: float = 0.50
+    collusive_share_linked: float = 0.25
     collusive_refunds: float = 0.10
     collusive_devices: float = 0.33
     # A device of more users is public, and says nothing about who owns the shop.

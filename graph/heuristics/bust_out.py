@@ -19,12 +19,14 @@ Definition
 
     It is told when it is first so, and again each time the week's spending grew by a quarter.
 
-    A smaller sign counts where it is not alone. A week is strained if something was spent, at least
-    `bust_out_strain` times the mean of the clean weeks (one is enough), and at least
-    `bust_out_reversals` things were reversed or a deposit has just bounced. The account's cohort
-    are those it has paid within the retention whose last strained week is this one or the one
-    before. A week is told when it becomes strained, if there is a cohort, and whenever a deposit
-    bounces in it. Whatever is told names the cohort.
+    A smaller sign counts where it is not alone, and over the last seven days, whatever the calendar
+    says: this week and of the one before the share that lies within them, as if it had been spent
+    evenly. They are strained if at least `bust_out_strain` times the mean of the clean weeks (one
+    is enough; of several the last is left out) was spent, and at least `bust_out_reversals` things
+    were reversed or a deposit has just bounced. A deposit that bounces counts as spent: it was paid
+    in to be drawn on. The account's cohort are those it has paid within the retention whose last
+    strained week is this one or the one before. A week is told when it becomes strained, if there
+    is a cohort, and whenever a deposit bounces in it. Whatever is told names the cohort.
 
     The usual definition is a utilisation above 90 %. A transaction carries no credit limit, so the
     account's own peak week stands in for it: whoever spends more than ever before, several times
@@ -36,8 +38,9 @@ Method and cost
     ends at `witness` accounts (`truncated`); few accounts get so far.
 
 Misses
-    Bust-outs through shops with nothing reversed until the bill comes; a burst cut in two by the
-    end of a week; accounts younger than `bust_out_weeks` that know nobody else of theirs.
+    Bust-outs through shops with nothing reversed until the bill comes; an account that empties
+    itself over the end of a week and knows nobody else who does; accounts younger than
+    `bust_out_weeks` that know nobody else of theirs.
 
 False positives
     Seasonal spending, a wedding, a new kitchen: in shops, paid, not reversed. Moving abroad with
@@ -176,12 +179,12 @@ class BustOut:
             float(limits.bust_out_strain),
         )
         self._strains_kernel = self._strains_kernel or bind(strains, *arguments)
-        news, bounced, week, spent, cashed, reversed_, weeks, total = self._strains_kernel(
+        news, bounced, week, drawn, cashed, reversed_, weeks, total = self._strains_kernel(
             *arguments
         )
         if not news:
             return None
-        mean = total / weeks
+        spent, mean = int(drawn), max(total / weeks, 1.0)
         return _Week(
             int(week), spent, cashed, reversed_, weeks, mean, emptied=False, bounced=bool(bounced)
         )
@@ -197,7 +200,8 @@ class BustOut:
         truncated: bool,
     ) -> Evidence:
         limits, times, cash = self.thresholds, week.spent / week.mean, week.cashed / week.spent
-        hops = self._witness(window, [user, *cohort], week.number * WEEK, tx.timestamp)
+        since = week.number * WEEK if week.emptied else tx.timestamp - WEEK
+        hops = self._witness(window, [user, *cohort], since, tx.timestamp)
         own = sum(hop.value for hop in hops if hop.source == tx.user)
         others = sorted(window.accounts.entity(each) for each in cohort)
         # A strained week with a friend's is common (one of ten): a judge may know more of them.
@@ -236,7 +240,7 @@ class BustOut:
     def _witness(
         self, window: TransactionWindow, accounts: list[int], since: int, until: int
     ) -> tuple[Hop, ...]:
-        """The newest of the week's payments that fit, those of the first account before others'."""
+        """The newest payments since then that fit, those of the first account before others'."""
         shown: list[int] = []
         for account in accounts:
             arguments = (window.edges, window.tail, account, since - 1, until, self._spent)
@@ -255,17 +259,18 @@ def strains(users, generations, kinds, row, reversals, strain):  # type: ignore[
     Mutates nothing.
 
     Returns:
-        (whether it does, then `graph.profiles.strain_of` but for its first).
+        (whether it is news, whether it bounced, the week, spent in the seven days, as cash and
+        reversed this week, clean weeks, their total).
     """
     user, other, zero = row[USER], row[OTHER], np.int64(0)
     if user < 0 or users[user, GENERATION] != generations[user]:
         return False, False, zero, zero, zero, zero, zero, zero
     at_merchant = other >= 0 and kinds[other] == KIND_MERCHANT
-    strained, bounced, week, spent, cashed, reversed_, weeks, total = strain_of(
+    strained, bounced, week, drawn, _, cashed, reversed_, weeks, total = strain_of(
         users, user, row, reversals, strain, at_merchant
     )
     news = strained and (bounced or users[user, STRAINED] != week + 1)
-    return news, bounced, week, spent, cashed, reversed_, weeks, total
+    return news, bounced, week, drawn, cashed, reversed_, weeks, total
 
 
 @kernel

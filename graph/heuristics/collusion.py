@@ -10,21 +10,24 @@ Definition
     there. At a regular's deal, this one included, the merchant colludes if
 
     - it has at least `collusive_least` regulars;
-    - at least `collusive_share` of its deals are theirs;
-    - and at least `collusive_refunds` of its deals are refunds, or at least `collusive_devices` of
-      the regulars share a device with another one (the window's links).
+    - at least `collusive_share` of its deals are theirs, and at least `collusive_refunds` of its
+      deals are refunds; or
+    - at least `collusive_share_linked` of its deals are theirs, and at least `collusive_devices` of
+      the regulars share a device (the window's links) with another one, or, where at most
+      `collusive_users` use it, with a buyer who came again.
 
     It is told when this regular has become one, and then each time its deals grew by a quarter.
-    Named are the merchant, its regulars, the devices that they share, and who else uses one of
-    these, where it has at most `collusive_users`: the owner. Chargebacks are no transactions: they
-    reach the engine as labels, which heuristics do not read.
+    Named are the merchant, its regulars, the devices that they share and with whom, and who else
+    uses one of these, where it has at most `collusive_users`, half of whom at least are buyers: the
+    owner. On a public machine strangers outnumber those who meet there. Chargebacks are no
+    transactions: they reach the engine as labels, which heuristics do not read.
 
 Method and cost
     One row of the merchant's profile (`graph.profiles`): O(b) a deal for b <= 24 remembered buyers.
     At the sizes at which it is told, also their profiles and devices: O(b · d) for d links each, at
     most `sharing_scan` (then `truncated`), and the users of at most `witness` devices. The witness
-    is what the window still holds of the deals, the newest `witness`. A regular's deals beyond
-    4,096 are not told.
+    is what the window still holds of the regulars' deals, of the newest four times `witness` the
+    newest `witness`. A regular's deals beyond 4,096 are not told.
 
 Misses
     Merchants with many decoy buyers, or whose own come rarely; regulars who came again after 24
@@ -103,7 +106,7 @@ class Collusion:
         self.told = told_counts(first, first, _MOST_TOLD)
         self._rows: NDArray[np.int64] = np.zeros(thresholds.sharing_scan, np.int64)
         self._users: NDArray[np.int64] = np.zeros(thresholds.collusive_users + 1, np.int64)
-        self._newest: NDArray[np.int64] = np.zeros(thresholds.witness, np.int64)
+        self._newest: NDArray[np.int64] = np.zeros(4 * thresholds.witness, np.int64)
         # Bound at the first call: the arrays of every window have the same types.
         self._kernel: Callable[..., Any] | None = None
         self._links_kernel: Callable[..., Any] | None = None
@@ -124,7 +127,7 @@ class Collusion:
             profiles.row(tx, admission),
             limits.collusive_least,
             limits.collusive_regular,
-            limits.collusive_share,
+            limits.collusive_share_linked,
         )
         self._kernel = self._kernel or bind(deals_at, *arguments)
         own, shift = self._kernel(*arguments)
@@ -150,23 +153,23 @@ class Collusion:
         key = key_of(admission.user, int(generations[admission.user]))
         here[key] = here.get(key, 0) + 1
         # Who is not there any more has no name.
-        regulars = {
-            id_of(k): n
-            for k, n in here.items()
-            if n >= limits.collusive_regular and is_alive(k, generations)
-        }
+        again = {id_of(k): n for k, n in here.items() if n > 1 and is_alive(k, generations)}
+        regulars = {user: n for user, n in again.items() if n >= limits.collusive_regular}
         deals = (int(merchant[DEALS]) >> shift) + 1
         refunds = (int(merchant[RETURNS]) >> shift) + refund
-        shared, cut = self._shared_devices(window, set(regulars))
-        sharing = len({user for together in shared.values() for user in together})
+        shared, cut = self._shared_devices(window, set(again), set(regulars))
+        on_shared = {user for together in shared.values() for user in together}
+        sharing = len(on_shared & regulars.keys())
         alike, returned = sharing / max(len(regulars), 1), refunds / deals
-        if returned < limits.collusive_refunds and alike < limits.collusive_devices:
-            return ()
         share = sum(regulars.values()) / deals
+        refunding = share >= limits.collusive_share and returned >= limits.collusive_refunds
+        if not refunding and alike < limits.collusive_devices:
+            return ()
         bought = sum(int(users[user, SHOPPED]) for user in regulars) + (not refund)
         devices = sorted(shared, key=window.identifiers.entity)[: limits.witness]
-        owners = self._other_users(window, devices, set(regulars))
-        hops = self._witness(window, tx, admission.other)
+        buyers = on_shared | regulars.keys()
+        owners = self._other_users(window, devices, buyers)
+        hops = self._witness(window, tx, admission.other, set(regulars))
         centre = window.accounts.entity(admission.other)
         beyond = (share - limits.collusive_share) / max(1 - limits.collusive_share, 0.01)
         return [
@@ -175,7 +178,7 @@ class Collusion:
                 seen_at=tx.timestamp,
                 members=(
                     (centre, Role.CONTROLLER),
-                    *((name, Role.MEMBER) for name in _named(window, regulars)),
+                    *((name, Role.MEMBER) for name in _named(window, buyers)),
                     *((window.identifiers.entity(device), Role.SHARED) for device in devices),
                     *((name, Role.CONTROLLER) for name in owners),
                 ),
@@ -195,28 +198,37 @@ class Collusion:
                     "isolation": min(sum(regulars.values()) / max(bought, 1), 1.0),
                     "sharing": float(sharing),
                 },
-                truncated=cut or len(shared) > len(devices) or len(hops) < deals,
+                truncated=(cut or len(shared) > len(devices) or len(hops) < sum(regulars.values())),
             )
         ]
 
     def _other_users(
-        self, window: TransactionWindow, devices: Sequence[int], regulars: set[int]
+        self, window: TransactionWindow, devices: Sequence[int], buyers: set[int]
     ) -> list[Entity]:
-        """Who else uses one of these devices, where few do."""
-        oldest = window.watermark - window.config.retention
+        """Who else uses one of these devices, where few do and at least half of these buy."""
         others: set[int] = set()
         for device in devices:
-            arguments = (window.links, window.link_tail, device, oldest, self._users)
-            self._users_kernel = self._users_kernel or bind(links_of, *arguments)
-            count, _ = self._users_kernel(*arguments)
-            if count <= self.thresholds.collusive_users:
-                others.update(window.links.user[self._users[:count]].tolist())
-        return _named(window, others - regulars)
+            users = self._users_of(window, device)
+            if 2 * len(users & buyers) >= len(users):
+                others |= users - buyers
+        return _named(window, others)
+
+    def _users_of(self, window: TransactionWindow, device: int) -> set[int]:
+        """Who uses a device; nobody if more than `collusive_users` do."""
+        oldest = window.watermark - window.config.retention
+        arguments = (window.links, window.link_tail, device, oldest, self._users)
+        self._users_kernel = self._users_kernel or bind(links_of, *arguments)
+        count, _ = self._users_kernel(*arguments)
+        few = count <= self.thresholds.collusive_users
+        return set(window.links.user[self._users[:count]].tolist()) if few else set()
 
     def _shared_devices(
-        self, window: TransactionWindow, buyers: set[int]
+        self, window: TransactionWindow, buyers: set[int], regulars: set[int]
     ) -> tuple[dict[int, set[int]], bool]:
-        """Devices with the buyers on each, where there are two, and whether a bound was hit."""
+        """Devices of regulars with the buyers on each, where there are two, and if a bound was hit.
+
+        Two regulars may meet on any, a regular and another buyer on one that few use.
+        """
         oldest = window.watermark - window.config.retention
         users_of: dict[int, set[int]] = {}
         cut = False
@@ -229,15 +241,26 @@ class Collusion:
             used = links.entity[rows][(links.entity[rows] >= 0) & (links.last[rows] >= oldest)]
             for device in used[window.identifiers.kind[used] == KIND_DEVICE].tolist():
                 users_of.setdefault(device, set()).add(user)
-        return {device: users for device, users in users_of.items() if len(users) > 1}, cut
+        shared = {}
+        for device, users in users_of.items():
+            few = len(users) > 1 and users & regulars and self._users_of(window, device)
+            together = users if few else users & regulars
+            if len(together) > 1:
+                shared[device] = together
+        return shared, cut
 
     def _witness(
-        self, window: TransactionWindow, tx: Transaction, merchant: int
+        self, window: TransactionWindow, tx: Transaction, merchant: int, regulars: set[int]
     ) -> tuple[Hop, ...]:
-        """The newest purchases and refunds that the window holds and that fit."""
-        arguments = (window.edges, window.tail, merchant, tx.timestamp, self._newest)
+        """The newest of the regulars' purchases and refunds that the window holds and that fit."""
+        edges = window.edges
+        arguments = (edges, window.tail, merchant, tx.timestamp, self._newest)
         self._deals_kernel = self._deals_kernel or bind(newest_deals, *arguments)
-        return witness(window, self._newest[: self._deals_kernel(*arguments)].tolist())
+        newest = self._newest[: self._deals_kernel(*arguments)]
+        rows = window.rows_of(newest)
+        buyers = np.where(edges.source[rows] == merchant, edges.target[rows], edges.source[rows])
+        theirs = newest[np.isin(buyers, list(regulars))]
+        return witness(window, theirs[: self.thresholds.witness].tolist())
 
 
 def _named(window: TransactionWindow, users: Iterable[int]) -> list[Entity]:
@@ -276,7 +299,7 @@ def deals_at(merchants, generations, kinds, row, least, regular, share):  # type
 
 @kernel
 def newest_deals(edges, tail, merchant, until, out):  # type: ignore[no-untyped-def]
-    """The newest purchases and refunds of a merchant up to a moment, in no order; how many.
+    """The newest purchases and refunds of a merchant up to a moment, the newest first; how many.
 
     Fills `out` (int64[n]); looks at no more than 2n edges each way. Mutates `out` only.
     """

@@ -10,15 +10,19 @@ Definition
     where it was never seen to act, when it follows by as much the moment from which the account is
     known to be there (first seen, or opened) and anything at all is seen.
     A move is a transfer to a user that it had not dealt with before it woke, or a withdrawal out of
-    the graph, since it woke and within `dormant_within` of it. A move is told if
+    the graph, since it woke and within `dormant_within` of it. Where a user has paid it in the
+    `dormant_within` before, what it buys is a move as well: goods are another way to take money
+    out. A move is told if
 
-    - there were at least `dormant_moves` of them; or
     - they carry at least `dormant_passes_on` of what came in during the `dormant_within` before
-      this one;
+      this one; or
+    - there were at least `dormant_moves` of them, purchases aside, and it is none;
 
     move by move up to `told_singly`, then each time they grew by a quarter (`told_counts`). Named
     with it are the other sleepers who woke within `dormant_within` and have paid one of its payees
-    since, or been paid by one of those whose money it passes on.
+    since, or been paid by one of those whose money it passes on. Shops are not named, nor, where
+    money is passed on, those with less of it than `dormant_material` of what the greatest payer
+    (the greatest payee) has: life goes on beside.
 
 Method and cost
     One look at the account's profile (`graph.profiles`). Only while it is freshly awake, O(n + m)
@@ -27,10 +31,11 @@ Method and cost
 
 Misses
     An account that is warmed up first with a small purchase a day before; sleepers in the first
-    `dormant_after` of a stream; cash-out in shops.
+    `dormant_after` of a stream; cash-out in shops of what was paid in as cash.
 
 False positives
-    Somebody home from a long journey who catches up: in shops mostly, and with people known before.
+    Somebody home from a long journey who catches up: in shops mostly, with own money, and with
+    people known before.
     A link not used for the window's retention (30 days) is forgotten, so after a longer sleep old
     friends look like strangers.
 
@@ -63,13 +68,13 @@ from numpy.typing import NDArray
 
 from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
-from graph.evidence import Evidence, Pattern, Role
+from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.heuristics.witness import reach, span_in_words, witness
 from graph.kernels import KIND_MERCHANT, KIND_USER, slot
 from graph.layout import INWARD, OTHER, TIME, USER, VALUE
 from graph.profiles import GENERATION, WOKE, Profiles, woke_at
 from graph.thresholds import Thresholds, told_counts
-from graph.transaction import DAY, Entity, Transaction
+from graph.transaction import DAY, Entity, EntityKind, Transaction
 from graph.window import TransactionWindow
 
 _HALF_A_YEAR: Final = 182 * DAY
@@ -138,33 +143,46 @@ class Dormancy:
         truncated: bool,
     ) -> Sequence[Evidence]:
         """Evidence if enough of the moves go to strangers; positions as `burst_at` fills them."""
-        limits, user = self.thresholds, admission.user
+        limits, user, kinds = self.thresholds, admission.user, window.edges.account_kind
         payees = [int(window.edges.target[row]) for row in window.rows_of(np.array(moves))]
-        known = {payee: payee >= 0 and window.dealt(user, payee, woke) for payee in set(payees)}
-        moves = [move for move, payee in zip(moves, payees, strict=True) if not known[payee]]
-        if known[admission.other] or len(moves) not in self.told:
+        shops = {payee for payee in payees if payee >= 0 and kinds[payee] == KIND_MERCHANT}
+        known = {
+            payee: payee >= 0 and payee not in shops and window.dealt(user, payee, woke)
+            for payee in set(payees)
+        }
+        if known[admission.other]:
             return ()
+        paid = [(at, payee) for at, payee in zip(moves, payees, strict=True) if not known[payee]]
+        moves = [at for at, _ in paid]
         hops = witness(window, moves)
         ins = witness(window, came)
         sent, received = sum(hop.value for hop in hops), sum(hop.value for hop in ins)
         passes = received > 0 and sent >= limits.dormant_passes_on * received
-        share = min(sent / max(received, 1), 1.0)
-        if len(moves) < limits.dormant_moves and not passes:
+        if not passes:
+            # What was bought only shows where the money of others went.
+            moves = [at for at, payee in paid if payee not in shops]
+            if admission.other in shops or len(moves) < limits.dormant_moves:
+                return ()
+            hops = witness(window, moves)
+            sent = sum(hop.value for hop in hops)
+        if len(moves) not in self.told:
             return ()
+        share = min(sent / max(received, 1), 1.0)
         centre, now = window.accounts.entity(user), hops[-1].timestamp
         shown = hops[-limits.witness :]
         if passes:
             shown = (*ins[: max(limits.witness - len(shown), 0)], *shown)
         members: dict[Entity, Role] = {centre: Role.MULE if passes else Role.MEMBER}
-        for hop in shown:
-            if hop.source is not None:
-                members.setdefault(hop.source, Role.SENDER)
-            if hop.target is not None:
-                members.setdefault(hop.target, Role.RECEIVER)
+        least = limits.dormant_material if passes else 0.0
+        for role, ends in ((Role.SENDER, [hop.source for hop in shown]),
+                           (Role.RECEIVER, [hop.target for hop in shown])):  # fmt: skip
+            for other in _material(centre, ends, shown, least):
+                members.setdefault(other, role)
         fellows = self._fellows(window, user, moves, came if passes else [])
         for fellow in sorted(window.accounts.entity(fellow) for fellow in fellows):
             members[fellow] = Role.MULE
-        strangers = len({hop.target for hop in hops} - {None})
+        bought = sum(payee in shops for _, payee in paid) if passes else 0
+        strangers = len({hop.target for hop in hops if hop.target and _is_user(hop.target)})
         return [
             Evidence(
                 pattern=Pattern.DORMANT_BURST,
@@ -179,7 +197,12 @@ class Dormancy:
                 ),
                 reason=(
                     f"{centre} slept for {slept / DAY:.1f} days, then made "
-                    f"{_counted(len(moves), 'transfer')} within {span_in_words(now - woke)}"
+                    + " and ".join(
+                        _counted(n, noun)
+                        for n, noun in ((len(moves) - bought, "transfer"), (bought, "purchase"))
+                        if n
+                    )
+                    + f" within {span_in_words(now - woke)}"
                     + (f" to {_counted(strangers, 'stranger')}" if strangers else "")
                     + (f", {100 * share:.0f} % of what had come in" if passes else "")
                     + "."
@@ -205,7 +228,9 @@ class Dormancy:
         fellows: set[int] = set()
         for positions, ends, incoming in ((moves, edges.target, True), (came, edges.source, False)):
             rows = window.rows_of(np.array(positions, np.int64))
-            others = dict.fromkeys(int(end) for end in ends[rows] if end >= 0)
+            others = dict.fromkeys(
+                int(end) for end in ends[rows] if end >= 0 and edges.account_kind[end] == KIND_USER
+            )
             for other in list(others)[: self.thresholds.witness]:
                 arguments = (edges, window.tail, window.cutoff, other, incoming, self._dealt)
                 self._dealt_kernel = self._dealt_kernel or bind(newest_of, *arguments)
@@ -219,12 +244,32 @@ class Dormancy:
         return fellows
 
 
+def _material(
+    centre: Entity, ends: Sequence[Entity | None], hops: Sequence[Hop], least: float
+) -> list[Entity]:
+    """The users at these ends of some hops whose money is not trifling beside the greatest's."""
+    sums: dict[Entity | None, int] = {}
+    for end, hop in zip(ends, hops, strict=True):
+        if end != centre:
+            sums[end] = sums.get(end, 0) + hop.value
+    most = max(sums.values(), default=0)
+    return [
+        end
+        for end, carried in sums.items()
+        if end is not None and _is_user(end) and carried >= least * most
+    ]
+
+
+def _is_user(entity: Entity) -> bool:
+    return entity.kind is EntityKind.USER
+
+
 def _counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 @kernel
-def burst_at(  # type: ignore[no-untyped-def]  # noqa: C901  # two walks
+def burst_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0915  # two walks
     edges, profiles, generations, tail, row, within, asleep, least, passes_on, out
 ):
     """What an account has moved since it woke, up to the transaction in `row`, and what came in.
@@ -241,16 +286,38 @@ def burst_at(  # type: ignore[no-untyped-def]  # noqa: C901  # two walks
     user, other, time = row[USER], row[OTHER], row[TIME]
     if user < 0 or user == other or row[INWARD] != 0 or row[VALUE] <= 0:
         return none
-    if other >= 0 and edges.account_kind[other] == KIND_MERCHANT:
-        return none
     woke, slept = woke_at(profiles, generations[user], row, asleep)
     if woke == 0 or time < woke or time - woke > within:
         return none
     bound = out.shape[1]
-    truncated = False
+    truncated = paid = False
 
-    moves = scanned = 0
-    sent = received = zero
+    came = scanned = 0
+    received = zero
+    p = edges.newest_in[user]
+    while p >= tail:
+        s = slot(edges.pages, p)
+        if edges.time[s] < time - within:
+            break
+        if scanned == bound:
+            truncated = True
+            break
+        scanned += 1
+        u = edges.source[s]
+        if edges.time[s] <= time and edges.value[s] > 0 and u != user:
+            out[1, came] = p
+            received += edges.value[s]
+            came += 1
+            paid |= u >= 0 and edges.account_kind[u] == KIND_USER
+        if edges.back_in[s] == 0:
+            break
+        p -= edges.back_in[s]
+    buys = other >= 0 and edges.account_kind[other] == KIND_MERCHANT
+    if buys and not paid:
+        return none
+
+    moves = transfers = scanned = 0
+    sent = zero
     p = edges.newest_out[user]
     while p >= tail:
         s = slot(edges.pages, p)
@@ -261,33 +328,16 @@ def burst_at(  # type: ignore[no-untyped-def]  # noqa: C901  # two walks
             break
         scanned += 1
         v = edges.target[s]
-        onward = v != user and (v < 0 or edges.account_kind[v] != KIND_MERCHANT)
-        if onward and edges.time[s] <= time and edges.value[s] > 0:
+        onward = v < 0 or edges.account_kind[v] != KIND_MERCHANT
+        if v != user and (onward or paid) and edges.time[s] <= time and edges.value[s] > 0:
             out[0, moves] = p
             sent += edges.value[s]
             moves += 1
+            transfers += onward
         if edges.back_out[s] == 0:
             break
         p -= edges.back_out[s]
-
-    came = scanned = 0
-    p = edges.newest_in[user]
-    while p >= tail:
-        s = slot(edges.pages, p)
-        if edges.time[s] < time - within:
-            break
-        if scanned == bound:
-            truncated = True
-            break
-        scanned += 1
-        if edges.time[s] <= time and edges.value[s] > 0 and edges.source[s] != user:
-            out[1, came] = p
-            received += edges.value[s]
-            came += 1
-        if edges.back_in[s] == 0:
-            break
-        p -= edges.back_in[s]
-    if moves < least and (received == 0 or sent < passes_on * received):
+    if (buys or transfers < least) and (received == 0 or sent < passes_on * received):
         return none
     return moves, came, woke, slept, truncated
 

@@ -47,7 +47,7 @@ def burst(
 ) -> Burst | None:
     """The moves of an account that just woke, if they are enough."""
     user, own = tx.user, acts([*past, tx], tx.user)
-    if tx.type in INWARD or not moved(tx) or merchant(tx) or tx.payee == user:
+    if tx.type in INWARD or not moved(tx) or tx.payee == user:
         return None
     # Who was never seen to act has slept since it was known, once anything was.
     known = [
@@ -67,7 +67,6 @@ def burst(
         stranger = known is None or known >= woke
         return moved(act) and not merchant(act) and act.payee != user and stranger
 
-    moves = [act for act in own if act.timestamp >= woke and is_move(act)]
     came = [
         other
         for other in past
@@ -75,9 +74,18 @@ def burst(
         and moved(other)
         and tx.timestamp - other.timestamp <= within
     ]
-    sent, received = sum(act.value for act in moves), sum(other.value for other in came)
-    passes = received > 0 and sent >= limits.dormant_passes_on * received
-    if not is_move(tx) or (len(moves) < limits.dormant_moves and not passes):
+    since = [act for act in own if act.timestamp >= woke and act.payee != user]
+    moves = [act for act in since if is_move(act)]
+    bought = [act for act in since if moved(act) and merchant(act)]
+    if not any(other.payer is not None and other.payer.kind is EntityKind.USER for other in came):
+        bought = []
+    spent, received = [*moves, *bought], sum(other.value for other in came)
+    passes = received > 0 and (
+        sum(act.value for act in spent) >= limits.dormant_passes_on * received
+    )
+    if passes and tx in spent:
+        return Burst(spent, came)
+    if not is_move(tx) or len(moves) < limits.dormant_moves:
         return None
     return Burst(moves, came)
 
@@ -151,12 +159,22 @@ def busts(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> i
 
 
 def strain(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> int:
-    """What a user has spent in a week that is strained with this transaction; 0 if it is not."""
+    """What a user has spent in seven days that are strained with this transaction; 0 if not."""
     week = weeks_of(past, tx, limits)
-    clean, spent = week.clean, week.spent
-    bad = week.reversals >= limits.bust_out_reversals or bounced(tx)
-    much = clean and spent * len(clean) >= limits.bust_out_strain * sum(clean)
-    return spent if much and bad else 0
+    begun = tx.timestamp // WEEK * WEEK
+    own = [o for o in past if o.user == tx.user and begun - WEEK <= o.timestamp < begun]
+    spent_before = sum(o.value for o in own if moved(o) and o.type not in INWARD)
+    reversed_before = sum(map(is_reversal, own))
+    usual = week.clean
+    if len(usual) > 1 and spent_before and reversed_before < limits.bust_out_reversals:
+        assert usual[-1] == spent_before
+        usual = usual[:-1]
+    rest = (begun + WEEK - tx.timestamp) / WEEK
+    drawn = week.spent + int(spent_before * rest) + (abs(tx.value) if bounced(tx) else 0)
+    went_back = week.reversals + int(reversed_before * rest + 0.5)
+    bad = went_back >= limits.bust_out_reversals or bounced(tx)
+    much = usual and drawn * len(usual) >= limits.bust_out_strain * sum(usual)
+    return drawn if much and bad else 0
 
 
 def bounced(tx: Transaction) -> bool:
@@ -236,16 +254,23 @@ def colludes(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -
     regulars = {user for user, n in deals.items() if n >= limits.collusive_regular}
     if tx.user not in regulars or len(regulars) < limits.collusive_least:
         return 0, 0
-    if sum(deals[user] for user in regulars) < limits.collusive_share * total:
+    theirs = sum(deals[user] for user in regulars)
+    if theirs < limits.collusive_share_linked * total:
         return 0, 0
-    devices = {
-        user: {o.device_id for o in [*past, tx] if o.user == user and o.device_id is not None}
-        for user in regulars
-    }
-    sharing = [
-        user for user in regulars if any(devices[user] & devices[o] for o in regulars if o != user)
-    ]
+    everything = [*past, tx]
+    again = {user for user, n in deals.items() if n > 1}
+
+    def on(user: Entity) -> set[str]:
+        return {o.device_id for o in everything if o.user == user and o.device_id is not None}
+
+    def is_shared(device: str, user: Entity) -> bool:
+        users = {o.user for o in everything if o.device_id == device} - {user}
+        few = len(users) < limits.collusive_users
+        return bool(users & regulars) or (few and bool(users & again))
+
+    sharing = [user for user in regulars if any(is_shared(device, user) for device in on(user))]
     bounces = returned / total >= limits.collusive_refunds
+    bounces = bounces and theirs >= limits.collusive_share * total
     alike = len(sharing) / len(regulars) >= limits.collusive_devices
     return (deals[tx.user], total) if bounces or alike else (0, 0)
 

@@ -79,6 +79,7 @@ ROOMY = DetectorConfig(
         collusive_least=2,
         collusive_regular=2,
         collusive_share=0.2,
+        collusive_share_linked=0.1,
         collusive_refunds=0.1,
         refund_count=2,
         refund_merchants=1,

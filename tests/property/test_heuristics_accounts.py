@@ -41,6 +41,7 @@ LOW = Thresholds(
     collusive_least=2,
     collusive_regular=2,
     collusive_share=0.3,
+    collusive_share_linked=0.2,
     collusive_refunds=0.2,
     refund_count=2,
     refund_merchants=2,

@@ -140,6 +140,44 @@ def test_those_who_wake_gently(stream) -> None:
 # Takeover.
 
 
+PAID = ("x", "a", 100)
+
+
+def test_a_sleeper_that_spends_what_strangers_paid_it_is_told_without_the_shops() -> None:
+    stream = wakes(30, PAID, ("a", "shop1", 50), ("a", "shop2", 40))
+    (found,) = told(stream, Pattern.DORMANT_BURST)
+    assert found.retained == 0.9
+    assert (found.facts["moves"], found.facts["sent"]) == (2, 90)
+    assert found.members == ((user("a"), Role.MULE), (user("x"), Role.SENDER))
+    assert [hop.transaction_id for hop in found.hops] == ["t0001", "t0002", "t0003"]
+    assert "made 2 purchases within 1 min, 90 %" in found.reason
+    assert told(wakes(30, PAID, ("a", "shop1", 70)), Pattern.DORMANT_BURST) == []  # keeps much
+    own = (None, "a", 100)
+    assert told(wakes(30, own, ("a", "shop1", 90)), Pattern.DORMANT_BURST) == []  # own cash
+    assert told(wakes(9, PAID, ("a", "shop1", 90)), Pattern.DORMANT_BURST) == []  # no sleep
+
+
+def test_trifles_beside_what_a_sleeper_passes_on_name_nobody() -> None:
+    acts = [PAID, ("friend", "a", 9), ("y", "a", 10), ("a", "pal", 5), ("a", "z", 95)]
+    last = told(wakes(30, *acts), Pattern.DORMANT_BURST)[-1]
+    assert set(last.members) == {
+        (user("a"), Role.MULE),
+        (user("x"), Role.SENDER),
+        (user("y"), Role.SENDER),
+        (user("z"), Role.RECEIVER),
+    }
+    alone = [("a", f"stranger{n}", value) for n, value in enumerate((900, 5, 5, 5))]
+    (found,) = told(wakes(30, *alone), Pattern.DORMANT_BURST)
+    assert len(found.members) == 5  # nobody's money was passed on: the payees are the news
+
+
+def test_purchases_are_no_moves_where_nothing_is_passed_on() -> None:
+    acts = [(None, "a", 9_000), *MOVES[:3], *[("a", f"shop{n}", 100) for n in range(3)]]
+    assert told(wakes(30, *acts), Pattern.DORMANT_BURST) == []
+    (found,) = told(wakes(30, *acts, MOVES[3]), Pattern.DORMANT_BURST)
+    assert found.facts["moves"] == 4
+
+
 def owner(*last: tuple, history: int = 11, device: str = "own") -> list[Transaction]:
     """An owner who pays friends 100 from one device and address, then this happens."""
     stream = [
@@ -340,10 +378,33 @@ def test_friends_who_are_beyond_their_means_together_are_a_cohort() -> None:
 
 def test_a_deposit_that_bounces_is_told_of_one_alone() -> None:
     (found,) = told(strained("a", 50, 2, bounces=True), Pattern.BUST_OUT)
-    assert (found.facts["bounced"], found.facts["together"], found.facts["spent"]) == (1, 1, 200)
-    usual = [(MONDAY + week * WEEKS, "a", "shop", 100) for week in range(4)]
-    late = transaction(50, MONDAY + 3 * WEEKS + 9, None, "a", 300, declined=True)
-    assert told([*rows(*usual), late], Pattern.BUST_OUT) == []  # as much as ever
+    assert (found.facts["bounced"], found.facts["together"]) == (1, 1)
+    # 200 this week, 300 that never came, and three sevenths of the 100 of the week before.
+    assert found.facts["spent"] == pytest.approx(543, abs=2)
+
+
+def test_a_deposit_that_bounces_is_no_strain_where_little_is_drawn_on_it() -> None:
+    usual = [(day * DAYS, "a", "shop", 20) for day in range(2, 27)]
+    cheques = (transaction(50, 27 * DAYS, None, "a", value, declined=True) for value in (50, 120))
+    small, large = ([*rows(*usual), cheque] for cheque in cheques)
+    assert told(small, Pattern.BUST_OUT) == []  # as much as ever
+    assert [e.facts["bounced"] for e in told(large, Pattern.BUST_OUT)] == [1]
+
+
+@pytest.mark.parametrize("apart", [1, 9], ids=["within seven days", "days apart"])
+def test_a_burst_is_no_smaller_for_the_end_of_a_week(apart) -> None:
+    """Spent and declined on a Wednesday, declined once more so many days later."""
+    wednesday = MONDAY + 3 * WEEKS + 2 * DAYS + 12 * HOURS
+    streams_of = []
+    for who in "ab":
+        usual = [(MONDAY + week * WEEKS, who, f"{who}shop", 100) for week in range(3)]
+        declined = [
+            transaction(0, at, who, f"{who}shop", 70, declined=True)
+            for at in (wednesday + 1, wednesday + apart * DAYS)
+        ]
+        streams_of.append([*rows(*usual, (wednesday, who, f"{who}shop", 400)), *declined])
+    found = told(together(rows(*FRIENDS), *streams_of), Pattern.BUST_OUT)
+    assert [e.facts["together"] for e in found] == ([2] if apart == 1 else [])
 
 
 @pytest.mark.parametrize(
@@ -555,6 +616,28 @@ def test_a_front_hides_among_customers_who_come_once() -> None:
     found = told(deals(*names, device_id="phone"), Pattern.COLLUSIVE_MERCHANT)
     assert {e.id for e in found[-1].entities if e.kind is EntityKind.USER} == set("abc")
     assert found[-1].facts["share"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_regulars_of_one_machine_are_told_behind_a_crowd_and_others_are_not() -> None:
+    names = [name for n, each in enumerate("abc" * 5) for name in (each, f"{n}", f"{n}.")]
+    found = told(deals(*names, device_id="phone"), Pattern.COLLUSIVE_MERCHANT)
+    assert found[-1].facts["share"] == pytest.approx(0.33, abs=0.03)
+    assert {hop.source for hop in found[-1].hops} == {user(name) for name in "abc"}
+    returned = [*names, *(name for each in "ABC" * 3 for name in (each, f"{each}1", f"{each}2"))]
+    assert told(deals(*returned), Pattern.COLLUSIVE_MERCHANT) == []  # refunds, but no machine
+
+
+def test_the_other_users_of_a_public_machine_are_no_owners() -> None:
+    def named(others: int) -> set[str]:
+        public = [
+            transaction(90 + n, n, f"guest{n}", "friend", 100, device_id="kiosk")
+            for n in range(others)
+        ]
+        stream = [*public, *deals(*"abc" * 4, start=9, device_id="kiosk")]
+        return {e.id for e in told(stream, Pattern.COLLUSIVE_MERCHANT)[-1].entities}
+
+    assert {"guest0", "guest1"} <= named(2)
+    assert named(5) == {"shop-front", "kiosk", *"abc"}
 
 
 def test_regulars_keep_their_place_and_all_counts_fade() -> None:
