@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -33,7 +33,7 @@ from scorer.ports import Replayer
 from scorer.ring_matching import RingMatch, TrueRing, ring_figures
 from scorer.ring_pass import weighed, with_rings
 from scorer.rung_figures import RungFigures
-from scorer.rungs import Rungs, family_shares, learn_rungs, rungs_of_model
+from scorer.rungs import Rungs, family_shares, learn_rungs, learn_tabular, rungs_of_model
 from scorer.splits import (
     EMBARGO,
     Dates,
@@ -48,6 +48,7 @@ from scorer.tier_figures import tier_figures
 from scorer.typology_figures import typology_figures
 
 Protocol = Literal["temporal", "shuffled"]
+T = TypeVar("T")
 
 
 def evaluate(
@@ -117,14 +118,16 @@ def evaluate(
         )
     cut = _Cut(protocol, dates, embargo, seed, progress)
     table, split = cut.of(history, replayer)
-    table, judge = _judged(table, split, model, replayer.ring_policy, seed)
     chosen = settings or BoosterSettings()
     costs = policy or (model.policy if model else Policy())
+    judge: EvidenceJudge | None
     if model is None:
-        split.require_past(table)
-        rungs = learn_rungs(table, split, chosen, seed, progress, clock)
+        table, judge, rungs = _learned(
+            table, split, replayer.ring_policy, chosen, seed, progress, clock
+        )
         chance = _beside(lambda: shuffled_labels(table, split, chosen, seed))
     else:
+        table, judge = _judged_by(model, table, replayer.ring_policy)
         rungs = rungs_of_model(table, split, model)
     progress("judge", len(split.test))
     report = RungFigures(table, split.test, rungs.scores, costs, seed).report()
@@ -173,7 +176,7 @@ def evaluate(
     return plain
 
 
-def _beside(work: Callable[[], Any]) -> Callable[[], Any]:
+def _beside(work: Callable[[], T]) -> Callable[[], T]:
     """Begin a work in a thread of its own; what is returned waits for its result."""
     pool = ThreadPoolExecutor(1)
     begun = pool.submit(work)
@@ -210,13 +213,34 @@ class _Cut:
         return table, dated_split(table, self.dates)
 
 
-def _judged(
-    table: Table, split: Split, model: TrainedModel | None, policy: RingPolicy, seed: int
+def _learned(
+    table: Table,
+    split: Split,
+    policy: RingPolicy,
+    settings: BoosterSettings,
+    seed: int,
+    progress: Progress,
+    clock: Clock | None = None,
+) -> tuple[Table, EvidenceJudge, Rungs]:
+    """What the past teaches: the table with its evidence weighed, by which judge, and the rungs.
+
+    The tabular rung reads nothing of evidence and is learned meanwhile, unless a `clock` times it:
+    a judge is taught by our Python, trees grow in XGBoost, which needs no interpreter.
+    """
+    split.require_past(table)
+    replayed = table
+    tabular = (
+        _beside(lambda: learn_tabular(replayed, split, settings, seed)) if clock is None else None
+    )
+    past = np.sort(np.concatenate([split.early, split.later]))
+    table, judge = judged_table(replayed, past, policy, seed)
+    return table, judge, learn_rungs(table, split, settings, seed, progress, clock, tabular)
+
+
+def _judged_by(
+    model: TrainedModel, table: Table, policy: RingPolicy
 ) -> tuple[Table, EvidenceJudge | None]:
-    """The table with its evidence weighed: by the model's judge, or by one that the past taught."""
-    if model is None:
-        past = np.sort(np.concatenate([split.early, split.later]))
-        return judged_table(table, past, policy, seed)
+    """The table with its evidence weighed as a model's judge weighs it."""
     if model.judge is None or not table.evidence.pieces:
         return table, model.judge
     evidence = weighed(table.evidence, weights_by(model.judge, table.evidence))
@@ -306,8 +330,7 @@ def _of_shuffled_edges(
     progress: Progress,
 ) -> dict[str, Any]:
     """What is left of the graph's gain where there are no edges to see."""
-    table, _ = _judged(table, split, None, ring_policy, seed)
-    rungs = learn_rungs(table, split, settings, seed, progress)
+    table, _, rungs = _learned(table, split, ring_policy, settings, seed, progress)
     scores = {rung: rungs.scores[rung] for rung in ("tabular", "graph", "memory")}
     judged = RungFigures(table, split.test, scores, policy, seed)
     found = judged.average_precisions(split.test, scores)

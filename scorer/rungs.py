@@ -5,8 +5,7 @@ of the parties' recent scores, `blend` ring score and evidence as well: what a v
 """
 
 import math
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,8 +24,6 @@ from scorer.splits import Split
 from scorer.table import Rows, Table
 from scorer.training import Learned, learn_from
 
-_LEARNED: Final = ("tabular", "graph")
-"""What trees are grown for."""
 _SHARES_ROWS: Final = 2_000
 _MODEL_SCORE, _SCORE = (BatchScore._fields.index(name) for name in ("model_score", "score"))
 
@@ -48,6 +45,17 @@ class Rungs:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
+def learn_tabular(table: Table, split: Split, settings: BoosterSettings, seed: int) -> Learned:
+    """Learn the tabular rung from the past of a split; it reads nothing of rings and evidence.
+
+    Raises:
+        InvalidSetting: A slice of the past lacks fraud or legitimate transactions.
+    """
+    return learn_from(
+        table, split, table.schema.columns(graph=False), settings, seed, stacked=False
+    )
+
+
 def learn_rungs(
     table: Table,
     split: Split,
@@ -55,27 +63,35 @@ def learn_rungs(
     seed: int,
     progress: Progress,
     clock: Clock | None = None,
+    tabular: Callable[[], Learned] | None = None,
 ) -> Rungs:
     """Learn them from the past of a split, score its test; a `clock` times them.
+
+    Args:
+        table: The replayed history, its evidence weighed.
+        split: Past and test.
+        settings: How trees are grown.
+        seed: Of everything random.
+        progress: Told which rung is learned.
+        clock: Times them, where nothing else is done meanwhile.
+        tabular: Waits for the tabular rung, where that is being learned already.
 
     Raises:
         InvalidSetting: A slice of the past lacks fraud or legitimate transactions.
     """
-
-    def learn(rung: str) -> tuple[Learned, float]:
-        columns = table.schema.columns(graph=rung == "graph")
+    columns = table.schema.columns(graph=True)
+    works: dict[str, Callable[[], Learned]] = {
+        "graph": lambda: learn_from(table, split, columns, settings, seed),
+        "tabular": tabular or (lambda: learn_tabular(table, split, settings, seed)),
+    }
+    learned: dict[str, Learned] = {}
+    seconds: dict[str, float] = {}
+    for rung, work in works.items():
+        progress(f"learn {rung}", 0)
         began = clock() if clock else 0.0
-        found = learn_from(table, split, columns, settings, seed, stacked=rung == "graph")
-        return found, clock() - began if clock else 0.0
-
-    for rung in _LEARNED:
-        progress(f"learn {rung}", len(table.schema.columns(graph=rung == "graph")))
-    # Beside each other, for most of it is XGBoost's and our kernels', which need no interpreter;
-    # one after the other where they are timed.
-    with ThreadPoolExecutor(1 if clock else len(_LEARNED)) as pool:
-        found = dict(zip(_LEARNED, pool.map(learn, _LEARNED), strict=True))
-    learned = {rung: each for rung, (each, _) in found.items()}
-    seconds = {rung: took for rung, (_, took) in found.items()} if clock else {}
+        learned[rung] = work()
+        if clock:
+            seconds[rung] = clock() - began
     scores = {"tabular": learned["tabular"].probabilities(table, split.test)}
     whole = learned["graph"]
     margins, calibration = whole.history_margins(table), whole.calibration
