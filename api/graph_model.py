@@ -5,6 +5,7 @@ its version. One that is missing, damaged or another's is no reason to refuse pa
 that was trained for that case answers, and everything says that `gnn` is missing and why.
 """
 
+import logging
 from pathlib import Path
 from shutil import rmtree
 from typing import Final, NamedTuple
@@ -16,6 +17,7 @@ from graph.errors import Incompatible
 from scorer.artefact import TrainedModel
 from scorer.graph_opinion import CONTEXT
 
+_LOG: Final = logging.getLogger("ringfence.api.graph_model")
 FOLDER: Final = "gnn"
 HEAD: Final = "ring_head"
 """Folder of the ring head within that of a model."""
@@ -60,14 +62,18 @@ def open_graph_model(folder: Path, model: TrainedModel) -> GraphModel:
 
 
 def open_ring_head(model: Path | None) -> GraphScorer | None:
-    """The ring head in the folder of a model; None where there is none.
+    """The ring head in the folder of a model; None where there is none that can be used.
 
-    Raises:
-        Incompatible: It is damaged, or was trained on other columns.
+    One that is damaged, or was trained on other columns, is said in the log and left out: rings are
+    explained by their own score then, as every explanation says (`scored_by`).
     """
     folder = None if model is None else model / HEAD
     if folder is None or not folder.exists():
         return None
     from gnn.ring_inference import RingHeadScorer  # noqa: PLC0415 - loads onnxruntime
 
-    return RingHeadScorer.open(folder)
+    try:
+        return RingHeadScorer.open(folder)
+    except Incompatible as error:
+        _LOG.warning("rings are explained without their head: %s", error)
+        return None

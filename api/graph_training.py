@@ -30,6 +30,7 @@ from gnn.training import Learned, TrainingSettings, score, train
 from graph.errors import Incompatible
 from scorer.artefact import TrainedModel
 from scorer.detector import Detector
+from scorer.graph_opinion import GraphStack
 from scorer.graph_weights import try_graph_model
 from scorer.history_replay import Progress, silent
 from scorer.ports import Replayer
@@ -107,9 +108,11 @@ class GraphTraining:
             "tried_on": len(newest),
         }
         about = {"seed": seed, "epochs": len(learned.history), "best_epoch": learned.best_epoch}
-        artefact = export(learned.model, about=about)
-        version = artefact.version
-        trial = try_graph_model(table, stopping, newest, lesson.blend, head, version, seed)
+        trial = try_graph_model(table, stopping, newest, lesson.blend, head, seed)
+        stack = None
+        if trial.weights is not None:
+            self._artefact = export(learned.model, about=about)
+            stack = GraphStack(self._artefact.version, *trial.weights)
         rings = train_ring_head(
             trained.replayed,
             np.arange(len(table.fraud), dtype=np.intp),
@@ -119,10 +122,9 @@ class GraphTraining:
             taught=trained.taught,
         )
         self.figures = about | trial.figures | {"rows": read, "ring_head": rings}
-        self._artefact = None if trial.stack is None else artefact
         return replace(
             trained.model,
-            gnn=trial.stack,
+            gnn=stack,
             metrics={**trained.model.metrics, "gnn": self.figures},
         )
 

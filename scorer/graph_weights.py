@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from scorer.graph_opinion import GraphStack
 from scorer.metrics import Ranking, clusters_of, interval, resampled_average_precision
 from scorer.odds import sure_log_odds
 from scorer.table import Rows, Table
@@ -20,15 +19,23 @@ LEAST_FRAUDS: Final = 20
 """In either slice, or the graph model is left out: fewer tell nothing."""
 
 
+class GraphWeights(NamedTuple):
+    """Weights of blend and graph model, as `scorer.graph_opinion.GraphStack` has them."""
+
+    intercept: float
+    blend: float
+    gnn: float
+
+
 class GraphTrial(NamedTuple):
     """What came of trying a graph model.
 
     Attributes:
-        stack: Its weights; None where it does not earn its place.
+        weights: Its weights; None where it does not earn its place.
         figures: Average precision of both on the newest slice, and the gain, as plain JSON values.
     """
 
-    stack: GraphStack | None
+    weights: GraphWeights | None
     figures: dict[str, Any]
 
 
@@ -38,7 +45,6 @@ def try_graph_model(
     newest: Rows,
     blend: NDArray[np.float64],
     head: NDArray[np.float64],
-    version: str,
     seed: int,
 ) -> GraphTrial:
     """Weigh blend and graph model, and say whether both together rank better than the blend.
@@ -49,7 +55,6 @@ def try_graph_model(
         newest: Rows after those, seen by nobody.
         blend: float64 [R of the table], the blend's probabilities.
         head: float64 [R], log-odds of the graph model; NaN where it was not asked.
-        version: Of the graph model.
         seed: Of the bootstrap.
     """
     fraud = table.fraud
@@ -60,7 +65,7 @@ def try_graph_model(
     if min(counts.values()) < LEAST_FRAUDS:
         return GraphTrial(None, {"used": False, "why": "too few frauds", "frauds": counts})
     odds = sure_log_odds(blend)
-    trial = _weights(odds[stopping], head[stopping], fraud[stopping], version)
+    trial = _weights(odds[stopping], head[stopping], fraud[stopping])
     together = odds[newest] if trial is None else _sum(trial, odds[newest], head[newest])
     rankings = {
         "blend": Ranking.of(odds[newest], fraud[newest]),
@@ -70,27 +75,27 @@ def try_graph_model(
     drawn = resampled_average_precision(rankings, clusters, seed)
     low, high = interval(drawn["both"] - drawn["blend"])
     reached = {name: ranking.average_precision() for name, ranking in rankings.items()}
-    stack = _weights(odds[newest], head[newest], fraud[newest], version) if low > 0 else None
+    weights = _weights(odds[newest], head[newest], fraud[newest]) if low > 0 else None
     figures = {
-        "used": stack is not None,
+        "used": weights is not None,
         "average_precision": reached,
         "gain": {"mean": reached["both"] - reached["blend"], "low": low, "high": high},
         "frauds": counts,
     }
-    return GraphTrial(stack, figures)
+    return GraphTrial(weights, figures)
 
 
 def _sum(
-    stack: GraphStack, odds: NDArray[np.float64], head: NDArray[np.float64]
+    weights: GraphWeights, odds: NDArray[np.float64], head: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    return stack.intercept + stack.blend * odds + stack.gnn * head
+    return weights.intercept + weights.blend * odds + weights.gnn * head
 
 
 def _weights(
-    odds: NDArray[np.float64], head: NDArray[np.float64], fraud: NDArray[np.bool_], version: str
-) -> GraphStack | None:
+    odds: NDArray[np.float64], head: NDArray[np.float64], fraud: NDArray[np.bool_]
+) -> GraphWeights | None:
     """Logistic regression on both; None where the graph model would count against what it says."""
     table = np.column_stack([odds, head])
     line = LogisticRegression(C=1.0, max_iter=2_000).fit(table, fraud)
     blend, gnn = line.coef_[0].tolist()
-    return GraphStack(version, float(line.intercept_[0]), blend, gnn) if gnn > 0 else None
+    return GraphWeights(float(line.intercept_[0]), blend, gnn) if gnn > 0 else None

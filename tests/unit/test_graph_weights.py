@@ -31,10 +31,9 @@ def probability(odds: np.ndarray) -> np.ndarray:
 
 def test_what_knows_more_than_the_blend_is_let_in(table) -> None:
     blend, head = probability(said(table, 1.5, 2)), said(table, 2.5, 3)
-    found = try_graph_model(table, STOPPING, NEWEST, blend, head, "v", 0)
-    assert found.stack is not None
-    assert found.stack.version == "v"
-    assert found.stack.gnn > found.stack.blend > 0
+    found = try_graph_model(table, STOPPING, NEWEST, blend, head, 0)
+    assert found.weights is not None
+    assert found.weights.gnn > found.weights.blend > 0
     assert found.figures["used"]
     assert found.figures["gain"]["low"] > 0
     reached = found.figures["average_precision"]
@@ -44,16 +43,16 @@ def test_what_knows_more_than_the_blend_is_let_in(table) -> None:
 @pytest.mark.parametrize("strength", [0.0, -2.0])
 def test_noise_and_what_is_wrong_are_not(table, strength) -> None:
     blend, head = probability(said(table, 2.5, 2)), said(table, strength, 3)
-    found = try_graph_model(table, STOPPING, NEWEST, blend, head, "v", 0)
-    assert found.stack is None
+    found = try_graph_model(table, STOPPING, NEWEST, blend, head, 0)
+    assert found.weights is None
     assert not found.figures["used"]
     assert found.figures["gain"]["low"] <= 0
 
 
 def test_what_only_repeats_the_blend_is_not(table) -> None:
     odds = said(table, 2.0, 2)
-    found = try_graph_model(table, STOPPING, NEWEST, probability(odds), odds * 2 + 1, "v", 0)
-    assert found.stack is None
+    found = try_graph_model(table, STOPPING, NEWEST, probability(odds), odds * 2 + 1, 0)
+    assert found.weights is None
     assert found.figures["gain"]["mean"] == pytest.approx(0.0, abs=1e-9)
 
 
@@ -61,8 +60,8 @@ def test_too_few_frauds_tell_nothing(table) -> None:
     few = np.flatnonzero(~table.fraud | (np.cumsum(table.fraud) < LEAST_FRAUDS))
     stopping = np.intersect1d(STOPPING, few)
     blend, head = probability(said(table, 1.5, 2)), said(table, 2.5, 3)
-    found = try_graph_model(table, stopping, NEWEST, blend, head, "v", 0)
-    assert found.stack is None
+    found = try_graph_model(table, stopping, NEWEST, blend, head, 0)
+    assert found.weights is None
     assert found.figures["why"] == "too few frauds"
     assert found.figures["frauds"]["stopping"] < LEAST_FRAUDS
 
@@ -71,4 +70,4 @@ def test_the_newest_slice_is_not_what_the_weights_are_learned_on(table) -> None:
     """A head that knows the truth of the first slice alone gains nothing on the second."""
     blend, head = probability(said(table, 2.5, 2)), said(table, 0.0, 3)
     head[STOPPING] += np.where(table.fraud[STOPPING], 6.0, 0.0)
-    assert try_graph_model(table, STOPPING, NEWEST, blend, head, "v", 0).stack is None
+    assert try_graph_model(table, STOPPING, NEWEST, blend, head, 0).weights is None

@@ -1,5 +1,6 @@
 """A ring head is taught by a replayed history, written if it pays, and found beside its model."""
 
+import logging
 from types import SimpleNamespace
 
 import numpy as np
@@ -86,3 +87,12 @@ def test_too_few_rings_teach_nothing(tmp_path):
     assert said == {"kept": False, "rings": 20, "true": 10, "later_rings": 5, "later_true": 2}
     assert open_ring_head(tmp_path) is None
     assert open_ring_head(None) is None
+
+
+def test_a_damaged_head_is_said_and_left_out(tmp_path, caplog):
+    (tmp_path / HEAD).mkdir()
+    (tmp_path / HEAD / "metadata.json").write_text("{}")
+    with caplog.at_level(logging.WARNING):
+        assert open_ring_head(tmp_path) is None
+    assert "without their head" in caplog.text
+    assert str(tmp_path / HEAD) in caplog.text
