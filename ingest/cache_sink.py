@@ -176,7 +176,14 @@ class CacheFeed:
         frontier, all_verdicts = self._bring_verdicts(frontier)
         if all_lists and all_verdicts:
             frontier = replace(frontier, as_of=max(asked_at, frontier.as_of))
-        reached = frontier.lists >= self._until[1] and frontier.verdicts >= self._until[0]
+        # On Kafka the ends count the markers of transactions, and behind the last of them no record
+        # may ever come: where there is nothing to bring, the end is reached as well.
+        nothing_came = (
+            all_lists and all_verdicts and replace(frontier, as_of=before.as_of) == before
+        )
+        reached = nothing_came or (
+            frontier.lists >= self._until[1] and frontier.verdicts >= self._until[0]
+        )
         frontier = replace(frontier, complete=frontier.complete or reached)
         moved = replace(frontier, as_of=before.as_of) != before
         if moved or time.monotonic() >= self._freshened + FRESHEN_S:

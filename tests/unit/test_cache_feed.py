@@ -11,7 +11,7 @@ import pytest
 from graph.lists import ListName
 from ingest import cache_sink
 from ingest.embedded import EmbeddedLog
-from ingest.ports import Message, Topic
+from ingest.ports import Bounds, Message, Topic
 from scorer.cache import profiles
 from scorer.cache.local import LocalCache
 from scorer.cache.port import Frontier, Item, Shelf
@@ -123,6 +123,32 @@ def test_until_it_has_caught_up_it_does_not_claim_to_be_complete(log, monkeypatc
     assert [step.verdicts for step in steps] == [10, 20, 30, 30, 30]
     assert [step.complete for step in steps] == [False, False, True, True, True]
     assert steps[1].as_of == 0 < steps[3].as_of
+
+
+class Marked:
+    """A log as Kafka counts it: behind the last record stands the marker of its transaction."""
+
+    def __init__(self, log: EmbeddedLog) -> None:
+        self._log = log
+
+    def __getattr__(self, name: str):
+        return getattr(self._log, name)
+
+    def bounds(self, topic: Topic, partition: int) -> Bounds:
+        bounds = self._log.bounds(topic, partition)
+        return replace(bounds, next=bounds.next + 1)
+
+
+def test_it_is_complete_although_a_marker_stands_behind_the_last_record(log) -> None:
+    """A cache that was emptied after the last verdict stayed incomplete until there was another."""
+    with world.engine(log) as engine:
+        world.score(engine, *range(30))
+    with world.following(Marked(log), local()) as (_, thread):
+        world.until(
+            lambda: (f := thread.ask(lambda cache: cache.frontier()).result(5)) and f.complete,
+            "complete cache",
+        )
+        assert world.contents(thread, 30) == uninterrupted(log, 30)
 
 
 def test_records_that_cannot_be_read_are_counted_and_passed_over(log) -> None:
