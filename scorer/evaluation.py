@@ -225,7 +225,8 @@ def _learned(
     """What the past teaches: the table with its evidence weighed, by which judge, and the rungs.
 
     The tabular rung reads nothing of evidence and is learned meanwhile, unless a `clock` times it:
-    a judge is taught by our Python, trees grow in XGBoost, which needs no interpreter.
+    a judge is taught by our Python, trees grow in XGBoost, which needs no interpreter. Of the rows
+    they share the judge changes one column in place, the ring score, which is not among the rung's.
     """
     split.require_past(table)
     replayed = table
