@@ -14,11 +14,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from api.wiring import detector
 from graph.ring_policy import RingPolicy
 from ingest.datasets import read
 from ingest.mapping import load_mapping
 from ingest.simulator import SimulationConfig, write
-from scorer.detector import Detector
 from scorer.evidence_judge import EvidenceJudge
 from scorer.history_replay import replay
 from scorer.judge_lessons import facts_of, lesson_of, rows_of
@@ -85,7 +85,8 @@ def _city(config: SimulationConfig) -> Table:
     """A replayed city, without the feature rows: they are a hundred times its evidence."""
     with tempfile.TemporaryDirectory() as folder:
         write(config, Path(folder))
-        table = replay(read(Path(folder), load_mapping("ringfence")), Detector())
+        engine = detector(sweeps=True)  # as a history is replayed: what a sweep finds is judged too
+        table = replay(read(Path(folder), load_mapping("ringfence")), engine)
     return replace(table, rows=table.rows[:0])
 
 

@@ -23,6 +23,11 @@ REFUND_SHARE: Final = 0.025
 RETURNERS: Final = 32
 """One person in so many sends back far more than the others."""
 RETURNER_SHARE: Final = 0.25
+BOUNCE_SHARE: Final = 0.01
+"""Deposits that bounce: a cheque without cover, a debit that the other bank sends back."""
+SHORT: Final = 40
+"""One person in so many lives from hand to mouth."""
+SHORT_BOUNCE_SHARE: Final = 0.15
 TRIFLE_SHARE: Final = 0.07
 """Payments for a parking meter, a song, a coffee."""
 
@@ -144,4 +149,11 @@ def _deposits(rng: np.random.Generator, world: World, period: Period) -> Flows:
     user = busy_users(rng, world, period, DEPOSITS_PER_DAY)
     large = rng.random(len(user)) < 0.2
     amount = purse(rng, world, user, np.where(large, 90_000.0, 11_000.0))
-    return flows(waking_times(rng, world, period, user), DEPOSIT, rounded(rng, amount), user)
+    bounces = rng.random(len(user)) < np.where(user % SHORT == 0, SHORT_BOUNCE_SHARE, BOUNCE_SHARE)
+    return flows(
+        waking_times(rng, world, period, user),
+        DEPOSIT,
+        rounded(rng, amount),
+        user,
+        outcome=bounces.astype(np.int64),
+    )

@@ -34,6 +34,8 @@ SEASONS_PER_DAY: Final = 0.0007
 HOUSES_PER_DAY: Final = 0.0014
 VISITS_PER_MEMBER_DAY: Final = 0.22
 NEW_PHONE_SHARE: Final = 0.6
+SAVINGS_BOUNCE_SHARE: Final = 0.1
+"""Savings that come by a cheque that bounces, and are paid in anew."""
 TRANSFER_LIMIT: Final = 1_000_000
 """What a bank lets people send in one piece: a house is paid in several, just under it."""
 
@@ -142,15 +144,16 @@ def _seasons(rng: np.random.Generator, world: World, period: Period) -> list[Flo
     amount = priced(rng, np.exp(rng.normal(np.log(saved[event] * 0.12), 0.6)))
     declined = rng.random(len(event)) < 0.08
     group = numbered(SEASONAL, period, event)
+    each = numbered(SEASONAL, period, np.arange(len(user)))
+    paid_in = np.maximum(begins - rng.integers(HOUR, DAY, len(user)), period.first * DAY)
+    bounces = rng.random(len(user)) < SAVINGS_BOUNCE_SHARE
+    anew = paid_in + rng.integers(HOUR, 2 * DAY, len(user))
     spent = begins[event] + since
     back = np.flatnonzero(~declined & (rng.random(len(event)) < 0.1) & active(world, who, spent))
     return [
-        flows(
-            np.maximum(begins - rng.integers(HOUR, DAY, len(user)), period.first * DAY),
-            DEPOSIT,
-            saved,
-            user,
-            group=numbered(SEASONAL, period, np.arange(len(user))),
+        flows(paid_in, DEPOSIT, saved, user, outcome=bounces.astype(np.int64), group=each),
+        flows(anew, DEPOSIT, saved, user, outcome=np.zeros(len(user), np.int64), group=each).take(
+            bounces
         ),
         flows(
             spent,
