@@ -6,7 +6,6 @@ from typing import Final, Self
 import msgspec
 
 from graph.errors import InvalidInput
-from graph.lists import NEVER
 from graph.snapshot import encode_state
 from graph.transaction import Label
 
@@ -20,11 +19,6 @@ class LabelQueue:
     def __init__(self) -> None:
         self._labels: list[tuple[int, int, Label]] = []
         self._taken = 0
-
-    @property
-    def next_due(self) -> int:
-        """Event time at which the next label is due, epoch ms; `NEVER` if none waits."""
-        return self._labels[0][0] if self._labels else NEVER
 
     def put(self, label: Label) -> None:
         """Let a label wait.

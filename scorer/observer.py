@@ -17,7 +17,7 @@ from graph.evidence import Evidence
 from graph.fast_kernel import Stop
 from graph.fast_path import FastPath
 from graph.heuristics import EVERYBODY, Catalogue, Lists, Thresholds, catalogue
-from graph.layout import LINKS, USER
+from graph.layout import LINKS, USER, WATERMARK
 from graph.lists import NEVER, ListChange, ListName
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
@@ -152,14 +152,13 @@ class Observer:
         while at < end:
             stop, why = fast.advance(at, self._due())
             if stop > at:
-                self.features.observe_rows(fast.arrivals, at, stop, rows)
+                due = self._labels.due(int(fast.arrivals[stop - 1, WATERMARK]))
+                self.features.observe_rows(fast.arrivals, at, stop, rows, due)
                 self.memory.meet(at, fast.arrivals[at:stop, USER:LINKS])
                 sights += [self._see_quiet(transactions[i], rows, i) for i in range(at, stop)]
             if why is Stop.NOTHING:
                 break
-            if (why is Stop.NEWCOMER and fast.meet(stop)) or (
-                why is Stop.DUE and self._only_labels_fell_due(fast)
-            ):
+            if why is Stop.NEWCOMER and fast.meet(stop):
                 at = stop
                 continue
             given_back = [space.given_back for space in spaces]
@@ -178,29 +177,16 @@ class Observer:
                 fast.look_up(at, end)
         return sights
 
-    def _only_labels_fell_due(self, fast: FastPath) -> bool:
-        """Learn the labels that fall due at the row that was left; False if there is more to do.
-
-        To learn before a row whose entities all have ids is taken in is the same as after it: the
-        window knows no labels, and labels nothing of the window but who has which id.
-        """
-        now = fast.due_at
-        swept = NEVER if self._sweep is None else self._sweep.due(self._swept)
-        rest = min(self.heuristics.lists.next_expiry, self.rings.next_rest, swept)
-        if len(self._waiting) or rest <= now:
-            fast.leave()
-            return False
-        self._learn_what_is_known(now)
-        return True
-
     def _due(self) -> int:
-        """Watermark at which a label, a list entry, a ring or a pass asks for attention."""
+        """Watermark at which a list entry, a ring or a pass asks for attention.
+
+        Labels do not: the window and the heuristics know nothing of them, and the rows of a stretch
+        learn those that fall due in it (`FeatureExtractor.observe_rows`).
+        """
         if len(self._waiting):
             return -NEVER
         swept = NEVER if self._sweep is None else self._sweep.due(self._swept)
-        return min(
-            self.heuristics.lists.next_expiry, self.rings.next_rest, self._labels.next_due, swept
-        )
+        return min(self.heuristics.lists.next_expiry, self.rings.next_rest, swept)
 
     def _see_quiet(self, tx: Transaction, rows: NDArray[np.float32], i: int) -> Seen:
         """What a transaction touches that completed nothing: its rings, unless there is more."""
