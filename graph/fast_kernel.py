@@ -43,6 +43,7 @@ from graph.layout import (
     TIME,
     USER,
     VALUE,
+    WATERMARK,
 )
 from graph.window import (
     CUTOFF,
@@ -193,8 +194,8 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
     ):  # fmt: skip
         """Take rows in until one is not for here; see `FastPath.advance`.
 
-        Mutates parts, travel, accounts, scratch and the links and `ASIDE` of arrivals. `ASIDE` of
-        an admitted row has its speakers, and `DISORDERED`.
+        Mutates parts, travel, accounts, scratch and the links, `ASIDE` and `WATERMARK` of arrivals.
+        `ASIDE` of an admitted row has its speakers, and `DISORDERED`.
         """
         _ = sources
         edges, links, ends, mark = parts.edges, parts.links, parts.ends, parts.mark
@@ -246,6 +247,7 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
                 mark[newest - 1, 0], mark[newest - 1, 1] = time, h
             cutoff = max(now - limits.horizon, ends[FLOOR])
             ends[CUTOFF] = cutoff
+            row[WATERMARK] = now
 
             # What TransactionWindow.add does from here on.
             for k in range(USER, DEVICE):

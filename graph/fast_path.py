@@ -13,9 +13,8 @@ it meets a row that is not its business:
                order, so that later edges may too)
     REFUSED    it belongs too deep in a chain: late (see `graph.kernels.append_edge`)
 
-A newcomer is met and the kernel goes on with the same row; so it does where what fell due is done
-with and has nothing to do with the window; any other row goes the long way, one step at a time, and
-the kernel (`graph.fast_kernel`) goes on behind it. Both ways give the same
+A newcomer is met and the kernel goes on with the same row; any other row goes the long way, one
+step at a time, and the kernel (`graph.fast_kernel`) goes on behind it. Both ways give the same
 verdicts and the same state; `tests/property/test_fast_path.py` holds them to it.
 """
 
@@ -45,6 +44,7 @@ from graph.layout import (
     LINKS,
     OTHER,
     USER,
+    WATERMARK,
     WIDTH,
 )
 from graph.lists import ListName
@@ -62,7 +62,7 @@ _DECLINED: Final = Outcome.DECLINED
 _NOWHERE: Final = (float("nan"), float("nan"))
 
 
-_LEAVE_AS_LENT: Final = (Stop.NOTHING, Stop.ADMITTED, Stop.NEWCOMER, Stop.DUE)
+_LEAVE_AS_LENT: Final = (Stop.NOTHING, Stop.ADMITTED, Stop.NEWCOMER)
 
 
 class FastPath:
@@ -242,15 +242,6 @@ class FastPath:
             self._parts = None  # the long way changes what was lent
         return row, Stop(why)
 
-    @property
-    def due_at(self) -> int:
-        """The watermark as it will be with the row that was left because something is `DUE`."""
-        return self._window.upcoming
-
-    def leave(self) -> None:
-        """Give back what was lent: the row that was left goes the long way."""
-        self._parts = None
-
     def meet(self, row: int) -> bool:
         """Give ids to who has none in a row that was left as a `NEWCOMER`, to advance from there.
 
@@ -270,7 +261,7 @@ class FastPath:
     def admission(self, row: int) -> Admission:
         """What became of a row that was `ADMITTED`; of the last one that `advance` came to."""
         at = self.arrivals[row].tolist()
-        links = tuple(Link(*at[k : k + 3]) for k in range(LINKS, WIDTH, 3))
+        links = tuple(Link(*at[k : k + 3]) for k in range(LINKS, WATERMARK, 3))
         device, ip, card, other = links
         return Admission(
             Status.ACCEPTED,

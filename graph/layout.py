@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from graph.admission import Admission
 from graph.transaction import Outcome, Transaction, TransactionType
 
-# First what the transaction says, then what `graph.fast_kernel` adds: who may speak, the ids, and
-# the links as (count, first, last) of device, IP, card and other party before it.
+# First what the transaction says, then what `graph.fast_kernel` adds: who may speak, the ids, the
+# links as (count, first, last) of device, IP, card and other party before it, and the watermark
+# once it was taken in.
 (
     TIME, VALUE, INWARD, CASH, OPENED, HASH, LENGTH, ASIDE, USER, OTHER, DEVICE, IP, CARD, LINKS,
 ) = range(14)  # fmt: skip
-WIDTH: Final = LINKS + 12
+WATERMARK: Final = LINKS + 12
+WIDTH: Final = WATERMARK + 1
 
 INWARDS: Final = (TransactionType.DEPOSIT, TransactionType.REFUND)
 
@@ -36,7 +38,10 @@ def is_cash_like(tx: Transaction) -> bool:
 
 
 def write_row(tx: Transaction, admission: Admission, row: NDArray[np.int64]) -> None:
-    """Lay out an accepted transaction, save its hash, length and speakers. Mutates `row`."""
+    """Lay out an accepted transaction, save its hash, length, speakers and watermark.
+
+    Mutates `row`.
+    """
     (device, ip, card, other), time = admission.links, tx.timestamp
     row[TIME] = time
     row[VALUE] = -tx.value if tx.outcome is Outcome.DECLINED else tx.value
@@ -44,4 +49,4 @@ def write_row(tx: Transaction, admission: Admission, row: NDArray[np.int64]) -> 
     row[CASH] = is_cash_like(tx)
     row[OPENED] = time if tx.user_created_at is None else tx.user_created_at
     row[USER:LINKS] = admission[2:7]  # from user to card
-    row[LINKS:] = (*device, *ip, *card, *other)
+    row[LINKS:WATERMARK] = (*device, *ip, *card, *other)

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.compiled import kernel
+from graph.layout import LINKS, USER, WATERMARK
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
@@ -84,6 +85,9 @@ R_EVIDENCE: Final = R_LINK + 6
 R_STRENGTH: Final = R_EVIDENCE + KINDS
 R_RING: Final = R_STRENGTH + 1
 ROW: Final = R_RING + 1
+# A label's row: its transaction's, then when it became known and whether it says fraud.
+LABEL_KNOWN, LABEL_FRAUD = ROW, ROW + 1
+LABEL_ROW: Final = ROW + 2
 UNKNOWN_CREATION: Final = np.iinfo(np.int64).min
 DECLINED: Final = 2
 
@@ -865,15 +869,6 @@ def observe(state, row, out, take):
 
 
 @kernel
-def observe_rows(state, rows, outs, start, stop):
-    """`observe` with `take` for rows int64[N, ROW] from start to stop, into outs float32[N, F]."""
-    for i in range(start, stop):
-        _claim(state, rows[i], rows[i, R_TIME])
-        read(state, rows[i], outs[i])
-        _write(state, rows[i])
-
-
-@kernel
 def learn(state, row, known_at, fraud):
     """Adds one label to everything its transaction touched; mutates the label memories."""
     _claim(state, row, row[R_TIME])
@@ -893,3 +888,35 @@ def learn(state, row, known_at, fraud):
         slot = row[R_FIELD + f]
         if slot >= 0:
             _label_write(state.field_label[f * SLOTS + slot], row[R_TIME], known_at, fraud)
+
+
+@kernel
+def observe_rows(state, rows, arrivals, outs, start, stop, labels, count):
+    """`observe` with `take` for a stretch of rows, and `learn` for the labels that fall due in it.
+
+    Args:
+        state: FeatureState, mutated.
+        rows: int64[N, ROW]; the ids and links of the stretch are copied into it.
+        arrivals: int64[N, graph.layout.WIDTH], the rows as the window took them in.
+        outs: float32[N, F], overwritten from start to stop.
+        start: First row.
+        stop: Behind the last.
+        labels: int64[at least count, LABEL_ROW], in order of `LABEL_KNOWN`; each is learned before
+            the first row with which the watermark reaches it, and all before the stretch ends.
+        count: How many labels.
+    """
+    learned = 0
+    for i in range(start, stop):
+        row, arrival = rows[i], arrivals[i]
+        while learned < count and labels[learned, LABEL_KNOWN] <= arrival[WATERMARK]:
+            label = labels[learned]
+            learn(state, label, label[LABEL_KNOWN], float(label[LABEL_FRAUD]))
+            learned += 1
+        for k in range(5):
+            row[R_USER + k] = arrival[USER + k]
+        for k in range(3):
+            for j in range(2):  # count and first: all that features need of the links
+                row[R_LINK + 2 * k + j] = arrival[LINKS + 3 * k + j]
+        _claim(state, row, row[R_TIME])
+        read(state, row, outs[i])
+        _write(state, row)

@@ -20,7 +20,7 @@ from graph.compiled import bind
 from graph.entities import EntitySpace
 from graph.errors import Incompatible, InvalidSetting
 from graph.evidence import Evidence
-from graph.layout import INWARD, LINKS, TIME, USER, VALUE
+from graph.layout import INWARD, TIME, VALUE, WIDTH
 from graph.snapshot import Snapshot, pack, unpack
 from graph.transaction import EntityKind, Label, Outcome, Transaction, TransactionType
 from scorer import feature_kernels as kernels
@@ -28,15 +28,13 @@ from scorer.feature_catalogue import SCHEMA
 from scorer.feature_kernels import FeatureState
 from scorer.ports import FeatureSchema
 
-_LINK_COLUMNS: Final = [LINKS + 3 * k + j for k in range(3) for j in range(2)]
-"""Count and first of device, IP and card: all that features need of the links."""
-
 _VERSION: Final = 3  # 3: evidence of conduct and commerce
 _KIND: Final = "features"
 
 _TYPES: Final = {kind: code for code, kind in enumerate(TransactionType)}
 _OUTCOMES: Final = {None: 0, Outcome.AUTHORISED: 1, Outcome.DECLINED: kernels.DECLINED}
 _PATTERNS: Final = {name: place for place, name in enumerate(kernels.PATTERNS)}
+_NO_LINKS: Final = (0,) * 6
 _NO_EVIDENCE: Final = (0,) * (kernels.KINDS + 1)
 _OUTSIDE, _USER, _MERCHANT = -1, 0, 1
 _MILLIONTHS: Final = 1_000_000
@@ -128,8 +126,10 @@ class FeatureExtractor:
         take, row = False, np.zeros(len(self.names), np.float32)
         self._observe = bind(kernels.observe, self._state, self._row, row, take)
         self._rows = np.zeros((1, kernels.ROW), np.int64)
+        self._labels = np.zeros((1, kernels.LABEL_ROW), np.int64)
+        arrivals, outs = np.zeros((1, WIDTH), np.int64), row.reshape(1, -1)
         self._observe_rows = bind(
-            kernels.observe_rows, self._state, self._rows, row.reshape(1, -1), 0, 0
+            kernels.observe_rows, self._state, self._rows, arrivals, outs, 0, 0, self._labels, 0
         )
         self._learn = bind(kernels.learn, self._state, self._row, 0, 0.0)
 
@@ -160,6 +160,7 @@ class FeatureExtractor:
         """
         device, ip, card, _ = admission.links
         self._fill(
+            self._row,
             tx,
             (admission.user, admission.other, admission.device, admission.ip, admission.card),
             (device.count, device.first, ip.count, ip.first, card.count, card.first),
@@ -180,7 +181,12 @@ class FeatureExtractor:
         rows[:, kernels.R_TYPE : kernels.R_USER] = [self._given(tx) for tx in transactions]
 
     def observe_rows(
-        self, arrivals: NDArray[np.int64], start: int, stop: int, out: NDArray[np.float32]
+        self,
+        arrivals: NDArray[np.int64],
+        start: int,
+        stop: int,
+        out: NDArray[np.float32],
+        labels: Sequence[Label] = (),
     ) -> None:
         """`observe` for accepted transactions of the batch that completed nothing.
 
@@ -191,11 +197,18 @@ class FeatureExtractor:
             start: First row.
             stop: Behind the last.
             out: float32 [N, features], contiguous; rows from start to stop are overwritten.
+            labels: Those that fall due with these rows, in the order of their `known_at`: each is
+                learned before the first row with which the watermark reaches it. Nobody may have
+                been given an id since the first row.
         """
-        rows = self._rows
-        rows[start:stop, kernels.R_USER : kernels.R_USER + 5] = arrivals[start:stop, USER:LINKS]
-        rows[start:stop, kernels.R_LINK : kernels.R_LINK + 6] = arrivals[start:stop, _LINK_COLUMNS]
-        self._observe_rows(self._state, rows, out, start, stop)
+        count = len(labels)
+        if count > len(self._labels):
+            self._labels = np.zeros((2 * count, kernels.LABEL_ROW), np.int64)
+        for place, label in enumerate(labels):
+            tx, row = label.transaction, self._labels[place]
+            self._fill(row, tx, self._found(tx), _NO_LINKS, _NO_EVIDENCE, 0)
+            row[kernels.ROW :] = label.known_at, label.fraud
+        self._observe_rows(self._state, self._rows, arrivals, out, start, stop, self._labels, count)
 
     def learn(self, label: Label) -> None:
         """Add a label whose time has come to what its transaction touched.
@@ -203,16 +216,7 @@ class FeatureExtractor:
         Entities that have been forgotten since are left out; the rest learns.
         """
         tx = label.transaction
-        find = self._identifiers.find
-        other = tx.other_party
-        ids = (
-            self._accounts.find(EntityKind.USER, tx.user_id),
-            -1 if other is None else self._accounts.find(other.kind, other.id),
-            -1 if tx.device_id is None else find(EntityKind.DEVICE, tx.device_id),
-            -1 if tx.ip_address is None else find(EntityKind.IP, tx.ip_address),
-            -1 if tx.card_id is None else find(EntityKind.CARD, tx.card_id),
-        )
-        self._fill(tx, ids, (0,) * 6, _NO_EVIDENCE, 0)
+        self._fill(self._row, tx, self._found(tx), _NO_LINKS, _NO_EVIDENCE, 0)
         self._learn(self._state, self._row, label.known_at, float(label.fraud))
 
     def snapshot(self) -> bytes:
@@ -258,21 +262,33 @@ class FeatureExtractor:
                 state[name][arrays[f"{key}_rows"]] = arrays[name]
         return extractor
 
+    def _found(self, tx: Transaction) -> tuple[int, int, int, int, int]:
+        """Ids of its entities, -1 for those that nobody or nobody known is."""
+        find, other = self._identifiers.find, tx.other_party
+        return (
+            self._accounts.find(EntityKind.USER, tx.user_id),
+            -1 if other is None else self._accounts.find(other.kind, other.id),
+            -1 if tx.device_id is None else find(EntityKind.DEVICE, tx.device_id),
+            -1 if tx.ip_address is None else find(EntityKind.IP, tx.ip_address),
+            -1 if tx.card_id is None else find(EntityKind.CARD, tx.card_id),
+        )
+
     def _fill(
         self,
+        row: NDArray[np.int64],
         tx: Transaction,
         ids: tuple[int, int, int, int, int],
         links: tuple[int, ...],
         found: tuple[int, ...],
         ring: int,
     ) -> None:
-        """Lay the transaction out in the row, as the `R_` places of the kernels say."""
+        """Lay the transaction out in a row, as the `R_` places of the kernels say."""
         user, other, device, ip, card = ids
         strange, unknown = self._accounts.capacity, self._identifiers.capacity
         given = self._given(tx)
         outside = given[kernels.R_OTHER_KIND - kernels.R_TYPE] == _OUTSIDE
         self._layout.pack_into(
-            self._row.data,
+            row.data,
             0,
             tx.timestamp,
             tx.value,

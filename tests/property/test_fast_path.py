@@ -380,3 +380,77 @@ def test_blocked_from_the_start(monkeypatch) -> None:
     assert [v.decision.value for v in fast[0]].count("decline") == 10
     the_long_way(monkeypatch)
     assert fast[2] == told(config, stream, [], [])[2]
+
+
+def quiet_day(rng: random.Random) -> list[Transaction]:
+    """Nobody pays anybody twice within hours, so that whole stretches are quiet."""
+    return [
+        transaction(
+            n,
+            3 * n + rng.choice([0, 0, 3]),  # some at the same moment
+            f"u{n % 40}",
+            f"shop{n % 37}",
+            100 + n,
+            device_id=f"d{n % 40}",
+            channel=rng.choice([None, "app"]),
+        )
+        for n in range(240)
+    ]
+
+
+def learned_late(stream: list[Transaction], rng: random.Random) -> list[Label]:
+    """Labels of the stream and of strangers, due within it: many at one moment, some between two.
+
+    Those of the stream's end become known before their transaction is seen, as no replay does it
+    but anybody may.
+    """
+    strangers = [structs.replace(tx, user_id=f"stranger{tx.user_id}") for tx in stream[::7]]
+    subjects = [*rng.sample(stream, 120), *strangers]
+    moments = [rng.choice(stream[60:]).timestamp + rng.choice([-1, 0, 0, 1]) for _ in range(25)]
+    return [Label(tx, rng.random() < 0.4, rng.choice(moments)) for tx in subjects]
+
+
+@settings(max_examples=examples(20), deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    config=st.sampled_from(
+        # With few ids they change hands between two labels.
+        [ROOMY, TIGHT, DetectorConfig(features=FeatureConfig(pairs=1 << 10))]
+    ),
+)
+def test_labels_that_fall_due_within_a_stretch_are_learned_as_one_at_a_time(seed, config) -> None:
+    rng = random.Random(seed)
+    stream = quiet_day(rng)
+    labels = learned_late(stream, rng)
+    batched, alone = Detector(config), Detector(config)
+    for detector in (batched, alone):
+        detector.observe_batch(stream[:50])
+        for label in labels:
+            detector.learn(label)
+    batched.observe_batch(stream[50:])
+    rows = []
+    for tx in stream[50:]:
+        alone.observe(tx)
+        rows.append(alone.last_features[0].copy())
+    np.testing.assert_array_equal(batched.last_features, np.stack(rows))
+    assert batched.snapshot() == alone.snapshot()
+
+
+def test_no_label_stops_a_stretch(monkeypatch) -> None:
+    """Else the test above would compare stretches of one row."""
+    rng = random.Random(1)
+    stream = quiet_day(rng)
+    detector = Detector()
+    detector.observe_batch(stream[:50])
+    for label in learned_late(stream, rng):
+        detector.learn(label)
+    stops: list[tuple[int, Stop]] = []
+    advance = FastPath.advance
+
+    def noted(self: FastPath, start: int, due: int) -> tuple[int, Stop]:
+        stops.append(advance(self, start, due))
+        return stops[-1]
+
+    monkeypatch.setattr(FastPath, "advance", noted)
+    detector.observe_batch(stream[50:])
+    assert stops == [(len(stream) - 50, Stop.NOTHING)]

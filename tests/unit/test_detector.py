@@ -15,7 +15,7 @@ from graph.window import WindowConfig
 from ingest.codec import from_fields
 from ingest.currencies import RateTable
 from ingest.simulator import WIRE_FIELDS, RingCounts, SimulationConfig, run
-from scorer import detector as module
+from scorer import label_queue
 from scorer.decision import Policy
 from scorer.detector import Detector, DetectorConfig
 from scorer.explanation import explain
@@ -185,7 +185,7 @@ def test_a_label_is_used_only_once_its_time_has_come() -> None:
 
 
 def test_labels_beyond_their_bound_are_refused(monkeypatch) -> None:
-    monkeypatch.setattr(module, "_MAX_LABELS", 2)
+    monkeypatch.setattr(label_queue, "_MAX_LABELS", 2)
     detector = Detector(CONFIG)
     tx = transfer(0, 0, "a", "b")
     for _ in range(2):
