@@ -2,7 +2,9 @@
 
 Evidence joins the ring it overlaps most, weighted by risk (`graph.ring_overlap`): the overlap must
 be 0.3 or more, which two sets of members with a Jaccard index of 0.3 (the design's measure) always
-have. Where it overlaps several, they merge and the oldest keeps its id.
+have. Where it overlaps several, they merge and the oldest keeps its id. A dense block or a community
+is a neighbourhood, which two rings may share: where there is a ring it brings nobody in and merges
+nothing, like weak evidence (`RingPolicy.birth`).
 
 A ring splits when what joined it has grown old (`graph.ring_split`): the riskiest part keeps the id
 and the aliases, the others get ids of their own and say where they came from. It is looked at as
@@ -25,7 +27,7 @@ import msgspec
 import xxhash
 
 from graph.alerting import AlertMemory, alert_on, told_of_part
-from graph.evidence import Evidence
+from graph.evidence import Evidence, Pattern
 from graph.lists import NEVER
 from graph.live_ring import LiveRing, SavedRing
 from graph.ring_index import Parties, RingIndex
@@ -35,6 +37,8 @@ from graph.ring_split import Share, bears, seed_of, split
 from graph.rings import Ring, RingEvent, RingEventKind, RingState, unborn
 from graph.snapshot import Snapshot, encode_state, pack, unpack
 from graph.transaction import Entity, EntityKind
+
+_NEIGHBOURHOODS: Final = frozenset({Pattern.DENSE_BLOCK, Pattern.COMMUNITY})
 
 _VERSION: Final = 2  # 2: with every witness transaction, for splits and what is recoverable
 
@@ -110,7 +114,8 @@ class RingBook:
 
     def _take(self, piece: Evidence) -> list[RingEvent]:
         matched = self._matching(piece)
-        if piece.strength < self.policy.birth:
+        around_a_ring = bool(matched) and piece.pattern in _NEIGHBOURHOODS
+        if piece.strength < self.policy.birth or around_a_ring:
             users = [entity for entity, _ in piece.members if entity.kind is EntityKind.USER]
             around = (live for live in matched if all(user in live.members for user in users))
             grown = (self._grow(live, piece) for live in sorted(around, key=_age))

@@ -158,6 +158,23 @@ def fan(centre: str, payers: str, *, strength: float = 0.6, at: int = 0) -> Evid
     return Evidence(Pattern.FAN_IN, at + len(payers), members, hops, strength, "many paid one")
 
 
+@pytest.mark.parametrize("pattern", [Pattern.COMMUNITY, Pattern.DENSE_BLOCK])
+def test_a_neighbourhood_bears_a_ring_but_brings_nobody_into_one(pattern: Pattern) -> None:
+    def around(names: str, at: int) -> Evidence:
+        return replace(cycle(90, names, strength=0.9, at=at), pattern=pattern)
+
+    book = RingBook()
+    (old,) = book.observe([cycle(1, "abc")], 0)
+    (other,) = book.observe([cycle(4, "xyz", at=10)], 10)
+    assert book.observe([around("abcxyz", 20)], 20) == []  # of two rings, and neither holds all
+    assert [ring.ring_id for ring in book.live()] == [other.ring.ring_id, old.ring.ring_id]
+    (grew,) = book.observe([around("abc", 30)], 30)  # within one: it speaks for it
+    assert grew.ring.ring_id == old.ring.ring_id
+    assert grew.ring.score > old.ring.score
+    (born,) = book.observe([around("mnop", 40)], 40)
+    assert born.kind is KINDS.BORN
+
+
 def test_only_a_great_crowd_bears_a_ring_but_any_joins_one() -> None:
     book = RingBook()
     assert book.observe([fan("a", "vwxyz")], 0) == []
