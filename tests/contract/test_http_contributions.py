@@ -16,6 +16,8 @@ from api.settings import Settings
 from api.wiring import build
 from tests import served as serving
 
+pytestmark = pytest.mark.slow
+
 NOW = 1_772_366_400_000
 CYCLE = [("u1", "u2", "5210.00"), ("u2", "u3", "5000.00"), ("u3", "u1", "4800.00")]
 small = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "small_model.py")))

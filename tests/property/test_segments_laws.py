@@ -155,6 +155,7 @@ def model() -> TrainedModel:
     return TrainedModel(detector.schema, booster, Platt(1.0, -0.5), Blend(), FIXED)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(12), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -213,6 +214,7 @@ def test_a_backtest_decides_as_the_detector_with_that_budget(model, seed) -> Non
     assert any(reason.code == "blocked" for v in accepted for reason in v.reasons)
 
 
+@pytest.mark.slow
 def test_a_segment_that_would_go_beyond_its_budget_keeps_it(model) -> None:
     """Else the tests above would compare nothing with nothing."""
     stream = life(5, 3_000)

@@ -27,6 +27,8 @@ from scorer.metrics import average_precision
 from scorer.splits import temporal_split
 from scorer.training import learn_from
 
+pytestmark = pytest.mark.slow
+
 _spec = importlib.util.spec_from_file_location(
     "planted", Path(__file__).with_name("test_training.py")
 )

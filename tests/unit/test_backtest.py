@@ -27,6 +27,8 @@ from scorer.splits import Dates
 from scorer.training import train
 from scorer.verdict import Decision
 
+pytestmark = pytest.mark.slow
+
 _spec = importlib.util.spec_from_file_location(
     "planted", Path(__file__).with_name("test_training.py")
 )
@@ -187,7 +189,6 @@ def test_the_files_hold_every_difference_and_the_page_is_safe(found, tmp_path):
     assert rows[0]["transaction_id"] in page
 
 
-@pytest.mark.slow
 def test_the_verdicts_are_those_of_a_detector_with_that_policy(tmp_path):
     rates = RateTable("EUR", {"USD": "0.92", "GBP": "1.17"})
     config = SimulationConfig(
@@ -236,7 +237,6 @@ def test_the_verdicts_are_those_of_a_detector_with_that_policy(tmp_path):
         assert any(verdicts[name, each.transaction_id].reasons == each.reasons for name in strict)
 
 
-@pytest.mark.slow
 def test_the_command_writes_its_report_and_says_what_differs(tmp_path):
     write(SimulationConfig(seed=3, days=14, users=300), tmp_path / "city")
     policies = Path(__file__).parents[2] / "docs" / "policies"

@@ -26,6 +26,8 @@ from scorer.splits import (
 )
 from scorer.training import train
 
+pytestmark = pytest.mark.slow
+
 # The small engine and its planted history are those of the training tests.
 _spec = importlib.util.spec_from_file_location(
     "planted", Path(__file__).with_name("test_training.py")

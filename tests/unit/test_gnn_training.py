@@ -19,6 +19,8 @@ from graph.errors import Incompatible, InvalidSetting
 from graph.transaction import HOUR
 from tests.bare_replayer import BareReplayer, stream
 
+pytestmark = pytest.mark.slow
+
 SMALL = ModelSettings(hidden=8, embedding=4, head=8)
 FEW = TrainingSettings(epochs=4, patience=4)
 LENGTH = 160

@@ -16,6 +16,8 @@ from graph.transaction import DAY, HOUR, MINUTE
 from ingest.simulator import KINDS, Simulation, SimulationConfig, demo_config, frame_of, run
 from ingest.simulator.look_alikes import LOOK_ALIKES
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 0.75
 CATEGORIES = ("type", "currency", "country", "location", "merchant_category", "channel", "outcome")
 IDS = (
@@ -100,7 +102,6 @@ def test_no_raw_field_alone_tells_fraud(
     assert fraud.sum() > 500
 
 
-@pytest.mark.slow
 def test_all_raw_fields_together_find_little(
     frame: pd.DataFrame, fraud: npt.NDArray[np.float64]
 ) -> None:
@@ -164,7 +165,6 @@ def test_no_value_occurs_only_in_fraud(frame: pd.DataFrame) -> None:
     assert (counted[1] >= 5 * counted[0]).all()
 
 
-@pytest.mark.slow
 def test_shuffled_labels_give_the_base_rate(
     frame: pd.DataFrame, fraud: npt.NDArray[np.float64]
 ) -> None:
@@ -335,7 +335,6 @@ def around(transfers: pd.DataFrame) -> npt.NDArray[np.float64]:
     return found
 
 
-@pytest.mark.slow
 def test_shuffled_edges_take_away_what_the_graph_shows(simulation: Simulation) -> None:
     found = []
     # Three worlds: how much there is to see differs between them, by how few rings each has.

@@ -20,6 +20,8 @@ from scorer.ports import FeatureSchema, Signals
 from scorer.table import cut_by_time
 from scorer.training import train
 
+pytestmark = pytest.mark.slow
+
 SMALL = BoosterSettings(rounds=60, patience=20, depth=3, min_child_weight=1.0)
 
 
