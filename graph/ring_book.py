@@ -2,9 +2,9 @@
 
 Evidence joins the ring it overlaps most, weighted by risk (`graph.ring_overlap`): the overlap must
 be 0.3 or more, which two sets of members with a Jaccard index of 0.3 (the design's measure) always
-have. Where it overlaps several, they merge and the oldest keeps its id. A dense block or a community
-is a neighbourhood, which two rings may share: where there is a ring it brings nobody in and merges
-nothing, like weak evidence (`RingPolicy.birth`).
+have. Where it overlaps several, they merge and the oldest keeps its id. A dense block or a
+community is a neighbourhood, which two rings may share: where there is a ring it brings nobody in
+and merges nothing, like weak evidence (`RingPolicy.birth`).
 
 A ring splits when what joined it has grown old (`graph.ring_split`): the riskiest part keeps the id
 and the aliases, the others get ids of their own and say where they came from. It is looked at as
