@@ -79,10 +79,11 @@ def paid(window: TransactionWindow) -> Paid:
 def _dealt_before(window: TransactionWindow, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Of which keys, int64[n], the two had dealt before the window began, bool[n]."""
     _, rows = window.live_rows()
-    known = np.zeros(len(keys), np.bool_)
     # At most half full, so that a search ends soon.
-    table = np.full(1 << (2 * len(keys)).bit_length(), -1, np.int32)
-    _recognise(window.links, rows, window.cutoff, keys, table, known)
+    table = np.full(1 << (2 * len(keys)).bit_length(), -1, np.int64)
+    met = np.zeros(len(table), np.bool_)
+    known = np.zeros(len(keys), np.bool_)
+    _recognise(window.links, rows, window.cutoff, keys, table, met, known)
     return known
 
 
@@ -109,7 +110,7 @@ def _distinct(
 
 
 @kernel(nogil=True)
-def _recognise(links, rows, before, keys, table, known):  # type: ignore[no-untyped-def]
+def _recognise(links, rows, before, keys, table, met, known):  # type: ignore[no-untyped-def]
     """Mark the keys of which a link between two accounts was first seen before a moment.
 
     Args:
@@ -117,21 +118,29 @@ def _recognise(links, rows, before, keys, table, known):  # type: ignore[no-unty
         rows: int64[l], its live rows.
         before: The moment, ms.
         keys: int64[n], see `_key`; the same one may come twice, for either direction.
-        table: int32, a power of two above n, all -1: places of keys by open addressing. Scratch.
-        known: bool[n], False. Mutated.
+        table: int64, a power of two above n, all -1: the keys by open addressing. Scratch.
+        met: bool, as long, False: which of them were recognised. Scratch.
+        known: bool[n]. Mutated.
     """
-    user, entity, first, mask = links.user, links.entity, links.first, table.shape[0] - 1
-    for i in range(keys.shape[0]):
-        at = ((keys[i] * _SPREAD) >> 24) & mask
-        while table[at] >= 0:
-            at = (at + 1) & mask
-        table[at] = i
+    user, entity, first = links.user, links.entity, links.first
+    for key in keys:
+        table[_place(table, key)] = key
     for row in rows:
         if entity[row] > -2 or first[row] >= before:
             continue
         a, b = np.int64(user[row]), -2 - np.int64(entity[row])
-        key = (min(a, b) << _SHIFT) | max(a, b)
-        at = ((key * _SPREAD) >> 24) & mask
-        while table[at] >= 0:
-            known[table[at]] |= keys[table[at]] == key
-            at = (at + 1) & mask
+        at = _place(table, (min(a, b) << _SHIFT) | max(a, b))
+        if table[at] >= 0:
+            met[at] = True
+    for i in range(keys.shape[0]):
+        known[i] = met[_place(table, keys[i])]
+
+
+@kernel
+def _place(table, key):  # type: ignore[no-untyped-def]
+    """Where a key stands in the table, or where it would."""
+    mask = table.shape[0] - 1
+    at = ((key * _SPREAD) >> 24) & mask
+    while table[at] != key and table[at] >= 0:
+        at = (at + 1) & mask
+    return at
