@@ -22,6 +22,7 @@ from graph.heuristics import Catalogue
 from graph.lists import ListChange
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
+from graph.rings import Ring
 from graph.snapshot import Snapshot, pack, unpack
 from graph.sweep import Sweep
 from graph.transaction import Label, Transaction
@@ -37,7 +38,7 @@ from scorer.observer import DetectorConfig, Observer
 from scorer.ports import FeatureSchema, GraphHead, Signals
 from scorer.reference import AnalysisPart, Embedded, Findings
 from scorer.risk_memory import RiskMemory
-from scorer.sight import Sight, in_full, strongest
+from scorer.sight import Sight, strongest
 from scorer.verdict import Verdict
 
 __all__ = ["Detector", "DetectorConfig"]
@@ -170,7 +171,10 @@ class Detector:
     ) -> list[Signals]:
         """Take transactions in and fill rows of `out` with their features: training's way in."""
         seen = self._observer.see(transactions, out[: len(transactions)], teaching=True)
-        return [_signals(in_full(one, tx)) for one, tx in zip(seen, transactions, strict=True)]
+        return [
+            _signals(one) if isinstance(one, Sight) else _quiet(one) if one else _NOTHING
+            for one in seen
+        ]
 
     def learn(self, label: Label) -> None:
         """Take note of a label; it is used once event time has passed its `known_at`.
@@ -227,6 +231,13 @@ class Detector:
         detector._adjudicator = Adjudicator(model, policy, gnn, window.accounts, window.identifiers)
         detector._adjudicator.restore(values)
         return detector
+
+
+_NOTHING: Final = Signals(accepted=True, ring_score=0.0, evidence=(), ring_events=())
+
+
+def _quiet(rings: tuple[Ring, ...]) -> Signals:
+    return Signals(True, strongest(rings), (), (), rings)  # noqa: FBT003
 
 
 def _signals(sight: Sight) -> Signals:

@@ -7,7 +7,7 @@ features are is listed in `scorer.feature_catalogue`; how they are kept, in
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from graph.admission import Admission, Status
 from graph.compiled import bind
-from graph.entities import EntitySpace
+from graph.entities import SHARDS, EntitySpace
 from graph.errors import Incompatible, InvalidSetting
 from graph.evidence import Evidence
 from graph.layout import INWARD, TIME, VALUE, WIDTH
@@ -34,6 +34,7 @@ _KIND: Final = "features"
 _TYPES: Final = {kind: code for code, kind in enumerate(TransactionType)}
 _OUTCOMES: Final = {None: 0, Outcome.AUTHORISED: 1, Outcome.DECLINED: kernels.DECLINED}
 _PATTERNS: Final = {name: place for place, name in enumerate(kernels.PATTERNS)}
+_LABEL: Final = struct.Struct("=2q")  # when it became known, whether it says fraud
 _NO_LINKS: Final = (0,) * 6
 _NO_EVIDENCE: Final = (0,) * (kernels.KINDS + 1)
 _OUTSIDE, _USER, _MERCHANT = -1, 0, 1
@@ -122,7 +123,17 @@ class FeatureExtractor:
         self._state = _empty_state(accounts, identifiers, config)
         self._row = np.zeros(kernels.ROW, np.int64)
         self._layout = struct.Struct(f"={kernels.ROW}q")
-        self._slots: dict[str, int] = {}
+        self._slots = _Slots()
+        self._shards = tuple(
+            space.shards(kind)
+            for space, kind in (
+                (accounts, EntityKind.USER),
+                (accounts, EntityKind.MERCHANT),
+                (identifiers, EntityKind.DEVICE),
+                (identifiers, EntityKind.IP),
+                (identifiers, EntityKind.CARD),
+            )
+        )
         take, row = False, np.zeros(len(self.names), np.float32)
         self._observe = bind(kernels.observe, self._state, self._row, row, take)
         self._rows = np.zeros((1, kernels.ROW), np.int64)
@@ -161,6 +172,7 @@ class FeatureExtractor:
         device, ip, card, _ = admission.links
         self._fill(
             self._row,
+            0,
             tx,
             (admission.user, admission.other, admission.device, admission.ip, admission.card),
             (device.count, device.first, ip.count, ip.first, card.count, card.first),
@@ -205,9 +217,9 @@ class FeatureExtractor:
         if count > len(self._labels):
             self._labels = np.zeros((2 * count, kernels.LABEL_ROW), np.int64)
         for place, label in enumerate(labels):
-            tx, row = label.transaction, self._labels[place]
-            self._fill(row, tx, self._found(tx), _NO_LINKS, _NO_EVIDENCE, 0)
-            row[kernels.ROW :] = label.known_at, label.fraud
+            tx, at = label.transaction, place * self._labels.strides[0]
+            self._fill(self._labels, at, tx, self._found(tx), _NO_LINKS, _NO_EVIDENCE, 0)
+            _LABEL.pack_into(self._labels.data, at + self._layout.size, label.known_at, label.fraud)
         self._observe_rows(self._state, self._rows, arrivals, out, start, stop, self._labels, count)
 
     def learn(self, label: Label) -> None:
@@ -216,7 +228,7 @@ class FeatureExtractor:
         Entities that have been forgotten since are left out; the rest learns.
         """
         tx = label.transaction
-        self._fill(self._row, tx, self._found(tx), _NO_LINKS, _NO_EVIDENCE, 0)
+        self._fill(self._row, 0, tx, self._found(tx), _NO_LINKS, _NO_EVIDENCE, 0)
         self._learn(self._state, self._row, label.known_at, float(label.fraud))
 
     def snapshot(self) -> bytes:
@@ -264,32 +276,37 @@ class FeatureExtractor:
 
     def _found(self, tx: Transaction) -> tuple[int, int, int, int, int]:
         """Ids of its entities, -1 for those that nobody or nobody known is."""
-        find, other = self._identifiers.find, tx.other_party
+        users, merchants, devices, ips, cards = self._shards
+        if (other := tx.counterparty_id) is not None:
+            others = users
+        else:
+            other, others = tx.merchant_id, merchants
         return (
-            self._accounts.find(EntityKind.USER, tx.user_id),
-            -1 if other is None else self._accounts.find(other.kind, other.id),
-            -1 if tx.device_id is None else find(EntityKind.DEVICE, tx.device_id),
-            -1 if tx.ip_address is None else find(EntityKind.IP, tx.ip_address),
-            -1 if tx.card_id is None else find(EntityKind.CARD, tx.card_id),
+            _id_in(users, tx.user_id),
+            _id_in(others, other),
+            _id_in(devices, tx.device_id),
+            _id_in(ips, tx.ip_address),
+            _id_in(cards, tx.card_id),
         )
 
     def _fill(
         self,
-        row: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        at: int,
         tx: Transaction,
         ids: tuple[int, int, int, int, int],
         links: tuple[int, ...],
         found: tuple[int, ...],
         ring: int,
     ) -> None:
-        """Lay the transaction out in a row, as the `R_` places of the kernels say."""
+        """Lay the transaction out in the row at a byte, as the `R_` places of the kernels say."""
         user, other, device, ip, card = ids
         strange, unknown = self._accounts.capacity, self._identifiers.capacity
         given = self._given(tx)
         outside = given[kernels.R_OTHER_KIND - kernels.R_TYPE] == _OUTSIDE
         self._layout.pack_into(
-            row.data,
-            0,
+            rows.data,
+            at,
             tx.timestamp,
             tx.value,
             tx.type is TransactionType.DEPOSIT or tx.type is TransactionType.REFUND,
@@ -306,7 +323,7 @@ class FeatureExtractor:
 
     def _given(self, tx: Transaction) -> tuple[int, ...]:
         """What a transaction says of itself, from `R_TYPE` on."""
-        slot, created, place = self._slot, tx.user_created_at, tx.location
+        slots, created, place = self._slots, tx.user_created_at, tx.location
         return (
             _TYPES[tx.type],
             _OUTCOMES[tx.outcome],
@@ -315,20 +332,27 @@ class FeatureExtractor:
             else (_OUTSIDE if tx.merchant_id is None else _MERCHANT),
             kernels.UNKNOWN_CREATION if created is None else created,
             _zeros(tx.amount.minor),
-            -1 if tx.channel is None else slot(tx.channel),
-            -1 if tx.country is None else slot(tx.country),
-            -1 if tx.merchant_category is None else slot(tx.merchant_category),
-            -1 if place is None else slot(place.text),
+            slots[tx.channel],
+            slots[tx.country],
+            slots[tx.merchant_category],
+            -1 if place is None else slots[place.text],
         )
 
-    def _slot(self, text: str) -> int:
-        slot = self._slots.get(text)
-        if slot is None:
-            if len(self._slots) >= _MOST_TEXTS:
-                self._slots.clear()
-            slot = xxhash.xxh3_64_intdigest(text.encode()) % kernels.SLOTS
-            self._slots[text] = slot
+
+class _Slots(dict[str | None, int]):
+    """Slots of texts, as they are asked for; -1 of no text."""
+
+    def __missing__(self, text: str | None) -> int:
+        if text is None:
+            return -1
+        if len(self) >= _MOST_TEXTS:
+            self.clear()
+        slot = self[text] = xxhash.xxh3_64_intdigest(text.encode()) % kernels.SLOTS
         return slot
+
+
+def _id_in(shards: Sequence[Mapping[str, int]], key: str | None) -> int:
+    return -1 if key is None else shards[hash(key) % SHARDS].get(key, -1)
 
 
 def _counts(evidence: Sequence[Evidence]) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from graph.lists import NEVER
 from graph.transaction import Label
 from scorer.history import LabelledTransaction
 from scorer.ports import Replayer, Signals
-from scorer.table import Table, TableBuilder
+from scorer.table import Kept, Table, TableBuilder
 
 BATCH: Final = 1_024
 """Transactions the engine is given at a time at most."""
@@ -73,6 +73,8 @@ def replay(
         for batch in batches:
             first = builder.transactions
             builder.transactions += len(batch)
+            kept: list[Kept] = []
+            number = len(builder)
             seen = replayer.observe_features([item.transaction for item, _ in batch], rows)
             for place, ((item, label), signals) in enumerate(zip(batch, seen, strict=True), first):
                 builder.ledger.note(signals.ring_events, signals.evidence)
@@ -88,8 +90,9 @@ def replay(
                 if label is not None:
                     replayer.learn(label)
                 if item.fraud is not None and keep(item):
-                    number = builder.keep(item, signals, rows[place - first], place, warm=warm)
-                    witness(number, item, signals)
+                    witness(number + len(kept), item, signals)
+                    kept.append(Kept(item, signals, place, warm))
+            builder.keep(kept, rows[[one.place - first for one in kept]])
             progress("replay", builder.transactions)
     return builder.table()
 

@@ -149,33 +149,40 @@ class Observer:
         self.features.lay_out(transactions, fast.arrivals)
         sights: list[Seen] = []
         at, end = 0, len(transactions)
+        met = 0  # whose parties the memory knows; the ids of the others are still theirs
         while at < end:
             stop, why = fast.advance(at, self._due())
             if stop > at:
                 due = self._labels.due(int(fast.arrivals[stop - 1, WATERMARK]))
                 self.features.observe_rows(fast.arrivals, at, stop, rows, due)
-                self.memory.meet(at, fast.arrivals[at:stop, USER:LINKS])
                 sights += [self._see_quiet(transactions[i], rows, i) for i in range(at, stop)]
             if why is Stop.NOTHING:
                 break
+            if why is not Stop.ADMITTED:  # ids may be given out anew
+                self.memory.meet(met, fast.arrivals[met:stop, USER:LINKS])
+                met = stop
             if why is Stop.NEWCOMER and fast.meet(stop):
                 at = stop
                 continue
             given_back = [space.given_back for space in spaces]
             tx = transactions[stop]
-            if why is Stop.ADMITTED:
-                admission = fast.admission(stop)
-            elif why is Stop.REFUSED:
-                admission = self.window.refuse(tx)
-            else:
-                admission = self.window.add(tx)
-            speakers = fast.speakers(stop) if why is Stop.ADMITTED else EVERYBODY
-            self.memory.meet(stop, (admission.parties,))
+            admission, speakers = self._taken_in(tx, stop, why)
             sights.append(self._see(tx, admission, rows[stop], speakers, teaching=teaching))
             at = stop + 1
+            if why is not Stop.ADMITTED:
+                met = at
             if at < end and given_back != [space.given_back for space in spaces]:
                 fast.look_up(at, end)
+        self.memory.meet(met, fast.arrivals[met:end, USER:LINKS])
         return sights
+
+    def _taken_in(self, tx: Transaction, row: int, why: Stop) -> tuple[Admission, int]:
+        """The window's answer to a row that compiled code left, and who may speak of it."""
+        if why is Stop.ADMITTED:
+            return self._fast.admission(row), self._fast.speakers(row)
+        admission = self.window.refuse(tx) if why is Stop.REFUSED else self.window.add(tx)
+        self.memory.meet(row, (admission.parties,))
+        return admission, EVERYBODY
 
     def _due(self) -> int:
         """Watermark at which a list entry, a ring or a pass asks for attention.

@@ -1,7 +1,8 @@
 """Who took part in each row of a table, as codes: enough to say which rings a row touches."""
 
 from array import array
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class RowParties(NamedTuple):
         )
 
 
-_KINDS = (
+_KINDS: Final = (
     EntityKind.USER,
     EntityKind.USER,
     EntityKind.MERCHANT,
@@ -46,30 +47,40 @@ class PartyColumns:
     """
 
     def __init__(self) -> None:
-        self._accounts = _Codes()
-        self._identifiers = _Codes()
-        self._columns = [array("i") for _ in _KINDS]
+        accounts: list[str] = []
+        identifiers: list[str] = []
+        self._names = (*(accounts,) * 3, *(identifiers,) * 3)
+        user, merchant = _Codes(accounts), _Codes(accounts)
+        device, ip, card = (_Codes(identifiers) for _ in range(3))
+        self._codes = (user, user, merchant, device, ip, card)
+        self._rows = array("i")
 
     def __len__(self) -> int:
-        return len(self._columns[0])
+        return len(self._rows) // len(_KINDS)
 
-    def add(self, tx: Transaction) -> None:
-        """Append the row of a transaction."""
-        account, identifier = self._accounts.of, self._identifiers.of
-        user, counterparty, merchant, device, ip, card = self._columns
-        user.append(account(EntityKind.USER, tx.user_id))
-        counterparty.append(account(EntityKind.USER, tx.counterparty_id))
-        merchant.append(account(EntityKind.MERCHANT, tx.merchant_id))
-        device.append(identifier(EntityKind.DEVICE, tx.device_id))
-        ip.append(identifier(EntityKind.IP, tx.ip_address))
-        card.append(identifier(EntityKind.CARD, tx.card_id))
+    def extend(self, transactions: Iterable[Transaction]) -> None:
+        """Append the rows of transactions."""
+        users, _, merchants, devices, ips, cards = self._codes
+        rows: list[int] = []
+        for tx in transactions:
+            rows += (
+                users[tx.user_id],
+                users[tx.counterparty_id],
+                merchants[tx.merchant_id],
+                devices[tx.device_id],
+                ips[tx.ip_address],
+                cards[tx.card_id],
+            )
+        self._rows.extend(rows)
 
     def of(self, row: int, transaction_id: str) -> RowParties:
         """Who took part in a row, which is this transaction."""
-        names = (*(self._accounts.names,) * 3, *(self._identifiers.names,) * 3)
+        width = len(_KINDS)
         user, *others = (
-            None if (code := column[row]) < 0 else known[code]
-            for column, known in zip(self._columns, names, strict=True)
+            None if code < 0 else names[code]
+            for code, names in zip(
+                self._rows[width * row : width * (row + 1)], self._names, strict=True
+            )
         )
         assert user is not None  # noqa: S101 - every transaction has one
         return RowParties(transaction_id, user, *others)
@@ -79,25 +90,23 @@ class PartyColumns:
 
         The other party is the counterparty where there is one, else the merchant.
         """
-        user, counterparty, merchant, *identifiers = (
-            np.array(column, np.int32) for column in self._columns
-        )
+        rows = np.array(self._rows, np.int32).reshape(-1, len(_KINDS))
+        user, counterparty, merchant, *identifiers = rows.T
         other = np.where(counterparty >= 0, counterparty, merchant)
         return np.column_stack([user, other, *identifiers])
 
 
-class _Codes:
-    """Entities of some kinds by code, and codes by entity."""
+class _Codes(dict[str | None, int]):
+    """Codes of the entities of one kind; whoever is asked for first is given the next one.
 
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self._codes: dict[tuple[EntityKind, str], int] = {}
+    Nobody is -1. Kinds of one space share the names of all codes.
+    """
 
-    def of(self, kind: EntityKind, name: str | None) -> int:
-        if name is None:
-            return -1
-        code = self._codes.get((kind, name))
-        if code is None:
-            code = self._codes[kind, name] = len(self.names)
-            self.names.append(name)
+    def __init__(self, names: list[str]) -> None:
+        super().__init__({None: -1})
+        self._names = names
+
+    def __missing__(self, name: str) -> int:
+        code = self[name] = len(self._names)
+        self._names.append(name)
         return code

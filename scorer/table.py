@@ -7,7 +7,7 @@ other is moved into the whole.
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,22 @@ class Table:
     parties: PartyColumns
 
 
+class Kept(NamedTuple):
+    """A labelled transaction that becomes a row.
+
+    Attributes:
+        item: The transaction and what is known of it.
+        signals: What was seen of it.
+        place: Its place in the history.
+        warm: Whether its user was seen before.
+    """
+
+    item: LabelledTransaction
+    signals: Signals
+    place: int
+    warm: bool
+
+
 class TableBuilder:
     """Takes rows one after the other; `table` ends it.
 
@@ -140,49 +156,55 @@ class TableBuilder:
             ring.add(tx)
         return warm
 
-    def keep(
-        self,
-        item: LabelledTransaction,
-        signals: Signals,
-        row: NDArray[np.float32],
-        place: int,
-        *,
-        warm: bool,
-    ) -> int:
-        """Keep a labelled row, float32 [F]; returns its number.
+    def keep(self, kept: Sequence[Kept], rows: NDArray[np.float32]) -> None:
+        """Keep labelled transactions with their feature rows, float32 [len(kept), F].
 
         Raises:
-            InvalidInput: `MAX_ROWS` rows are kept already.
+            InvalidInput: They would be more than `MAX_ROWS`; none of these is kept.
         """
-        number = len(self._fraud)
-        if number >= MAX_ROWS:
+        room = MAX_ROWS - len(self)
+        if len(kept) > room:
             raise InvalidInput(
                 f"more than {MAX_ROWS} labelled transactions do not fit into memory",
                 field="history",
-                value=f"transaction {place + 1}",
+                value=f"transaction {kept[room].place + 1}",
                 remedy="Give dates to train and test between.",
             )
-        if self._used == CHUNK_ROWS:
-            self._chunks.append(np.empty((CHUNK_ROWS, len(self._schema.names)), np.float32))
-            self._used = 0
-        self._chunks[-1][self._used] = row
-        self._used += 1
-        tx = item.transaction
-        self._fraud.append(bool(item.fraud))
-        self._times.append(tx.timestamp)
-        self._known_at.append(tx.timestamp if item.known_at is None else item.known_at)
-        self._values.append(tx.value)
-        self._ring_score.append(signals.ring_score)
-        self._joint.append(joint_strength(signals.evidence) if signals.evidence else 0.0)
-        self._told.append(_told(signals.evidence, signals.ring_score))
-        self._warm.append(warm)
-        self._places.append(place)
-        self._ids.append(tx.transaction_id)
-        self._users.append(tx.user_id)
-        self._segments.append(segment_of(tx))
-        self._ring_ids.append(item.ring_id)
-        self._parties.add(tx)
-        return number
+        self._copy(rows)
+        items, signals = [one.item for one in kept], [one.signals for one in kept]
+        transactions = [item.transaction for item in items]
+        self._fraud.extend([bool(item.fraud) for item in items])
+        self._times.extend([tx.timestamp for tx in transactions])
+        self._known_at.extend(
+            [
+                item.transaction.timestamp if item.known_at is None else item.known_at
+                for item in items
+            ]
+        )
+        self._values.extend([tx.value for tx in transactions])
+        self._ring_score.extend([seen.ring_score for seen in signals])
+        self._joint.extend(
+            [joint_strength(seen.evidence) if seen.evidence else 0.0 for seen in signals]
+        )
+        self._told.extend([_told(seen.evidence, seen.ring_score) for seen in signals])
+        self._warm.extend([one.warm for one in kept])
+        self._places.extend([one.place for one in kept])
+        self._ids += [tx.transaction_id for tx in transactions]
+        self._users += [tx.user_id for tx in transactions]
+        self._segments += [segment_of(tx) for tx in transactions]
+        self._ring_ids += [item.ring_id for item in items]
+        self._parties.extend(transactions)
+
+    def _copy(self, rows: NDArray[np.float32]) -> None:
+        """Append feature rows to the chunks."""
+        while len(rows):
+            if self._used == CHUNK_ROWS:
+                self._chunks.append(np.empty((CHUNK_ROWS, len(self._schema.names)), np.float32))
+                self._used = 0
+            part = rows[: CHUNK_ROWS - self._used]
+            self._chunks[-1][self._used : self._used + len(part)] = part
+            self._used += len(part)
+            rows = rows[len(part) :]
 
     def table(self) -> Table:
         """All that was kept; the builder is empty afterwards."""

@@ -47,12 +47,13 @@ import numpy as np
 from graspologic_native import leiden_csr
 from numpy.typing import NDArray
 
+from graph.compiled import kernel
 from graph.evidence import Evidence, Pattern, Role
 from graph.heuristics.witness import witness
 from graph.kernels import KIND_CARD, KIND_DEVICE
 from graph.sweep.limits import SweepLimits
 from graph.sweep.pairs import Pairs
-from graph.sweep.peeling import Rows, core, numbered, rows_of
+from graph.sweep.peeling import Rows, by_ends, core, numbered, rows_of
 from graph.window import TransactionWindow
 
 _SEED: Final = 20_190_326
@@ -145,7 +146,7 @@ def ties_of(window: TransactionWindow, transfers: Pairs, limits: SweepLimits) ->
     shared = _shared(window, limits)
     fresh = transfers.where(transfers.fresh)
     low, high = np.minimum(fresh.payer, fresh.payee), np.maximum(fresh.payer, fresh.payee)
-    order = np.lexsort((high, low))
+    order = by_ends(low, high)
     low, high = low[order], high[order]
     single = np.ones(len(low), np.bool_)
     single[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
@@ -164,17 +165,15 @@ def ties_of(window: TransactionWindow, transfers: Pairs, limits: SweepLimits) ->
 def _shared(window: TransactionWindow, limits: SweepLimits) -> Ties:
     """Users and the devices and cards that they share."""
     _, rows = window.live_rows()
-    links, kinds = window.links, window.identifiers.kind
-    entity = links.entity[rows]
-    rows, entity = rows[entity >= 0], entity[entity >= 0].astype(np.int64)
-    private = np.bincount(entity)[entity] >= 2
-    private &= (kinds[entity] == KIND_DEVICE) | (kinds[entity] == KIND_CARD)
-    private &= links.last[rows] >= window.watermark - window.config.retention
-    rows, entity = rows[private], entity[private]
+    links, kinds = window.links, window.identifiers.kind[: window.identifiers.size]
+    private = (kinds == KIND_DEVICE) | (kinds == KIND_CARD)
+    oldest = window.watermark - window.config.retention
+    found = np.empty(len(rows), np.int64)
+    rows = found[: _met_twice(links, rows, private, oldest, np.zeros(len(kinds), np.int32), found)]
+    entity, user = links.entity[rows].astype(np.int64), links.user[rows].astype(np.int64)
     # A pair may stand in the log twice: the older row is left over from a renewal.
-    order = np.lexsort((links.user[rows], entity))
-    rows, entity = rows[order], entity[order]
-    user = links.user[rows].astype(np.int64)
+    order = by_ends(entity, user)
+    rows, entity, user = rows[order], entity[order], user[order]
     single = np.ones(len(rows), np.bool_)
     single[1:] = (entity[1:] != entity[:-1]) | (user[1:] != user[:-1])
     rows, entity, user = rows[single], entity[single], user[single]
@@ -188,6 +187,30 @@ def _shared(window: TransactionWindow, limits: SweepLimits) -> Ties:
         links.first[rows[few]] > window.watermark - limits.young,
         window.accounts.size,
     )
+
+
+@kernel(nogil=True)
+def _met_twice(links, rows, private, oldest, count, found):  # type: ignore[no-untyped-def]
+    """Fill `found` with rows of live links to private identifiers of two links; returns how many.
+
+    Args:
+        links: Columns of the link log.
+        rows: int64[l], its live rows.
+        private: bool[i], by identifier.
+        oldest: A link last seen before is not counted on, ms; for the two it does count.
+        count: int32[i], zero. Scratch.
+        found: int64[l]. Mutated.
+    """
+    entity, last, size = links.entity, links.last, 0
+    for row in rows:
+        if entity[row] >= 0 and private[entity[row]]:
+            count[entity[row]] += 1
+    for row in rows:
+        at = entity[row]
+        if at >= 0 and count[at] >= 2 and last[row] >= oldest:  # two make a tie
+            found[size] = row
+            size += 1
+    return size
 
 
 def _laid_out(ties: Ties) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Rows]:

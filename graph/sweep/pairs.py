@@ -2,7 +2,7 @@
 
 A pair is fresh where neither had named the other as other party before the window began, as far
 back as links are kept: what `graph.heuristics.acquaintance` says of one account, for all at once.
-Everything is numpy over columns: O(n log n) for n live edges and links.
+Numpy over columns and one pass over the links: O(e log e + l) for e live edges and l links.
 """
 
 from typing import NamedTuple
@@ -10,10 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from graph.compiled import kernel
 from graph.kernels import KIND_MERCHANT, KIND_USER
+from graph.sweep.peeling import by_ends
 from graph.window import TransactionWindow
 
 _SHIFT = 32
+_SPREAD = 0x9E3779B97F4A7C1
+"""Odd, near 2^60 / the golden ratio: spreads keys over a table by their middle bits (Knuth,
+"The Art of Computer Programming", vol. 3, 6.4)."""
 
 
 class Pairs(NamedTuple):
@@ -63,21 +68,23 @@ def paid(window: TransactionWindow) -> Paid:
     payer, payee = source[moved].astype(np.int64), target[moved].astype(np.int64)
     moved_by_user = edges.account_kind[payer] == KIND_USER
     kind = edges.account_kind[payee]
-    known = _known(window)
-    return Paid(
-        _distinct(payer, payee, positions, moved_by_user & (kind == KIND_USER), known),
-        _distinct(payer, payee, positions, moved_by_user & (kind == KIND_MERCHANT), known),
-    )
+    transfers = _distinct(payer, payee, positions, moved_by_user & (kind == KIND_USER))
+    purchases = _distinct(payer, payee, positions, moved_by_user & (kind == KIND_MERCHANT))
+    keys = [_key(pairs.payer, pairs.payee) for pairs in (transfers, purchases)]
+    fresh = ~_dealt_before(window, np.concatenate(keys))
+    both = len(transfers.payer)
+    return Paid(transfers._replace(fresh=fresh[:both]), purchases._replace(fresh=fresh[both:]))
 
 
-def _known(window: TransactionWindow) -> NDArray[np.int64]:
-    """Who had dealt with whom before the window began: keys of (lower, higher), sorted."""
+def _dealt_before(window: TransactionWindow, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of which keys, int64[n], the two had dealt before the window began, bool[n]."""
     _, rows = window.live_rows()
-    links = window.links
-    rows = rows[(links.entity[rows] <= -2) & (links.first[rows] < window.cutoff)]
-    return np.sort(
-        _key(links.user[rows].astype(np.int64), -2 - links.entity[rows].astype(np.int64))
-    )
+    # At most half full, so that a search ends soon.
+    table = np.full(1 << (2 * len(keys)).bit_length(), -1, np.int64)
+    met = np.zeros(len(table), np.bool_)
+    known = np.zeros(len(keys), np.bool_)
+    _recognise(window.links, rows, window.cutoff, keys, table, met, known)
+    return known
 
 
 def _key(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -90,17 +97,50 @@ def _distinct(
     payee: NDArray[np.int64],
     positions: NDArray[np.int64],
     chosen: NDArray[np.bool_],
-    known: NDArray[np.int64],
 ) -> Pairs:
+    """The pairs, all taken for fresh; `positions` ascend."""
     payer, payee, positions = payer[chosen], payee[chosen], positions[chosen]
-    order = np.lexsort((positions, payee, payer))
+    order = by_ends(payer, payee)
     payer, payee, positions = payer[order], payee[order], positions[order]
     # The last of each run of equal pairs is the newest in order of arrival.
     last = np.ones(len(payer), np.bool_)
     last[:-1] = (payer[1:] != payer[:-1]) | (payee[1:] != payee[:-1])
     payer, payee, positions = payer[last], payee[last], positions[last]
-    key = _key(payer, payee)
-    fresh = np.ones(len(key), np.bool_)
-    if len(known):
-        fresh = known[np.minimum(np.searchsorted(known, key), len(known) - 1)] != key
-    return Pairs(payer, payee, positions, fresh)
+    return Pairs(payer, payee, positions, np.ones(len(payer), np.bool_))
+
+
+@kernel(nogil=True)
+def _recognise(links, rows, before, keys, table, met, known):  # type: ignore[no-untyped-def]
+    """Mark the keys of which a link between two accounts was first seen before a moment.
+
+    Args:
+        links: Columns of the link log.
+        rows: int64[l], its live rows.
+        before: The moment, ms.
+        keys: int64[n], see `_key`; the same one may come twice, for either direction.
+        table: int64, a power of two above n, all -1: the keys by open addressing. Scratch.
+        met: bool, as long, False: which of them were recognised. Scratch.
+        known: bool[n]. Mutated.
+    """
+    user, entity, first = links.user, links.entity, links.first
+    for key in keys:
+        table[_place(table, key)] = key
+    for row in rows:
+        if entity[row] > -2 or first[row] >= before:
+            continue
+        a, b = np.int64(user[row]), -2 - np.int64(entity[row])
+        at = _place(table, (min(a, b) << _SHIFT) | max(a, b))
+        if table[at] >= 0:
+            met[at] = True
+    for i in range(keys.shape[0]):
+        known[i] = met[_place(table, keys[i])]
+
+
+@kernel
+def _place(table, key):  # type: ignore[no-untyped-def]
+    """Where a key stands in the table, or where it would."""
+    mask = table.shape[0] - 1
+    at = ((key * _SPREAD) >> 24) & mask
+    while table[at] != key and table[at] >= 0:
+        at = (at + 1) & mask
+    return at

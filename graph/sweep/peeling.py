@@ -38,10 +38,18 @@ def rows_of(
 ) -> Rows:
     """The graph of n nodes with an edge from each of `a` to each of `b`, pairs given once."""
     ends = np.concatenate([b, a])
-    order = np.lexsort((ends, np.concatenate([a, b])))
+    order = by_ends(np.concatenate([a, b]), ends)
     starts = np.zeros(n + 1, np.int64)
     np.cumsum(np.bincount(a, minlength=n) + np.bincount(b, minlength=n), out=starts[1:])
     return Rows(starts, ends[order].astype(np.int32), np.concatenate([weights, weights])[order])
+
+
+def by_ends(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.intp]:
+    """The order of pairs by the first, then the second, then as they stand; ids are below 2^31.
+
+    One sort of one key takes half the time of `np.lexsort`.
+    """
+    return np.argsort((a << 32) | b, kind="stable")
 
 
 def numbered(ids: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

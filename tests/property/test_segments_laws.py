@@ -23,7 +23,7 @@ from scorer.detector import Detector, DetectorConfig
 from scorer.features import FeatureConfig
 from scorer.history import LabelledTransaction
 from scorer.segments import ACCURACY, LEAST, LEAST_ABOVE, MOST, Segments
-from scorer.table import TableBuilder
+from scorer.table import Kept, TableBuilder
 from scorer.verdict import Decision
 from tests.examples import examples
 from tests.oracles.streams import SMALL, START, shuffled, transaction
@@ -195,12 +195,15 @@ def test_a_backtest_decides_as_the_detector_with_that_budget(model, seed) -> Non
     builder = TableBuilder(model.schema)
     rows = np.empty((len(stream), len(model.schema.names)), np.float32)
     seen = Detector(config).observe_features(stream, rows)
-    accepted = []
-    for tx, signals, row, verdict in zip(stream, seen, rows, told, strict=True):
-        if signals.accepted:
-            item = LabelledTransaction(tx, fraud=False)
-            builder.keep(item, signals, row, len(accepted), warm=True)
-            accepted.append(verdict)
+    places = [place for place, signals in enumerate(seen) if signals.accepted]
+    accepted = [told[place] for place in places]
+    builder.keep(
+        [
+            Kept(LabelledTransaction(stream[place], fraud=False), seen[place], row, True)
+            for row, place in enumerate(places)
+        ],
+        rows[places],
+    )
     table = builder.table()
     scores = np.array([verdict.score for verdict in accepted])
 

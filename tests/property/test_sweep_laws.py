@@ -5,17 +5,27 @@ from itertools import combinations
 
 import networkx as nx
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graph.heuristics import Chains, Cycles, ScatterGather
 from graph.sweep import Sweep, SweepLimits
+from graph.sweep.communities import ties_of
 from graph.sweep.pairs import paid
 from graph.sweep.patience import Patience
 from graph.sweep.peeling import Rows, core, densest, rows_of
 from graph.thresholds import Thresholds
+from graph.transaction import Transaction
 from tests.examples import examples
-from tests.oracles.streams import SMALL, money_streams, relabelled, small_window, ticking
+from tests.oracles.streams import (
+    SMALL,
+    money_streams,
+    relabelled,
+    small_window,
+    ticking,
+    transaction,
+)
 
 EVERYTHING = np.empty(0, np.int64)
 
@@ -76,6 +86,24 @@ def test_a_core_is_what_networkx_says(graph, least) -> None:
 @settings(max_examples=examples(60), deadline=None)
 @given(money_streams(accounts=6, most=60, longest_gap=40))
 def test_pairs_are_who_paid_whom_in_the_window(stream) -> None:
+    hold_pairs_to(stream)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_so_they_are_among_a_thousand(seed) -> None:
+    """Enough pairs for the table of `graph.sweep.pairs` to have long runs of used places."""
+    rng = random.Random(seed)
+    users = [f"u{n}" for n in range(60)]
+    hold_pairs_to(
+        [
+            transaction(n, n // 5, *rng.sample([*users, "shop1", "shop2"], 2), 100)
+            for n in range(2_400)
+        ],
+        least=1_000,
+    )
+
+
+def hold_pairs_to(stream: list[Transaction], least: int = 0) -> None:
     window = small_window()
     for tx in ticking(stream):
         window.add(tx)
@@ -100,6 +128,7 @@ def test_pairs_are_who_paid_whom_in_the_window(stream) -> None:
         )
     }
     assert found == expected
+    assert len(found) >= least
     fresh = {pair for pair, new in zip(found, pairs.fresh.tolist(), strict=True) if new}
     assert fresh == {pair for pair in found if frozenset(pair) not in before}
 
@@ -181,8 +210,43 @@ def test_the_copy_of_a_window_stays_as_it_was() -> None:
 
 
 def money_stream(rng: random.Random, count: int):
-    from tests.oracles.streams import transaction  # noqa: PLC0415 - one use
-
     for n in range(count):
         a, b = rng.sample(range(8), 2)
         yield transaction(n, n, f"u{a}", f"u{b}", rng.randrange(50, 200))
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=examples(20), deadline=None)
+def test_users_are_tied_by_the_devices_and_cards_that_they_share(seed) -> None:
+    rng = random.Random(seed)
+    window, limits = small_window(), SweepLimits(public=4)
+    held: dict[tuple[str, str], set[str]] = {}
+    for n in range(200):
+        user = f"u{rng.randrange(12)}"
+        device, card = rng.choice([None, f"d{rng.randrange(20)}"]), f"c{rng.randrange(30)}"
+        window.add(
+            transaction(
+                n, n, user, "shop", 100, device_id=device, card_id=card, ip_address="10.0.0.1"
+            )
+        )
+        for thing in (("device", device), ("card", card)):
+            if thing[1] is not None:
+                held.setdefault(thing, set()).add(user)
+    ties = ties_of(window, paid(window).transfers, limits)
+    found = {
+        (window.accounts.entity(a).id, *thing)
+        for a, b in zip(ties.a.tolist(), ties.b.tolist(), strict=True)
+        for thing in [
+            (
+                window.identifiers.entity(b - ties.accounts).kind.value,
+                window.identifiers.entity(b - ties.accounts).id,
+            )
+        ]
+    }
+    assert len(found) == len(ties.a)
+    assert found == {
+        (user, *thing)
+        for thing, users in held.items()
+        if 2 <= len(users) <= limits.public
+        for user in users
+    }

@@ -26,6 +26,8 @@ from scorer.features import FeatureConfig, FeatureExtractor
 
 START = 1_700_000_000_000
 NOTHING = Link(0, 0, 0)
+ACCOUNTS = (EntityKind.USER, EntityKind.MERCHANT)
+IDENTIFIERS = (EntityKind.DEVICE, EntityKind.IP, EntityKind.CARD)
 SMALL = WindowConfig(max_edges=4096, max_accounts=8, max_identifiers=8, max_links=4096)
 
 
@@ -106,9 +108,9 @@ def test_whoever_was_away_for_a_year_finds_empty_windows_and_is_still_known() ->
 
 
 def test_an_id_given_out_anew_starts_empty() -> None:
-    space = EntitySpace((EntityKind.USER,), capacity=1, retention=DAY)
+    space = EntitySpace(ACCOUNTS, capacity=1, retention=DAY)
     features = FeatureExtractor(
-        space, EntitySpace((EntityKind.CARD,), capacity=1, retention=DAY), FeatureConfig(64)
+        space, EntitySpace(IDENTIFIERS, capacity=1, retention=DAY), FeatureConfig(64)
     )
     out = np.zeros(len(SCHEMA.names), np.float32)
     for number, (name, warm) in enumerate([("ann", 0), ("ann", 1), ("bob", 0), ("bob", 1)]):
@@ -124,9 +126,9 @@ def test_an_id_given_out_anew_starts_empty() -> None:
 
 
 def test_the_old_owner_of_a_reused_id_is_not_read_by_a_late_transaction() -> None:
-    space = EntitySpace((EntityKind.USER,), capacity=1, retention=DAY)
+    space = EntitySpace(ACCOUNTS, capacity=1, retention=DAY)
     features = FeatureExtractor(
-        space, EntitySpace((EntityKind.CARD,), capacity=1, retention=DAY), FeatureConfig(64)
+        space, EntitySpace(IDENTIFIERS, capacity=1, retention=DAY), FeatureConfig(64)
     )
     out = np.zeros(len(SCHEMA.names), np.float32)
     tx = Transaction("t", START, TransactionType.WITHDRAWAL, Money(5, "EUR"), 5, user_id="ann")

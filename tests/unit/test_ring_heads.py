@@ -40,11 +40,10 @@ def history(rings: int) -> tuple[SimpleNamespace, Taught]:
         for hop in piece.hops:
             money = Money(hop.value, "EUR")
             ends = hop.source.id, hop.target.id
-            parties.add(
-                Transaction(
-                    hop.transaction_id, n * DAY, TransactionType.TRANSFER, money, hop.value, *ends
-                )
+            tx = Transaction(
+                hop.transaction_id, n * DAY, TransactionType.TRANSFER, money, hop.value, *ends
             )
+            parties.extend([tx])
             ids.append(hop.transaction_id)
             users.append(hop.source.id)
             named.append(f"r{n}" if bad else None)

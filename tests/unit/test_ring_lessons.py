@@ -33,7 +33,7 @@ def labelled(*frauds: str) -> SimpleNamespace:
     parties = PartyColumns()
     for id_, _, payer, payee in [("plain", "-", "nobody", "noone"), *split]:
         money = Money(1, "EUR")
-        parties.add(Transaction(id_, 0, TransactionType.TRANSFER, money, 1, payer, payee))
+        parties.extend([Transaction(id_, 0, TransactionType.TRANSFER, money, 1, payer, payee)])
     return SimpleNamespace(
         ids=["plain", *(id_ for id_, *_ in split)],
         users=["nobody", *(payer for _, _, payer, _ in split)],
