@@ -7,16 +7,16 @@ The report is plain JSON values; docs/evaluation.md explains every key.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
 from graph.errors import InvalidSetting
 from graph.ring_policy import RingPolicy
 from scorer.artefact import TrainedModel
+from scorer.beside import begin
 from scorer.confounders import shuffled_labels
 from scorer.decided import DECLINE, decide_rows, everything_approved, outcome_figures
 from scorer.decision import FIXED, Policy
@@ -48,7 +48,6 @@ from scorer.tier_figures import tier_figures
 from scorer.typology_figures import typology_figures
 
 Protocol = Literal["temporal", "shuffled"]
-T = TypeVar("T")
 
 
 def evaluate(
@@ -125,7 +124,7 @@ def evaluate(
         table, judge, rungs = _learned(
             table, split, replayer.ring_policy, chosen, seed, progress, clock
         )
-        chance = _beside(lambda: shuffled_labels(table, split, chosen, seed))
+        chance = begin(lambda: shuffled_labels(table, split, chosen, seed))
     else:
         table, judge = _judged_by(model, table, replayer.ring_policy)
         rungs = rungs_of_model(table, split, model)
@@ -176,14 +175,6 @@ def evaluate(
     return plain
 
 
-def _beside(work: Callable[[], T]) -> Callable[[], T]:
-    """Begin a work in a thread of its own; what is returned waits for its result."""
-    pool = ThreadPoolExecutor(1)
-    begun = pool.submit(work)
-    pool.shutdown(wait=False)
-    return begun.result
-
-
 @dataclass(frozen=True, slots=True)
 class _Cut:
     """How a history becomes a table with a past and a test; done twice, with and without edges."""
@@ -231,7 +222,7 @@ def _learned(
     split.require_past(table)
     replayed = table
     tabular = (
-        _beside(lambda: learn_tabular(replayed, split, settings, seed)) if clock is None else None
+        begin(lambda: learn_tabular(replayed, split, settings, seed)) if clock is None else None
     )
     past = np.sort(np.concatenate([split.early, split.later]))
     table, judge = judged_table(replayed, past, policy, seed)

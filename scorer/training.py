@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from scorer.artefact import TrainedModel
+from scorer.beside import begin
 from scorer.blend import Blend
 from scorer.booster import Booster
 from scorer.calibration import Calibration
@@ -155,29 +157,41 @@ def learn_from(
         later_weights=later_weights,
     )
     grower = Grower(table, columns, settings, seed, first.tree_count)
+    # How many trees is known now, and nothing else is needed: all of these grow beside each other.
+    in_time = not split.shuffled
+    early_scored = (
+        begin(partial(early_margins, grower, early, in_time=in_time)) if stacked else None
+    )
+    grown = begin(partial(_grown_on_both, grower, split))
     margins = first.margins(_part(table, later, columns))
-    if not split.shuffled:
+    if in_time:
         margins = later_margins(grower, early, later, margins)
     calibration = fit_calibration(margins, table.fraud[later])
     blend = Blend()
     past = np.full(len(table.fraud), np.nan, np.float32)
     scores = np.array([calibration.apply(float(margin)) for margin in margins])
-    if stacked:
-        past = early_margins(grower, early, in_time=not split.shuffled)
+    if early_scored is not None:
+        past = early_scored()
         past[later] = margins
         blend = learn_stack(table, early, later, past, calibration, seed)
         scores = score_history(table, past, calibration, blend)[later, 1]
-    both, weights = _sampled(table, np.sort(np.concatenate([early, later])), seed)
-    booster = regrow_booster(
-        _part(table, both, columns),
-        table.fraud[both],
-        names,
-        settings,
-        seed,
-        first.tree_count,
+    return Learned(columns, grown(), calibration, past, blend, scores)
+
+
+def _grown_on_both(grower: Grower, split: Split) -> Booster:
+    """The trees that serve, grown on the early and the later rows."""
+    table, columns = grower.table, grower.columns
+    past = np.sort(np.concatenate([split.early, split.later]))
+    rows, weights = _sampled(table, past, grower.seed)
+    return regrow_booster(
+        _part(table, rows, columns),
+        table.fraud[rows],
+        tuple(table.schema.names[index] for index in columns),
+        grower.settings,
+        grower.seed,
+        grower.trees,
         weights,
     )
-    return Learned(columns, booster, calibration, past, blend, scores)
 
 
 def _first(table: Table, margins: NDArray[np.float32]) -> int:
