@@ -1,9 +1,9 @@
 """Compiling every kernel before somebody waits for it.
 
 Numba compiles a kernel when it first runs and keeps the result beside the code, so the way to warm
-is to run all of them: a small city goes through training, a detector with the trained model, a
-snapshot, a restore, an explanation and a drawing. A server does the same, less the training, before
-it is ready.
+is to run all of them: a small city goes through training, a detector with the trained model that
+sweeps, a snapshot, a restore, an explanation and a drawing. A server does the same, less the
+training, before it is ready.
 """
 
 import sys
@@ -14,7 +14,9 @@ from typing import Any, Final
 from numba.core.dispatcher import Dispatcher
 
 from graph.subgraph import neighbourhood
-from graph.transaction import MINUTE
+from graph.sweep import Sweep
+from graph.sweep.limits import SweepLimits
+from graph.transaction import HOUR, MINUTE
 from ingest import records
 from ingest.codec import from_fields
 from ingest.mapping import load_mapping
@@ -33,6 +35,7 @@ _CITY: Final = SimulationConfig(
     label_delay_days=0.1,
 )
 _ENOUGH: Final = 600  # transactions that a server warms with
+_SWEPT: Final = SweepLimits(every=6 * HOUR, young=1)  # else it would wait a week to know who is new
 _PACKAGES: Final = ("graph.", "scorer.", "ingest.", "gnn.")
 
 
@@ -54,7 +57,7 @@ def warm(model: TrainedModel | None = None, *, training: bool = False) -> dict[s
         from scorer.training import train  # noqa: PLC0415 - above
 
         model = train(history, Detector(), settings=BoosterSettings(rounds=5))
-    _run(Detector(model=model), history)
+    _run(Detector(model=model, sweep=Sweep(limits=_SWEPT)), history)
     kernels = _kernels()
     return {
         "seconds": round(time.perf_counter() - began, 2),
