@@ -21,6 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scorer.booster import Booster
 from scorer.fitting import BoosterSettings, regrow_booster, sample_negatives
 from scorer.table import Rows, Table, cut_by_time
 
@@ -48,15 +49,12 @@ class Grower:
     seed: int
     trees: int
 
-    def margins(self, grown_on: Rows, scored: Rows) -> NDArray[np.float32] | None:
-        """Margins of `scored`, float32; None where there was too little to learn from."""
+    def grow(self, grown_on: Rows) -> Booster:
+        """Trees grown on some rows; where legitimate ones are many, on a weighted sample."""
         table, columns = self.table, self.columns
-        frauds = int(table.fraud[grown_on].sum())
-        if not LEAST_FRAUDS <= frauds < len(grown_on):
-            return None
         chosen, weights = sample_negatives(table.fraud[grown_on], self.seed)
         rows = grown_on[chosen]
-        booster = regrow_booster(
+        return regrow_booster(
             table.rows[np.ix_(rows, columns)],
             table.fraud[rows],
             tuple(table.schema.names[index] for index in columns),
@@ -65,7 +63,13 @@ class Grower:
             self.trees,
             weights,
         )
-        return booster.margins(table.rows[np.ix_(scored, columns)])
+
+    def margins(self, grown_on: Rows, scored: Rows) -> NDArray[np.float32] | None:
+        """Margins of `scored`, float32; None where there was too little to learn from."""
+        frauds = int(self.table.fraud[grown_on].sum())
+        if not LEAST_FRAUDS <= frauds < len(grown_on):
+            return None
+        return self.grow(grown_on).margins(self.table.rows[np.ix_(scored, self.columns)])
 
 
 def early_margins(grower: Grower, early: Rows, *, in_time: bool = True) -> NDArray[np.float32]:

@@ -22,7 +22,6 @@ from scorer.fitting import (
     BoosterSettings,
     fit_booster,
     fit_calibration,
-    regrow_booster,
     sample_negatives,
 )
 from scorer.history import LabelledTransaction
@@ -162,7 +161,7 @@ def learn_from(
     early_scored = (
         begin(partial(early_margins, grower, early, in_time=in_time)) if stacked else None
     )
-    grown = begin(partial(_grown_on_both, grower, split))
+    grown = begin(partial(grower.grow, np.sort(np.concatenate([early, later]))))
     margins = first.margins(_part(table, later, columns))
     if in_time:
         margins = later_margins(grower, early, later, margins)
@@ -176,22 +175,6 @@ def learn_from(
         blend = learn_stack(table, early, later, past, calibration, seed)
         scores = score_history(table, past, calibration, blend)[later, 1]
     return Learned(columns, grown(), calibration, past, blend, scores)
-
-
-def _grown_on_both(grower: Grower, split: Split) -> Booster:
-    """The trees that serve, grown on the early and the later rows."""
-    table, columns = grower.table, grower.columns
-    past = np.sort(np.concatenate([split.early, split.later]))
-    rows, weights = _sampled(table, past, grower.seed)
-    return regrow_booster(
-        _part(table, rows, columns),
-        table.fraud[rows],
-        tuple(table.schema.names[index] for index in columns),
-        grower.settings,
-        grower.seed,
-        grower.trees,
-        weights,
-    )
 
 
 def _first(table: Table, margins: NDArray[np.float32]) -> int:

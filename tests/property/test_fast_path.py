@@ -436,7 +436,7 @@ def test_labels_that_fall_due_within_a_stretch_are_learned_as_one_at_a_time(seed
     assert batched.snapshot() == alone.snapshot()
 
 
-def test_no_label_stops_a_stretch(monkeypatch) -> None:
+def test_no_label_stops_a_stretch() -> None:
     """Else the test above would compare stretches of one row."""
     rng = random.Random(1)
     stream = quiet_day(rng)
@@ -444,13 +444,6 @@ def test_no_label_stops_a_stretch(monkeypatch) -> None:
     detector.observe_batch(stream[:50])
     for label in learned_late(stream, rng):
         detector.learn(label)
-    stops: list[tuple[int, Stop]] = []
-    advance = FastPath.advance
-
-    def noted(self: FastPath, start: int, due: int) -> tuple[int, Stop]:
-        stops.append(advance(self, start, due))
-        return stops[-1]
-
-    monkeypatch.setattr(FastPath, "advance", noted)
-    detector.observe_batch(stream[50:])
-    assert stops == [(len(stream) - 50, Stop.NOTHING)]
+    observer, rest = detector._observer, stream[50:]
+    observer._fast.lay_out(rest)
+    assert observer._fast.advance(0, observer._due()) == (len(rest), Stop.NOTHING)
