@@ -33,6 +33,7 @@ class Pattern(StrEnum):
     GATHER_SCATTER = "gather_scatter"
     BIPARTITE = "bipartite"
     STACK = "stack"
+    FEEDER_TREE = "feeder_tree"
     STRUCTURING = "structuring"
     SHARED_DEVICE = "shared_device"
     SHARED_CARD = "shared_card"

@@ -27,6 +27,7 @@ from graph.heuristics import (
     rules,
     scatter_gather,
     structuring,
+    tree_search,
     unfinished,
 )
 from graph.kernels import NONE
@@ -71,6 +72,7 @@ _CHAINS: Final = int(Speaker.CHAINS)
 _SCATTERED: Final = int(Speaker.SCATTERED)
 _GATHERED: Final = int(Speaker.GATHERED)
 _LAYERS: Final = int(Speaker.LAYERS)
+_TREES: Final = int(Speaker.TREES)
 _STRUCTURING: Final = int(Speaker.STRUCTURING)
 _SHARING: Final = int(Speaker.SHARING)
 DISORDERED: Final = EVERYBODY + 1
@@ -127,6 +129,12 @@ class Limits(NamedTuple):
     layer_accounts: int
     layer_scan: int
     stack_accounts: int
+    tree_within: int
+    tree_span: int
+    tree_carries: float
+    tree_passes_on: float
+    tree_accounts: int
+    tree_scan: int
     structuring_within: int
     structuring_least: int
     structuring_limit: int
@@ -139,6 +147,7 @@ class Told(NamedTuple):
     mule: NDArray[np.uint8]
     fan: NDArray[np.uint8]
     layers: NDArray[np.uint8]
+    trees: NDArray[np.uint8]
     structuring: NDArray[np.uint8]
     device: NDArray[np.uint8]
     card: NDArray[np.uint8]
@@ -167,6 +176,10 @@ class Scratch(NamedTuple):
     sides: NDArray[np.int64]
     bits: NDArray[np.int64]
     pairs: NDArray[np.int64]
+    tree: NDArray[np.int64]
+    tree_hops: NDArray[np.int64]
+    tree_ins: NDArray[np.int64]
+    tree_outs: NDArray[np.int64]
     just_under: NDArray[np.int64]
     links: NDArray[np.int64]
     unfinished: NDArray[np.int64]
@@ -177,7 +190,7 @@ def _sources() -> int:
     digest = xxhash.xxh32()
     for module in (
         kernels, window, heuristics, chain, cycle, fan, identity, layer_search, pass_through, rules,
-        scatter_gather, structuring, unfinished,
+        scatter_gather, structuring, tree_search, unfinished,
     ):  # fmt: skip
         digest.update(Path(str(module.__file__)).read_bytes())
     for path in account_kernel.SOURCES:
@@ -399,6 +412,13 @@ def _moves(parts, limits, told, scratch, position):  # type: ignore[no-untyped-d
     )  # fmt: skip
     if pairs < told.layers.shape[0] and told.layers[pairs]:
         found |= _LAYERS
+    _, hops, _, _ = tree_search.tree_at(
+        edges, tail, cutoff, position, limits.tree_within, limits.tree_span, limits.tree_carries,
+        limits.tree_passes_on, limits.tree_accounts, limits.tree_scan, scratch.tree,
+        scratch.tree_hops, scratch.tree_ins, scratch.tree_outs,
+    )  # fmt: skip
+    if hops < told.trees.shape[0] and told.trees[hops]:
+        found |= _TREES
     ins, outs, _ = structuring.just_under_at(
         edges, tail, cutoff, position, limits.structuring_within, limits.structuring_least,
         limits.structuring_limit, scratch.just_under,

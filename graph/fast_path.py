@@ -31,7 +31,7 @@ from graph.compiled import bind
 from graph.entities import SHARDS
 from graph.evidence import Pattern
 from graph.fast_kernel import DISORDERED, UNKNOWN, Limits, Scratch, Stop, Told, advance
-from graph.heuristics import EVERYBODY, Catalogue, fan, scatter_gather
+from graph.heuristics import EVERYBODY, Catalogue, fan, scatter_gather, tree_search
 from graph.heuristics.witness import reach
 from graph.kernels import NONE
 from graph.layout import (
@@ -111,6 +111,12 @@ class FastPath:
             layer_accounts=limits.layer_accounts,
             layer_scan=limits.layer_scan,
             stack_accounts=limits.stack_accounts,
+            tree_within=reach(into, limits.tree_within),
+            tree_span=reach(into, tree_search.LEVELS * limits.tree_within),
+            tree_carries=float(limits.tree_carries),
+            tree_passes_on=float(limits.tree_passes_on),
+            tree_accounts=limits.tree_accounts,
+            tree_scan=limits.tree_scan,
             structuring_within=reach(into, limits.structuring_within),
             structuring_least=catalogue.structuring.least,
             structuring_limit=limits.structuring_limit,
@@ -121,6 +127,7 @@ class FastPath:
             mule=_table(catalogue.mules.told),
             fan=_table(catalogue.fans.told),
             layers=_table(catalogue.layers.told),
+            trees=_table(catalogue.trees.told),
             structuring=_table(catalogue.structuring.told),
             device=_table(shared[Pattern.SHARED_DEVICE]),
             card=_table(shared[Pattern.SHARED_CARD]),
@@ -146,6 +153,10 @@ class FastPath:
             sides=np.zeros((3, LAYER_SIDE), np.int64),
             bits=np.zeros((3, LAYER_SIDE), np.int64),
             pairs=np.zeros((2, LAYER_SIDE * LAYER_SIDE), np.int64),
+            tree=np.zeros(limits.witness, np.int64),
+            tree_hops=np.zeros((2, 2 * limits.witness), np.int64),
+            tree_ins=np.zeros((3, limits.tree_flows), np.int64),
+            tree_outs=np.zeros(limits.tree_flows, np.int64),
             just_under=np.zeros((2, limits.structuring_scan + 1), np.int64),
             links=np.zeros(limits.sharing_scan, np.int64),
             unfinished=catalogue.unfinished.places,

@@ -30,7 +30,8 @@ _BOUNDS: Final = {
 }
 _SHARES: Final = frozenset(
     {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "relay_passes_on",
-     "layer_density", "layer_fresh_share", "structuring_least", "dormant_passes_on",
+     "layer_density", "layer_fresh_share", "tree_carries", "tree_passes_on", "tree_fresh_share",
+     "structuring_least", "dormant_passes_on",
      "dormant_material", "bust_out_cash_share", "card_testing_declined", "collusive_share",
      "collusive_share_linked", "collusive_refunds", "collusive_devices", "refund_share",
      "own_quantile"}
@@ -112,6 +113,18 @@ class Thresholds:
     stack_accounts: int = 6
     layer_fresh_share: float = 0.50
     layer_scan: int = 2_000
+
+    # Feeder tree: who is told to pass money on does so the same day, all but a commission of a
+    # fifth, and takes change from his own pocket only for the last of it. Three accounts are a
+    # dinner that one pays and two owe; of four, and half of the payments between strangers, few.
+    tree_within: int = 12 * HOUR
+    tree_carries: float = 0.60
+    tree_passes_on: float = 0.80
+    tree_accounts: int = 4
+    tree_fresh_share: float = 0.50
+    # Payments of one account each way, and edges looked at in all.
+    tree_flows: int = 64
+    tree_scan: int = 512
 
     # Structuring: cash of 10,000 or more is reported (31 U.S.C. 5331, EU 2015/849 art. 11), in
     # minor units of the base currency. Two payments of four fifths of it or more within a day or

@@ -28,7 +28,7 @@ MONEY: Final = frozenset(
     {
         Pattern.CYCLE, Pattern.PING_PONG, Pattern.MULE, Pattern.STRUCTURING, Pattern.FAN_IN,
         Pattern.FAN_OUT, Pattern.CHAIN, Pattern.SCATTER_GATHER, Pattern.GATHER_SCATTER,
-        Pattern.BIPARTITE, Pattern.STACK, Pattern.DENSE_BLOCK,
+        Pattern.BIPARTITE, Pattern.STACK, Pattern.FEEDER_TREE, Pattern.DENSE_BLOCK,
     }
 )  # fmt: skip
 """Patterns of money on its way: what the features of the family `flow` speak of."""

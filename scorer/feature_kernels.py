@@ -49,6 +49,7 @@ PATTERNS: Final = (
     "gather_scatter",
     "bipartite",
     "stack",
+    "feeder_tree",
     "structuring",
     "shared_device",
     "shared_card",
@@ -67,7 +68,7 @@ PATTERNS: Final = (
 KINDS: Final = len(PATTERNS)
 GROUPS: Final = ("rules", "flow", "fans", "identity", "layering", "conduct", "commerce")
 """What patterns are remembered by."""
-_GROUP_OF: Final = (0, 0, 0, 1, 1, 1, 2, 2, 4, 4, 4, 4, 4, 1, 3, 3, 3, 5, 5, 5, 6, 6, 6, 3, 4, 3)
+_GROUP_OF: Final = (0, 0, 0, 1, 1, 1, 2, 2, 4, 4, 4, 4, 4, 4, 1, 3, 3, 3, 5, 5, 5, 6, 6, 6, 3, 4, 3)
 """Group of each pattern."""
 FIELDS: Final = ("channel", "country", "category", "location")
 SLOTS: Final = 1024

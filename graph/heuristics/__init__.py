@@ -27,6 +27,7 @@ from graph.heuristics.collusion import Collusion
 from graph.heuristics.cycle import Cycles
 from graph.heuristics.dormancy import Dormancy
 from graph.heuristics.fan import Fans
+from graph.heuristics.feeder_tree import FeederTrees
 from graph.heuristics.gather_scatter import GatherScatter
 from graph.heuristics.identity import SharedIdentity
 from graph.heuristics.layers import Layers
@@ -54,6 +55,7 @@ __all__ = [
     "Cycles",
     "Dormancy",
     "Fans",
+    "FeederTrees",
     "GatherScatter",
     "Heuristic",
     "Layers",
@@ -108,6 +110,7 @@ class Speaker(IntFlag):
     SCATTERED = auto()
     GATHERED = auto()
     LAYERS = auto()
+    TREES = auto()
     STRUCTURING = auto()
     SHARING = auto()
     DORMANCY = auto()
@@ -128,8 +131,8 @@ class Catalogue:
     Attributes:
         thresholds: When a pattern counts as one.
         lists: Who is blocked, allowed and watched; the caller may change it between transactions.
-        travel, velocity, cycles, mules, fans, chains, scattered, gathered, layers, structuring,
-            sharing: One heuristic each.
+        travel, velocity, cycles, mules, fans, chains, scattered, gathered, layers, trees,
+            structuring, sharing: One heuristic each.
         dormancy, takeovers, bust_outs, card_testing, collusion, refunds, synthetic: The same, of
             those that compare an account with what it usually does.
         profiles: What that is.
@@ -160,6 +163,7 @@ class Catalogue:
         self.scattered: Final = ScatterGather(thresholds)
         self.gathered: Final = GatherScatter(thresholds)
         self.layers: Final = Layers(thresholds)
+        self.trees: Final = FeederTrees(thresholds)
         self.structuring: Final = Structuring(thresholds)
         self.money: Final[tuple[MoneyPattern, ...]] = (
             self.cycles,
@@ -169,6 +173,7 @@ class Catalogue:
             self.scattered,
             self.gathered,
             self.layers,
+            self.trees,
             self.structuring,
         )
         self.unfinished: Final = Unfinished((self.cycles, self.chains, self.scattered))
@@ -183,6 +188,7 @@ class Catalogue:
             (int(Speaker.SCATTERED), self.scattered),
             (int(Speaker.GATHERED), self.gathered),
             (int(Speaker.LAYERS), self.layers),
+            (int(Speaker.TREES), self.trees),
             (int(Speaker.STRUCTURING), self.structuring),
             (int(Speaker.SHARING), self.sharing),
             (int(Speaker.DORMANCY), self.dormancy),

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import graph.heuristics.chain
+import graph.heuristics.feeder_tree
 import graph.heuristics.gather_scatter
 import graph.heuristics.layers
 import graph.heuristics.scatter_gather
@@ -56,6 +57,7 @@ def ids(evidence: Evidence) -> list[str]:
     "module",
     [
         graph.heuristics.chain,
+        graph.heuristics.feeder_tree,
         graph.heuristics.layers,
         graph.heuristics.gather_scatter,
         graph.heuristics.scatter_gather,
