@@ -13,9 +13,9 @@ from gnn.examples import Examples
 from scorer.batch_scores import BatchScore
 from scorer.fitting import sample_negatives
 from scorer.graph_opinion import context_of
+from scorer.learning import Learned
 from scorer.splits import Split, require_both
 from scorer.table import Rows, Table
-from scorer.training import Learned
 
 _BLEND = BatchScore._fields.index("blend")
 

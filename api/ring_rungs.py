@@ -23,10 +23,11 @@ from scorer.detector import Detector
 from scorer.fitting import BoosterSettings, fit_calibration
 from scorer.graph_opinion import CONTEXT
 from scorer.ladder import Rung, RungScores
+from scorer.learning import learn_whole
 from scorer.ports import Replayer
 from scorer.splits import Split
+from scorer.starter import starter_trees
 from scorer.table import Table
-from scorer.training import learn_from
 
 if TYPE_CHECKING:  # it imports torch, which only a ladder that runs has to wait for
     from gnn.examples import Extras
@@ -121,8 +122,8 @@ class RingRungs:
         """What all rungs learn from; made once."""
         if self._lesson is None:
             self._recorder.finish()
-            columns = table.schema.columns(graph=True)
-            learned = learn_from(table, split, columns, self._settings, seed)
+            trees = starter_trees(table.schema)
+            learned = learn_whole(table, split, self._settings, seed, trees).served
             self._lesson = lesson_of(table, split, learned, seed)
         return self._lesson
 

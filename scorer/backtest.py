@@ -37,14 +37,15 @@ from scorer.fitting import BoosterSettings
 from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
 from scorer.judge_training import teach, weights_by
+from scorer.learning import learn_whole
 from scorer.metrics import cost_curve
 from scorer.ports import Replayer
 from scorer.reasons import of_memory, reasons, with_shares
 from scorer.ring_pass import weighed, with_rings
 from scorer.risk_stack import score_history
 from scorer.splits import EMBARGO, Dates, Split, dated_split, require_both, temporal_split
+from scorer.starter import starter_trees
 from scorer.table import BLOCKED, Rows, Table, describe, require_labels
-from scorer.training import learn_from
 from scorer.verdict import Reason
 
 _SCORE, _OWN, _OTHERS = map(BatchScore._fields.index, ("score", "own", "others"))
@@ -157,8 +158,8 @@ def backtest(
         bounds = taught.judge.rings(replayer.ring_policy)
         evidence = weighed(table.evidence, taught.weights)
         table, told = _explained(table, rows, evidence, bounds)
-        columns = table.schema.columns(graph=True)
-        learned = learn_from(table, split, columns, settings or BoosterSettings(), seed)
+        chosen, trees = settings or BoosterSettings(), starter_trees(table.schema)
+        learned = learn_whole(table, split, chosen, seed, trees).served
         model = learned.as_model(table.schema, Policy(), seed)
         scored = learned.blended(table)
     else:

@@ -17,10 +17,10 @@ from msgspec import structs
 from graph.transaction import DAY, Transaction, TransactionType
 from scorer.fitting import BoosterSettings
 from scorer.history import LabelledTransaction
+from scorer.learning import learn_from
 from scorer.metrics import Ranking
 from scorer.splits import Split
 from scorer.table import Table
-from scorer.training import learn_from
 
 SHUFFLED_ROUNDS: Final = 50
 MOST_A_DAY: Final = 200_000

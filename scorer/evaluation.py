@@ -147,7 +147,9 @@ def evaluate(
         learned = rungs.learned
         report["settings"] = asdict(chosen) | {"most_negatives": MOST_NEGATIVES}
         report["trees"] = {rung: part.booster.tree_count for rung, part in learned.items()}
-        report["families"] = family_shares(table, split.test, learned["graph"])
+        report["starter"] = rungs.starter
+        served = learned.get("starter", learned["graph"])
+        report["families"] = family_shares(table, split.test, served)
         report["confounders"] = {
             "shuffled_labels": chance(),
             "one_feature": bins.one_feature_models(),

@@ -26,8 +26,8 @@ from scorer.booster import Booster
 from scorer.evidence_context import NAMES
 from scorer.odds import sigmoid
 
-CONTEXT_HASH: Final = xxhash.xxh3_64_hexdigest("\x1f".join(NAMES).encode())
-"""Of the columns of a context row and their order."""
+CONTEXT_HASH: Final = xxhash.xxh3_64_hexdigest("\x1f".join((*NAMES, *Pattern)).encode())
+"""Of the columns of a context row and their order, and of the numbers of the patterns."""
 EXPIRE_AFTER: Final = 30 * DAY
 """A ring of judged evidence is remembered this long: farms and bust-outs take weeks, and what is
 shown to be fraud should not be forgotten like a shape in the crowd."""

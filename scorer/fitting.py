@@ -109,6 +109,7 @@ def fit_booster(
     *,
     weights: NDArray[np.float32] | None = None,
     later_weights: NDArray[np.float32] | None = None,
+    onto: Booster | None = None,
     objective: Objective | None = None,
 ) -> Booster:
     """Grow trees on `rows`, stop early by average precision on the later slice.
@@ -122,6 +123,7 @@ def fit_booster(
         later_fraud: bool [S].
         weights: How many rows each of `rows` stands for, float32 [R]; one where left out.
         later_weights: The same for the later rows, [S].
+        onto: Trees that come before these and are corrected by them.
         names: Feature names, in column order.
         settings: How the trees are grown.
         seed: Seed of the row and feature sampling.
@@ -156,6 +158,7 @@ def fit_booster(
         early_stopping_rounds=settings.patience,
         obj=objective,
         verbose_eval=False,
+        xgb_model=None if onto is None else bytearray(onto.saved),
     )
     kept = grown[: grown.best_iteration + 1]
     kept.set_attr(best_score=None, best_iteration=None)

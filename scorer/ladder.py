@@ -1,9 +1,9 @@
 """The ladder: whatever else could have been learned from the same rows, and what it would add.
 
-Its first three rungs are those of every evaluation (`tabular`, `graph`, `blend`). More are handed
-in behind `Rung`: other learners, other ways with rare fraud, and what other packages learn. Each
-names the rung it is measured against, and is compared with that one and with the best before it
-by the paired bootstrap that draws rings whole (`scorer.metrics`).
+Its first rungs are those of every evaluation (`tabular`, `graph`, `memory`, `blend`, and `starter`
+where that serves). More are handed in behind `Rung`: other learners, other ways with rare fraud,
+and what other packages learn. Each names the rung it is measured against, and is compared with that
+one and with the best before it by the paired bootstrap that draws rings whole (`scorer.metrics`).
 
 That bootstrap draws test rows anew, never the training: where history drifts, trees of another
 seed can differ by more than its intervals are wide. So controls, which are a rung again with
@@ -41,11 +41,13 @@ BASES: Final[Mapping[str, tuple[str, str | None]]] = MappingProxyType(
     {
         "tabular": ("the tabular XGBoost", None),
         "graph": ("XGBoost with streaming graph features", "tabular"),
-        "memory": ("the same with recent scores remembered", "graph"),
+        "starter": ("trees that begin with those of other cities", "graph"),
+        "memory": ("the same with recent scores remembered", "starter"),
         "blend": ("the blend with rings and evidence", "memory"),
     }
 )
-"""Rungs of every evaluation: what sentences call them, and what they are measured against."""
+"""Rungs of every evaluation (`starter` only where it serves): what sentences call them, and what
+they are measured against."""
 
 
 class RungScores(NamedTuple):
@@ -156,6 +158,8 @@ def climb(
     """
     words = {name: said for name, (said, _) in BASES.items()}
     below = {name: base for name, (_, base) in BASES.items()}
+    if "starter" not in bases:
+        below["memory"] = below["starter"]
     said = {name: RungScores(scores) for name, scores in bases.items()}
     seconds = {name: base_seconds.get(name, float("nan")) for name in bases}
     for rung in ladder:

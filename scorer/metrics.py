@@ -153,6 +153,24 @@ def interval(drawn: Scores) -> list[float]:
     return [float(low), float(high)]
 
 
+def paired_interval(
+    scores: Scores, over: Scores, fraud: Flags, rings: Sequence[str | None], seed: int
+) -> tuple[float, float]:
+    """95 % interval of what scores gain over others in average precision, on the same resamples.
+
+    Args:
+        scores: float64 [R].
+        over: The others, float64 [R].
+        fraud: bool [R].
+        rings: Ring of each row, None where there is none: rings are drawn whole.
+        seed: Of the bootstrap.
+    """
+    rankings = {"it": Ranking.of(scores, fraud), "other": Ranking.of(over, fraud)}
+    drawn = resampled_average_precision(rankings, clusters_of(fraud, rings), seed)
+    low, high = interval(drawn["it"] - drawn["other"])
+    return float(low), float(high)
+
+
 def gain(better: Scores, base: Scores, difference: float) -> dict[str, Any]:
     """Whether a `difference` in average precision is beyond doubt, from paired resamples."""
     ci = interval(better - base)

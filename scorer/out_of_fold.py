@@ -16,11 +16,13 @@ every part is scored by trees that grew on all others.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scorer.beside import begin
 from scorer.booster import Booster
 from scorer.fitting import BoosterSettings, regrow_booster, sample_negatives
 from scorer.table import Rows, Table, cut_by_time
@@ -41,6 +43,7 @@ class Grower:
         settings: How trees are grown.
         seed: Of the sampling.
         trees: How many trees.
+        onto: Trees of another history that these correct.
     """
 
     table: Table
@@ -48,6 +51,7 @@ class Grower:
     settings: BoosterSettings
     seed: int
     trees: int
+    onto: Booster | None = None
 
     def grow(self, grown_on: Rows) -> Booster:
         """Trees grown on some rows; where legitimate ones are many, on a weighted sample."""
@@ -62,6 +66,7 @@ class Grower:
             self.seed,
             self.trees,
             weights,
+            self.onto,
         )
 
     def margins(self, grown_on: Rows, scored: Rows) -> NDArray[np.float32] | None:
@@ -83,8 +88,11 @@ def early_margins(grower: Grower, early: Rows, *, in_time: bool = True) -> NDArr
         in_time: Whether the rows stand in order of time, and only what came before may be known.
     """
     margins = np.full(len(grower.table.fraud), np.nan, np.float32)
-    for grown_on, scored in _folds(grower.table, early, grower.seed, in_time=in_time):
-        found = grower.margins(grown_on, scored) if len(scored) else None
+    folds = _folds(grower.table, early, grower.seed, in_time=in_time)
+    folds = [fold for fold in folds if len(fold[1])]
+    answers = [begin(partial(grower.margins, *fold)) for fold in folds]
+    for (_, scored), answer in zip(folds, answers, strict=True):
+        found = answer()
         if found is not None:
             margins[scored] = found
     return margins

@@ -18,7 +18,7 @@ from scorer.blend import Blend
 from scorer.calibration import Calibration
 from scorer.decision import Policy
 from scorer.fitting import fit_blend, fit_platt, sample_negatives
-from scorer.metrics import Ranking, clusters_of, interval, resampled_average_precision
+from scorer.metrics import paired_interval
 from scorer.risk_memory import parties_of, recalled_by
 from scorer.table import Rows, Table
 
@@ -125,15 +125,10 @@ class _Stack:
 
     def is_worse(self, blend: Blend, other: Blend, rows: Rows) -> bool:
         """Whether it ranks these rows worse than the other, beyond doubt."""
-        fraud = self._table.fraud[rows]
-        rankings = {
-            name: Ranking.of(self._scores(each)[rows], fraud)
-            for name, each in (("it", blend), ("other", other))
-        }
-        clusters = clusters_of(fraud, [self._table.ring_ids[row] for row in rows])
-        drawn = resampled_average_precision(rankings, clusters, self._seed)
-        _, high = interval(drawn["it"] - drawn["other"])
-        return bool(high < 0)
+        rings = [self._table.ring_ids[row] for row in rows]
+        scores, others = (self._scores(each)[rows] for each in (blend, other))
+        _, high = paired_interval(scores, others, self._table.fraud[rows], rings, self._seed)
+        return high < 0
 
     def put_right(self, blend: Blend, rows: Rows) -> Blend:
         """The same ranking with the rate of fraud of these rows (Platt's line)."""

@@ -1,13 +1,15 @@
 """Rungs: what is learned from the same rows with ever more of the graph.
 
-`tabular` uses no feature that needs the graph, `graph` all of them. `memory` adds what is recalled
-of the parties' recent scores, `blend` ring score and evidence as well: what a verdict says.
+`tabular` uses no feature that needs the graph, `graph` all of them. `starter` begins with trees
+taught on other cities (`scorer.starter`); it stands only where they rank the past's later rows
+better than this history's own. `memory` adds what is recalled of the parties' recent scores,
+`blend` ring score and evidence as well: what a verdict says.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -18,11 +20,14 @@ from scorer.decision import Policy
 from scorer.fitting import BoosterSettings
 from scorer.history_replay import Progress
 from scorer.ladder import Clock
+from scorer.learning import Learned, learn_from, learn_whole
 from scorer.metrics import Scores
 from scorer.risk_stack import learn_stack, score_history
 from scorer.splits import Split
+from scorer.starter import starter_trees
 from scorer.table import Rows, Table
-from scorer.training import Learned, learn_from
+
+T = TypeVar("T")
 
 _SHARES_ROWS: Final = 2_000
 _MODEL_SCORE, _SCORE = (BatchScore._fields.index(name) for name in ("model_score", "score"))
@@ -36,12 +41,14 @@ class Rungs:
         scores: Probabilities of the test rows by rung, float64 [R] each.
         model: The model whose verdicts the blend's scores are.
         learned: What was learned by rung; empty where the model was given.
+        starter: How the starter's trees compare (`Whole.starter`); None where they were not asked.
         seconds: How long that took by rung, where a clock was given.
     """
 
     scores: Mapping[str, Scores]
     model: TrainedModel
     learned: Mapping[str, Learned]
+    starter: Mapping[str, Any] | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -79,32 +86,40 @@ def learn_rungs(
     Raises:
         InvalidSetting: A slice of the past lacks fraud or legitimate transactions.
     """
-    columns = table.schema.columns(graph=True)
-    works: dict[str, Callable[[], Learned]] = {
-        "graph": lambda: learn_from(table, split, columns, settings, seed),
-        "tabular": tabular or (lambda: learn_tabular(table, split, settings, seed)),
-    }
+    trees = starter_trees(table.schema)
     learned: dict[str, Learned] = {}
     seconds: dict[str, float] = {}
-    for rung, work in works.items():
+
+    def timed(rung: str, work: Callable[[], T]) -> T:
         progress(f"learn {rung}", 0)
         began = clock() if clock else 0.0
-        learned[rung] = work()
+        done = work()
         if clock:
             seconds[rung] = clock() - began
-    scores = {"tabular": learned["tabular"].probabilities(table, split.test)}
-    whole = learned["graph"]
-    margins, calibration = whole.history_margins(table), whole.calibration
+        return done
+
+    whole = timed("graph", lambda: learn_whole(table, split, settings, seed, trees))
+    learned["graph"] = whole.own
+    learned["tabular"] = timed(
+        "tabular", tabular or (lambda: learn_tabular(table, split, settings, seed))
+    )
+    scores = {rung: learned[rung].probabilities(table, split.test) for rung in ("tabular", "graph")}
+    if whole.from_starter:
+        learned["starter"] = whole.served
+    served = whole.served
+    margins, calibration = served.history_margins(table), served.calibration
     without_rings = learn_stack(
-        table, split.early, split.later, whole.past, calibration, seed, rings=False
+        table, split.early, split.later, served.past, calibration, seed, rings=False
     )
     memory, blend = (
         score_history(table, margins, calibration, stack)[split.test]
-        for stack in (without_rings, whole.blend)
+        for stack in (without_rings, served.blend)
     )
-    scores["graph"] = blend[:, _MODEL_SCORE]
+    if whole.from_starter:
+        scores["starter"] = blend[:, _MODEL_SCORE]
     scores["memory"], scores["blend"] = memory[:, _SCORE], blend[:, _SCORE]
-    return Rungs(scores, whole.as_model(table.schema, Policy(), seed), learned, seconds)
+    model = served.as_model(table.schema, Policy(), seed)
+    return Rungs(scores, model, learned, whole.starter, seconds)
 
 
 def rungs_of_model(table: Table, split: Split, model: TrainedModel) -> Rungs:

@@ -1,22 +1,29 @@
-"""The starter: the judge of evidence that ships with the engine, taught on simulated cities.
+"""The starter: what ships with the engine, taught on simulated cities: a judge, and trees.
 
-Labels that name rings are rare, and a judge needs to have seen a few rings of each kind. What it
-looks at (ages, acquaintance, shared things, flows, habits) means the same everywhere, so it begins
-with what cities of `ingest.simulator` show, and training corrects it by its own labels.
+Labels that name rings are rare, and a judge needs to have seen a few rings of each kind; so do the
+trees that score transactions. What both look at (ages, acquaintance, shared things, flows, habits)
+means the same everywhere, so they begin with what cities of `ingest.simulator` show. Training
+corrects the judge by its own labels, and takes the trees, corrected, where they rank its own later
+transactions better than trees of its own.
 
 `python -m api.starter` makes the files anew; `docs/judge.md` says from what.
 """
 
+import lzma
 from functools import cache
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from scorer.booster import Booster
 from scorer.evidence_judge import EvidenceJudge, read_judge
+from scorer.ports import FeatureSchema
 
 FOLDER: Final = "starter_judge"
 TREES: Final = "trees.json"
+TREES_FOLDER: Final = "starter_trees"
+PACKED_TREES: Final = "trees.json.xz"
 PARAMETERS: Final = "parameters.json"
 
 
@@ -30,3 +37,22 @@ def starter() -> EvidenceJudge:
     folder = resources.files(__package__) / FOLDER
     parameters = msgspec.json.decode((folder / PARAMETERS).read_bytes())
     return read_judge(parameters, (folder / TREES).read_bytes())
+
+
+@cache
+def starter_parameters() -> dict[str, Any]:
+    """What the trees that ship were taught on, and the hash of their features."""
+    folder = resources.files(__package__) / TREES_FOLDER
+    found: dict[str, Any] = msgspec.json.decode((folder / PARAMETERS).read_bytes())
+    return found
+
+
+def starter_trees(schema: FeatureSchema) -> Booster | None:
+    """The trees that ship, where rows have the features they were taught on; else None."""
+    return _trees(schema.names) if starter_parameters()["schema_hash"] == schema.hash else None
+
+
+@cache
+def _trees(names: tuple[str, ...]) -> Booster:
+    folder = resources.files(__package__) / TREES_FOLDER
+    return Booster.from_json(lzma.decompress((folder / PACKED_TREES).read_bytes()), names)

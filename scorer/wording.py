@@ -8,6 +8,7 @@ from typing import Any, Final
 RUNG_WORDS: Final = {
     "tabular": "without the graph",
     "graph": "with the graph",
+    "starter": "begun with trees of other cities",
     "memory": "with recent scores remembered",
     "blend": "with rings and evidence",
 }

@@ -23,9 +23,9 @@ from scorer.alternatives.under_sampling import under_sample
 from scorer.alternatives.xgboost_trees import XgboostTrees
 from scorer.history_replay import replay
 from scorer.ladder import require_order
+from scorer.learning import learn_from
 from scorer.metrics import average_precision
 from scorer.splits import temporal_split
-from scorer.training import learn_from
 
 pytestmark = pytest.mark.slow
 
