@@ -19,7 +19,7 @@ from graph.heuristics import (
     Speaker,
     bust_out,
     card_testing,
-    collusion,
+    clientele,
     dormancy,
     refunds,
     synthetic,
@@ -41,7 +41,7 @@ _REFUNDS: Final = int(Speaker.REFUNDS)
 _SYNTHETIC: Final = int(Speaker.SYNTHETIC)
 
 _MODULES: Final = (
-    attempts, bust_out, card_testing, collusion, dormancy, layout, profiles, refunds, synthetic,
+    attempts, bust_out, card_testing, clientele, dormancy, layout, profiles, refunds, synthetic,
     takeover,
 )  # fmt: skip
 SOURCES: Final = (Path(__file__), *(Path(str(module.__file__)) for module in _MODULES))
@@ -76,6 +76,8 @@ class AccountLimits(NamedTuple):
     collusive_least: int
     collusive_regular: int
     collusive_share_linked: float
+    collusive_surge: int
+    collusive_surge_share: float
     refund_count: int
     refund_merchants: int
     refund_share: float
@@ -123,8 +125,6 @@ class AccountPath:
         self._heuristics = catalogue
         limits = catalogue.thresholds
         self._limits = _limits(into, limits)
-        deals = np.zeros(max(catalogue.collusion.told) + 1, np.uint8)
-        deals[list(catalogue.collusion.told)] = 1
         self._scratch = AccountScratch(
             moves=np.zeros((2, limits.dormant_scan), np.int64),
             tried=np.zeros(limits.card_testing_scan, np.int64),
@@ -134,7 +134,7 @@ class AccountPath:
             shops=np.zeros(refunds.shops_of(limits.refund_users), np.int64),
             shared=np.zeros((limits.synthetic_scan, 2), np.int64),
             twins=np.zeros((limits.synthetic_scan, synthetic.TWIN), np.int64),
-            deals=deals,
+            deals=catalogue.collusion.told_table,
         )
 
     def lend(self) -> Accounts:
@@ -176,6 +176,8 @@ def _limits(into: TransactionWindow, limits: Thresholds) -> AccountLimits:
         collusive_least=limits.collusive_least,
         collusive_regular=limits.collusive_regular,
         collusive_share_linked=float(limits.collusive_share_linked),
+        collusive_surge=limits.collusive_surge,
+        collusive_surge_share=float(limits.collusive_surge_share),
         refund_count=limits.refund_count,
         refund_merchants=limits.refund_merchants,
         refund_share=float(limits.refund_share),
@@ -219,11 +221,11 @@ def may_speak(parts, accounts, row, now):  # type: ignore[no-untyped-def]
         found |= _BUST_OUTS
     if row[CARD] >= 0 and _tests(parts, accounts, row):
         found |= _CARD_TESTING
-    deals, _ = collusion.deals_at(
-        accounts.profiles.merchants, generations, kinds, row, limits.collusive_least,
-        limits.collusive_regular, limits.collusive_share_linked,
-    )  # fmt: skip
-    if deals < scratch.deals.shape[0] and scratch.deals[deals]:
+    if clientele.asks(
+        accounts.profiles.merchants, generations, kinds, row, scratch.deals,
+        limits.collusive_least, limits.collusive_regular, limits.collusive_share_linked,
+        limits.collusive_surge, limits.collusive_surge_share,
+    ):  # fmt: skip
         found |= _COLLUSION
     returned, _, _, _, _ = refunds.refunds_at(
         parts.links, link_tail, oldest, users, generations, kinds, row, limits.refund_count,

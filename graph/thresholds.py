@@ -32,7 +32,8 @@ _SHARES: Final = frozenset(
     {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "relay_passes_on",
      "layer_density", "layer_fresh_share", "structuring_least", "dormant_passes_on",
      "dormant_material", "bust_out_cash_share", "card_testing_declined", "collusive_share",
-     "collusive_share_linked", "collusive_refunds", "collusive_devices", "refund_share",
+     "collusive_share_linked", "collusive_refunds", "collusive_devices", "collusive_surge_share",
+     "refund_share",
      "own_quantile"}
 )  # fmt: skip
 
@@ -200,6 +201,12 @@ class Thresholds:
     collusive_devices: float = 0.33
     # A device of more users is public, and says nothing about who owns the shop.
     collusive_users: int = 8
+    # A surge, before the shop's own weeks show it: two buyers with four deals each within seven
+    # days, and two fifths of all of them; a neighbourhood's shop has as faithful customers, but
+    # many of them. Then two refunds to people who keep coming: who returns things goes elsewhere.
+    collusive_surge: int = 2
+    collusive_surge_share: float = 0.40
+    collusive_surge_refunds: int = 2
 
     # Refund abuse: six refunds from three merchants, 60 % of the money: even fashion, bought in
     # three sizes, comes back less, and from one or two shops.

@@ -43,6 +43,9 @@ LOW = Thresholds(
     collusive_share=0.3,
     collusive_share_linked=0.2,
     collusive_refunds=0.2,
+    collusive_surge=2,
+    collusive_surge_share=0.1,
+    collusive_surge_refunds=2,
     refund_count=2,
     refund_merchants=2,
     refund_share=0.2,
@@ -109,9 +112,9 @@ def seen(stream: list[Transaction], limits: Thresholds = LOW) -> list[dict[Patte
     return told
 
 
-def each(stream: list[Transaction], pattern: Pattern):
+def each(stream: list[Transaction], pattern: Pattern, limits: Thresholds = LOW):
     """(transactions before, transaction, its evidence of a pattern)."""
-    for i, found in enumerate(seen(stream)):
+    for i, found in enumerate(seen(stream, limits)):
         yield stream[:i], stream[i], found.get(pattern, [])
 
 
@@ -175,8 +178,25 @@ def test_cards_are_tested_where_the_oracle_says(seed: int) -> None:
 def test_merchants_collude_with_a_few(seed: int) -> None:
     sizes = catalogue(LOW).collusion.told
     for past, tx, found in each(habits(seed), Pattern.COLLUSIVE_MERCHANT):
-        own, deals = conduct.colludes(past, tx, LOW)
-        assert [e.facts["deals"] for e in found] == [deals] * (own in sizes)
+        told = []
+        for surge in (False, True):
+            own, deals = conduct.colludes(past, tx, LOW, surge=surge)
+            told += [(deals, surge)] * (own in sizes)
+        # The memory that reaches further back speaks first.
+        assert [(e.facts["deals"], e.facts["surge"]) for e in found] == told[:1]
+
+
+@given(seeds)
+@settings(max_examples=examples(12), deadline=None)
+def test_merchants_surge_within_seven_days(seed: int) -> None:
+    strict = replace(LOW, collusive_share=1.0, collusive_share_linked=1.0, collusive_regular=3)
+    sizes = catalogue(strict).collusion.told
+    for past, tx, found in each(habits(seed), Pattern.COLLUSIVE_MERCHANT, strict):
+        told = []
+        for surge in (False, True):
+            own, deals = conduct.colludes(past, tx, strict, surge=surge)
+            told += [(deals, surge)] * (own in sizes)
+        assert [(e.facts["deals"], e.facts["surge"]) for e in found] == told[:1]
 
 
 @given(seeds)

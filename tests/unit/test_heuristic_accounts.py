@@ -592,7 +592,8 @@ def deals(
 def test_a_front_is_told_with_its_buyers_and_their_device() -> None:
     stream = deals(*"abcd" * 4, device_id="phone")
     found = told(stream, Pattern.COLLUSIVE_MERCHANT)
-    assert [e.facts["deals"] for e in found] == [15, 16]
+    # Two regulars and two who nearly are make a surge.
+    assert [(e.facts["deals"], e.facts["surge"]) for e in found] == [(14, 1), (15, 0), (16, 0)]
     assert found[-1].members == (
         (Entity(EntityKind.MERCHANT, "shop-front"), Role.CONTROLLER),
         *((user(name), Role.MEMBER) for name in "abcd"),
@@ -600,8 +601,8 @@ def test_a_front_is_told_with_its_buyers_and_their_device() -> None:
     )
     assert len(found[-1].hops) == 16
     assert (found[-1].facts["share"], found[-1].facts["isolation"]) == (1, 1)
-    assert is_proof(found[0])
-    assert 0.5 <= found[0].strength < found[-1].strength <= 0.95
+    assert is_proof(found[1])
+    assert found[0].strength < 0.5 <= found[1].strength < found[-1].strength <= 0.95
 
 
 def test_the_owner_of_the_machine_is_named_who_never_buys() -> None:
@@ -625,6 +626,25 @@ def test_regulars_of_one_machine_are_told_behind_a_crowd_and_others_are_not() ->
     assert {hop.source for hop in found[-1].hops} == {user(name) for name in "abc"}
     returned = [*names, *(name for each in "ABC" * 3 for name in (each, f"{each}1", f"{each}2"))]
     assert told(deals(*returned), Pattern.COLLUSIVE_MERCHANT) == []  # refunds, but no machine
+
+
+def test_a_surge_is_told_across_the_thursday_that_halves_what_is_known() -> None:
+    # Four deals each within six days, half of them before the counts are halved, among others'.
+    names = [name for n, each in enumerate("abc" * 4) for name in (each, f"once{n}")]
+    late = [structs.replace(tx, timestamp=tx.timestamp + (MONDAY + n * 300) * MINUTE)
+            for n, tx in enumerate([*deals(*names), *deals(*"AB", start=24)])]  # fmt: skip
+    found = told(late, Pattern.COLLUSIVE_MERCHANT)
+    assert [e.facts["surge"] for e in found] == [1]
+    assert found[-1].reason.startswith("merchant:shop-front lives on 3 regulars within a week: ")
+    assert {e.id for e in found[-1].entities if e.kind is EntityKind.USER} == set("abc")
+    assert (found[-1].facts["refunded"], found[-1].facts["regulars"]) == (2, 3)
+    assert found[-1].strength < RingBook().policy.birth
+    assert told(late[:-2], Pattern.COLLUSIVE_MERCHANT) == []  # nothing came back
+
+
+def test_a_surge_ends_after_seven_days() -> None:
+    slow = [tx for n, name in enumerate("abc" * 4 + "AB") for tx in deals(name, start=n * 150)]
+    assert told(slow, Pattern.COLLUSIVE_MERCHANT) == []
 
 
 def test_the_other_users_of_a_public_machine_are_no_owners() -> None:
@@ -670,8 +690,8 @@ def test_regulars_keep_their_place_and_all_counts_fade() -> None:
         [tx for n, name in enumerate("abcdefghijklm" * 3) for tx in deals(name, start=n)],
         deals(*"abababababAB"),
         deals(*"abcdefghijkABC"),
-        deals(*"abcabcabcAB", device_id="phone"),
-        deals(*(f"once{n}" for n in range(13)), *"abcabcabcABC"),
+        deals(*"abcabcabc", device_id="phone"),
+        deals(*(f"once{n}" for n in range(20)), *"abcabcabcABC"),
         [tx for n, name in enumerate("abc" * 4) for tx in deals(name, start=n * 500)],
     ],
     ids=[
