@@ -22,6 +22,7 @@ from graph.heuristics import (
     clientele,
     dormancy,
     refunds,
+    spree,
     synthetic,
     takeover,
 )
@@ -41,8 +42,8 @@ _REFUNDS: Final = int(Speaker.REFUNDS)
 _SYNTHETIC: Final = int(Speaker.SYNTHETIC)
 
 _MODULES: Final = (
-    attempts, bust_out, card_testing, clientele, dormancy, layout, profiles, refunds, synthetic,
-    takeover,
+    attempts, bust_out, card_testing, clientele, dormancy, layout, profiles, refunds, spree,
+    synthetic, takeover,
 )  # fmt: skip
 SOURCES: Final = (Path(__file__), *(Path(str(module.__file__)) for module in _MODULES))
 """Files whose kernels and constants are used here."""
@@ -65,6 +66,10 @@ class AccountLimits(NamedTuple):
     bust_out_reversals: int
     bust_out_cash_share: float
     bust_out_strain: float
+    spree_within: int
+    spree_merchants: int
+    spree_known: int
+    sharing_scan: int
     testing_within: int
     testing_cards: int
     testing_each: float
@@ -100,6 +105,7 @@ class AccountScratch(NamedTuple):
     shared: NDArray[np.int64]
     twins: NDArray[np.int64]
     deals: NDArray[np.uint8]
+    friends: NDArray[np.int64]
 
 
 class Accounts(NamedTuple):
@@ -135,6 +141,7 @@ class AccountPath:
             shared=np.zeros((limits.synthetic_scan, 2), np.int64),
             twins=np.zeros((limits.synthetic_scan, synthetic.TWIN), np.int64),
             deals=catalogue.collusion.told_table,
+            friends=np.zeros(limits.witness, np.int64),
         )
 
     def lend(self) -> Accounts:
@@ -165,6 +172,10 @@ def _limits(into: TransactionWindow, limits: Thresholds) -> AccountLimits:
         bust_out_reversals=limits.bust_out_reversals,
         bust_out_cash_share=float(limits.bust_out_cash_share),
         bust_out_strain=float(limits.bust_out_strain),
+        spree_within=limits.spree_within,
+        spree_merchants=limits.spree_merchants,
+        spree_known=limits.spree_known,
+        sharing_scan=limits.sharing_scan,
         testing_within=limits.card_testing_within,
         testing_cards=limits.card_testing_cards,
         testing_each=float(limits.card_testing_each),
@@ -217,7 +228,11 @@ def may_speak(parts, accounts, row, now):  # type: ignore[no-untyped-def]
     strained, _, _, _, _, _, _, _ = bust_out.strains(
         users, generations, kinds, row, limits.bust_out_reversals, limits.bust_out_strain,
     )  # fmt: skip
-    if spent > 0 or strained:
+    _, company, _ = spree.spree_at(
+        parts.links, link_tail, kinds, users, generations, row, oldest, limits.spree_within,
+        limits.spree_merchants, limits.spree_known, limits.sharing_scan, scratch.friends,
+    )  # fmt: skip
+    if spent > 0 or strained or company > 0:
         found |= _BUST_OUTS
     if row[CARD] >= 0 and _tests(parts, accounts, row):
         found |= _CARD_TESTING

@@ -192,6 +192,35 @@ def cohort(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> 
     return {user for user, seen in last.items() if seen >= week - 1 and user in paid} - {tx.user}
 
 
+def shops(past: Iterable[Transaction], user: Entity) -> dict[Entity, int]:
+    """When a user first had to do with each merchant."""
+    first: dict[Entity, int] = {}
+    for o in past:
+        shop = merchant(o)
+        if o.user == user and shop is not None:
+            first[shop] = min(o.timestamp, first.get(shop, o.timestamp))
+    return first
+
+
+def spree(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> set[Entity]:
+    """Whom a user has paid and who goes from new shop to new shop as it does."""
+    if tx.type in INWARD or not moved(tx) or merchant(tx) in {None, *shops(past, tx.user)}:
+        return set()
+    everything, since = [*past, tx], tx.timestamp - limits.spree_within
+
+    def is_on_one(user: Entity) -> bool:
+        new = sum(first > since for first in shops(everything, user).values())
+        known = len(shops(everything, user)) - new
+        return new >= limits.spree_merchants and known >= limits.spree_known
+
+    paid = {
+        o.other_party
+        for o in everything
+        if o.user == tx.user and o.other_party is not None and merchant(o) is None
+    } - {tx.user}
+    return {other for other in paid if is_on_one(other)} if is_on_one(tx.user) else set()
+
+
 def tested(
     past: Sequence[Transaction], tx: Transaction, place: Entity, limits: Thresholds
 ) -> set[str]:

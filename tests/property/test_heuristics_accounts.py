@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from graph.admission import Status
 from graph.evidence import Evidence, Pattern
@@ -157,6 +158,28 @@ def test_bust_outs_are_told_when_a_quarter_more_is_gone(seed: int) -> None:
             told[week] = spent
         if strain:
             strained.add(week)
+
+
+@given(seeds)
+@settings(max_examples=examples(12), deadline=None)
+def test_who_goes_from_new_shop_to_new_shop_with_its_friends(seed: int) -> None:
+    rng = random.Random(seed)
+    away = replace(
+        LOW, bust_out_times=1e9, bust_out_strain=1e9,
+        spree_merchants=2, spree_within=12 * HOUR, spree_known=1,
+    )  # fmt: skip
+    stream = [
+        structs.replace(tx, merchant_id=f"shop{rng.randrange(30)}")
+        if tx.merchant_id is not None
+        else tx
+        for tx in habits(seed, gaps=(5, 30, 60), most=130)
+    ]
+    for past, tx, found in each(stream, Pattern.BUST_OUT, away):
+        others = conduct.spree(past, tx, away)
+        assert len(found) == bool(others)
+        for e in found:
+            assert e.facts["spree"] == 1
+            assert {entity for entity, _ in e.members} == {tx.user} | others
 
 
 @given(seeds)

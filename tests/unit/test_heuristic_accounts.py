@@ -407,6 +407,38 @@ def test_a_burst_is_no_smaller_for_the_end_of_a_week(apart) -> None:
     assert [e.facts["together"] for e in found] == ([2] if apart == 1 else [])
 
 
+def tours(who: str, *, new: int, hour: int = 0, known: int = 5) -> list[Transaction]:
+    """Somebody knows some shops, and a week later buys at new ones, one every three hours."""
+    usual = [(n * HOURS, who, f"shop-{who}{n}", 10) for n in range(known)]
+    last = [(7 * DAYS + (hour + 3 * n) * HOURS, who, f"shop-new-{who}{n}", 100) for n in range(new)]
+    return rows(*usual, *last)
+
+
+def test_friends_who_buy_at_one_new_shop_after_the_other_are_told_shop_by_shop() -> None:
+    friends = rows((9 * HOURS, "a", "b", 9))
+    stream = together(friends, tours("a", new=5, hour=1), tours("b", new=4))
+    found = told(stream, Pattern.BUST_OUT)
+    assert [e.facts["new_merchants"] for e in found] == [4, 5]
+    assert found[0].members == ((user("a"), Role.MEMBER), (user("b"), Role.MEMBER))
+    assert {hop.source for hop in found[0].hops} == {user("a"), user("b")}
+    assert "4 merchants were new to it within 2.0 days; 1 of those it pays did" in found[0].reason
+    assert found[0].facts["spree"] == 1
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        [tours("a", new=9), tours("b", new=9)],
+        [rows((0, "a", "b", 9)), tours("a", new=9), tours("b", new=3)],
+        [rows((0, "a", "b", 9)), tours("a", new=9, known=4), tours("b", new=9, known=4)],
+        [rows((0, "a", "b", 9)), tours("a", new=9), tours("b", new=9, hour=73)],
+    ],
+    ids=["strangers on holiday", "a friend shops as ever", "both are new here", "days apart"],
+)
+def test_sprees_of_one(stream) -> None:
+    assert told(together(*stream), Pattern.BUST_OUT) == []
+
+
 @pytest.mark.parametrize(
     "stream",
     [
