@@ -22,6 +22,7 @@ from graph.heuristics import (
     clientele,
     dormancy,
     refunds,
+    returners,
     spree,
     synthetic,
     takeover,
@@ -42,8 +43,8 @@ _REFUNDS: Final = int(Speaker.REFUNDS)
 _SYNTHETIC: Final = int(Speaker.SYNTHETIC)
 
 _MODULES: Final = (
-    attempts, bust_out, card_testing, clientele, dormancy, layout, profiles, refunds, spree,
-    synthetic, takeover,
+    attempts, bust_out, card_testing, clientele, dormancy, layout, profiles, refunds, returners,
+    spree, synthetic, takeover,
 )  # fmt: skip
 SOURCES: Final = (Path(__file__), *(Path(str(module.__file__)) for module in _MODULES))
 """Files whose kernels and constants are used here."""
@@ -86,6 +87,8 @@ class AccountLimits(NamedTuple):
     refund_count: int
     refund_merchants: int
     refund_share: float
+    refund_each: int
+    refund_each_share: float
     synthetic_users: int
     synthetic_attributes: int
     synthetic_popular: int
@@ -192,6 +195,8 @@ def _limits(into: TransactionWindow, limits: Thresholds) -> AccountLimits:
         refund_count=limits.refund_count,
         refund_merchants=limits.refund_merchants,
         refund_share=float(limits.refund_share),
+        refund_each=limits.refund_each,
+        refund_each_share=float(limits.refund_each_share),
         synthetic_users=limits.synthetic_users,
         synthetic_attributes=limits.synthetic_attributes,
         synthetic_popular=limits.synthetic_popular,
@@ -246,7 +251,11 @@ def may_speak(parts, accounts, row, now):  # type: ignore[no-untyped-def]
         parts.links, link_tail, oldest, users, generations, kinds, row, limits.refund_count,
         limits.refund_merchants, limits.refund_share, scratch.rows, scratch.group, scratch.shops,
     )  # fmt: skip
-    if returned > 0:
+    company, _, _, _, _ = returners.company_at(
+        parts.links, link_tail, kinds, users, generations, row, oldest, limits.refund_each,
+        limits.refund_each_share, limits.sharing_scan, scratch.friends,
+    )  # fmt: skip
+    if returned > 0 or company > 0:
         found |= _REFUNDS
     twins, _, _ = synthetic.twins_of(
         parts.links, parts.identifier_kind, link_tail, oldest, users, generations, row,

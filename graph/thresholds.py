@@ -33,7 +33,7 @@ _SHARES: Final = frozenset(
      "layer_density", "layer_fresh_share", "structuring_least", "dormant_passes_on",
      "dormant_material", "bust_out_cash_share", "card_testing_declined", "collusive_share",
      "collusive_share_linked", "collusive_refunds", "collusive_devices", "collusive_surge_share",
-     "refund_share",
+     "refund_share", "refund_each_share",
      "own_quantile"}
 )  # fmt: skip
 
@@ -220,6 +220,10 @@ class Thresholds:
     refund_share: float = 0.60
     # A device of more users is public: then only what the user returned alone counts.
     refund_users: int = 8
+    # Two people who pay each other: each with two refunds at least, and more of its money back than
+    # retail gives back on average (a seventh of its sales, NRF 2023).
+    refund_each: int = 2
+    refund_each_share: float = 0.15
 
     # Synthetic identity: a couple shares a device and an address, three strangers with nothing
     # else do not. Hardly used, and opened within the 90 days in which fraud counts as new-account

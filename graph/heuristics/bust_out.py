@@ -230,9 +230,11 @@ class BustOut:
         limits, times = self.thresholds, week.spent / week.mean
         cash = week.cashed / max(week.spent, 1)
         since = week.number * WEEK if week.emptied else tx.timestamp - WEEK
+        if week.spree:
+            since = tx.timestamp - limits.spree_within
         new = week.spree or self._sprees.new_of(window, user, tx.timestamp)
-        hops = self._witness(window, [user, *cohort], since, tx.timestamp)
-        own = sum(hop.value for hop in hops if hop.source == tx.user)
+        hops = self._witness(window, [user, *cohort], since, tx.timestamp, only_new=week.spree > 0)
+        own = [hop.value for hop in hops if hop.source == tx.user]
         others = sorted(window.accounts.entity(each) for each in cohort)
         # A strained week with a friend's is common (one of ten): a judge may know more of them.
         base = 0.4 if week.emptied else 0.3 if week.bounced or week.spree else 0.1
@@ -268,20 +270,34 @@ class BustOut:
                 "new_merchants": float(new),
                 "spree": float(week.spree > 0),
             },
-            truncated=truncated or own < week.spent,
+            truncated=truncated or (len(own) < new if week.spree else sum(own) < week.spent),
         )
 
     def _witness(
-        self, window: TransactionWindow, accounts: list[int], since: int, until: int
+        self,
+        window: TransactionWindow,
+        accounts: list[int],
+        since: int,
+        until: int,
+        *,
+        only_new: bool,
     ) -> tuple[Hop, ...]:
-        """The newest payments since then that fit, those of the first account before others'."""
+        """The newest payments since then that fit, those of the first account before others'.
+
+        `only_new`: those at merchants with whom the account had not dealt before.
+        """
         shown: list[int] = []
         for account in accounts:
             arguments = (window.edges, window.tail, account, since - 1, until, self._spent)
             self._spent_kernel = self._spent_kernel or bind(attempts_of, *arguments)
             count, _, _ = self._spent_kernel(*arguments)
             spent = self._spent[:count]
-            went = window.edges.value[window.rows_of(spent)] > 0
+            rows = window.rows_of(spent)
+            to, went = window.edges.target[rows], window.edges.value[rows] > 0
+            if only_new:
+                went &= (to >= 0) & (window.edges.account_kind[to] == KIND_MERCHANT)
+                known = [window.dealt(account, int(other), since) for other in to[went]]
+                went[went] = ~np.array(known, np.bool_)
             shown += spent[went].tolist()
         return witness(window, shown[: self.thresholds.witness])
 

@@ -366,6 +366,26 @@ def refunds(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) ->
     return 0, 0
 
 
+def company(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> set[Entity]:
+    """Whom a user who is refunded has paid and who has as much refunded. Within 90 days."""
+    if tx.type is not TransactionType.REFUND or merchant(tx) is None or not moved(tx):
+        return set()
+    everything = [*past, tx]
+
+    def returns(user: Entity) -> bool:
+        own = [o for o in everything if o.user == user and merchant(o) is not None and moved(o)]
+        back = [o.value for o in own if o.type in INWARD]
+        bought = sum(o.value for o in own if o.type not in INWARD)
+        enough = len(back) >= limits.refund_each
+        return enough and sum(back) >= limits.refund_each_share * bought
+
+    paid = {o.other_party for o in past if o.user == tx.user and merchant(o) is None}
+    others = {other for other in paid if other is not None and other != tx.user and returns(other)}
+    # Who was never noted before has nothing to compare with.
+    known = any(o.user == tx.user for o in past)
+    return others if known and returns(tx.user) else set()
+
+
 def attributes(transactions: Iterable[Transaction], user: Entity) -> set[Entity]:
     return {identifier for tx in transactions if tx.user == user for identifier in tx.identifiers}
 

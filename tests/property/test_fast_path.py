@@ -89,7 +89,9 @@ ROOMY = DetectorConfig(
         collusive_surge_refunds=1,
         refund_count=2,
         refund_merchants=1,
-        refund_share=0.1,
+        refund_share=0.5,
+        refund_each=1,
+        refund_each_share=0.1,
         synthetic_users=2,
     ),
     rings=RingPolicy(quiet_after=2 * HOUR, expire_after=3 * HOUR),
@@ -289,6 +291,7 @@ def test_those_lives_hold_everything_that_accounts_do() -> None:
     assert {piece.pattern.value for piece in pieces} >= ACCOUNTS
     assert any(piece.facts.get("surge") for piece in pieces)
     assert any(piece.facts.get("spree") for piece in pieces)
+    assert any(piece.facts.get("company") for piece in pieces)
 
 
 @pytest.mark.parametrize(

@@ -227,8 +227,11 @@ def test_merchants_surge_within_seven_days(seed: int) -> None:
 def test_refunds_are_abused_alone_or_on_one_device(seed: int) -> None:
     for past, tx, found in each(habits(seed), Pattern.REFUND_ABUSE):
         refunds, users = conduct.refunds(past, tx, LOW)
-        told = [(e.facts["refunds"], e.facts["users"]) for e in found]
+        told = [(e.facts["refunds"], e.facts["users"]) for e in found if not e.facts["company"]]
         assert told == [(refunds, users)] * (refunds > 0)
+        others = set() if refunds else conduct.company(past, tx, LOW)
+        named = [{entity for entity, _ in e.members} for e in found if e.facts["company"]]
+        assert named == [{tx.user} | others] * bool(others)
 
 
 @given(seeds)

@@ -788,6 +788,38 @@ def test_honest_returns(stream) -> None:
     assert told(stream, Pattern.REFUND_ABUSE) == []
 
 
+def both(paid: tuple, *, bought: int = 8, refunded: tuple[int, int] = (2, 2)) -> list[Transaction]:
+    """Two who buy at one shop each and return some of it, after one paid somebody."""
+    streams_of = [
+        returns(shops=1, bought=bought, refunded=n, who=who)
+        for who, n in zip("ab", refunded, strict=True)
+    ]
+    return together(rows((0, *paid, 5)), *streams_of)
+
+
+def test_friends_who_both_return_much_are_told_together() -> None:
+    found = told(both(("b", "a")), Pattern.REFUND_ABUSE)
+    assert [e.facts["company"] for e in found] == [1]
+    assert found[0].members == ((user("b"), Role.MEMBER), (user("a"), Role.MEMBER))
+    assert (found[0].facts["refunds"], found[0].facts["users"]) == (4, 2)
+    assert {hop.target for hop in found[0].hops} == {user("a"), user("b")}
+    assert "user:b and 1 whom it pays were refunded 4 times, 25 %" in found[0].reason
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        both(("b", "c")),
+        both(("b", "a"), refunded=(2, 1)),
+        both(("b", "a"), bought=14),
+        both(("b", "shop0")),
+    ],
+    ids=["strangers", "one of them once", "no more than others", "the same shop"],
+)
+def test_those_who_return_as_people_do(stream) -> None:
+    assert told(stream, Pattern.REFUND_ABUSE) == []
+
+
 def test_old_purchases_count_half_after_ninety_days() -> None:
     old = returns(bought=14, refunded=0)
     later = [
