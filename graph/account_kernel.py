@@ -19,9 +19,11 @@ from graph.heuristics import (
     Speaker,
     bust_out,
     card_testing,
-    collusion,
+    clientele,
     dormancy,
     refunds,
+    returners,
+    spree,
     synthetic,
     takeover,
 )
@@ -41,8 +43,8 @@ _REFUNDS: Final = int(Speaker.REFUNDS)
 _SYNTHETIC: Final = int(Speaker.SYNTHETIC)
 
 _MODULES: Final = (
-    attempts, bust_out, card_testing, collusion, dormancy, layout, profiles, refunds, synthetic,
-    takeover,
+    attempts, bust_out, card_testing, clientele, dormancy, layout, profiles, refunds, returners,
+    spree, synthetic, takeover,
 )  # fmt: skip
 SOURCES: Final = (Path(__file__), *(Path(str(module.__file__)) for module in _MODULES))
 """Files whose kernels and constants are used here."""
@@ -65,6 +67,10 @@ class AccountLimits(NamedTuple):
     bust_out_reversals: int
     bust_out_cash_share: float
     bust_out_strain: float
+    spree_within: int
+    spree_merchants: int
+    spree_known: int
+    sharing_scan: int
     testing_within: int
     testing_cards: int
     testing_each: float
@@ -76,9 +82,13 @@ class AccountLimits(NamedTuple):
     collusive_least: int
     collusive_regular: int
     collusive_share_linked: float
+    collusive_surge: int
+    collusive_surge_share: float
     refund_count: int
     refund_merchants: int
     refund_share: float
+    refund_each: int
+    refund_each_share: float
     synthetic_users: int
     synthetic_attributes: int
     synthetic_popular: int
@@ -98,6 +108,7 @@ class AccountScratch(NamedTuple):
     shared: NDArray[np.int64]
     twins: NDArray[np.int64]
     deals: NDArray[np.uint8]
+    friends: NDArray[np.int64]
 
 
 class Accounts(NamedTuple):
@@ -123,8 +134,6 @@ class AccountPath:
         self._heuristics = catalogue
         limits = catalogue.thresholds
         self._limits = _limits(into, limits)
-        deals = np.zeros(max(catalogue.collusion.told) + 1, np.uint8)
-        deals[list(catalogue.collusion.told)] = 1
         self._scratch = AccountScratch(
             moves=np.zeros((2, limits.dormant_scan), np.int64),
             tried=np.zeros(limits.card_testing_scan, np.int64),
@@ -134,7 +143,8 @@ class AccountPath:
             shops=np.zeros(refunds.shops_of(limits.refund_users), np.int64),
             shared=np.zeros((limits.synthetic_scan, 2), np.int64),
             twins=np.zeros((limits.synthetic_scan, synthetic.TWIN), np.int64),
-            deals=deals,
+            deals=catalogue.collusion.told_table,
+            friends=np.zeros(limits.witness, np.int64),
         )
 
     def lend(self) -> Accounts:
@@ -165,6 +175,10 @@ def _limits(into: TransactionWindow, limits: Thresholds) -> AccountLimits:
         bust_out_reversals=limits.bust_out_reversals,
         bust_out_cash_share=float(limits.bust_out_cash_share),
         bust_out_strain=float(limits.bust_out_strain),
+        spree_within=limits.spree_within,
+        spree_merchants=limits.spree_merchants,
+        spree_known=limits.spree_known,
+        sharing_scan=limits.sharing_scan,
         testing_within=limits.card_testing_within,
         testing_cards=limits.card_testing_cards,
         testing_each=float(limits.card_testing_each),
@@ -176,9 +190,13 @@ def _limits(into: TransactionWindow, limits: Thresholds) -> AccountLimits:
         collusive_least=limits.collusive_least,
         collusive_regular=limits.collusive_regular,
         collusive_share_linked=float(limits.collusive_share_linked),
+        collusive_surge=limits.collusive_surge,
+        collusive_surge_share=float(limits.collusive_surge_share),
         refund_count=limits.refund_count,
         refund_merchants=limits.refund_merchants,
         refund_share=float(limits.refund_share),
+        refund_each=limits.refund_each,
+        refund_each_share=float(limits.refund_each_share),
         synthetic_users=limits.synthetic_users,
         synthetic_attributes=limits.synthetic_attributes,
         synthetic_popular=limits.synthetic_popular,
@@ -215,21 +233,29 @@ def may_speak(parts, accounts, row, now):  # type: ignore[no-untyped-def]
     strained, _, _, _, _, _, _, _ = bust_out.strains(
         users, generations, kinds, row, limits.bust_out_reversals, limits.bust_out_strain,
     )  # fmt: skip
-    if spent > 0 or strained:
+    _, company, _ = spree.spree_at(
+        parts.links, link_tail, kinds, users, generations, row, oldest, limits.spree_within,
+        limits.spree_merchants, limits.spree_known, limits.sharing_scan, scratch.friends,
+    )  # fmt: skip
+    if spent > 0 or strained or company > 0:
         found |= _BUST_OUTS
     if row[CARD] >= 0 and _tests(parts, accounts, row):
         found |= _CARD_TESTING
-    deals, _ = collusion.deals_at(
-        accounts.profiles.merchants, generations, kinds, row, limits.collusive_least,
-        limits.collusive_regular, limits.collusive_share_linked,
-    )  # fmt: skip
-    if deals < scratch.deals.shape[0] and scratch.deals[deals]:
+    if clientele.asks(
+        accounts.profiles.merchants, generations, kinds, row, scratch.deals,
+        limits.collusive_least, limits.collusive_regular, limits.collusive_share_linked,
+        limits.collusive_surge, limits.collusive_surge_share,
+    ):  # fmt: skip
         found |= _COLLUSION
     returned, _, _, _, _ = refunds.refunds_at(
         parts.links, link_tail, oldest, users, generations, kinds, row, limits.refund_count,
         limits.refund_merchants, limits.refund_share, scratch.rows, scratch.group, scratch.shops,
     )  # fmt: skip
-    if returned > 0:
+    company, _, _, _, _ = returners.company_at(
+        parts.links, link_tail, kinds, users, generations, row, oldest, limits.refund_each,
+        limits.refund_each_share, limits.sharing_scan, scratch.friends,
+    )  # fmt: skip
+    if returned > 0 or company > 0:
         found |= _REFUNDS
     twins, _, _ = synthetic.twins_of(
         parts.links, parts.identifier_kind, link_tail, oldest, users, generations, row,

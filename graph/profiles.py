@@ -6,9 +6,9 @@ the heuristics have looked at the profiles as they were before it: quiet ones by
 (`graph.fast_kernel`), the others by `Profiles.note`. Times are those of the transactions; where
 they arrive out of order, within the window's lateness, what came first counts as earlier.
 
-Memory: 264 bytes a user and 424 a merchant, taken from the system when a row is first written. The
-rows belong to the window: `snapshot` and `restore` them together with it. Numba's cache does not
-notice a change of this layout in the files that read it; touch them, or empty the cache.
+Memory: 264 bytes a user and 1,464 a merchant, taken from the system when a row is first written.
+The rows belong to the window: `snapshot` and `restore` them together with it. Numba's cache does
+not notice a change of this layout in the files that read it; touch them, or empty the cache.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ from graph.thresholds import MOST_REFUNDING, Thresholds
 from graph.transaction import DAY, Transaction
 from graph.window import TransactionWindow
 
-_VERSION: Final = 4  # 4: what the week before held
+_VERSION: Final = 5  # 5: the newest deals of a merchant
 _KIND: Final = "profiles"
 
 WEEK: Final = 7 * DAY
@@ -73,12 +73,18 @@ _USER_ROW: Final = SHOPS + MOST_REFUNDING
 
 MOST_BUYERS: Final = 24
 """Buyers of a merchant that are remembered: those who come again, before those who came once."""
+MOST_RECENT: Final = 64
+"""Newest deals of a merchant that are remembered one by one."""
 # A row of a merchant, in which everything counts half with each week: FADED the week up to which it
 # has; DEALS purchases and refunds, RETURNS the refunds among them; BUYERS remembered, then who they
-# are (`key_of`) and the deals of each.
+# are (`key_of`) and the deals of each. What does not fade: LOGGED deals ever, and of the newest, in
+# a circle, WHOSE they were and WHEN (twice the time, plus one of a refund).
 _, FADED, DEALS, RETURNS, BUYERS, WHO = range(6)
 DEALS_HERE: Final = WHO + MOST_BUYERS
-_MERCHANT_ROW: Final = DEALS_HERE + MOST_BUYERS
+LOGGED: Final = DEALS_HERE + MOST_BUYERS
+WHOSE: Final = LOGGED + 1
+WHEN: Final = WHOSE + MOST_RECENT
+_MERCHANT_ROW: Final = WHEN + MOST_RECENT
 
 SIZE, BEGAN = range(2)
 
@@ -88,7 +94,7 @@ class ProfileColumns(NamedTuple):
 
     Attributes:
         users: int64[A, 33] by account id, places as above.
-        merchants: int64[A, 54].
+        merchants: int64[A, 183].
         span: int64[2]: all rows in use are below SIZE; BEGAN is the time of the first transaction
             noted.
     """
@@ -136,8 +142,11 @@ class Profiles:
         if capacity > len(self._columns.users):
             old = self._columns
             self._allocate(capacity)
-            for column, known in zip(self._columns, old, strict=True):
-                column[: len(known)] = known
+            # Row by row: pages of zeros that are copied are pages taken.
+            for column, known in zip(self._columns[:2], old[:2], strict=True):
+                some = np.flatnonzero(known[: old.span[SIZE], GENERATION])
+                column[some] = known[some]
+            self._columns.span[:] = old.span
         return self._columns
 
     def row(self, tx: Transaction, admission: Admission) -> NDArray[np.int64]:
@@ -423,6 +432,9 @@ def _note_deal(merchants, merchant, generation, time, refund, buyer):  # type: i
     merchants[merchant, FADED] = max(merchants[merchant, FADED], time // WEEK)
     merchants[merchant, DEALS] += 1
     merchants[merchant, RETURNS] += refund
+    place = merchants[merchant, LOGGED] % MOST_RECENT
+    merchants[merchant, WHOSE + place], merchants[merchant, WHEN + place] = buyer, 2 * time + refund
+    merchants[merchant, LOGGED] += 1
     known = merchants[merchant, BUYERS]
     once = np.int64(-1)
     for place in range(known):

@@ -33,7 +33,8 @@ _SHARES: Final = frozenset(
      "layer_density", "layer_fresh_share", "tree_carries", "tree_passes_on", "tree_fresh_share",
      "structuring_least", "dormant_passes_on",
      "dormant_material", "bust_out_cash_share", "card_testing_declined", "collusive_share",
-     "collusive_share_linked", "collusive_refunds", "collusive_devices", "refund_share",
+     "collusive_share_linked", "collusive_refunds", "collusive_devices", "collusive_surge_share",
+     "refund_share", "refund_each_share",
      "own_quantile"}
 )  # fmt: skip
 
@@ -182,6 +183,11 @@ class Thresholds:
     bust_out_cash_share: float = 0.50
     # Half as much again as in a usual week, and things bounce: common alone, rare among friends.
     bust_out_strain: float = 1.5
+    # A spree: people try a new shop a week, not four within two days, unless they travel, move or
+    # marry; and then not with whom they pay. Who is known with fewer than five shops is new itself.
+    spree_merchants: int = 4
+    spree_within: int = 48 * HOUR
+    spree_known: int = 5
 
     # Card testing: a purse holds three or four cards, so nobody tries six in half an hour, which is
     # how slow a script goes that stays below a shop's own limits; stolen lists are mostly dead, and
@@ -213,6 +219,12 @@ class Thresholds:
     collusive_devices: float = 0.33
     # A device of more users is public, and says nothing about who owns the shop.
     collusive_users: int = 8
+    # A surge, before the shop's own weeks show it: two buyers with four deals each within seven
+    # days, and two fifths of all of them; a neighbourhood's shop has as faithful customers, but
+    # many of them. Then two refunds to people who keep coming: who returns things goes elsewhere.
+    collusive_surge: int = 2
+    collusive_surge_share: float = 0.40
+    collusive_surge_refunds: int = 2
 
     # Refund abuse: six refunds from three merchants, 60 % of the money: even fashion, bought in
     # three sizes, comes back less, and from one or two shops.
@@ -221,6 +233,10 @@ class Thresholds:
     refund_share: float = 0.60
     # A device of more users is public: then only what the user returned alone counts.
     refund_users: int = 8
+    # Two people who pay each other: each with two refunds at least, and more of its money back than
+    # retail gives back on average (a seventh of its sales, NRF 2023).
+    refund_each: int = 2
+    refund_each_share: float = 0.15
 
     # Synthetic identity: a couple shares a device and an address, three strangers with nothing
     # else do not. Hardly used, and opened within the 90 days in which fraud counts as new-account

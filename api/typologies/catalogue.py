@@ -118,7 +118,7 @@ TYPOLOGIES: Final = (
         ("dormant_",),
     ),
     Typology("Takeover", (Pattern.TAKEOVER,), takeover, takeover.Takeovers, ("takeover_",)),
-    Typology("Bust-out", (Pattern.BUST_OUT,), bust_out, bust_out.BustOut, ("bust_out_",)),
+    Typology("Bust-out", (Pattern.BUST_OUT,), bust_out, bust_out.BustOut, ("bust_out_", "spree_")),
     Typology(
         "Card testing",
         (Pattern.CARD_TESTING,),

@@ -28,6 +28,13 @@ Definition
     strained week is this one or the one before. A week is told when it becomes strained, if there
     is a cohort, and whenever a deposit bounces in it. Whatever is told names the cohort.
 
+    Whoever spends what it will never pay for goes where it has never been: to many shops, once
+    each, and a ring of accounts does so in the same days. A payment at a merchant that the account
+    has not dealt with within the retention makes a spree if it is the `spree_merchants`-th such
+    merchant within `spree_within`, and the account knows `spree_known` others. It is told, and so
+    is each further new merchant, if somebody whom the account has paid within the retention is on a
+    spree as well; named are both.
+
     The usual definition is a utilisation above 90 %. A transaction carries no credit limit, so the
     account's own peak week stands in for it: whoever spends more than ever before, several times
     over, is nearer to the limit than ever before. Who knows the limit should use it.
@@ -35,17 +42,19 @@ Definition
 Method and cost
     One row of the account's profile: O(1). The witness is this week's payments as far as the window
     still holds them, at most `witness`. A cohort costs a walk over at most `sharing_scan` links and
-    ends at `witness` accounts (`truncated`); few accounts get so far.
+    ends at `witness` accounts (`truncated`); few accounts get so far. A payment at a new merchant
+    costs a walk over as many links of the account; on a spree, as many of each of the newest
+    `witness` whom it has paid.
 
 Misses
-    Bust-outs through shops with nothing reversed until the bill comes; an account that empties
-    itself over the end of a week and knows nobody else who does; accounts younger than
-    `bust_out_weeks` that know nobody else of theirs.
+    Bust-outs of one alone through shops with nothing reversed until the bill comes; an account that
+    empties itself over the end of a week and knows nobody else who does; accounts younger than
+    `bust_out_weeks` that know nobody else of theirs; rings whose accounts never pay each other.
 
 False positives
     Seasonal spending, a wedding, a new kitchen: in shops, paid, not reversed. Moving abroad with
-    all one's savings as cash. Friends who return their Christmas presents: weak, and left to the
-    judge.
+    all one's savings as cash. Friends who return their Christmas presents, or travel together: left
+    to the judge.
 
 Source
     Experian, "Bust-out fraud: knowing what to look for can safeguard the bottom line", 2009.
@@ -80,7 +89,8 @@ from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.heuristics.cohort import Cohorts
 from graph.heuristics.rules import attempts_of
-from graph.heuristics.witness import witness
+from graph.heuristics.spree import Sprees
+from graph.heuristics.witness import span_in_words, witness
 from graph.kernels import KIND_MERCHANT
 from graph.layout import CASH, INWARD, OTHER, TIME, USER, VALUE
 from graph.profiles import (
@@ -109,20 +119,22 @@ class _Week(NamedTuple):
     mean: float
     emptied: bool
     bounced: bool
+    spree: int = 0
 
 
 class BustOut:
     """Finds bust-outs; see the module's docstring.
 
-    `strength` is 0.4, or 0.1 of a week that is only strained and 0.3 of one in which a deposit has
-    just bounced, plus up to 0.2 for the excess (ten times the mean is full), plus 0.15 each for
-    enough reversals and for enough cash, plus 0.1 for a cohort.
+    `strength` is 0.4, or 0.1 of a week that is only strained and 0.3 of a spree or of a week in
+    which a deposit has just bounced, plus up to 0.2 for the excess (ten times the mean is full),
+    plus 0.15 each for enough reversals and for enough cash, plus 0.1 for a cohort.
     """
 
     def __init__(self, thresholds: Thresholds, profiles: Profiles) -> None:
         self.thresholds: Final = thresholds
         self._profiles: Final = profiles
         self._cohorts: Final = Cohorts(thresholds)
+        self._sprees: Final = Sprees(thresholds)
         self._spent: NDArray[np.int64] = np.zeros(thresholds.witness, np.int64)
         # Bound at the first call: the arrays of every window have the same types.
         self._kernel: Callable[..., Any] | None = None
@@ -137,12 +149,16 @@ class BustOut:
             return ()
         users, row = self._profiles.columns(window).users, self._profiles.row(tx, admission)
         week = self._emptied(window, users, row) or self._strained(window, users, row)
-        if week is None:
+        if week is not None:
+            cohort, cut = self._cohorts.around(window, users, admission.user, week.number)
+            if week.emptied or week.bounced or cohort:
+                return [self._evidence(window, tx, admission.user, week, cohort, truncated=cut)]
+        spree = self._sprees.at(window, users, row)
+        if spree is None:
             return ()
-        cohort, cut = self._cohorts.around(window, users, admission.user, week.number)
-        if not (week.emptied or week.bounced or cohort):
-            return ()
-        return [self._evidence(window, tx, admission.user, week, cohort, truncated=cut)]
+        _, week = self._as_it_stands(window, users, row)
+        week = week._replace(spree=spree.new)
+        return [self._evidence(window, tx, admission.user, week, spree.others, truncated=spree.cut)]
 
     def _emptied(
         self, window: TransactionWindow, users: NDArray[np.int64], row: NDArray[np.int64]
@@ -169,6 +185,13 @@ class BustOut:
         self, window: TransactionWindow, users: NDArray[np.int64], row: NDArray[np.int64]
     ) -> _Week | None:
         """The week if it becomes strained now, or if a deposit bounces in it."""
+        news, week = self._as_it_stands(window, users, row)
+        return week if news else None
+
+    def _as_it_stands(
+        self, window: TransactionWindow, users: NDArray[np.int64], row: NDArray[np.int64]
+    ) -> tuple[bool, _Week]:
+        """Whether the seven days up to a transaction are strained only now, and what they hold."""
         limits = self.thresholds
         arguments = (
             users,
@@ -182,11 +205,16 @@ class BustOut:
         news, bounced, week, drawn, cashed, reversed_, weeks, total = self._strains_kernel(
             *arguments
         )
-        if not news:
-            return None
-        spent, mean = int(drawn), max(total / weeks, 1.0)
-        return _Week(
-            int(week), spent, cashed, reversed_, weeks, mean, emptied=False, bounced=bool(bounced)
+        mean = max(total / max(weeks, 1), 1.0)
+        return bool(news), _Week(
+            int(week),
+            int(drawn),
+            cashed,
+            reversed_,
+            weeks,
+            mean,
+            emptied=False,
+            bounced=bool(bounced),
         )
 
     def _evidence(
@@ -199,13 +227,17 @@ class BustOut:
         *,
         truncated: bool,
     ) -> Evidence:
-        limits, times, cash = self.thresholds, week.spent / week.mean, week.cashed / week.spent
+        limits, times = self.thresholds, week.spent / week.mean
+        cash = week.cashed / max(week.spent, 1)
         since = week.number * WEEK if week.emptied else tx.timestamp - WEEK
-        hops = self._witness(window, [user, *cohort], since, tx.timestamp)
-        own = sum(hop.value for hop in hops if hop.source == tx.user)
+        if week.spree:
+            since = tx.timestamp - limits.spree_within
+        new = week.spree or self._sprees.new_of(window, user, tx.timestamp)
+        hops = self._witness(window, [user, *cohort], since, tx.timestamp, only_new=week.spree > 0)
+        own = [hop.value for hop in hops if hop.source == tx.user]
         others = sorted(window.accounts.entity(each) for each in cohort)
         # A strained week with a friend's is common (one of ten): a judge may know more of them.
-        base = 0.4 if week.emptied else 0.3 if week.bounced else 0.1
+        base = 0.4 if week.emptied else 0.3 if week.bounced or week.spree else 0.1
         return Evidence(
             pattern=Pattern.BUST_OUT,
             seen_at=tx.timestamp,
@@ -222,6 +254,8 @@ class BustOut:
                 f"{tx.user} spent {times:.1f} times its weekly mean of {week.clean} clean weeks, "
                 f"{100 * cash:.0f} % of it as cash; {week.reversals} reversals"
                 + (", the last a deposit that bounced" if week.bounced else "")
+                + (f"; {new} merchants were new to it within " if week.spree else "")
+                + (span_in_words(limits.spree_within) if week.spree else "")
                 + (f"; {len(cohort)} of those it pays did alike" if cohort else "")
                 + "."
             ),
@@ -233,21 +267,37 @@ class BustOut:
                 "reversals": float(week.reversals),
                 "bounced": float(week.bounced),
                 "together": 1.0 + len(cohort),
+                "new_merchants": float(new),
+                "spree": float(week.spree > 0),
             },
-            truncated=truncated or own < week.spent,
+            truncated=truncated or (len(own) < new if week.spree else sum(own) < week.spent),
         )
 
     def _witness(
-        self, window: TransactionWindow, accounts: list[int], since: int, until: int
+        self,
+        window: TransactionWindow,
+        accounts: list[int],
+        since: int,
+        until: int,
+        *,
+        only_new: bool,
     ) -> tuple[Hop, ...]:
-        """The newest payments since then that fit, those of the first account before others'."""
+        """The newest payments since then that fit, those of the first account before others'.
+
+        `only_new`: those at merchants with whom the account had not dealt before.
+        """
         shown: list[int] = []
         for account in accounts:
             arguments = (window.edges, window.tail, account, since - 1, until, self._spent)
             self._spent_kernel = self._spent_kernel or bind(attempts_of, *arguments)
             count, _, _ = self._spent_kernel(*arguments)
             spent = self._spent[:count]
-            went = window.edges.value[window.rows_of(spent)] > 0
+            rows = window.rows_of(spent)
+            to, went = window.edges.target[rows], window.edges.value[rows] > 0
+            if only_new:
+                went &= (to >= 0) & (window.edges.account_kind[to] == KIND_MERCHANT)
+                known = [window.dealt(account, int(other), since) for other in to[went]]
+                went[went] = ~np.array(known, np.bool_)
             shown += spent[went].tolist()
         return witness(window, shown[: self.thresholds.witness])
 

@@ -16,26 +16,39 @@ Definition
       the regulars share a device (the window's links) with another one, or, where at most
       `collusive_users` use it, with a buyer who came again.
 
+    A front that has just begun does not show in weeks. So a surge counts as well: the same is asked
+    of the last seven days alone, whatever the calendar says. It is one if there are at least
+
+    - `collusive_surge` regulars, and with those who are a deal short of it `collusive_least`;
+    - `collusive_surge_share` of the deals that are the regulars'; and
+    - `collusive_surge_refunds` refunds to buyers who came again, or two of these, one a regular,
+      who share a device as above.
+
     It is told when this regular has become one, and then each time its deals grew by a quarter.
-    Named are the merchant, its regulars, the devices that they share and with whom, and who else
-    uses one of these, where it has at most `collusive_users`, half of whom at least are buyers: the
-    owner. On a public machine strangers outnumber those who meet there. Chargebacks are no
-    transactions: they reach the engine as labels, which heuristics do not read.
+    Named are the merchant, its regulars (of a surge also who is a deal short), the devices that
+    they share and with whom, and who else uses one of these, where it has at most
+    `collusive_users`, half of whom at least are buyers: the owner. On a public machine strangers
+    outnumber those who meet there. Chargebacks are no transactions: they reach the engine as
+    labels, which heuristics do not read.
 
 Method and cost
-    One row of the merchant's profile (`graph.profiles`): O(b) a deal for b <= 24 remembered buyers.
-    At the sizes at which it is told, also their profiles and devices: O(b · d) for d links each, at
-    most `sharing_scan` (then `truncated`), and the users of at most `witness` devices. The witness
-    is what the window still holds of the regulars' deals, of the newest four times `witness` the
-    newest `witness`. A regular's deals beyond 4,096 are not told.
+    One row of the merchant's profile (`graph.profiles`): O(b) a deal for b <= 24 remembered buyers,
+    and O(n) for the n <= 64 newest deals; O(n²) for a surge of which the regulars' number is asked,
+    at the sizes at which it would be told. Where it is, also the buyers' profiles and devices:
+    O(b · d) for d links each, at most `sharing_scan` (then `truncated`), and the users of at most
+    `witness` devices. The witness is what the window still holds of the regulars' deals, of the
+    newest four times `witness` the newest `witness`. A regular's deals beyond 4,096 are not told.
 
 Misses
     Merchants with many decoy buyers, or whose own come rarely; regulars who came again after 24
-    others did are not remembered until the next week.
+    others did are not remembered until the next week. A surge among more than 64 deals a week is
+    seen among the newest 64.
 
 False positives
     A club and its members, the only shop of a village, the one tradesman of a few firms: hardly
-    anything is refunded, and each has a device. A family at its grocer's.
+    anything is refunded, and each has a device. A family at its grocer's. Surges are common: a
+    corner shop whose good customers returned two things, or live together. Some twenty of them to
+    one that is a front's, hence weak, and left to the judge.
 
 Source
     Mastercard, "Security rules and procedures: merchant edition", on merchant fraud control
@@ -66,24 +79,11 @@ from numpy.typing import NDArray
 from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.heuristics.clientele import FADED, SURGE, Clientele, asks, clientele
 from graph.heuristics.identity import links_by, links_of
 from graph.heuristics.witness import witness
-from graph.kernels import KIND_DEVICE, KIND_MERCHANT, slot
-from graph.layout import OTHER, TIME, USER, VALUE
-from graph.profiles import (
-    BUYERS,
-    DEALS,
-    DEALS_HERE,
-    GENERATION,
-    RETURNS,
-    SHOPPED,
-    WHO,
-    Profiles,
-    id_of,
-    is_alive,
-    key_of,
-    weeks_faded,
-)
+from graph.kernels import KIND_DEVICE, slot
+from graph.profiles import SHOPPED, Profiles
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Entity, Transaction
 from graph.window import TransactionWindow
@@ -96,14 +96,16 @@ class Collusion:
 
     `strength` is 0.25, plus up to 0.15 for the regulars' share beyond the threshold, plus up to
     0.25 for the refunds (half of the deals is full), plus up to 0.3 for the share of regulars on
-    shared devices.
+    shared devices. Of a surge it is half of that.
     """
 
     def __init__(self, thresholds: Thresholds, profiles: Profiles) -> None:
         self.thresholds: Final = thresholds
         self._profiles: Final = profiles
         first = thresholds.collusive_regular
-        self.told = told_counts(first, first, _MOST_TOLD)
+        self.told: Final = told_counts(first, first, _MOST_TOLD)
+        self.told_table: Final[NDArray[np.uint8]] = np.zeros(max(self.told) + 1, np.uint8)
+        self.told_table[list(self.told)] = 1
         self._rows: NDArray[np.int64] = np.zeros(thresholds.sharing_scan, np.int64)
         self._users: NDArray[np.int64] = np.zeros(thresholds.collusive_users + 1, np.int64)
         self._newest: NDArray[np.int64] = np.zeros(4 * thresholds.witness, np.int64)
@@ -119,58 +121,59 @@ class Collusion:
         """Whether this deal shows that its merchant is in it."""
         if admission.status is not Status.ACCEPTED:
             return ()
-        limits, profiles = self.thresholds, self._profiles
+        columns, row = self._profiles.columns(window), self._profiles.row(tx, admission)
+        limits, generations = self.thresholds, window.accounts.generation
         arguments = (
-            profiles.columns(window).merchants,
-            window.accounts.generation,
+            columns.merchants,
+            generations,
             window.accounts.kind,
-            profiles.row(tx, admission),
+            row,
+            self.told_table,
             limits.collusive_least,
             limits.collusive_regular,
-            limits.collusive_share_linked,
+            float(limits.collusive_share_linked),
+            limits.collusive_surge,
+            float(limits.collusive_surge_share),
         )
-        self._kernel = self._kernel or bind(deals_at, *arguments)
-        own, shift = self._kernel(*arguments)
-        return self._judge(window, tx, admission, int(shift)) if own in self.told else ()
+        self._kernel = self._kernel or bind(asks, *arguments)
+        asked = self._kernel(*arguments)
+        for memory in (FADED, SURGE):
+            if asked & memory:
+                came = clientele(columns.merchants, generations, row, surge=memory == SURGE)
+                found = self._judge(window, tx, admission.other, columns.users, came)
+                if found:
+                    return found
+        return ()
 
     def _judge(
-        self, window: TransactionWindow, tx: Transaction, admission: Admission, shift: int
+        self,
+        window: TransactionWindow,
+        tx: Transaction,
+        merchant: int,
+        users: NDArray[np.int64],
+        came: Clientele,
     ) -> Sequence[Evidence]:
-        limits, (users, merchants, _) = self.thresholds, self._profiles.columns(window)
-        merchant = merchants[admission.other]
-        generations = window.accounts.generation
-        refund = tx.payee == tx.user
-        count = int(merchant[BUYERS])
-        # The transaction at hand is not in the profiles yet.
-        here = {
-            int(key): int(deals) >> shift
-            for key, deals in zip(
-                merchant[WHO : WHO + count],
-                merchant[DEALS_HERE : DEALS_HERE + count],
-                strict=True,
-            )
-        }
-        key = key_of(admission.user, int(generations[admission.user]))
-        here[key] = here.get(key, 0) + 1
-        # Who is not there any more has no name.
-        again = {id_of(k): n for k, n in here.items() if n > 1 and is_alive(k, generations)}
-        regulars = {user: n for user, n in again.items() if n >= limits.collusive_regular}
-        deals = (int(merchant[DEALS]) >> shift) + 1
-        refunds = (int(merchant[RETURNS]) >> shift) + refund
-        shared, cut = self._shared_devices(window, set(again), set(regulars))
+        limits, deals, refunds = self.thresholds, came.deals, came.refunds
+        regulars = came.at_least(limits.collusive_regular)
+        named = came.at_least(limits.collusive_regular - came.surge)
+        theirs = sum(came.again[user] for user in regulars)
+        shared, cut = self._shared_devices(window, set(came.again), regulars)
         on_shared = {user for together in shared.values() for user in together}
-        sharing = len(on_shared & regulars.keys())
-        alike, returned = sharing / max(len(regulars), 1), refunds / deals
-        share = sum(regulars.values()) / deals
-        refunding = share >= limits.collusive_share and returned >= limits.collusive_refunds
-        if not refunding and alike < limits.collusive_devices:
+        sharing = len(on_shared & regulars)
+        alike, returned, share = sharing / max(len(regulars), 1), refunds / deals, theirs / deals
+        if came.surge:
+            colludes = sum(came.returned.values()) >= limits.collusive_surge_refunds or bool(shared)
+        else:
+            refunding = share >= limits.collusive_share and returned >= limits.collusive_refunds
+            colludes = refunding or alike >= limits.collusive_devices
+        if not colludes:
             return ()
-        bought = sum(int(users[user, SHOPPED]) for user in regulars) + (not refund)
+        bought = sum(int(users[user, SHOPPED]) for user in regulars) + (tx.payee != tx.user)
         devices = sorted(shared, key=window.identifiers.entity)[: limits.witness]
-        buyers = on_shared | regulars.keys()
+        buyers = on_shared | named
         owners = self._other_users(window, devices, buyers)
-        hops = self._witness(window, tx, admission.other, set(regulars))
-        centre = window.accounts.entity(admission.other)
+        hops = self._witness(window, tx, merchant, named)
+        centre = window.accounts.entity(merchant)
         beyond = (share - limits.collusive_share) / max(1 - limits.collusive_share, 0.01)
         return [
             Evidence(
@@ -183,11 +186,13 @@ class Collusion:
                     *((name, Role.CONTROLLER) for name in owners),
                 ),
                 hops=hops,
-                strength=(
+                strength=(0.5 if came.surge else 1.0)
+                * (
                     0.25 + 0.15 * min(max(beyond, 0), 1) + 0.25 * min(2 * returned, 1) + 0.3 * alike
                 ),
                 reason=(
-                    f"{centre} lives on {len(regulars)} regulars: {sum(regulars.values())} of "
+                    f"{centre} lives on {len(regulars)} regulars"
+                    f"{' within a week' if came.surge else ''}: {theirs} of "
                     f"{deals} deals, {refunds} refunds; {sharing} share a device with another."
                 ),
                 facts={
@@ -195,10 +200,12 @@ class Collusion:
                     "deals": float(deals),
                     "refunds": float(refunds),
                     "share": share,
-                    "isolation": min(sum(regulars.values()) / max(bought, 1), 1.0),
+                    "isolation": min(theirs / max(bought, 1), 1.0),
                     "sharing": float(sharing),
+                    "refunded": float(len(came.returned)),
+                    "surge": float(came.surge),
                 },
-                truncated=(cut or len(shared) > len(devices) or len(hops) < sum(regulars.values())),
+                truncated=(cut or len(shared) > len(devices) or len(hops) < theirs),
             )
         ]
 
@@ -265,36 +272,6 @@ class Collusion:
 
 def _named(window: TransactionWindow, users: Iterable[int]) -> list[Entity]:
     return sorted(window.accounts.entity(user) for user in users)
-
-
-@kernel
-def deals_at(merchants, generations, kinds, row, least, regular, share):  # type: ignore[no-untyped-def]
-    """Deals of a regular with a merchant up to the one in `row`, if the merchant lives on regulars.
-
-    Mutates nothing.
-
-    Returns:
-        (deals, 0 if it does not; how often what is known of the merchant has to be halved by now).
-    """
-    user, merchant = row[USER], row[OTHER]
-    if user < 0 or merchant < 0 or kinds[merchant] != KIND_MERCHANT or row[VALUE] <= 0:
-        return 0, 0
-    if merchants[merchant, GENERATION] != generations[merchant]:
-        return 0, 0
-    shift = weeks_faded(merchants, merchant, row[TIME])
-    key = key_of(user, generations[user])
-    own, regulars, theirs = 1, 0, 0
-    for place in range(merchants[merchant, BUYERS]):
-        deals = merchants[merchant, DEALS_HERE + place] >> shift
-        if merchants[merchant, WHO + place] == key:
-            own += deals
-        elif deals >= regular:
-            regulars += 1
-            theirs += deals
-    everything = (merchants[merchant, DEALS] >> shift) + 1
-    if own < regular or regulars + 1 < least or theirs + own < share * everything:
-        return 0, 0
-    return own, shift
 
 
 @kernel

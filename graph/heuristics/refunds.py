@@ -11,21 +11,28 @@ Definition
     so on. First this is asked of all who were refunded on the refund's device together, if no more
     than `refund_users` use it, then of the user alone.
 
-    Told refund by refund up to `told_singly`, then each time they grew by a quarter
+    Less is enough in company. If neither is so, but the user has at least `refund_each` refunds
+    worth `refund_each_share` of what it bought, and so has somebody whom it has paid within the
+    retention, both are named, and no merchant: those are in the witness. Told refund by refund.
+
+    Told otherwise refund by refund up to `told_singly`, then each time they grew by a quarter
     (`told_counts`). Of each user the first four merchants that refunded are remembered.
 
 Method and cost
     The device's links and a row of the profiles (`graph.profiles`) for each of its users: O(u) a
     refund for u <= `refund_users`. The witness is what the window still holds of the refunds, the
-    newest `witness`. Beyond 4,096 refunds nothing more is told.
+    newest `witness`. Beyond 4,096 refunds nothing more is told. Company costs a walk over at most
+    `sharing_scan` links of one who has enough refunds, and a row of the profiles for each of the
+    newest `witness` whom it has paid (else `truncated`).
 
 Misses
-    Abuse at one shop only; refunds paid by somebody else than the merchant; names that share
-    nothing but an address.
+    Abuse of one alone at one shop only; refunds paid by somebody else than the merchant; names that
+    share nothing but an address and never pay each other.
 
 False positives
     Honest returns are less of the money, and from one or two shops: fashion comes back for up to a
-    half. An event that is cancelled brings many refunds at once, but from one merchant.
+    half. An event that is cancelled brings many refunds at once, but from one merchant; friends who
+    had tickets for two are told as company.
 
 Source
     National Retail Federation and Appriss Retail, "Consumer returns in the retail industry", 2023
@@ -58,6 +65,7 @@ from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.heuristics.identity import links_of
+from graph.heuristics.returners import Returners
 from graph.heuristics.witness import reach, witness
 from graph.kernels import KIND_MERCHANT, slot
 from graph.layout import DEVICE, INWARD, OTHER, TIME, USER, VALUE
@@ -74,12 +82,14 @@ class RefundAbuse:
 
     `strength` is 0.4, plus up to 0.2 for the refunds (three times the threshold is full), plus up
     to 0.2 for the share of the money beyond the threshold (all of it is full), plus 0.15 for
-    several users on one device.
+    several users on one device. Of company it is 0.3, plus up to 0.2 for the share of the money
+    (half of it is full), plus up to 0.2 for the others (three are full).
     """
 
     def __init__(self, thresholds: Thresholds, profiles: Profiles) -> None:
         self.thresholds: Final = thresholds
         self._profiles: Final = profiles
+        self._returners: Final = Returners(thresholds)
         self.told = told_counts(thresholds.refund_count, thresholds.told_singly, _MOST_TOLD)
         self._rows: NDArray[np.int64] = np.zeros(thresholds.refund_users + 1, np.int64)
         self._group: NDArray[np.int64] = np.zeros(thresholds.refund_users + 1, np.int64)
@@ -114,7 +124,7 @@ class RefundAbuse:
         self._kernel = self._kernel or bind(refunds_at, *arguments)
         refunds, refunded, bought, users, shops = self._kernel(*arguments)
         if refunds not in self.told:
-            return ()
+            return () if refunds else self._in_company(window, tx, admission)
         group = self._group[:users].tolist()
         hops, cut = self._witness(window, group, tx.timestamp)
         members: dict[Entity, Role] = {tx.user: Role.MEMBER}
@@ -148,8 +158,43 @@ class RefundAbuse:
                     "users": float(users),
                     "refunded": float(refunded),
                     "bought": float(bought),
+                    "company": 0.0,
                 },
                 truncated=cut or len(hops) < refunds,
+            )
+        ]
+
+    def _in_company(
+        self, window: TransactionWindow, tx: Transaction, admission: Admission
+    ) -> Sequence[Evidence]:
+        """Whether somebody whom the user pays has as much refunded."""
+        users, row = self._profiles.columns(window).users, self._profiles.row(tx, admission)
+        company = self._returners.at(window, users, row)
+        if company is None:
+            return ()
+        group = [admission.user, *company.others]
+        hops, cut = self._witness(window, group, tx.timestamp)
+        others = sorted(window.accounts.entity(each) for each in company.others)
+        share = min(company.refunded / max(company.bought, 1), 1.0)
+        return [
+            Evidence(
+                pattern=Pattern.REFUND_ABUSE,
+                seen_at=tx.timestamp,
+                members=((tx.user, Role.MEMBER), *((other, Role.MEMBER) for other in others)),
+                hops=hops,
+                strength=0.3 + 0.2 * min(2 * share, 1) + 0.2 * min(len(others) / 3, 1),
+                reason=(
+                    f"{tx.user} and {len(others)} whom it pays were refunded {company.refunds} "
+                    f"times, {100 * share:.0f} % of what they bought."
+                ),
+                facts={
+                    "refunds": float(company.refunds),
+                    "users": float(len(group)),
+                    "refunded": float(company.refunded),
+                    "bought": float(company.bought),
+                    "company": 1.0,
+                },
+                truncated=cut or company.cut or len(hops) < company.refunds,
             )
         ]
 

@@ -192,6 +192,35 @@ def cohort(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> 
     return {user for user, seen in last.items() if seen >= week - 1 and user in paid} - {tx.user}
 
 
+def shops(past: Iterable[Transaction], user: Entity) -> dict[Entity, int]:
+    """When a user first had to do with each merchant."""
+    first: dict[Entity, int] = {}
+    for o in past:
+        shop = merchant(o)
+        if o.user == user and shop is not None:
+            first[shop] = min(o.timestamp, first.get(shop, o.timestamp))
+    return first
+
+
+def spree(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> set[Entity]:
+    """Whom a user has paid and who goes from new shop to new shop as it does."""
+    if tx.type in INWARD or not moved(tx) or merchant(tx) in {None, *shops(past, tx.user)}:
+        return set()
+    everything, since = [*past, tx], tx.timestamp - limits.spree_within
+
+    def is_on_one(user: Entity) -> bool:
+        new = sum(first > since for first in shops(everything, user).values())
+        known = len(shops(everything, user)) - new
+        return new >= limits.spree_merchants and known >= limits.spree_known
+
+    paid = {
+        o.other_party
+        for o in everything
+        if o.user == tx.user and o.other_party is not None and merchant(o) is None
+    } - {tx.user}
+    return {other for other in paid if is_on_one(other)} if is_on_one(tx.user) else set()
+
+
 def tested(
     past: Sequence[Transaction], tx: Transaction, place: Entity, limits: Thresholds
 ) -> set[str]:
@@ -234,16 +263,24 @@ def tested(
     return cards
 
 
-def colludes(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> tuple[int, int]:
-    """(deals of the user at hand, deals) of a merchant that is in it; (0, 0) if it is not."""
-    shop = merchant(tx)
-    if shop is None or not moved(tx):
-        return 0, 0
+class Custom(NamedTuple):
+    """A merchant's deals in one memory."""
+
+    deals: Counter[Entity]
+    total: int
+    returned: int
+
+
+def custom(past: Sequence[Transaction], tx: Transaction, *, surge: bool) -> Custom:
+    """What is known of the merchant of a deal, this included."""
+    there = [o for o in [*past, tx] if merchant(o) == merchant(tx) and moved(o)]
+    if surge:
+        newest = [o for o in there[-65:] if o.timestamp > tx.timestamp - WEEK]
+        back = sum(o.type in INWARD for o in newest)
+        return Custom(Counter(o.user for o in newest), len(newest), back)
     deals: Counter[Entity] = Counter()
     total = returned = week = 0
-    for o in [*past, tx]:
-        if merchant(o) != shop or not moved(o):
-            continue
+    for o in there:
         for _ in range(max(o.timestamp // WEEK - week, 0) if week else 0):
             deals = Counter({user: n // 2 for user, n in deals.items()})
             total, returned = total // 2, returned // 2
@@ -251,14 +288,31 @@ def colludes(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -
         deals[o.user] += 1
         total += 1
         returned += o.type in INWARD
-    regulars = {user for user, n in deals.items() if n >= limits.collusive_regular}
-    if tx.user not in regulars or len(regulars) < limits.collusive_least:
+    return Custom(deals, total, returned)
+
+
+def colludes(
+    past: Sequence[Transaction], tx: Transaction, limits: Thresholds, *, surge: bool
+) -> tuple[int, int]:
+    """(deals of the user at hand, deals) of a merchant that is in it; (0, 0) if it is not."""
+    if merchant(tx) is None or not moved(tx):
+        return 0, 0
+    deals, total, returned = custom(past, tx, surge=surge)
+
+    def with_at_least(count: int) -> set[Entity]:
+        return {user for user, n in deals.items() if n >= count}
+
+    regulars, again = with_at_least(limits.collusive_regular), with_at_least(2)
+    frequent = with_at_least(limits.collusive_regular - 1) if surge else regulars
+    if tx.user not in regulars or len(frequent) < limits.collusive_least:
+        return 0, 0
+    if surge and len(regulars) < limits.collusive_surge:
         return 0, 0
     theirs = sum(deals[user] for user in regulars)
-    if theirs < limits.collusive_share_linked * total:
+    share = limits.collusive_surge_share if surge else limits.collusive_share_linked
+    if theirs < share * total:
         return 0, 0
     everything = [*past, tx]
-    again = {user for user, n in deals.items() if n > 1}
 
     def on(user: Entity) -> set[str]:
         return {o.device_id for o in everything if o.user == user and o.device_id is not None}
@@ -269,6 +323,13 @@ def colludes(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -
         return bool(users & regulars) or (few and bool(users & again))
 
     sharing = [user for user in regulars if any(is_shared(device, user) for device in on(user))]
+    if surge:
+        back = sum(
+            o.type in INWARD and o.user in again and o.timestamp > tx.timestamp - WEEK
+            for o in [o for o in everything if merchant(o) == merchant(tx) and moved(o)][-65:]
+        )
+        colluding = back >= limits.collusive_surge_refunds or bool(sharing)
+        return (deals[tx.user], total) if colluding else (0, 0)
     bounces = returned / total >= limits.collusive_refunds
     bounces = bounces and theirs >= limits.collusive_share * total
     alike = len(sharing) / len(regulars) >= limits.collusive_devices
@@ -303,6 +364,26 @@ def refunds(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) ->
         ):
             return len(back), len(group)
     return 0, 0
+
+
+def company(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> set[Entity]:
+    """Whom a user who is refunded has paid and who has as much refunded. Within 90 days."""
+    if tx.type is not TransactionType.REFUND or merchant(tx) is None or not moved(tx):
+        return set()
+    everything = [*past, tx]
+
+    def returns(user: Entity) -> bool:
+        own = [o for o in everything if o.user == user and merchant(o) is not None and moved(o)]
+        back = [o.value for o in own if o.type in INWARD]
+        bought = sum(o.value for o in own if o.type not in INWARD)
+        enough = len(back) >= limits.refund_each
+        return enough and sum(back) >= limits.refund_each_share * bought
+
+    paid = {o.other_party for o in past if o.user == tx.user and merchant(o) is None}
+    others = {other for other in paid if other is not None and other != tx.user and returns(other)}
+    # Who was never noted before has nothing to compare with.
+    known = any(o.user == tx.user for o in past)
+    return others if known and returns(tx.user) else set()
 
 
 def attributes(transactions: Iterable[Transaction], user: Entity) -> set[Entity]:

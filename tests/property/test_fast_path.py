@@ -72,6 +72,9 @@ ROOMY = DetectorConfig(
         bust_out_weeks=1,
         bust_out_times=1.1,
         bust_out_reversals=1,
+        spree_merchants=1,
+        spree_within=12 * HOUR,
+        spree_known=1,
         card_testing_within=30 * MINUTE,
         card_testing_cards=2,
         card_testing_each=0.5,
@@ -81,9 +84,14 @@ ROOMY = DetectorConfig(
         collusive_share=0.2,
         collusive_share_linked=0.1,
         collusive_refunds=0.1,
+        collusive_surge=2,
+        collusive_surge_share=0.1,
+        collusive_surge_refunds=1,
         refund_count=2,
         refund_merchants=1,
-        refund_share=0.1,
+        refund_share=0.5,
+        refund_each=1,
+        refund_each_share=0.1,
         synthetic_users=2,
     ),
     rings=RingPolicy(quiet_after=2 * HOUR, expire_after=3 * HOUR),
@@ -279,7 +287,11 @@ def test_what_accounts_usually_do_is_told_and_remembered_the_same(
 
 def test_those_lives_hold_everything_that_accounts_do() -> None:
     verdicts = [v for seed in range(2) for v in Detector(ROOMY).observe_batch(lived_in(seed))]
-    assert {piece.pattern.value for verdict in verdicts for piece in verdict.evidence} >= ACCOUNTS
+    pieces = [piece for verdict in verdicts for piece in verdict.evidence]
+    assert {piece.pattern.value for piece in pieces} >= ACCOUNTS
+    assert any(piece.facts.get("surge") for piece in pieces)
+    assert any(piece.facts.get("spree") for piece in pieces)
+    assert any(piece.facts.get("company") for piece in pieces)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from graph.admission import Status
 from graph.evidence import Evidence, Pattern
@@ -43,6 +44,9 @@ LOW = Thresholds(
     collusive_share=0.3,
     collusive_share_linked=0.2,
     collusive_refunds=0.2,
+    collusive_surge=2,
+    collusive_surge_share=0.1,
+    collusive_surge_refunds=2,
     refund_count=2,
     refund_merchants=2,
     refund_share=0.2,
@@ -109,9 +113,9 @@ def seen(stream: list[Transaction], limits: Thresholds = LOW) -> list[dict[Patte
     return told
 
 
-def each(stream: list[Transaction], pattern: Pattern):
+def each(stream: list[Transaction], pattern: Pattern, limits: Thresholds = LOW):
     """(transactions before, transaction, its evidence of a pattern)."""
-    for i, found in enumerate(seen(stream)):
+    for i, found in enumerate(seen(stream, limits)):
         yield stream[:i], stream[i], found.get(pattern, [])
 
 
@@ -158,6 +162,28 @@ def test_bust_outs_are_told_when_a_quarter_more_is_gone(seed: int) -> None:
 
 @given(seeds)
 @settings(max_examples=examples(12), deadline=None)
+def test_who_goes_from_new_shop_to_new_shop_with_its_friends(seed: int) -> None:
+    rng = random.Random(seed)
+    away = replace(
+        LOW, bust_out_times=1e9, bust_out_strain=1e9,
+        spree_merchants=2, spree_within=12 * HOUR, spree_known=1,
+    )  # fmt: skip
+    stream = [
+        structs.replace(tx, merchant_id=f"shop{rng.randrange(30)}")
+        if tx.merchant_id is not None
+        else tx
+        for tx in habits(seed, gaps=(5, 30, 60), most=130)
+    ]
+    for past, tx, found in each(stream, Pattern.BUST_OUT, away):
+        others = conduct.spree(past, tx, away)
+        assert len(found) == bool(others)
+        for e in found:
+            assert e.facts["spree"] == 1
+            assert {entity for entity, _ in e.members} == {tx.user} | others
+
+
+@given(seeds)
+@settings(max_examples=examples(12), deadline=None)
 def test_cards_are_tested_where_the_oracle_says(seed: int) -> None:
     for past, tx, found in each(habits(seed, gaps=(0, 1, 5, 30)), Pattern.CARD_TESTING):
         told = {e.members[0][0]: e for e in found}
@@ -175,8 +201,25 @@ def test_cards_are_tested_where_the_oracle_says(seed: int) -> None:
 def test_merchants_collude_with_a_few(seed: int) -> None:
     sizes = catalogue(LOW).collusion.told
     for past, tx, found in each(habits(seed), Pattern.COLLUSIVE_MERCHANT):
-        own, deals = conduct.colludes(past, tx, LOW)
-        assert [e.facts["deals"] for e in found] == [deals] * (own in sizes)
+        told = []
+        for surge in (False, True):
+            own, deals = conduct.colludes(past, tx, LOW, surge=surge)
+            told += [(deals, surge)] * (own in sizes)
+        # The memory that reaches further back speaks first.
+        assert [(e.facts["deals"], e.facts["surge"]) for e in found] == told[:1]
+
+
+@given(seeds)
+@settings(max_examples=examples(12), deadline=None)
+def test_merchants_surge_within_seven_days(seed: int) -> None:
+    strict = replace(LOW, collusive_share=1.0, collusive_share_linked=1.0, collusive_regular=3)
+    sizes = catalogue(strict).collusion.told
+    for past, tx, found in each(habits(seed), Pattern.COLLUSIVE_MERCHANT, strict):
+        told = []
+        for surge in (False, True):
+            own, deals = conduct.colludes(past, tx, strict, surge=surge)
+            told += [(deals, surge)] * (own in sizes)
+        assert [(e.facts["deals"], e.facts["surge"]) for e in found] == told[:1]
 
 
 @given(seeds)
@@ -184,8 +227,11 @@ def test_merchants_collude_with_a_few(seed: int) -> None:
 def test_refunds_are_abused_alone_or_on_one_device(seed: int) -> None:
     for past, tx, found in each(habits(seed), Pattern.REFUND_ABUSE):
         refunds, users = conduct.refunds(past, tx, LOW)
-        told = [(e.facts["refunds"], e.facts["users"]) for e in found]
+        told = [(e.facts["refunds"], e.facts["users"]) for e in found if not e.facts["company"]]
         assert told == [(refunds, users)] * (refunds > 0)
+        others = set() if refunds else conduct.company(past, tx, LOW)
+        named = [{entity for entity, _ in e.members} for e in found if e.facts["company"]]
+        assert named == [{tx.user} | others] * bool(others)
 
 
 @given(seeds)

@@ -407,6 +407,38 @@ def test_a_burst_is_no_smaller_for_the_end_of_a_week(apart) -> None:
     assert [e.facts["together"] for e in found] == ([2] if apart == 1 else [])
 
 
+def tours(who: str, *, new: int, hour: int = 0, known: int = 5) -> list[Transaction]:
+    """Somebody knows some shops, and a week later buys at new ones, one every three hours."""
+    usual = [(n * HOURS, who, f"shop-{who}{n}", 10) for n in range(known)]
+    last = [(7 * DAYS + (hour + 3 * n) * HOURS, who, f"shop-new-{who}{n}", 100) for n in range(new)]
+    return rows(*usual, *last)
+
+
+def test_friends_who_buy_at_one_new_shop_after_the_other_are_told_shop_by_shop() -> None:
+    friends = rows((9 * HOURS, "a", "b", 9))
+    stream = together(friends, tours("a", new=5, hour=1), tours("b", new=4))
+    found = told(stream, Pattern.BUST_OUT)
+    assert [e.facts["new_merchants"] for e in found] == [4, 5]
+    assert found[0].members == ((user("a"), Role.MEMBER), (user("b"), Role.MEMBER))
+    assert {hop.source for hop in found[0].hops} == {user("a"), user("b")}
+    assert "4 merchants were new to it within 2.0 days; 1 of those it pays did" in found[0].reason
+    assert found[0].facts["spree"] == 1
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        [tours("a", new=9), tours("b", new=9)],
+        [rows((0, "a", "b", 9)), tours("a", new=9), tours("b", new=3)],
+        [rows((0, "a", "b", 9)), tours("a", new=9, known=4), tours("b", new=9, known=4)],
+        [rows((0, "a", "b", 9)), tours("a", new=9), tours("b", new=9, hour=73)],
+    ],
+    ids=["strangers on holiday", "a friend shops as ever", "both are new here", "days apart"],
+)
+def test_sprees_of_one(stream) -> None:
+    assert told(together(*stream), Pattern.BUST_OUT) == []
+
+
 @pytest.mark.parametrize(
     "stream",
     [
@@ -592,7 +624,8 @@ def deals(
 def test_a_front_is_told_with_its_buyers_and_their_device() -> None:
     stream = deals(*"abcd" * 4, device_id="phone")
     found = told(stream, Pattern.COLLUSIVE_MERCHANT)
-    assert [e.facts["deals"] for e in found] == [15, 16]
+    # Two regulars and two who nearly are make a surge.
+    assert [(e.facts["deals"], e.facts["surge"]) for e in found] == [(14, 1), (15, 0), (16, 0)]
     assert found[-1].members == (
         (Entity(EntityKind.MERCHANT, "shop-front"), Role.CONTROLLER),
         *((user(name), Role.MEMBER) for name in "abcd"),
@@ -600,8 +633,8 @@ def test_a_front_is_told_with_its_buyers_and_their_device() -> None:
     )
     assert len(found[-1].hops) == 16
     assert (found[-1].facts["share"], found[-1].facts["isolation"]) == (1, 1)
-    assert is_proof(found[0])
-    assert 0.5 <= found[0].strength < found[-1].strength <= 0.95
+    assert is_proof(found[1])
+    assert found[0].strength < 0.5 <= found[1].strength < found[-1].strength <= 0.95
 
 
 def test_the_owner_of_the_machine_is_named_who_never_buys() -> None:
@@ -625,6 +658,25 @@ def test_regulars_of_one_machine_are_told_behind_a_crowd_and_others_are_not() ->
     assert {hop.source for hop in found[-1].hops} == {user(name) for name in "abc"}
     returned = [*names, *(name for each in "ABC" * 3 for name in (each, f"{each}1", f"{each}2"))]
     assert told(deals(*returned), Pattern.COLLUSIVE_MERCHANT) == []  # refunds, but no machine
+
+
+def test_a_surge_is_told_across_the_thursday_that_halves_what_is_known() -> None:
+    # Four deals each within six days, half of them before the counts are halved, among others'.
+    names = [name for n, each in enumerate("abc" * 4) for name in (each, f"once{n}")]
+    late = [structs.replace(tx, timestamp=tx.timestamp + (MONDAY + n * 300) * MINUTE)
+            for n, tx in enumerate([*deals(*names), *deals(*"AB", start=24)])]  # fmt: skip
+    found = told(late, Pattern.COLLUSIVE_MERCHANT)
+    assert [e.facts["surge"] for e in found] == [1]
+    assert found[-1].reason.startswith("merchant:shop-front lives on 3 regulars within a week: ")
+    assert {e.id for e in found[-1].entities if e.kind is EntityKind.USER} == set("abc")
+    assert (found[-1].facts["refunded"], found[-1].facts["regulars"]) == (2, 3)
+    assert found[-1].strength < RingBook().policy.birth
+    assert told(late[:-2], Pattern.COLLUSIVE_MERCHANT) == []  # nothing came back
+
+
+def test_a_surge_ends_after_seven_days() -> None:
+    slow = [tx for n, name in enumerate("abc" * 4 + "AB") for tx in deals(name, start=n * 150)]
+    assert told(slow, Pattern.COLLUSIVE_MERCHANT) == []
 
 
 def test_the_other_users_of_a_public_machine_are_no_owners() -> None:
@@ -670,8 +722,8 @@ def test_regulars_keep_their_place_and_all_counts_fade() -> None:
         [tx for n, name in enumerate("abcdefghijklm" * 3) for tx in deals(name, start=n)],
         deals(*"abababababAB"),
         deals(*"abcdefghijkABC"),
-        deals(*"abcabcabcAB", device_id="phone"),
-        deals(*(f"once{n}" for n in range(13)), *"abcabcabcABC"),
+        deals(*"abcabcabc", device_id="phone"),
+        deals(*(f"once{n}" for n in range(20)), *"abcabcabcABC"),
         [tx for n, name in enumerate("abc" * 4) for tx in deals(name, start=n * 500)],
     ],
     ids=[
@@ -733,6 +785,38 @@ def test_users_on_one_device_abuse_together_and_that_proves_a_ring() -> None:
 )
 def test_honest_returns(stream) -> None:
     stream = [structs.replace(tx, transaction_id=f"n{n:04}") for n, tx in enumerate(stream)]
+    assert told(stream, Pattern.REFUND_ABUSE) == []
+
+
+def both(paid: tuple, *, bought: int = 8, refunded: tuple[int, int] = (2, 2)) -> list[Transaction]:
+    """Two who buy at one shop each and return some of it, after one paid somebody."""
+    streams_of = [
+        returns(shops=1, bought=bought, refunded=n, who=who)
+        for who, n in zip("ab", refunded, strict=True)
+    ]
+    return together(rows((0, *paid, 5)), *streams_of)
+
+
+def test_friends_who_both_return_much_are_told_together() -> None:
+    found = told(both(("b", "a")), Pattern.REFUND_ABUSE)
+    assert [e.facts["company"] for e in found] == [1]
+    assert found[0].members == ((user("b"), Role.MEMBER), (user("a"), Role.MEMBER))
+    assert (found[0].facts["refunds"], found[0].facts["users"]) == (4, 2)
+    assert {hop.target for hop in found[0].hops} == {user("a"), user("b")}
+    assert "user:b and 1 whom it pays were refunded 4 times, 25 %" in found[0].reason
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        both(("b", "c")),
+        both(("b", "a"), refunded=(2, 1)),
+        both(("b", "a"), bought=14),
+        both(("b", "shop0")),
+    ],
+    ids=["strangers", "one of them once", "no more than others", "the same shop"],
+)
+def test_those_who_return_as_people_do(stream) -> None:
     assert told(stream, Pattern.REFUND_ABUSE) == []
 
 

@@ -1,0 +1,206 @@
+"""Who comes to a merchant again: the two memories behind `graph.heuristics.collusion`.
+
+One fades with the weeks and reaches far back; the other holds the newest deals one by one, and so
+sees seven days whatever the calendar says. Both are rows of the merchant's profile
+(`graph.profiles`), in which the transaction at hand is not noted yet.
+"""
+
+from collections import Counter
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graph.compiled import kernel
+from graph.kernels import KIND_MERCHANT
+from graph.layout import INWARD, OTHER, TIME, USER, VALUE
+from graph.profiles import (
+    BUYERS,
+    DEALS,
+    DEALS_HERE,
+    GENERATION,
+    LOGGED,
+    MOST_RECENT,
+    RETURNS,
+    WEEK,
+    WHEN,
+    WHO,
+    WHOSE,
+    id_of,
+    is_alive,
+    key_of,
+    weeks_faded,
+)
+
+FADED: Final = 1
+SURGE: Final = 2
+
+
+class Clientele(NamedTuple):
+    """A merchant's deals up to the one at hand, included, and whose they are.
+
+    Attributes:
+        deals: Purchases and refunds.
+        refunds: Of these, refunds.
+        again: Deals by account id of those who came more than once and still have a name.
+        returned: Refunds to each of these within seven days.
+        surge: Whether all this is of the last seven days, and nothing faded.
+    """
+
+    deals: int
+    refunds: int
+    again: dict[int, int]
+    returned: dict[int, int]
+    surge: bool
+
+    def at_least(self, deals: int) -> set[int]:
+        """Who has so many deals."""
+        return {user for user, n in self.again.items() if n >= deals}
+
+
+def clientele(
+    merchants: NDArray[np.int64],
+    generations: NDArray[np.int32],
+    row: NDArray[np.int64],
+    *,
+    surge: bool,
+) -> Clientele:
+    """What one of the two memories says of the merchant of a deal laid out in `row`.
+
+    Args:
+        merchants: The profiles' rows of merchants.
+        generations: Of accounts.
+        row: The deal, as `graph.layout` has it; not noted yet.
+        surge: Which: the last seven days, or what fades.
+    """
+    known = merchants[row[OTHER]]
+    logged = min(int(known[LOGGED]), MOST_RECENT)
+    when = known[WHEN : WHEN + logged]
+    fresh = when // 2 > row[TIME] - WEEK
+    whose, refunded = known[WHOSE : WHOSE + logged][fresh], when[fresh] % 2 > 0
+    key, back = int(key_of(row[USER], generations[row[USER]])), int(row[INWARD] != 0)
+    returns = Counter(whose[refunded].tolist())
+    returns[key] += back
+    if surge:
+        here = Counter(whose.tolist())
+        deals, refunds = len(whose) + 1, int(refunded.sum()) + back
+    else:
+        shift, count = int(weeks_faded(merchants, row[OTHER], row[TIME])), int(known[BUYERS])
+        faded = (known[DEALS_HERE : DEALS_HERE + count] >> shift).tolist()
+        here = Counter(dict(zip(known[WHO : WHO + count].tolist(), faded, strict=True)))
+        deals, refunds = (int(known[DEALS]) >> shift) + 1, (int(known[RETURNS]) >> shift) + back
+    here[key] += 1
+    # Who is not there any more has no name.
+    again = {id_of(k): n for k, n in here.items() if n > 1 and is_alive(k, generations)}
+    returned = {id_of(k): n for k, n in returns.items() if n and is_alive(k, generations)}
+    return Clientele(
+        deals, refunds, again, {u: n for u, n in returned.items() if u in again}, surge
+    )
+
+
+@kernel
+def asks(  # type: ignore[no-untyped-def]
+    merchants, generations, kinds, row, told, least, regular, share, surge, surge_share
+):  # fmt: skip
+    """Which memories say that the merchant lives on regulars, at the deal in a row.
+
+    `told` is uint8[n]: whether so many deals of a regular are a number at which it is told. Mutates
+    nothing.
+
+    Returns:
+        `FADED` and `SURGE`, or none of them.
+    """
+    found = 0
+    deals = deals_at(merchants, generations, kinds, row, least, regular, share)
+    if deals < told.shape[0] and told[deals] != 0:
+        found |= FADED
+    deals = recent_at(merchants, generations, kinds, row)
+    if (
+        deals < told.shape[0]
+        and told[deals] != 0
+        and surges(merchants, generations, row, least, regular, surge, surge_share)
+    ):
+        found |= SURGE
+    return found
+
+
+@kernel
+def deals_at(merchants, generations, kinds, row, least, regular, share):  # type: ignore[no-untyped-def]
+    """Deals of a regular with a merchant up to the one in `row`, if the merchant lives on regulars.
+
+    By the memory that fades. Mutates nothing.
+
+    Returns:
+        Deals; 0 if it does not.
+    """
+    user, merchant = row[USER], row[OTHER]
+    if user < 0 or merchant < 0 or kinds[merchant] != KIND_MERCHANT or row[VALUE] <= 0:
+        return 0
+    if merchants[merchant, GENERATION] != generations[merchant]:
+        return 0
+    shift = weeks_faded(merchants, merchant, row[TIME])
+    key = key_of(user, generations[user])
+    own, regulars, theirs = 1, 0, 0
+    for place in range(merchants[merchant, BUYERS]):
+        deals = merchants[merchant, DEALS_HERE + place] >> shift
+        if merchants[merchant, WHO + place] == key:
+            own += deals
+        elif deals >= regular:
+            regulars += 1
+            theirs += deals
+    everything = (merchants[merchant, DEALS] >> shift) + 1
+    if own < regular or regulars + 1 < least or theirs + own < share * everything:
+        return 0
+    return own
+
+
+@kernel
+def recent_at(merchants, generations, kinds, row):  # type: ignore[no-untyped-def]
+    """Deals of a user with a merchant in seven days up to the one in `row`; 0 if that is none.
+
+    Mutates nothing.
+    """
+    user, merchant = row[USER], row[OTHER]
+    if user < 0 or merchant < 0 or kinds[merchant] != KIND_MERCHANT or row[VALUE] <= 0:
+        return 0
+    if merchants[merchant, GENERATION] != generations[merchant]:
+        return 0
+    key, since, own = key_of(user, generations[user]), row[TIME] - WEEK, 1
+    for place in range(min(merchants[merchant, LOGGED], MOST_RECENT)):
+        if merchants[merchant, WHOSE + place] == key:
+            own += merchants[merchant, WHEN + place] // 2 > since
+    return own
+
+
+@kernel
+def surges(merchants, generations, row, least, regular, surge, share):  # type: ignore[no-untyped-def]
+    """Whether a merchant lives on regulars in the seven days up to a regular's deal in `row`.
+
+    What `recent_at` answered is at least `regular`. There are `surge` regulars, with those who are
+    a deal short of it `least`, and `share` of all deals are the regulars'. Mutates nothing.
+    """
+    merchant, since = row[OTHER], row[TIME] - WEEK
+    key = key_of(row[USER], generations[row[USER]])
+    everything, theirs, regulars, frequent = 1, 1, 1, 1
+    logged = min(merchants[merchant, LOGGED], MOST_RECENT)
+    for place in range(logged):
+        if merchants[merchant, WHEN + place] // 2 <= since:
+            continue
+        everything += 1
+        who = merchants[merchant, WHOSE + place]
+        if who == key:
+            theirs += 1
+            continue
+        deals, first = 0, True
+        for other in range(logged):
+            if (
+                merchants[merchant, WHOSE + other] == who
+                and merchants[merchant, WHEN + other] // 2 > since
+            ):
+                first &= other >= place
+                deals += 1
+        if deals >= regular:
+            theirs += 1
+            regulars += first
+        frequent += first and deals >= regular - 1
+    return regulars >= surge and frequent >= least and theirs >= share * everything
