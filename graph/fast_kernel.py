@@ -29,6 +29,7 @@ from graph.heuristics import (
     structuring,
     unfinished,
 )
+from graph.heuristics.structuring import JustUnder
 from graph.kernels import NONE
 from graph.layout import (
     ASIDE,
@@ -128,8 +129,7 @@ class Limits(NamedTuple):
     layer_scan: int
     stack_accounts: int
     structuring_within: int
-    structuring_least: int
-    structuring_limit: int
+    structuring: JustUnder
     ip_users: int
 
 
@@ -168,6 +168,7 @@ class Scratch(NamedTuple):
     bits: NDArray[np.int64]
     pairs: NDArray[np.int64]
     just_under: NDArray[np.int64]
+    paid_in: NDArray[np.int64]
     links: NDArray[np.int64]
     unfinished: NDArray[np.int64]
 
@@ -399,9 +400,9 @@ def _moves(parts, limits, told, scratch, position):  # type: ignore[no-untyped-d
     )  # fmt: skip
     if pairs < told.layers.shape[0] and told.layers[pairs]:
         found |= _LAYERS
-    ins, outs, _ = structuring.just_under_at(
-        edges, tail, cutoff, position, limits.structuring_within, limits.structuring_least,
-        limits.structuring_limit, scratch.just_under,
+    ins, outs, _, _ = structuring.just_under_at(
+        edges, tail, cutoff, position, limits.structuring_within, limits.structuring,
+        scratch.just_under, scratch.paid_in,
     )  # fmt: skip
     if max(ins, outs) < told.structuring.shape[0] and told.structuring[max(ins, outs)]:
         found |= _STRUCTURING

@@ -30,10 +30,10 @@ _BOUNDS: Final = {
 }
 _SHARES: Final = frozenset(
     {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "relay_passes_on",
-     "layer_density", "layer_fresh_share", "structuring_least", "dormant_passes_on",
-     "dormant_material", "bust_out_cash_share", "card_testing_declined", "collusive_share",
-     "collusive_share_linked", "collusive_refunds", "collusive_devices", "refund_share",
-     "own_quantile"}
+     "layer_density", "layer_fresh_share", "structuring_least", "structuring_cash",
+     "structuring_hands_on", "dormant_passes_on", "dormant_material", "bust_out_cash_share",
+     "card_testing_declined", "collusive_share", "collusive_share_linked", "collusive_refunds",
+     "collusive_devices", "refund_share", "own_quantile"}
 )  # fmt: skip
 
 
@@ -116,9 +116,13 @@ class Thresholds:
     # Structuring: cash of 10,000 or more is reported (31 U.S.C. 5331, EU 2015/849 art. 11), in
     # minor units of the base currency. Two payments of four fifths of it or more within a day or
     # so are worth 16,000 and never once reportable: the smallest sum that was split. One payer who
-    # pays one payee twice bought a car; a third part is more than any sale needs.
+    # pays one payee twice bought a car; a third part is more than any sale needs. Cash that goes on
+    # to another account within the span, less a commission of at most a fifth as in a chain, is a
+    # smurf's the first time; it speaks for itself, so "just under" may begin a tenth lower.
     structuring_limit: int = 1_000_000
     structuring_least: float = 0.80
+    structuring_cash: float = 0.70
+    structuring_hands_on: float = 0.80
     structuring_payments: int = 2
     structuring_alone: int = 3
     structuring_within: int = 72 * HOUR
