@@ -31,9 +31,9 @@ _BOUNDS: Final = {
 _SHARES: Final = frozenset(
     {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "relay_passes_on",
      "layer_density", "layer_fresh_share", "structuring_least", "structuring_cash",
-     "structuring_hands_on", "dormant_passes_on", "dormant_material", "bust_out_cash_share",
-     "card_testing_declined", "collusive_share", "collusive_share_linked", "collusive_refunds",
-     "collusive_devices", "refund_share", "own_quantile"}
+     "structuring_hands_on", "dormant_passes_on", "dormant_linked", "dormant_material",
+     "bust_out_cash_share", "card_testing_declined", "collusive_share", "collusive_share_linked",
+     "collusive_refunds", "collusive_devices", "refund_share", "own_quantile"}
 )  # fmt: skip
 
 
@@ -142,13 +142,18 @@ class Thresholds:
     sharing_scan: int = 256
 
     # Dormant burst: accounts in use are used every week, so ten days without an own act are a long
-    # pause, and any longer sleep a window of some weeks could not see. Four transfers to strangers
-    # within a day of waking are twice what a returning owner has to catch up with; passing on four
-    # fifths of what came in is a mule's.
+    # pause, and any longer sleep a window of some weeks could not see. Where the stream is younger,
+    # five days without one, a working week, have to do for an account that is older. Four transfers
+    # to strangers within a day of waking are twice what a returning owner has to catch up with.
+    # A mule keeps a fifth in the end, but empties the account in parts, with what a machine gives
+    # at a time: half of strangers' money gone within the day is no saving, and a quarter is enough
+    # where another sleeper woke for the same people.
     dormant_after: int = 10 * DAY
     dormant_within: int = DAY
     dormant_moves: int = 4
-    dormant_passes_on: float = 0.80
+    dormant_unseen: int = 5 * DAY
+    dormant_passes_on: float = 0.50
+    dormant_linked: float = 0.25
     # Who had a tenth of what the greatest payer or payee had may be in it; a round of coffee not.
     dormant_material: float = 0.10
     dormant_scan: int = 64
@@ -256,6 +261,13 @@ class Thresholds:
                 field="farm_users",
                 value=str(self.farm_users),
                 remedy=f"Choose at least {self.device_users}.",
+            )
+        if self.dormant_linked > self.dormant_passes_on:
+            raise InvalidSetting(
+                "is above dormant_passes_on, so company would be an excuse",
+                field="dormant_linked",
+                value=str(self.dormant_linked),
+                remedy=f"Choose at most {self.dormant_passes_on}.",
             )
         self._check_habits()
 

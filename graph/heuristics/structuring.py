@@ -180,7 +180,7 @@ class Structuring:
             hops=tuple(sorted(shown, key=lambda hop: (hop.timestamp, hop.transaction_id))),
             strength=min(0.45 + 0.1 * (len(payments) - limits.structuring_payments), 0.8)
             * (1 - 0.5 * known / len(hops)),
-            reason=_reason(centre, hops, len(ends), len(cash), incoming=incoming),
+            reason=_reason(centre, hops, len(payments), len(ends), len(cash), incoming=incoming),
             facts={
                 "payments": float(len(payments)),
                 "accounts": float(len(ends)),
@@ -204,11 +204,13 @@ class Structuring:
         return list(found)
 
 
-def _reason(centre: Entity, hops: tuple[Hop, ...], ends: int, cash: int, *, incoming: bool) -> str:
+def _reason(
+    centre: Entity, hops: tuple[Hop, ...], count: int, ends: int, cash: int, *, incoming: bool
+) -> str:
     least, most = (pick(hop.value for hop in hops) // 100 for pick in (min, max))
     way = f"{'from' if incoming else 'to'} {_counted(ends, 'account')}" if ends else "in cash"
     return (
-        f"{centre} {'received' if incoming else 'paid'} {_counted(len(hops), 'payment')} of "
+        f"{centre} {'received' if incoming else 'paid'} {_counted(count, 'payment')} of "
         + (f"{least:,}" if least == most else f"{least:,} to {most:,}")
         + f" {way}"
         + (f" within {_span(hops)}" if len(hops) > 1 else "")
