@@ -45,8 +45,8 @@ ORDINARY = 2
 GROWN = 580
 """Trees of the judge."""
 GROWN_ON_TRANSACTIONS = 300
-SETTINGS = BoosterSettings(learning_rate=0.1)
-"""Of the trees that score transactions. They see far more frauds than those of one history."""
+SETTINGS = BoosterSettings(depth=8, min_child_weight=1.0)
+"""Of the trees that score transactions: deeper than those of one history, of far more frauds."""
 HONEST = 75_000
 """Legitimate transactions of a city that teach; of more, a sample stands for all."""
 OUT = Path(__file__).parents[1] / "scorer"
@@ -78,7 +78,7 @@ class City(NamedTuple):
 def main(arguments: list[str]) -> int:
     """Simulate, replay, teach, write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--cities", type=int, default=13, help="two of them for the bounds")
+    parser.add_argument("--cities", type=int, default=11, help="two of them for the bounds")
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--days", type=float, default=30.0)
     parser.add_argument("--jobs", type=int, default=1, help="cities replayed at a time")

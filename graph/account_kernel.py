@@ -58,7 +58,8 @@ class AccountLimits(NamedTuple):
     dormant_within: int
     dormant_after: int
     dormant_moves: int
-    dormant_passes_on: float
+    dormant_unseen: int
+    dormant_linked: float
     takeover_within: int
     takeover_times: float
     takeover_history: int
@@ -166,7 +167,8 @@ def _limits(into: TransactionWindow, limits: Thresholds) -> AccountLimits:
         dormant_within=reach(into, limits.dormant_within),
         dormant_after=limits.dormant_after,
         dormant_moves=limits.dormant_moves,
-        dormant_passes_on=float(limits.dormant_passes_on),
+        dormant_unseen=limits.dormant_unseen,
+        dormant_linked=float(limits.dormant_linked),
         takeover_within=limits.takeover_within,
         takeover_times=float(limits.takeover_times),
         takeover_history=limits.takeover_history,
@@ -217,7 +219,8 @@ def may_speak(parts, accounts, row, now):  # type: ignore[no-untyped-def]
     found = 0
     moves, _, _, _, _ = dormancy.burst_at(
         edges, accounts.profiles, generations, parts.ends[TAIL], row, limits.dormant_within,
-        limits.dormant_after, limits.dormant_moves, limits.dormant_passes_on, scratch.moves,
+        limits.dormant_after, limits.dormant_unseen, limits.dormant_moves, limits.dormant_linked,
+        scratch.moves,
     )  # fmt: skip
     if moves > 0:
         found |= _DORMANCY

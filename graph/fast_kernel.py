@@ -30,6 +30,7 @@ from graph.heuristics import (
     tree_search,
     unfinished,
 )
+from graph.heuristics.structuring import JustUnder
 from graph.kernels import NONE
 from graph.layout import (
     ASIDE,
@@ -136,8 +137,7 @@ class Limits(NamedTuple):
     tree_accounts: int
     tree_scan: int
     structuring_within: int
-    structuring_least: int
-    structuring_limit: int
+    structuring: JustUnder
     ip_users: int
 
 
@@ -181,6 +181,7 @@ class Scratch(NamedTuple):
     tree_ins: NDArray[np.int64]
     tree_outs: NDArray[np.int64]
     just_under: NDArray[np.int64]
+    paid_in: NDArray[np.int64]
     links: NDArray[np.int64]
     unfinished: NDArray[np.int64]
 
@@ -419,9 +420,9 @@ def _moves(parts, limits, told, scratch, position):  # type: ignore[no-untyped-d
     )  # fmt: skip
     if hops < told.trees.shape[0] and told.trees[hops]:
         found |= _TREES
-    ins, outs, _ = structuring.just_under_at(
-        edges, tail, cutoff, position, limits.structuring_within, limits.structuring_least,
-        limits.structuring_limit, scratch.just_under,
+    ins, outs, _, _ = structuring.just_under_at(
+        edges, tail, cutoff, position, limits.structuring_within, limits.structuring,
+        scratch.just_under, scratch.paid_in,
     )  # fmt: skip
     if max(ins, outs) < told.structuring.shape[0] and told.structuring[max(ins, outs)]:
         found |= _STRUCTURING

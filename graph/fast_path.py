@@ -32,6 +32,7 @@ from graph.entities import SHARDS
 from graph.evidence import Pattern
 from graph.fast_kernel import DISORDERED, UNKNOWN, Limits, Scratch, Stop, Told, advance
 from graph.heuristics import EVERYBODY, Catalogue, fan, scatter_gather, tree_search
+from graph.heuristics.structuring import MOST_PAID_IN
 from graph.heuristics.witness import reach
 from graph.kernels import NONE
 from graph.layout import (
@@ -118,8 +119,7 @@ class FastPath:
             tree_accounts=limits.tree_accounts,
             tree_scan=limits.tree_scan,
             structuring_within=reach(into, limits.structuring_within),
-            structuring_least=catalogue.structuring.least,
-            structuring_limit=limits.structuring_limit,
+            structuring=catalogue.structuring.limits,
             ip_users=limits.ip_users,
         )
         shared = catalogue.sharing.told
@@ -158,6 +158,7 @@ class FastPath:
             tree_ins=np.zeros((3, limits.tree_flows), np.int64),
             tree_outs=np.zeros(limits.tree_flows, np.int64),
             just_under=np.zeros((2, limits.structuring_scan + 1), np.int64),
+            paid_in=np.zeros(MOST_PAID_IN, np.int64),
             links=np.zeros(limits.sharing_scan, np.int64),
             unfinished=catalogue.unfinished.places,
         )

@@ -108,6 +108,7 @@ class ProfileLimits(NamedTuple):
     """What noting a transaction compares with."""
 
     asleep: int
+    unseen: int
     fresh: int
     reversals: int
     strain: float
@@ -119,6 +120,7 @@ class Profiles:
     def __init__(self, thresholds: Thresholds) -> None:
         self.limits: Final = ProfileLimits(
             asleep=thresholds.dormant_after,
+            unseen=thresholds.dormant_unseen,
             fresh=thresholds.takeover_within,
             reversals=thresholds.bust_out_reversals,
             strain=float(thresholds.bust_out_strain),
@@ -226,18 +228,21 @@ def is_alive(key: int, generations: NDArray[np.int32]) -> bool:
 
 
 @kernel
-def woke_at(profiles, generation, row, asleep):  # type: ignore[no-untyped-def]
+def woke_at(profiles, generation, row, asleep, unseen):  # type: ignore[no-untyped-def]
     """When the user whose own act `row` is woke from its last sleep, and how long that was, ms.
 
     Who was never seen to act has slept since it was first known (or opened), or since anything was
-    known of anybody. (0, 0) where it never slept so long. Mutates nothing.
+    known of anybody; `unseen` of that are enough where it was opened `asleep` ago. (0, 0) where it
+    never slept so long. Mutates nothing.
     """
     users, user, time = profiles.users, row[USER], row[TIME]
     known = users[user, GENERATION] == generation
     since = users[user, LAST] if known else np.int64(0)
     if since == 0:
-        since = min(users[user, FIRST], row[OPENED]) if known else row[OPENED]
-        since = max(since, profiles.span[BEGAN]) if profiles.span[BEGAN] > 0 else time
+        opened = min(users[user, FIRST], row[OPENED]) if known else row[OPENED]
+        since = max(opened, profiles.span[BEGAN]) if profiles.span[BEGAN] > 0 else time
+        if time - opened >= asleep and time - since >= unseen:
+            return time, time - since
     if time - since >= asleep:
         return time, time - since
     if known:
@@ -341,7 +346,7 @@ def note(profiles, limits, generations, kinds, row):  # type: ignore[no-untyped-
         span[BEGAN] = row[TIME]
     if user >= 0:
         shop = key_of(other, generations[other]) if merchant else np.int64(-1)
-        woke, slept = woke_at(profiles, generations[user], row, limits.asleep)
+        woke, slept = woke_at(profiles, generations[user], row, limits.asleep, limits.unseen)
         _note_user(profiles.users, limits, user, generations[user], row, shop, woke, slept)
         if merchant and row[VALUE] > 0:
             buyer = key_of(user, generations[user])

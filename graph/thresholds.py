@@ -31,11 +31,10 @@ _BOUNDS: Final = {
 _SHARES: Final = frozenset(
     {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "relay_passes_on",
      "layer_density", "layer_fresh_share", "tree_carries", "tree_passes_on", "tree_fresh_share",
-     "structuring_least", "dormant_passes_on",
-     "dormant_material", "bust_out_cash_share", "card_testing_declined", "collusive_share",
-     "collusive_share_linked", "collusive_refunds", "collusive_devices", "collusive_surge_share",
-     "refund_share", "refund_each_share",
-     "own_quantile"}
+     "structuring_least", "structuring_cash", "structuring_hands_on", "dormant_passes_on",
+     "dormant_linked", "dormant_material", "bust_out_cash_share", "card_testing_declined",
+     "collusive_share", "collusive_share_linked", "collusive_refunds", "collusive_devices",
+     "collusive_surge_share", "refund_share", "refund_each_share", "own_quantile"}
 )  # fmt: skip
 
 
@@ -130,9 +129,13 @@ class Thresholds:
     # Structuring: cash of 10,000 or more is reported (31 U.S.C. 5331, EU 2015/849 art. 11), in
     # minor units of the base currency. Two payments of four fifths of it or more within a day or
     # so are worth 16,000 and never once reportable: the smallest sum that was split. One payer who
-    # pays one payee twice bought a car; a third part is more than any sale needs.
+    # pays one payee twice bought a car; a third part is more than any sale needs. Cash that goes on
+    # to another account within the span, less a commission of at most a fifth as in a chain, is a
+    # smurf's the first time; it speaks for itself, so "just under" may begin a tenth lower.
     structuring_limit: int = 1_000_000
     structuring_least: float = 0.80
+    structuring_cash: float = 0.70
+    structuring_hands_on: float = 0.80
     structuring_payments: int = 2
     structuring_alone: int = 3
     structuring_within: int = 72 * HOUR
@@ -152,13 +155,18 @@ class Thresholds:
     sharing_scan: int = 256
 
     # Dormant burst: accounts in use are used every week, so ten days without an own act are a long
-    # pause, and any longer sleep a window of some weeks could not see. Four transfers to strangers
-    # within a day of waking are twice what a returning owner has to catch up with; passing on four
-    # fifths of what came in is a mule's.
+    # pause, and any longer sleep a window of some weeks could not see. Where the stream is younger,
+    # five days without one, a working week, have to do for an account that is older. Four transfers
+    # to strangers within a day of waking are twice what a returning owner has to catch up with.
+    # A mule keeps a fifth in the end, but empties the account in parts, with what a machine gives
+    # at a time: half of strangers' money gone within the day is no saving, and a quarter is enough
+    # where another sleeper woke for the same people.
     dormant_after: int = 10 * DAY
     dormant_within: int = DAY
     dormant_moves: int = 4
-    dormant_passes_on: float = 0.80
+    dormant_unseen: int = 5 * DAY
+    dormant_passes_on: float = 0.50
+    dormant_linked: float = 0.25
     # Who had a tenth of what the greatest payer or payee had may be in it; a round of coffee not.
     dormant_material: float = 0.10
     dormant_scan: int = 64
@@ -281,6 +289,13 @@ class Thresholds:
                 field="farm_users",
                 value=str(self.farm_users),
                 remedy=f"Choose at least {self.device_users}.",
+            )
+        if self.dormant_linked > self.dormant_passes_on:
+            raise InvalidSetting(
+                "is above dormant_passes_on, so company would be an excuse",
+                field="dormant_linked",
+                value=str(self.dormant_linked),
+                remedy=f"Choose at most {self.dormant_passes_on}.",
             )
         self._check_habits()
 

@@ -8,14 +8,17 @@ Definition
     An account acts when it pays, transfers or withdraws, or tries to; what it receives and when it
     was opened are no acts. It wakes when an act follows the one before by `dormant_after` or more;
     where it was never seen to act, when it follows by as much the moment from which the account is
-    known to be there (first seen, or opened) and anything at all is seen.
+    known to be there (first seen, or opened) and anything at all is seen. An account opened so long
+    ago, of which a stream of `dormant_unseen` has shown no act, is taken for asleep as well.
     A move is a transfer to a user that it had not dealt with before it woke, or a withdrawal out of
     the graph, since it woke and within `dormant_within` of it. Where a user has paid it in the
     `dormant_within` before, what it buys is a move as well: goods are another way to take money
-    out. A move is told if
+    out. What came in is the cash paid in, and what users sent it who had not dealt with it before
+    that, in the `dormant_within` before this move: a wage or a friend's share do not count. A move
+    is told if
 
-    - they carry at least `dormant_passes_on` of what came in during the `dormant_within` before
-      this one; or
+    - they carry at least `dormant_passes_on` of what came in; or
+    - they carry at least `dormant_linked` of it, and another sleeper is named with it; or
     - there were at least `dormant_moves` of them, purchases aside, and it is none;
 
     move by move up to `told_singly`, then each time they grew by a quarter (`told_counts`). Named
@@ -27,15 +30,18 @@ Definition
 Method and cost
     One look at the account's profile (`graph.profiles`). Only while it is freshly awake, O(n + m)
     over its n edges out since it woke and m in, at most `dormant_scan` each (then `truncated`).
-    When told, as many again of each of at most `witness` accounts that it dealt with.
+    Where they carry enough to be told with another, as many again of each of at most `witness`
+    accounts that it dealt with.
 
 Misses
     An account that is warmed up first with a small purchase a day before; sleepers in the first
-    `dormant_after` of a stream; cash-out in shops of what was paid in as cash.
+    `dormant_unseen` of a stream; cash-out in shops of what was paid in as cash.
 
 False positives
     Somebody home from a long journey who catches up: in shops mostly, with own money, and with
-    people known before.
+    people known before. Whoever acts every other week, and is paid by somebody new when he does:
+    more of those the younger the stream, as everybody is new to everybody. Strength is less the
+    less was passed on, and the shorter the sleep.
     A link not used for the window's retention (30 days) is forgotten, so after a longer sleep old
     friends look like strangers.
 
@@ -83,8 +89,8 @@ _HALF_A_YEAR: Final = 182 * DAY
 class Dormancy:
     """Finds accounts that wake in a burst; see the module's docstring.
 
-    `strength` is 0.35, plus 0.05 a move beyond the first up to 0.25, plus 0.2 if most of what came
-    in was passed on, plus up to 0.1 for the sleep (half a year is full).
+    `strength` is 0.35, plus 0.05 a move beyond the first up to 0.25, plus 0.2 times the share of
+    what came in that was passed on, plus up to 0.1 for the sleep (half a year is full).
     """
 
     def __init__(self, thresholds: Thresholds, profiles: Profiles) -> None:
@@ -113,8 +119,9 @@ class Dormancy:
             row,
             reach(window, limits.dormant_within),
             limits.dormant_after,
+            limits.dormant_unseen,
             limits.dormant_moves,
-            limits.dormant_passes_on,
+            float(limits.dormant_linked),
             self._moves,
         )
         self._kernel = self._kernel or bind(burst_at, *arguments)
@@ -154,10 +161,12 @@ class Dormancy:
             return ()
         paid = [(at, payee) for at, payee in zip(moves, payees, strict=True) if not known[payee]]
         moves = [at for at, _ in paid]
-        hops = witness(window, moves)
-        ins = witness(window, came)
+        came = self._strange(window, user, came, woke)
+        hops, ins = witness(window, moves), witness(window, came)
         sent, received = sum(hop.value for hop in hops), sum(hop.value for hop in ins)
-        passes = received > 0 and sent >= limits.dormant_passes_on * received
+        linked = received > 0 and sent >= limits.dormant_linked * received
+        fellows = self._fellows(window, user, moves, came) if linked else set()
+        passes = linked and (bool(fellows) or sent >= limits.dormant_passes_on * received)
         if not passes:
             # What was bought only shows where the money of others went.
             moves = [at for at, payee in paid if payee not in shops]
@@ -165,6 +174,7 @@ class Dormancy:
                 return ()
             hops = witness(window, moves)
             sent = sum(hop.value for hop in hops)
+            fellows = self._fellows(window, user, moves, [])
         if len(moves) not in self.told:
             return ()
         share = min(sent / max(received, 1), 1.0)
@@ -178,7 +188,6 @@ class Dormancy:
                            (Role.RECEIVER, [hop.target for hop in shown])):  # fmt: skip
             for other in _material(centre, ends, shown, least):
                 members.setdefault(other, role)
-        fellows = self._fellows(window, user, moves, came if passes else [])
         for fellow in sorted(window.accounts.entity(fellow) for fellow in fellows):
             members[fellow] = Role.MULE
         bought = sum(payee in shops for _, payee in paid) if passes else 0
@@ -192,7 +201,7 @@ class Dormancy:
                 strength=(
                     0.35
                     + min(0.05 * (len(moves) - 1), 0.25)
-                    + 0.2 * passes
+                    + 0.2 * share * passes
                     + 0.1 * min(slept / _HALF_A_YEAR, 1)
                 ),
                 reason=(
@@ -218,6 +227,23 @@ class Dormancy:
                 truncated=truncated or len(shown) < len(hops) + passes * len(ins),
             )
         ]
+
+    def _strange(
+        self, window: TransactionWindow, user: int, came: list[int], woke: int
+    ) -> list[int]:
+        """Of what came in, cash and what users sent who had not dealt with it before it woke."""
+        since, kinds = woke - self.thresholds.dormant_within, window.edges.account_kind
+        payers = window.edges.source[window.rows_of(np.array(came, np.int64))].tolist()
+        strange = {
+            payer: payer < 0
+            or (
+                kinds[payer] == KIND_USER
+                and not window.dealt(user, payer, woke)
+                and not window.dealt(payer, user, since)
+            )
+            for payer in set(payers)
+        }
+        return [at for at, payer in zip(came, payers, strict=True) if strange[payer]]
 
     def _fellows(
         self, window: TransactionWindow, user: int, moves: list[int], came: list[int]
@@ -270,7 +296,7 @@ def _counted(n: int, noun: str) -> str:
 
 @kernel
 def burst_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0915  # two walks
-    edges, profiles, generations, tail, row, within, asleep, least, passes_on, out
+    edges, profiles, generations, tail, row, within, asleep, unseen, least, passes_on, out
 ):
     """What an account has moved since it woke, up to the transaction in `row`, and what came in.
 
@@ -286,14 +312,14 @@ def burst_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0915  # two walk
     user, other, time = row[USER], row[OTHER], row[TIME]
     if user < 0 or user == other or row[INWARD] != 0 or row[VALUE] <= 0:
         return none
-    woke, slept = woke_at(profiles, generations[user], row, asleep)
+    woke, slept = woke_at(profiles, generations[user], row, asleep, unseen)
     if woke == 0 or time < woke or time - woke > within:
         return none
     bound = out.shape[1]
     truncated = paid = False
 
     came = scanned = 0
-    received = zero
+    smallest = zero
     p = edges.newest_in[user]
     while p >= tail:
         s = slot(edges.pages, p)
@@ -306,7 +332,7 @@ def burst_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0915  # two walk
         u = edges.source[s]
         if edges.time[s] <= time and edges.value[s] > 0 and u != user:
             out[1, came] = p
-            received += edges.value[s]
+            smallest = min(smallest, edges.value[s]) if came > 0 else edges.value[s]
             came += 1
             paid |= u >= 0 and edges.account_kind[u] == KIND_USER
         if edges.back_in[s] == 0:
@@ -337,7 +363,7 @@ def burst_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0915  # two walk
         if edges.back_out[s] == 0:
             break
         p -= edges.back_out[s]
-    if (buys or transfers < least) and (received == 0 or sent < passes_on * received):
+    if (buys or transfers < least) and (came == 0 or sent < passes_on * smallest):
         return none
     return moves, came, woke, slept, truncated
 

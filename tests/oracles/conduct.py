@@ -45,7 +45,7 @@ class Burst(NamedTuple):
 def burst(
     past: Sequence[Transaction], tx: Transaction, limits: Thresholds, within: int
 ) -> Burst | None:
-    """The moves of an account that just woke, if they are enough."""
+    """The moves of an account that just woke, if they are enough for it alone."""
     user, own = tx.user, acts([*past, tx], tx.user)
     if tx.type in INWARD or not moved(tx) or tx.payee == user:
         return None
@@ -58,6 +58,10 @@ def burst(
     upto = known[: 1 + [o for o in [*past, tx] if o.user == user].index(own[0])]
     asleep = [max(began, min(upto)), *(act.timestamp for act in own)]
     woken = [after for before, after in pairwise(asleep) if after - before >= limits.dormant_after]
+    # One older than the stream may have slept longer than is seen: less of it has to do.
+    older = own[0].timestamp - min(upto) >= limits.dormant_after
+    if older and asleep[1] - asleep[0] >= limits.dormant_unseen and asleep[1] not in woken:
+        woken.insert(0, asleep[1])
     if not woken or tx.timestamp - woken[-1] > within:
         return None
     woke = woken[-1]
@@ -79,6 +83,7 @@ def burst(
     bought = [act for act in since if moved(act) and merchant(act)]
     if not any(other.payer is not None and other.payer.kind is EntityKind.USER for other in came):
         bought = []
+    came = [other for other in came if is_strange(past, other.payer, user, woke, within)]
     spent, received = [*moves, *bought], sum(other.value for other in came)
     passes = received > 0 and (
         sum(act.value for act in spent) >= limits.dormant_passes_on * received
@@ -88,6 +93,20 @@ def burst(
     if not is_move(tx) or len(moves) < limits.dormant_moves:
         return None
     return Burst(moves, came)
+
+
+def is_strange(
+    past: Sequence[Transaction], payer: Entity | None, user: Entity, woke: int, within: int
+) -> bool:
+    """Whether money is cash, or a user's who had not dealt with one that woke before that."""
+    if payer is None:
+        return True
+    asked = first_seen(past, user, payer), first_seen(past, payer, user)
+    known = any(
+        first is not None and first < before
+        for first, before in zip(asked, (woke, woke - within), strict=True)
+    )
+    return payer.kind is EntityKind.USER and not known
 
 
 def is_taken(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> bool:

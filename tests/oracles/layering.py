@@ -5,11 +5,12 @@ Loaded with `runpy`, as tests have no packages; `money` is the neighbouring orac
 
 import runpy
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import ceil
 from pathlib import Path
 from types import SimpleNamespace
 
+from graph.heuristics.structuring import JustUnder
 from graph.transaction import Entity, EntityKind, Transaction
 
 money = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("money.py"))))
@@ -137,20 +138,36 @@ def funders(
 
 
 def just_under(
-    stream: list[Transaction], tx: Transaction, *, within: int, least: int, limit: int
-) -> tuple[int, int]:
-    """Payments just under the limit into the payee and out of the payer, with `tx`."""
+    stream: list[Transaction], tx: Transaction, *, within: int, limits: JustUnder
+) -> tuple[int, int, bool]:
+    """What counts into the payee and out of the payer, with `tx`; whether it hands cash on."""
 
-    def counts(o: Transaction) -> bool:
-        ends = (o.payer, o.payee)
-        return least <= o.value < limit and all(end is None or is_user(end) for end in ends)
+    def between_users(o: Transaction) -> bool:
+        return all(end is None or is_user(end) for end in (o.payer, o.payee))
 
-    if not counts(tx) or not money.moving([tx]):
-        return 0, 0
-    past = [o for o in money.before(stream, tx, within) if counts(o)]
-    ins = 1 + sum(o.payee == tx.payee for o in past) if tx.payee is not None else 0
-    outs = 1 + sum(o.payer == tx.payer for o in past) if tx.payer is not None else 0
-    return ins, outs
+    def hands_on(o: Transaction, past: list[Transaction]) -> bool:
+        if not (is_user(o.payer) and is_user(o.payee)):
+            return False
+        cash = [
+            p.value
+            for p in reversed(past)
+            if p.payer is None
+            and p.payee == o.payer
+            and p.timestamp < o.timestamp
+            and limits.cash <= p.value < limits.limit
+        ]
+        return any(limits.hands_on * c <= o.value <= c for c in [*cash, *accumulate(cash)])
+
+    def counts(o: Transaction, past: list[Transaction]) -> bool:
+        return between_users(o) and (limits.least <= o.value < limits.limit or hands_on(o, past))
+
+    past = money.before(stream, tx, within)
+    if not money.moving([tx]) or not counts(tx, past):
+        return 0, 0, False
+    others = [o for o in past if counts(o, past)]
+    ins = 1 + sum(o.payee == tx.payee for o in others) if tx.payee is not None else 0
+    outs = 1 + sum(o.payer == tx.payer for o in others) if tx.payer is not None else 0
+    return ins, outs, hands_on(tx, past)
 
 
 def entities(hops: Iterable[Transaction]) -> set[Entity]:

@@ -65,6 +65,7 @@ ROOMY = DetectorConfig(
         ip_users=2,
         told_singly=3,
         dormant_after=12 * HOUR,
+        dormant_unseen=5 * HOUR,
         dormant_moves=2,
         takeover_within=6 * HOUR,
         takeover_history=1,

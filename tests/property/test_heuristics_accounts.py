@@ -25,7 +25,11 @@ streams = SimpleNamespace(**runpy.run_path(str(_ORACLES / "streams.py")))
 # Low, so that short streams of few users hold everything.
 LOW = Thresholds(
     dormant_after=8 * HOUR,
+    dormant_unseen=3 * HOUR,
     dormant_moves=2,
+    # The oracle judges everybody alone.
+    dormant_passes_on=0.4,
+    dormant_linked=0.4,
     takeover_within=3 * HOUR,
     takeover_history=1,
     takeover_times=1.2,

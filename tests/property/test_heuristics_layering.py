@@ -130,10 +130,11 @@ def test_structuring_counts_what_is_just_under(stream: list[Transaction]) -> Non
     window, structuring = streams.small_window(), Structuring(WIDE)
     for tx in stream:
         found = structuring.detect(window, tx, window.add(tx))
-        ins, outs = layering.just_under(
-            stream, tx, within=streams.REACH, least=structuring.least, limit=101
+        ins, outs, hands_on = layering.just_under(
+            stream, tx, within=streams.REACH, limits=structuring.limits
         )
-        assert [e.facts["payments"] for e in found] == [max(ins, outs)] * (max(ins, outs) >= 2)
+        told = hands_on or max(ins, outs) >= 2
+        assert [e.facts["payments"] for e in found] == [max(ins, outs)] * told
         for e in found:
             assert e.entities[0] == (tx.payee if ins >= outs else tx.payer)
 

@@ -101,7 +101,7 @@ def test_a_sleeper_that_wakes_in_a_burst_is_told_move_by_move() -> None:
 
 
 def test_a_sleeper_that_passes_on_what_comes_in_is_told_at_once() -> None:
-    found = told(wakes(30, ("x", "a", 100), ("a", "y", 79), ("a", "y", 1)), Pattern.DORMANT_BURST)
+    found = told(wakes(30, ("x", "a", 100), ("a", "y", 49), ("a", "y", 31)), Pattern.DORMANT_BURST)
     assert [e.retained for e in found] == [0.8]
     assert found[0].members == (
         (user("a"), Role.MULE),
@@ -114,6 +114,11 @@ def test_a_sleeper_that_passes_on_what_comes_in_is_told_at_once() -> None:
 @pytest.mark.parametrize(
     "stream",
     [
+        # Home again: the rent is paid from the wage and a colleague's share.
+        rows(
+            (0, "employer", "a", 900), (1, "a", "shop", 10), (21 * DAYS, "employer", "a", 900),
+            (21 * DAYS + 1, "colleague", "a", 30), (21 * DAYS + 2, "a", "landlord", 14),
+        ),
         wakes(30, *[("a", f"shop{n}", 100) for n in range(9)]),
         wakes(30, *MOVES[:3]),
         wakes(9.9, *MOVES),
@@ -124,6 +129,7 @@ def test_a_sleeper_that_passes_on_what_comes_in_is_told_at_once() -> None:
         wakes(30, *[("a", None, 100, )] * 3),
     ],
     ids=[
+        "paid by an employer",
         "a returning customer shops",
         "three transfers",
         "a short holiday",
@@ -144,17 +150,62 @@ PAID = ("x", "a", 100)
 
 
 def test_a_sleeper_that_spends_what_strangers_paid_it_is_told_without_the_shops() -> None:
-    stream = wakes(30, PAID, ("a", "shop1", 50), ("a", "shop2", 40))
+    stream = wakes(30, PAID, ("a", "shop1", 45), ("a", "shop2", 45))
     (found,) = told(stream, Pattern.DORMANT_BURST)
     assert found.retained == 0.9
     assert (found.facts["moves"], found.facts["sent"]) == (2, 90)
     assert found.members == ((user("a"), Role.MULE), (user("x"), Role.SENDER))
     assert [hop.transaction_id for hop in found.hops] == ["t0001", "t0002", "t0003"]
     assert "made 2 purchases within 1 min, 90 %" in found.reason
-    assert told(wakes(30, PAID, ("a", "shop1", 70)), Pattern.DORMANT_BURST) == []  # keeps much
+    assert told(wakes(30, PAID, ("a", "shop1", 49)), Pattern.DORMANT_BURST) == []  # keeps much
     own = (None, "a", 100)
     assert told(wakes(30, own, ("a", "shop1", 90)), Pattern.DORMANT_BURST) == []  # own cash
     assert told(wakes(9, PAID, ("a", "shop1", 90)), Pattern.DORMANT_BURST) == []  # no sleep
+
+
+def test_a_wage_beside_what_strangers_paid_hides_nothing() -> None:
+    wage = (0, "employer", "a", 900), (1, "a", "shop", 10), (21 * DAYS, "employer", "a", 900)
+    strangers = (21 * DAYS + 1, "x", "a", 100), (21 * DAYS + 2, "a", None, 60)
+    (found,) = told(rows(*wage, *strangers), Pattern.DORMANT_BURST)
+    assert (found.retained, found.facts["received"]) == (0.6, 100)
+    assert found.members == ((user("a"), Role.MULE), (user("x"), Role.SENDER))
+    assert told(rows(*wage, (21 * DAYS + 1, "a", "y", 850)), Pattern.DORMANT_BURST) == []
+
+
+def test_sleepers_with_a_payer_in_common_are_told_for_less() -> None:
+    def burst(*payers: str) -> list[Transaction]:
+        asleep = [(0, name, "shop", 10) for name in "ab"]
+        paid = [
+            (20 * DAYS + n, payer, to, 100)
+            for n, (payer, to) in enumerate(zip(payers, "ab", strict=True))
+        ]
+        out = [(20 * DAYS + 10 + n, name, None, 30) for n, name in enumerate("ab")]
+        return rows(*asleep, *paid, *out)
+
+    (found,) = told(burst("x", "x"), Pattern.DORMANT_BURST)  # once the other is awake as well
+    assert found.members == (
+        (user("b"), Role.MULE),
+        (user("x"), Role.SENDER),
+        (user("a"), Role.MULE),
+    )
+    assert found.facts["sleepers"] == 2
+    emptied = told(wakes(20, PAID, ("a", None, 90)), Pattern.DORMANT_BURST)[0]
+    assert found.strength < emptied.strength
+    assert told(burst("x", "y"), Pattern.DORMANT_BURST) == []
+
+
+def test_company_cannot_be_an_excuse() -> None:
+    with pytest.raises(InvalidSetting, match="dormant_linked"):
+        Thresholds(dormant_linked=0.6, dormant_passes_on=0.5)
+
+
+@pytest.mark.parametrize(("days", "opened", "heard"), [(6, 90, 1), (4, 90, 0), (6, 9, 0)])
+def test_an_old_account_that_a_young_stream_has_not_seen(days, opened, heard) -> None:
+    """Asleep as far as five days tell; one opened last week is new."""
+    opened_at = streams.START + (days - opened) * DAY
+    act = rows((days * DAYS + 1, "a", "y", 90), start=5, user_created_at=opened_at)
+    stream = rows((0, "z", "shop", 5), (days * DAYS, "x", "a", 100))
+    assert len(told([*stream, *act], Pattern.DORMANT_BURST)) == heard
 
 
 def test_trifles_beside_what_a_sleeper_passes_on_name_nobody() -> None:

@@ -326,6 +326,39 @@ def test_two_deposits_just_under_the_limit_were_one_sum() -> None:
     assert evidence.members == ((user("a"), Role.CONTROLLER),)
 
 
+def test_a_smurf_that_hands_his_cash_on_is_told_the_first_time() -> None:
+    stream = flows(
+        (0, None, "s", 766_000), (130, "s", "c", 734_088), (500, None, "s", 970_000),
+        (760, "s", "c", 925_563), (800, None, "t", 990_000), (900, "t", "c", 940_000),
+    )  # fmt: skip
+    first, second, third = told(stream, Pattern.STRUCTURING)
+    assert first.members == ((user("c"), Role.CONTROLLER), (user("s"), Role.MULE))
+    assert [hop.source for hop in first.hops] == [None, user("s")]
+    assert first.reason == (
+        "user:c received 1 payment of 7,340 from 1 account, handing on 1 deposit of cash."
+    )
+    assert (second.facts["payments"], second.facts["cash_deposits"]) == (2, 2)
+    assert third.members[1:] == ((user("s"), Role.MULE), (user("t"), Role.MULE))
+    assert first.strength < second.strength < third.strength
+
+
+def test_two_deposits_are_handed_on_in_one_sum() -> None:
+    stream = flows((0, None, "s", 900_000), (60, None, "s", 800_000), (90, "s", "c", 1_600_000))
+    last = told(stream, Pattern.STRUCTURING)[-1]
+    assert last.members == ((user("c"), Role.CONTROLLER), (user("s"), Role.MULE))
+    assert len(last.hops) == 3
+
+
+def test_cash_is_looked_for_among_the_newest_payments() -> None:
+    fees = [(1 + n, f"pupil{n}", "s", 5_000) for n in range(32)]
+    (found,) = told(
+        flows((0, None, "s", 750_000), *fees[:31], (200, "s", "c", 745_000)), Pattern.STRUCTURING
+    )
+    assert not found.truncated
+    assert told(flows((0, None, "s", 750_000), *fees, (200, "s", "c", 745_000)),
+                Pattern.STRUCTURING) == []  # fmt: skip
+
+
 def test_one_payer_splits_his_sum() -> None:
     stream = flows(*((60 * i, "boss", f"r{i}", 990_000) for i in range(3)))
     found = told(stream, Pattern.STRUCTURING)
@@ -342,6 +375,15 @@ def test_one_payer_splits_his_sum() -> None:
         flows(*((i, f"s{i}", "c", 799_999) for i in range(5))),
         # A car, its dealer, and three of his customers.
         flows(*((i, f"s{i}", "shop", 990_000) for i in range(5))),
+        # Takings are banked, and wages paid from them; the rest buys a van from a dealer.
+        flows(
+            (0, None, "till", 900_000), (60, "till", "w", 300_000), (70, "till", "shop", 590_000)
+        ),
+        # Somebody's savings on top; too little cash for it; no cash; cash of last week.
+        flows((0, None, "a", 900_000), (60, "a", "b", 1_100_000)),
+        flows((0, None, "a", 690_000), (60, "a", "b", 690_000)),
+        flows((0, "x", "a", 760_000), (60, "a", "b", 760_000)),
+        flows((0, None, "a", 760_000), (10_080, "a", "b", 760_000)),
         # Three in a month.
         flows(*((i * 14_400, f"s{i}", "c", 990_000) for i in range(3))),
     ],
