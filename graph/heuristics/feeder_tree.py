@@ -159,8 +159,8 @@ class FeederTrees:
                 ),
                 reason=(
                     f"{members[0]} {'gathered' if gathers else 'took out'} what "
-                    f"{passing} accounts passed on for {sources} others, "
-                    f"within {span_in_words(span)}; {fresh} of {count} payments were new."
+                    f"{_whose(passing, sources)}, within {span_in_words(span)}; "
+                    f"{fresh} of {count} payments were new."
                 ),
                 facts={
                     "sources": float(sources),
@@ -172,6 +172,18 @@ class FeederTrees:
                 truncated=cut,
             )
         ]
+
+
+def _whose(passing: int, sources: int) -> str:
+    """Whose money it was, as an investigator says it.
+
+    >>> _whose(2, 1), _whose(1, 3), _whose(0, 2)
+    ('2 accounts passed on for 1 other', '1 account passed on for 3 others', '2 accounts had paid')
+    """
+    through = f"{passing} account{'s' if passing != 1 else ''} passed on for"
+    if passing:
+        return f"{through} {sources} other{'s' if sources != 1 else ''}"
+    return f"{sources} account{'s' if sources != 1 else ''} had paid"
 
 
 def _roles(root: Entity, beside: Sequence[Entity], hops: Sequence[Hop]) -> dict[Entity, Role]:

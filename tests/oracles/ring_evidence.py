@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.ring_policy import RingPolicy
+from graph.thresholds import Thresholds
 from graph.transaction import HOUR, MINUTE, Entity, EntityKind, Money, Transaction, TransactionType
 
 LETTERS = "abcdefghijkl"
@@ -115,6 +116,8 @@ def day_of_a_split() -> list[Transaction]:
 
 
 SPLITTING = RingPolicy(quiet_after=HOUR, expire_after=4 * HOUR)
+CIRCLES = Thresholds(tree_accounts=32)
+"""A circle is as much of a feeder tree as it is one, and these days are about circles."""
 
 
 def parts_by_pairs(pieces: Sequence[Mapping[Entity, float]], least: float) -> list[list[int]]:

@@ -58,6 +58,7 @@ GROUPS = {
         Pattern.GATHER_SCATTER,
         Pattern.BIPARTITE,
         Pattern.STACK,
+        Pattern.FEEDER_TREE,
         Pattern.DENSE_BLOCK,
     },
     "conduct": {Pattern.DORMANT_BURST, Pattern.TAKEOVER, Pattern.BUST_OUT},

@@ -115,7 +115,8 @@ def test_a_connection_alone_never_declines() -> None:
     detector = Detector(CONFIG, policy=stern)
     for n, (source, target) in enumerate([("a", "b"), ("b", "c"), ("c", "a")]):
         detector.observe(transfer(n, n * MINUTE, source, target))
-    verdict = detector.observe(transfer(9, HOUR, "a", "grandmother"))
+    # Much later, when it is not the circle's money any more.
+    verdict = detector.observe(transfer(9, 20 * HOUR, "a", "grandmother"))
     assert verdict.rings
     assert not verdict.evidence
     assert stern.choose(verdict.score) is Decision.DECLINE

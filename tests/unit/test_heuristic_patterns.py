@@ -39,6 +39,10 @@ def told(stream: list[Transaction], thresholds: Thresholds = DEFAULTS) -> list[E
     return found
 
 
+def mules(stream: list[Transaction], thresholds: Thresholds = DEFAULTS) -> list[Evidence]:
+    return [e for e in told(stream, thresholds) if e.pattern is Pattern.MULE]
+
+
 def patterns(stream: list[Transaction]) -> list[Pattern]:
     return [e.pattern for e in told(stream)]
 
@@ -169,8 +173,8 @@ VICTIMS = [(0.0, "v1", "m", 100), (2.0, "v2", "m", 100), (4.0, "v3", "m", 100)]
 
 def test_a_mule_forwards_within_the_hour() -> None:
     stream = flows(*VICTIMS, (10, "m", "boss", 200), (12, "m", None, 80))
-    (first_out, second_out) = (e for e in told(stream, Thresholds(mule_passes_on=0.6)))
-    assert first_out.pattern is second_out.pattern is Pattern.MULE
+    first_out, second_out = mules(stream, Thresholds(mule_passes_on=0.6))
+    assert first_out.seen_at < second_out.seen_at
     assert second_out.members == (
         (user("m"), Role.MULE),
         (user("v1"), Role.SENDER),
@@ -185,7 +189,7 @@ def test_a_mule_forwards_within_the_hour() -> None:
 
 def test_money_cannot_leave_at_the_moment_it_comes() -> None:
     stream = flows(*VICTIMS, (4, "m", "boss", 250), (10, "m", "boss", 50))
-    (evidence,) = told(stream)
+    (evidence,) = mules(stream)
     assert evidence.seen_at == stream[-1].timestamp
     assert evidence.facts["forwarded"] == 250
 

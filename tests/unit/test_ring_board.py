@@ -16,7 +16,7 @@ from ingest.embedded import EmbeddedLog
 from ingest.ports import Message, Topic
 from scorer.detector import Detector, DetectorConfig
 from scorer.reference import Findings
-from tests.oracles.ring_evidence import SPLITTING, day_of_a_split
+from tests.oracles.ring_evidence import CIRCLES, SPLITTING, day_of_a_split
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def log(tmp_path: Path) -> Iterator[EmbeddedLog]:
 
 def lived(log: EmbeddedLog) -> list[RingEvent]:
     """Two circles that a bridge joined until it grew old, as the engine writes them down."""
-    detector = Detector(DetectorConfig(rings=SPLITTING))
+    detector = Detector(DetectorConfig(rings=SPLITTING, thresholds=CIRCLES))
     told = []
     for offset, verdict in enumerate(detector.observe_batch(day_of_a_split())):
         key = verdict.transaction_id

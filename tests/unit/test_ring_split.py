@@ -10,7 +10,15 @@ from graph.ring_split import Share, split
 from graph.rings import RingEvent, RingEventKind
 from graph.transaction import HOUR, MINUTE, Entity, EntityKind, Money, Transaction, TransactionType
 from scorer.detector import Detector, DetectorConfig
-from tests.oracles.ring_evidence import SPLITTING, cycle, day_of_a_split, mule, shared, user
+from tests.oracles.ring_evidence import (
+    CIRCLES,
+    SPLITTING,
+    cycle,
+    day_of_a_split,
+    mule,
+    shared,
+    user,
+)
 
 KINDS = RingEventKind
 POLICY = RingPolicy()
@@ -228,7 +236,7 @@ def test_a_merge_carries_over_what_newer_evidence_has_replaced() -> None:
 
 
 def test_a_ring_splits_the_same_in_batches_of_any_size() -> None:
-    day, config = day_of_a_split(), DetectorConfig(rings=SPLITTING)
+    day, config = day_of_a_split(), DetectorConfig(rings=SPLITTING, thresholds=CIRCLES)
     whole = Detector(config)
     verdicts = whole.observe_batch(day)
     events = [event for verdict in verdicts for event in verdict.ring_events]

@@ -5,6 +5,7 @@ import pytest
 from graph.heuristics import catalogue
 from graph.ring_book import RingBook
 from graph.subgraph import neighbourhood
+from graph.thresholds import Thresholds
 from graph.transaction import (
     DAY,
     MINUTE,
@@ -20,11 +21,15 @@ from graph.window import TransactionWindow
 START = 1_700_000_000_000
 
 
+CIRCLES = Thresholds(tree_accounts=32)
+"""Who is paid by a circle is drawn beside it, not as its feeder tree."""
+
+
 class Scene:
     """A window with a cycle a -> b -> c -> a, and whatever a test adds."""
 
     def __init__(self) -> None:
-        self.window, self.book, self.found = TransactionWindow(), RingBook(), catalogue()
+        self.window, self.book, self.found = TransactionWindow(), RingBook(), catalogue(CIRCLES)
         self.number = 0
         for payer, payee in ("ab", "bc", "ca"):
             self.pay(payer, payee)
