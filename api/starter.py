@@ -78,7 +78,7 @@ class City(NamedTuple):
 def main(arguments: list[str]) -> int:
     """Simulate, replay, teach, write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--cities", type=int, default=11, help="two of them for the bounds")
+    parser.add_argument("--cities", type=int, default=9, help="two of them for the bounds")
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--days", type=float, default=30.0)
     parser.add_argument("--jobs", type=int, default=1, help="cities replayed at a time")

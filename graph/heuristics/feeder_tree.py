@@ -79,8 +79,10 @@ _FEWEST_HOPS: Final = 2
 class FeederTrees:
     """Finds money of several that runs together; see the module's docstring.
 
-    `strength` is 0.3, plus up to 0.2 for accounts beyond the threshold (five more are full), plus
-    0.3 times the share of fresh payments, plus up to 0.1 for haste (an instant tree is full).
+    `strength` is 0.15, plus up to 0.15 for accounts beyond the threshold (five more are full), plus
+    0.15 times the share of fresh payments, plus up to 0.1 for haste (an instant tree is full). Most
+    trees are those of people who share what they buy: only a large and hasty one of strangers bears
+    a ring by itself, or without a judge every ring would be tied to every other.
     """
 
     def __init__(self, thresholds: Thresholds) -> None:
@@ -152,9 +154,9 @@ class FeederTrees:
                 members=tuple((member, roles[member]) for member in members),
                 hops=hops,
                 strength=(
-                    0.3
-                    + 0.2 * min((len(members) - limits.tree_accounts) / 5, 1)
-                    + 0.3 * fresh / count
+                    0.15
+                    + 0.15 * min((len(members) - limits.tree_accounts) / 5, 1)
+                    + 0.15 * fresh / count
                     + 0.1 * (1 - min(span / limits.tree_within, 1))
                 ),
                 reason=(
