@@ -192,17 +192,19 @@ def test_a_ring_appears_is_opened_and_grows_without_a_reload(
 
     born = now() - 60 * 60_000
     *_, closing = server.score(*cycle(born))
-    assert [piece["pattern"] for piece in closing["evidence"]] == ["cycle"]
+    assert [piece["pattern"] for piece in closing["evidence"]] == ["cycle", "feeder_tree"]
     (ring_id,) = closing["rings"]
     row = page.locator(f'#rows [data-ring="{ring_id}"]')
     expect(row).to_be_visible()
     expect(row.locator(".row-money")).to_have_text("€19,610.50")
     expect(row.locator(".row-members")).to_have_text("4 members")
-    expect(row.locator(".chip")).to_have_text("cycle")
+    expect(row.locator(".chip")).to_have_text(["cycle", "feeder tree"])
     expect(row.locator(".row-state")).to_have_text("active")
 
     row.click()
-    expect(page.locator(".ring-title")).to_contain_text("Cycle among 4 users, 4 transactions")
+    expect(page.locator(".ring-title")).to_contain_text(
+        "Cycle and feeder tree among 4 users, 4 transactions"
+    )
     expect(page).to_have_url(f"{server.url}/#ring={ring_id}")
     drawn = page.evaluate(DRAWN)
     users = ["carol", "mule-1", MARKUP, TURNED]
@@ -395,7 +397,7 @@ def test_the_score_of_what_completed_the_evidence_is_taken_apart(
     *_, closing = server.score(*cycle(born))
     page = watched.page
     page.goto(server.url)
-    fold = page.locator('[data-why="tx-4"]')
+    fold = page.locator('[data-why="tx-4"]').first  # of the circle; a feeder tree is told as well
     expect(fold.locator(".why-table")).to_have_count(0)  # asks only once it is opened
     fold.locator("summary").click()
     expect(fold.locator(".why-sum")).to_contain_text(f"Score {closing['score']:.3f}")
@@ -406,7 +408,7 @@ def test_the_score_of_what_completed_the_evidence_is_taken_apart(
     expect(shown).to_have_text("shown by 1 piece of evidence")
     shown.click()
     assert all(edge["bright"] for edge in page.evaluate(DRAWN)["edges"])
-    expect(page.locator(".hops tr.lit")).to_have_count(4)
+    expect(page.locator(".card").first.locator(".hops tr.lit")).to_have_count(4)
 
     # The ring grows: the cards are made anew, and what was open stays open.
     server.score(

@@ -238,7 +238,7 @@ def test_a_segment_that_would_go_beyond_its_budget_keeps_it(model) -> None:
         return sum(pair[at].decision is Decision.DECLINE for pair in later) / len(later)
 
     assert declined(0) > 0.2
-    assert declined(1) < 0.15  # a tenth of what comes is known to about a third
+    assert declined(1) < 0.17  # a tenth of what comes is known to about a half
     changed = [(one, other) for one, other in later if one.decision is not other.decision]
     assert {(one.decision, other.decision) for one, other in changed} >= {
         (Decision.DECLINE, Decision.STEP_UP),
