@@ -17,6 +17,7 @@ from graph.compiled import kernel
 from graph.heuristics import (
     Catalogue,
     Speaker,
+    acquaintance,
     bust_out,
     card_testing,
     clientele,
@@ -43,8 +44,8 @@ _REFUNDS: Final = int(Speaker.REFUNDS)
 _SYNTHETIC: Final = int(Speaker.SYNTHETIC)
 
 _MODULES: Final = (
-    attempts, bust_out, card_testing, clientele, dormancy, layout, profiles, refunds, returners,
-    spree, synthetic, takeover,
+    acquaintance, attempts, bust_out, card_testing, clientele, dormancy, layout, profiles, refunds,
+    returners, spree, synthetic, takeover,
 )  # fmt: skip
 SOURCES: Final = (Path(__file__), *(Path(str(module.__file__)) for module in _MODULES))
 """Files whose kernels and constants are used here."""

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.compiled import bind, kernel
-from graph.kernels import slot
+from graph.kernels import KIND_USER, slot
+from graph.profiles import GENERATION
 from graph.window import TransactionWindow
 
 
@@ -125,3 +126,39 @@ def _were_dealt_with_by(links, tail, account, others, before, budget, known):  #
                 break
             position -= links.back_user[s]
     return cut
+
+
+@kernel
+def acquaintances_of(  # type: ignore[no-untyped-def]
+    links, tail, kinds, users, generations, user, oldest, bound, out
+):
+    """Users with a profile whom a user has dealt with since `oldest`, the newest first.
+
+    Fills `out` (int64[n]); looks at no more than `bound` links. Mutates `out` only. Numba's cache
+    of a caller in another file does not notice a change of this one: touch it too.
+
+    Returns:
+        (how many, whether a bound was hit).
+    """
+    count = 0
+    position = links.newest_of_user[user]
+    for _ in range(bound):
+        if position < tail:
+            return count, False
+        s = slot(links.pages, position)
+        friend = np.int64(-2 - links.entity[s])
+        if (
+            friend >= 0
+            and friend != user
+            and kinds[friend] == KIND_USER
+            and links.last[s] >= oldest
+            and users[friend, GENERATION] == generations[friend]
+        ):
+            if count == out.shape[0]:
+                return count, True
+            out[count] = friend
+            count += 1
+        if links.back_user[s] == 0:
+            return count, False
+        position -= links.back_user[s]
+    return count, True

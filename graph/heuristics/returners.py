@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.compiled import bind, kernel
-from graph.kernels import KIND_MERCHANT, KIND_USER, slot
+from graph.heuristics.acquaintance import acquaintances_of
+from graph.kernels import KIND_MERCHANT
 from graph.layout import INWARD, OTHER, TIME, USER, VALUE
 from graph.profiles import GENERATION, returns_of
 from graph.thresholds import Thresholds
@@ -71,7 +72,7 @@ class Returners:
 
 
 @kernel
-def company_at(  # type: ignore[no-untyped-def]  # noqa: C901  # one walk, with what stops it
+def company_at(  # type: ignore[no-untyped-def]
     links, tail, kinds, users, generations, row, oldest, least, share, bound, out
 ):  # fmt: skip
     """Acquaintances of the user of a refund who have as much refunded as it has.
@@ -93,33 +94,14 @@ def company_at(  # type: ignore[no-untyped-def]  # noqa: C901  # one walk, with 
     refunds, refunded = refunds + 1, refunded + row[VALUE]
     if refunds < least or refunded < share * bought:
         return 0, zero, zero, zero, False
-    found, asked, cut = 0, 0, True
-    position = links.newest_of_user[user]
-    for _ in range(bound):
-        if position < tail:
-            cut = False
-            break
-        s = slot(links.pages, position)
-        friend = np.int64(-2 - links.entity[s])
-        if (
-            friend >= 0
-            and friend != user
-            and kinds[friend] == KIND_USER
-            and links.last[s] >= oldest
-            and users[friend, GENERATION] == generations[friend]
-        ):
-            if asked == out.shape[0]:
-                break
-            asked += 1
-            _, b, v, r = returns_of(users, friend, row[TIME])
-            if r >= least and v >= share * b:
-                out[found] = friend
-                found += 1
-                bought, refunded, refunds = bought + b, refunded + v, refunds + r
-        if links.back_user[s] == 0:
-            cut = False
-            break
-        position -= links.back_user[s]
+    count, cut = acquaintances_of(links, tail, kinds, users, generations, user, oldest, bound, out)
+    found = 0
+    for i in range(count):
+        _, b, v, r = returns_of(users, out[i], row[TIME])
+        if r >= least and v >= share * b:
+            out[found] = out[i]
+            found += 1
+            bought, refunded, refunds = bought + b, refunded + v, refunds + r
     if found == 0:
         return 0, zero, zero, zero, False
     return found, refunds, refunded, bought, cut

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.compiled import bind, kernel
-from graph.kernels import KIND_MERCHANT, KIND_USER, slot
+from graph.heuristics.acquaintance import acquaintances_of
+from graph.kernels import KIND_MERCHANT, slot
 from graph.layout import INWARD, LINKS, OTHER, TIME, USER, VALUE
-from graph.profiles import GENERATION
 from graph.thresholds import Thresholds
 from graph.window import TransactionWindow
 
@@ -129,28 +129,11 @@ def spree_at(  # type: ignore[no-untyped-def]
     new, known = merchants_of(links, tail, kinds, user, oldest, since, bound)
     if new < least_new or known < least_known:
         return new, 0, False
-    found, asked = 0, 0
-    position = links.newest_of_user[user]
-    for _ in range(bound):
-        if position < tail:
-            return new, found, False
-        s = slot(links.pages, position)
-        friend = np.int64(-2 - links.entity[s])
-        if (
-            friend >= 0
-            and friend != user
-            and kinds[friend] == KIND_USER
-            and links.last[s] >= oldest
-            and users[friend, GENERATION] == generations[friend]
-        ):
-            if asked == out.shape[0]:
-                return new, found, True
-            asked += 1
-            news, knows = merchants_of(links, tail, kinds, friend, oldest, since, bound)
-            if news >= least_new and knows >= least_known:
-                out[found] = friend
-                found += 1
-        if links.back_user[s] == 0:
-            return new, found, False
-        position -= links.back_user[s]
-    return new, found, True
+    count, cut = acquaintances_of(links, tail, kinds, users, generations, user, oldest, bound, out)
+    found = 0
+    for i in range(count):
+        news, knows = merchants_of(links, tail, kinds, out[i], oldest, since, bound)
+        if news >= least_new and knows >= least_known:
+            out[found] = out[i]
+            found += 1
+    return new, found, cut
