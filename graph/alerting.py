@@ -8,6 +8,7 @@ import xxhash
 from graph.evidence import Pattern
 from graph.rings import Alert, Ring
 from graph.transaction import EntityKind
+from graph.wording import counted
 
 _NAMES: Final = {
     Pattern.BLOCKED: "blocked entity",
@@ -79,11 +80,7 @@ def headline(ring: Ring) -> str:
     names = [_NAMES.get(p, p.replace("_", " ")) for p in ring.patterns]
     seen = " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
     users = sum(1 for entity, _ in ring.members if entity.kind is EntityKind.USER)
-    text = f"{seen} among {_counted(users, 'user')}"
+    text = f"{seen} among {counted(users, 'user')}"
     if ring.transactions:
-        text += f", {_counted(len(ring.transactions), 'transaction')}"
+        text += f", {counted(len(ring.transactions), 'transaction')}"
     return text[0].upper() + text[1:]
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

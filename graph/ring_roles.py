@@ -43,6 +43,7 @@ from graph.evidence import Evidence, Hop, Role
 from graph.ring_policy import RingPolicy
 from graph.ring_score import is_proof
 from graph.transaction import Entity, EntityKind
+from graph.wording import counted
 
 _ACCOUNTS: Final = (EntityKind.USER, EntityKind.MERCHANT)
 _PASSES_ON: Final = 0.5
@@ -208,7 +209,7 @@ def _paid_role(account: _Account) -> tuple[Role, str]:
             "to merchants."
         )
     if on >= _PASSES_ON or Role.MULE in account.told:
-        onto = _counted(len(account.payees), "account") if account.payees else "the outside"
+        onto = counted(len(account.payees), "account") if account.payees else "the outside"
         return Role.MULE, (
             f"It received money from {_members(payers)} and passed {_percent(on)} of it on to "
             f"{onto}."
@@ -225,7 +226,7 @@ def _paying_role(account: _Account) -> tuple[Role, str]:
     payees = len(account.payees)
     if account.centre and payees >= 2 and Role.VICTIM not in account.told:
         return Role.CONTROLLER, (
-            f"The money begins here: it paid {_counted(payees, 'account')}, and none of the ring "
+            f"The money begins here: it paid {counted(payees, 'account')}, and none of the ring "
             "paid it."
         )
     if Role.MULE in account.told and Role.VICTIM not in account.told:
@@ -285,12 +286,8 @@ def _words(role: Role) -> str:
 
 
 def _members(n: int) -> str:
-    return _counted(n, "member")
+    return counted(n, "member")
 
 
 def _percent(share: float) -> str:
     return "all" if share >= 1 else f"{100 * share:.0f} %"
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

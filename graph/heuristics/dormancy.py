@@ -82,6 +82,7 @@ from graph.profiles import GENERATION, WOKE, Profiles, woke_at
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import DAY, Entity, EntityKind, Transaction
 from graph.window import TransactionWindow
+from graph.wording import counted
 
 _HALF_A_YEAR: Final = 182 * DAY
 
@@ -207,12 +208,12 @@ class Dormancy:
                 reason=(
                     f"{centre} slept for {slept / DAY:.1f} days, then made "
                     + " and ".join(
-                        _counted(n, noun)
+                        counted(n, noun)
                         for n, noun in ((len(moves) - bought, "transfer"), (bought, "purchase"))
                         if n
                     )
                     + f" within {span_in_words(now - woke)}"
-                    + (f" to {_counted(strangers, 'stranger')}" if strangers else "")
+                    + (f" to {counted(strangers, 'stranger')}" if strangers else "")
                     + (f", {100 * share:.0f} % of what had come in" if passes else "")
                     + "."
                 ),
@@ -288,10 +289,6 @@ def _material(
 
 def _is_user(entity: Entity) -> bool:
     return entity.kind is EntityKind.USER
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 @kernel

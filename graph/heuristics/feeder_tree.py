@@ -72,6 +72,7 @@ from graph.heuristics.witness import reach, span_in_words, witness
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Entity, Transaction
 from graph.window import TransactionWindow
+from graph.wording import counted
 
 _FEWEST_HOPS: Final = 2
 
@@ -182,10 +183,9 @@ def _whose(passing: int, sources: int) -> str:
     >>> _whose(2, 1), _whose(1, 3), _whose(0, 2)
     ('2 accounts passed on for 1 other', '1 account passed on for 3 others', '2 accounts had paid')
     """
-    through = f"{passing} account{'s' if passing != 1 else ''} passed on for"
     if passing:
-        return f"{through} {sources} other{'s' if sources != 1 else ''}"
-    return f"{sources} account{'s' if sources != 1 else ''} had paid"
+        return f"{counted(passing, 'account')} passed on for {counted(sources, 'other')}"
+    return f"{counted(sources, 'account')} had paid"
 
 
 def _roles(root: Entity, beside: Sequence[Entity], hops: Sequence[Hop]) -> dict[Entity, Role]:

@@ -71,6 +71,7 @@ from graph.kernels import KIND_USER, slot
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Entity, Transaction
 from graph.window import TransactionWindow
+from graph.wording import counted
 
 MOST_PAID_IN: Final = 32
 """Newest payments into a payer among which the cash is looked for that one of its payments hands
@@ -208,23 +209,19 @@ def _reason(
     centre: Entity, hops: tuple[Hop, ...], count: int, ends: int, cash: int, *, incoming: bool
 ) -> str:
     least, most = (pick(hop.value for hop in hops) // 100 for pick in (min, max))
-    way = f"{'from' if incoming else 'to'} {_counted(ends, 'account')}" if ends else "in cash"
+    way = f"{'from' if incoming else 'to'} {counted(ends, 'account')}" if ends else "in cash"
     return (
-        f"{centre} {'received' if incoming else 'paid'} {_counted(count, 'payment')} of "
+        f"{centre} {'received' if incoming else 'paid'} {counted(count, 'payment')} of "
         + (f"{least:,}" if least == most else f"{least:,} to {most:,}")
         + f" {way}"
         + (f" within {_span(hops)}" if len(hops) > 1 else "")
-        + (f", handing on {_counted(cash, 'deposit')} of cash" if cash else "")
+        + (f", handing on {counted(cash, 'deposit')} of cash" if cash else "")
         + "."
     )
 
 
 def _span(hops: tuple[Hop, ...]) -> str:
     return span_in_words(hops[-1].timestamp - hops[0].timestamp)
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _members(
