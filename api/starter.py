@@ -1,7 +1,7 @@
 """Teaches the starter anew from simulated cities: `python -m api.starter`.
 
-Cities of other seeds than anything is evaluated on. All but the last two teach, with three times
-as many rings as elsewhere; the last two, ordinary ones that the judge has not seen, say from which
+Cities of other seeds than anything is evaluated on. All but the last four teach, with three times
+as many rings as elsewhere; the last four, ordinary ones that the judge has not seen, say from which
 probability on evidence bears a ring and a ring is told.
 """
 
@@ -40,9 +40,9 @@ from scorer.starter import FOLDER, PACKED_TREES, PARAMETERS, TREES, TREES_FOLDER
 FIRST_SEED = 1_001
 FRAUD_SHARE = 3 * SimulationConfig().fraud_share
 """Of the cities that teach: a ring costs no replay of its own."""
-ORDINARY = 2
+ORDINARY = 4
 """Cities, the last, that say from which probability on."""
-GROWN = 580
+GROWN = 560
 """Trees of the judge."""
 GROWN_ON_TRANSACTIONS = 300
 SETTINGS = BoosterSettings(depth=8, min_child_weight=1.0)
@@ -78,14 +78,16 @@ class City(NamedTuple):
 def main(arguments: list[str]) -> int:
     """Simulate, replay, teach, write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--cities", type=int, default=9, help="two of them for the bounds")
+    parser.add_argument("--cities", type=int, default=15, help="four of them for the bounds")
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--days", type=float, default=30.0)
     parser.add_argument("--jobs", type=int, default=1, help="cities replayed at a time")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of both starters")
     chosen = parser.parse_args(arguments)
     if chosen.cities <= ORDINARY:
-        parser.error(f"argument --cities: {chosen.cities} leave none to teach; take 3 or more")
+        parser.error(
+            f"argument --cities: {chosen.cities} leave none to teach; take {ORDINARY + 1} or more"
+        )
     cities = []
     for seed, city in enumerate(_replayed(chosen), FIRST_SEED):
         cities.append(city)

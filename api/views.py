@@ -153,7 +153,7 @@ class Views:
             "score": found.score,
             "money": self.money(found.money),
             "recoverable": self.money(found.recoverable),
-            "member_count": len(found.members),
+            "member_count": len(found.core),
             "patterns": found.patterns,
             "headline": self.headline(found),
         }

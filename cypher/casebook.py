@@ -139,7 +139,7 @@ def batch() -> GraphBatch:
             headline=headline,
             score=ring.score,
             money=ring.money,
-            member_count=len(ring.members),
+            member_count=len(ring.core),
             patterns=ring.patterns,
             policy_version="casebook",
         )

@@ -34,7 +34,7 @@ def told_of_part(ring: Ring, whole: AlertMemory) -> AlertMemory:
     No more than the part has, and no more than was told: so a split is no news, and what joins a
     part later is.
     """
-    users = [entity.kind for entity, _ in ring.members].count(EntityKind.USER)
+    users = _users(ring)
     return AlertMemory(
         users=min(users, whole.users),
         money=min(ring.money, whole.money),
@@ -47,11 +47,12 @@ def alert_on(
 ) -> Alert | None:
     """An alert if the ring's change is material, else None; remembers what it says in `told`.
 
-    Material is a new user among the members, a new typology, or money that has grown by
-    `money_factor` since the last alert, in a ring that scores at least `min_score`. The id derives
-    from ring, revision and policy version, so the same change always has the same alert.
+    Material is a new user among the members who do not only stand by, a new typology, or money
+    that has grown by `money_factor` since the last alert, in a ring that scores at least
+    `min_score`. The id derives from ring, revision and policy version, so the same change always
+    has the same alert.
     """
-    users = [entity.kind for entity, _ in ring.members].count(EntityKind.USER)
+    users = _users(ring)
     material = (
         users > told.users
         or len(ring.patterns) > told.patterns
@@ -69,7 +70,7 @@ def alert_on(
         headline=headline(ring),
         score=ring.score,
         money=ring.money,
-        member_count=len(ring.members),
+        member_count=len(ring.core),
         patterns=ring.patterns,
         policy_version=policy_version,
     )
@@ -79,8 +80,11 @@ def headline(ring: Ring) -> str:
     """One line on what the ring is: "Cycle and shared device among 5 users, 12 transactions"."""
     names = [_NAMES.get(p, p.replace("_", " ")) for p in ring.patterns]
     seen = " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
-    users = sum(1 for entity, _ in ring.members if entity.kind is EntityKind.USER)
-    text = f"{seen} among {counted(users, 'user')}"
+    text = f"{seen} among {counted(_users(ring), 'user')}"
     if ring.transactions:
         text += f", {counted(len(ring.transactions), 'transaction')}"
     return text[0].upper() + text[1:]
+
+
+def _users(ring: Ring) -> int:
+    return sum(entity.kind is EntityKind.USER for entity in ring.core)

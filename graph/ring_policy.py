@@ -20,6 +20,8 @@ class RingPolicy:
         crowd_birth: What a fan needs to bear one: some thirty payers, all of them strangers.
             Marketplaces, landlords and payrolls are smaller fans, and far more of them than rings;
             below, a fan only joins rings that are there.
+        belonging: An account belongs to a ring if the evidence names it at least this much as
+            strongly as the mean account of the ring (`graph.live_ring`).
         overlap: Evidence that overlaps a ring this much belongs to it (design: Jaccard 0.3).
         quiet_after: A working day's pause; bursts of published mule cases last hours. Also the
             least time between two looks at whether a ring has come apart.
@@ -37,6 +39,7 @@ class RingPolicy:
 
     birth: float = 0.5
     crowd_birth: float = 0.69
+    belonging: float = 0.6
     overlap: float = 0.3
     quiet_after: int = 6 * HOUR
     expire_after: int = 72 * HOUR

@@ -11,8 +11,8 @@ controller     starts the money that comes home to it in a cycle; or the money o
 cash-out       most of what it sends on leaves the graph (cash, merchants), or what it got stays
 mule           it received money of the ring and passed on at least half as much to users
 victim         it only pays in and is not paid by the ring
-bystander      it is named only by evidence too weak to bear a ring or that proves nothing alone, or
-               only shares something with members
+bystander      little of the evidence names it (`graph.live_ring`), or only such as is too weak to
+               bear a ring or proves nothing alone; or it only shares something with members
 shared         a device, card or address: it plays no part of its own
 =============  =====================================================================================
 
@@ -42,10 +42,9 @@ from typing import Final
 from graph.evidence import Evidence, Hop, Role
 from graph.ring_policy import RingPolicy
 from graph.ring_score import is_proof
-from graph.transaction import Entity, EntityKind
+from graph.transaction import ACCOUNTS, Entity, EntityKind
 from graph.wording import counted
 
-_ACCOUNTS: Final = (EntityKind.USER, EntityKind.MERCHANT)
 _PASSES_ON: Final = 0.5
 """Share of what it received that an account sends on to be more than where money ends."""
 
@@ -71,6 +70,7 @@ class _Account:
     first_in: tuple[int, str] | None = None
     first_out: tuple[int, str] | None = None
     told: dict[Role, Evidence] = field(default_factory=dict)  # the strongest that says so
+    naming: int = 0
     proving: int = 0
     centre: bool = False
 
@@ -105,7 +105,8 @@ def ring_roles(
     """What each member is in the ring, in the order of the members.
 
     Args:
-        members: The members, each in the role that says most of those it was told to play.
+        members: The members, each in the role that says most of those it was told to play; of whom
+            little of the evidence names, as bystanders.
         evidence: The ring's evidence; of what is missing here only the told role speaks.
         policy: Says which evidence is strong enough to bear a ring.
     """
@@ -113,7 +114,9 @@ def ring_roles(
     _read_evidence(accounts, evidence, policy)
     _read_money(accounts, evidence)
     shared = _first_on_shared(accounts, evidence, policy)
-    found = {entity: _judge(entity, role, accounts[entity]) for entity, role in members}
+    found = {
+        entity: _judge(entity, role, accounts[entity], len(evidence)) for entity, role in members
+    }
     if shared is not None and not any(one.role is Role.CONTROLLER for one in found.values()):
         found[shared.entity] = shared
     return tuple(found.values())
@@ -131,6 +134,7 @@ def _read_evidence(
             known = account.told.get(role)
             if known is None or piece.strength > known.strength:
                 account.told[role] = piece
+            account.naming += 1
             account.proving += proves
             account.centre |= proves and i == 0
 
@@ -170,22 +174,24 @@ def _first_on_shared(
     )
 
 
-def _judge(entity: Entity, told: Role, account: _Account) -> MemberRole:
+def _judge(entity: Entity, told: Role, account: _Account, pieces: int) -> MemberRole:
     role, reason = (
-        _account_role(told, account)
-        if entity.kind in _ACCOUNTS
+        _account_role(told, account, pieces)
+        if entity.kind in ACCOUNTS
         else (Role.SHARED, _shared_reason(entity, account))
     )
     return MemberRole(entity, role, reason)
 
 
-def _account_role(told: Role, account: _Account) -> tuple[Role, str]:
+def _account_role(told: Role, account: _Account, pieces: int) -> tuple[Role, str]:
     if account.told and not account.proving:
         piece = max(account.told.values(), key=lambda each: each.strength)
         return Role.BYSTANDER, (
             f"Only evidence that proves no ring by itself names it ({_name(piece)}, strength "
             f"{piece.strength:.2f})."
         )
+    if told is Role.BYSTANDER:
+        return told, _little_names(account.naming, pieces)
     if account.received and account.sent and account.begins and Role.CONTROLLER in account.told:
         kept = account.received / account.sent
         return Role.CONTROLLER, (
@@ -262,6 +268,16 @@ def _told_role(told: Role, account: _Account) -> tuple[Role, str]:
     if role is Role.BYSTANDER:
         return role, f"No money of the ring touches it; only a {_name(piece)} joins it to the ring."
     return role, f"The evidence of a {_name(piece)} names it as {_words(told)}."
+
+
+def _little_names(naming: int, pieces: int) -> str:
+    if not naming:
+        return "Newer evidence has replaced what named it; what is at hand does not."
+    verb = "names" if naming == 1 else "name"
+    return (
+        f"Only {naming} of {counted(pieces, 'piece')} of evidence {verb} it; others of the ring "
+        "are named by more, or more strongly."
+    )
 
 
 def _shared_reason(entity: Entity, account: _Account) -> str:

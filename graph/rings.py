@@ -45,7 +45,8 @@ class Ring:
         state: Active, quiet, expired, or merged into another ring.
         born_at: Event time of its first evidence, or of the split that made it.
         changed_at: Event time of its newest event.
-        members: Entities with their roles, in the order in which they joined.
+        members: Entities with their roles, in the order in which they joined. Those that little
+            of the evidence names are there as bystanders.
         patterns: What was seen, in a stable order.
         score: How strongly the whole speaks for fraud, 0 to 1.
         money: Sum of its distinct witness transactions, minor units of the base currency.
@@ -77,6 +78,11 @@ class Ring:
     def roles(self) -> Mapping[Entity, Role]:
         """The members by entity, for asking who belongs to it."""
         return dict(self.members)
+
+    @cached_property
+    def core(self) -> tuple[Entity, ...]:
+        """The members that do not only stand by."""
+        return tuple(entity for entity, role in self.members if role is not Role.BYSTANDER)
 
 
 def unborn(ring_id: str, at: int) -> Ring:
@@ -121,7 +127,8 @@ class Alert:
     """A material change of a ring, told once.
 
     `alert_id` derives from ring, revision and policy version: sending it twice is harmless.
-    `watched` names those of its members that are on the watch list.
+    `member_count` leaves bystanders out. `watched` names those of its members that are on the watch
+    list.
     """
 
     alert_id: str

@@ -11,12 +11,11 @@ import networkx as nx
 from graph.evidence import Evidence, Hop
 from graph.kernels import slot
 from graph.rings import Ring
-from graph.transaction import Entity, EntityKind
+from graph.transaction import ACCOUNTS, Entity, EntityKind
 from graph.window import TransactionWindow
 
 MAX_NODES: Final = 200
 _EDGES_A_MEMBER: Final = 200
-_ACCOUNTS: Final = (EntityKind.USER, EntityKind.MERCHANT)
 
 
 def neighbourhood(
@@ -48,7 +47,7 @@ def neighbourhood(
     found = dict(witness)
     links: list[tuple[Entity, Entity, int, int, int]] = []
     for entity in members:
-        if entity.kind in _ACCOUNTS:
+        if entity.kind in ACCOUNTS:
             account = window.accounts.find(entity.kind, entity.id)
             if account >= 0:
                 graph.graph["truncated"] |= _collect(found, _money(window, account))

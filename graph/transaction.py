@@ -47,6 +47,10 @@ class EntityKind(StrEnum):
     MERCHANT = "merchant"
 
 
+ACCOUNTS: Final = (EntityKind.USER, EntityKind.MERCHANT)
+"""The kinds that hold money; the others are shared."""
+
+
 class Entity(msgspec.Struct, frozen=True, order=True, gc=False):
     """A typed node: users and merchants hold money, devices, IPs and cards are shared."""
 

@@ -354,7 +354,7 @@ class ReplayFiles:
             ring.score,
             ring.money,
             event.added_money,
-            len(ring.members),
+            len(ring.core),
             len(ring.transactions),
             [pattern.value for pattern in ring.patterns],
             event.merged_ring_id,

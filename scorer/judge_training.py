@@ -46,7 +46,7 @@ SETTINGS: Final = BoosterSettings(
 )
 STARTER_SETTINGS: Final = replace(SETTINGS, feature_share=0.2)
 BIRTHS: Final = (0.2, 0.5, 0.65, 0.8)
-ALERTS: Final = (0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
+ALERTS: Final = (0.2, 0.35, 0.5, 0.65, 0.8, 0.85, 0.9, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ def best_bounds(
         found = [rings_of(log, whole).rings(since=0) for log in logs]
         for alert in ALERTS:
             if alert >= birth:
-                told = [[ring for ring in some if ring.ring.score >= alert] for some in found]
+                told = [[ring for ring in some if ring.peak >= alert] for some in found]
                 pairs = zip(told, pasts, strict=True)
                 matched = sum(len(match_rings(some, past.rings)) for some, (_, past) in pairs)
                 f1 = 2 * matched / (sum(map(len, told)) + true)

@@ -255,7 +255,7 @@ def _of_ring(transaction: Explained, ring: Ring) -> Reason:
     patterns = ", ".join(pattern.value.replace("_", " ") for pattern in ring.patterns)
     through = f" through {', '.join(shared)}" if shared else ""
     verb = "is part of" if took_part else "is connected to"
-    size = len(ring.members)
+    size = len(ring.core)
     return Reason(
         code="ring",
         standing=Standing.DID if took_part else Standing.CONNECTED,

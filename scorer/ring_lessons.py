@@ -20,11 +20,11 @@ from graph.evidence import Evidence
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
 from graph.rings import Ring
-from graph.transaction import Entity, EntityKind
+from graph.transaction import ACCOUNTS, Entity, EntityKind
 from scorer.evidence_log import EvidenceLog
 from scorer.judge_lessons import HALF
 from scorer.party_columns import RowParties
-from scorer.ring_matching import ACCOUNTS, ENOUGH, jaccard
+from scorer.ring_matching import ENOUGH, jaccard
 from scorer.table import Rows, Table
 
 
@@ -167,7 +167,7 @@ class _Frauds:
 
     def about(self, revision: RingRevision) -> str | None:
         """The planted ring (or user) that a true ring is most about; None of a false one."""
-        accounts = {e for e, _ in revision.ring.members if e.kind in ACCOUNTS}
+        accounts = {e for e in revision.ring.core if e.kind in ACCOUNTS}
         near = {ring for e in accounts for ring in self.of_account.get(e, ())}
         overlaps = {ring: jaccard(accounts, self.members[ring]) for ring in near}
         if max(overlaps.values(), default=0.0) >= ENOUGH:

@@ -14,12 +14,10 @@ import numpy as np
 
 from graph.evidence import Evidence, Pattern
 from graph.rings import Ring, RingEvent, RingEventKind
-from graph.transaction import MINUTE, Entity, EntityKind, Transaction
+from graph.transaction import ACCOUNTS, MINUTE, Entity, Transaction
 
 ENOUGH: Final = 0.5
 """Jaccard from which two rings are the same."""
-ACCOUNTS: Final = (EntityKind.USER, EntityKind.MERCHANT)
-"""Kinds of members by which rings are matched."""
 
 
 @dataclass(slots=True)
@@ -63,6 +61,7 @@ class DetectedRing:
         strongest: Pattern of the strongest evidence it was ever told with.
         strength: How strong that was.
         told: When each account was first told of in an alert.
+        peak: Its highest score: with any bound up to it, the ring is told.
     """
 
     ring: Ring
@@ -71,6 +70,7 @@ class DetectedRing:
     strongest: Pattern | None = None
     strength: float = 0.0
     told: dict[Entity, int] = field(default_factory=dict)
+    peak: float = 0.0
 
     @property
     def pattern(self) -> Pattern | None:
@@ -79,8 +79,8 @@ class DetectedRing:
 
     @property
     def members(self) -> frozenset[Entity]:
-        """Its users and merchants."""
-        return frozenset(e for e, _ in self.ring.members if e.kind in ACCOUNTS)
+        """Its users and merchants; who only stands by is none."""
+        return frozenset(e for e in self.ring.core if e.kind in ACCOUNTS)
 
 
 class RingLedger:
@@ -106,6 +106,7 @@ class RingLedger:
             # Expiry strips a ring of its members in time; what counts is what it told.
             if ring.members:
                 known.ring = ring
+            known.peak = max(known.peak, ring.score)
             for piece in evidence:
                 if piece.strength > known.strength and piece.evidence_id in ring.evidence:
                     known.strongest, known.strength = piece.pattern, piece.strength
@@ -126,6 +127,7 @@ class RingLedger:
         alerts = [at for at in (into.alerted_at, merged.alerted_at) if at is not None]
         into.alerted_at = min(alerts, default=None)
         into.alerts = sorted(into.alerts + merged.alerts)
+        into.peak = max(into.peak, merged.peak)
         if merged.strength > into.strength:
             into.strongest, into.strength = merged.strongest, merged.strength
         for account, at in merged.told.items():

@@ -1,12 +1,13 @@
 """Laws of rings through their life: splits, merges, money, replays, and who belongs where."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graph.evidence import Evidence, Hop, Role
+from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.ring_book import RingBook
 from graph.ring_money import Holdings
 from graph.ring_overlap import parts_of, weight, weights_of
@@ -55,7 +56,9 @@ def test_a_split_gives_every_member_transaction_and_piece_to_exactly_one_part(st
                 whole = stood[ring.ring_id]
                 parts = [ring, *(born[ring_id] for ring_id in event.split_ring_ids)]
                 assert [part.split_from for part in parts[1:]] == [ring.ring_id] * len(born)
-                for shared_out in ("members", "transactions", "evidence"):
+                given_out = Counter(entity for part in parts for entity, _ in part.members)
+                assert given_out == Counter(entity for entity, _ in whole.members)
+                for shared_out in ("transactions", "evidence"):
                     given_out = Counter(x for part in parts for x in getattr(part, shared_out))
                     assert given_out == Counter(getattr(whole, shared_out))
                 assert sum(part.money for part in parts) == whole.money
@@ -85,6 +88,21 @@ def test_what_a_ring_says_follows_from_what_it_holds(steps):
             evidence = book.evidence_of(ring.ring_id)
             assert ring.score == score_of(evidence)
             assert ring.score == pytest.approx(score_by_definition(evidence))
+            assert who_stands_by(ring, evidence) == {
+                entity for entity, role in ring.members if role is Role.BYSTANDER
+            }
+
+
+def who_stands_by(ring: Ring, evidence: Sequence[Evidence]) -> set[Entity]:
+    """Accounts named less than the policy's share of what the ring's mean account is."""
+    accounts = [entity for entity, _ in ring.members if entity.kind is EntityKind.USER]
+    named = dict.fromkeys(accounts, 0)
+    for entity in accounts:
+        for pattern in Pattern:
+            pieces = [p for p in evidence if p.pattern is pattern and entity in p.entities]
+            named[entity] += min(sum(round(1_000 * p.strength) for p in pieces), 1_000)
+    least = HASTY.belonging * sum(named.values()) / len(accounts)
+    return {entity for entity in accounts if named[entity] < least}
 
 
 def held(witness: list[Hop]) -> int:

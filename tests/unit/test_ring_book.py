@@ -36,6 +36,14 @@ def shared(kind: EntityKind, users: str, at: int = 0) -> Evidence:
     return Evidence(pattern, at, members, (), 0.6, "they share it")
 
 
+def payment(user_id: str, **fields: str) -> Transaction:
+    return Transaction("t", 0, TransactionType.DEPOSIT, Money(1, "EUR"), 1, user_id, **fields)
+
+
+def mule(members: tuple[tuple[Entity, Role], ...], at: int = 0) -> Evidence:
+    return Evidence(Pattern.MULE, at, members, (), 0.6, "passes on")
+
+
 def test_evidence_without_a_ring_bears_one_named_after_its_first_transaction() -> None:
     book = RingBook()
     (born,) = book.observe([cycle(1, "abc")], 0)
@@ -138,6 +146,32 @@ def test_alerts_tell_material_changes_only() -> None:
     (bigger,) = book.observe([cycle(30, "abd", at=3)], 3)
     assert bigger.alert is not None
     assert len({born.alert.alert_id, richer.alert.alert_id, bigger.alert.alert_id}) == 3
+
+
+def test_whom_little_of_the_evidence_names_stands_by_until_more_does() -> None:
+    book = RingBook()
+    book.observe([cycle(1, "abc", strength=0.5)], 0)
+    members = ((user("a"), Role.MULE), *((user(name), Role.SENDER) for name in "bcv"))
+    (grew,) = book.observe([mule(members, at=10)], 10)
+    assert grew.ring.roles[user("v")] is Role.SENDER, "0.6, and 0.98 in the mean"
+    (grew,) = book.observe([shared(EntityKind.DEVICE, "abc", at=20)], 20)
+    assert {e.id for e, role in grew.ring.members if role is Role.BYSTANDER} == {"v"}
+    assert grew.ring.core == tuple(e for e, _ in grew.ring.members if e != user("v"))
+    assert grew.alert is not None
+    assert grew.alert.member_count == 4, "three users and their device"
+    assert "among 3 users" in grew.alert.headline
+    assert book.touched_by(payment("v")) == (grew.ring,)
+    (grew,) = book.observe([cycle(20, "vab", at=30)], 30)
+    assert grew.ring.roles[user("v")] is Role.MEMBER
+    assert grew.alert is not None, "a new member is news"
+
+
+def test_a_tenth_lap_names_nobody_more_than_the_first() -> None:
+    book = RingBook()
+    for lap in range(10):
+        book.observe([cycle(10 * lap, "abc", at=10 * lap)], 10 * lap)
+    (grew,) = book.observe([cycle(200, "abd", at=200)], 200)
+    assert Role.BYSTANDER not in grew.ring.roles.values()
 
 
 def test_weak_evidence_bears_no_ring_and_brings_nobody_in() -> None:
@@ -248,12 +282,9 @@ def test_transactions_find_the_rings_they_touch() -> None:
     book = RingBook()
     (born,) = book.observe([shared(EntityKind.DEVICE, "abc")], 0)
 
-    def tx(user_id: str, **fields: str) -> Transaction:
-        return Transaction("t", 0, TransactionType.DEPOSIT, Money(1, "EUR"), 1, user_id, **fields)
-
-    assert book.touched_by(tx("a")) == (born.ring,)
-    assert book.touched_by(tx("z", device_id="x")) == (born.ring,)
-    assert book.touched_by(tx("z", ip_address="x")) == ()
+    assert book.touched_by(payment("a")) == (born.ring,)
+    assert book.touched_by(payment("z", device_id="x")) == (born.ring,)
+    assert book.touched_by(payment("z", ip_address="x")) == ()
 
 
 @pytest.mark.parametrize("seed", range(5))

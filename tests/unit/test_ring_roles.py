@@ -139,6 +139,22 @@ def test_who_is_named_by_weak_evidence_only_stands_by() -> None:
     )
 
 
+def test_whom_the_ring_tells_as_a_bystander_stands_by_whatever_the_money_says() -> None:
+    told = {"a": Role.RECEIVER, "v": Role.SENDER}
+    pieces = [cycle("1", "abc", HOUR), paid(("v", "a", 50), ("w", "a", 50), told=told)]
+    members = [
+        *((user(name), Role.MEMBER) for name in "abc"),
+        *((user(name), Role.BYSTANDER) for name in "vw"),
+    ]
+    *_, one, other = ring_roles(members, pieces)
+    assert (one.role, other.role) == (Role.BYSTANDER, Role.BYSTANDER)
+    assert one.reason == (
+        "Only 1 of 2 pieces of evidence names it; others of the ring are named by more, or more "
+        "strongly."
+    )
+    assert other.reason == "Newer evidence has replaced what named it; what is at hand does not."
+
+
 @pytest.mark.parametrize(
     ("told", "role"),
     [

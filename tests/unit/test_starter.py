@@ -47,7 +47,7 @@ def test_the_trees_fit_this_engine_and_say_what_taught_them() -> None:
 
 @pytest.mark.slow
 def test_a_starter_of_small_cities_is_made_and_read_back(tmp_path: Path) -> None:
-    arguments = ["--cities", "3", "--users", "400", "--days", "8"]
+    arguments = ["--cities", "5", "--users", "400", "--days", "8"]
     for name in ("a", "b"):
         assert making.main([*arguments, "--jobs", "2", "--out", str(tmp_path / name)]) == 0
     names = (f"{FOLDER}/{PARAMETERS}", f"{FOLDER}/{TREES}", f"{TREES_FOLDER}/{PACKED_TREES}")
@@ -62,5 +62,5 @@ def test_a_starter_of_small_cities_is_made_and_read_back(tmp_path: Path) -> None
 
 def test_without_a_city_to_teach_it_there_is_no_starter(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        making.main(["--cities", "2"])
-    assert "--cities: 2 leave none to teach" in capsys.readouterr().err
+        making.main(["--cities", "4"])
+    assert "--cities: 4 leave none to teach" in capsys.readouterr().err
