@@ -131,7 +131,7 @@ class RingSummary(_Out):
         description="What of it can at most still be with the ring's users: what came to them in "
         "the witness and has not left them there."
     )
-    member_count: int
+    member_count: int = Field(description="Entities in it, the fringe left out.")
     patterns: list[Pattern]
     headline: str = Field(examples=["Cycle among 4 users, 4 transactions, €5,210.00"])
 
@@ -188,7 +188,9 @@ class RingMemberOut(_Out):
 
     entity: EntityOut
     role: Role = Field(
-        description="victim, mule, controller, cash_out or bystander; shared for what is no account"
+        description=(
+            "victim, mule, controller, cash_out, bystander or fringe; shared for what is no account"
+        )
     )
     reason: str = Field(description="One sentence for the investigator.")
 
@@ -249,7 +251,7 @@ class AlertOut(_Out):
     headline: str
     score: Probability
     money: MoneyOut
-    member_count: int
+    member_count: int = Field(description="Entities in it, the fringe left out.")
     patterns: list[Pattern]
     policy_version: str
     watched: list[EntityOut] = Field(description="Members that are on the watch list.")

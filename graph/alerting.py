@@ -47,8 +47,8 @@ def alert_on(
 ) -> Alert | None:
     """An alert if the ring's change is material, else None; remembers what it says in `told`.
 
-    Material is a new user among the members who do not only stand by, a new typology, or money
-    that has grown by `money_factor` since the last alert, in a ring that scores at least
+    Material is a new user among the members, the fringe left out, a new typology, or money that
+    has grown by `money_factor` since the last alert, in a ring that scores at least
     `min_score`. The id derives from ring, revision and policy version, so the same change always
     has the same alert.
     """

@@ -52,7 +52,8 @@ class Pattern(StrEnum):
 class Role(StrEnum):
     """What part an entity plays in a pattern or a ring.
 
-    Heuristics name all but BYSTANDER; `graph.ring_roles` decides what a member is in its ring.
+    Heuristics name all but the last two: FRINGE is who a ring holds though little of its evidence
+    names it (`graph.live_ring`), and `graph.ring_roles` decides what everybody is in the ring.
     """
 
     VICTIM = "victim"
@@ -64,6 +65,7 @@ class Role(StrEnum):
     MEMBER = "member"
     SHARED = "shared"
     BYSTANDER = "bystander"
+    FRINGE = "fringe"
 
 
 class Hop(msgspec.Struct, frozen=True, gc=False):

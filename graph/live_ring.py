@@ -5,8 +5,8 @@ has always paid, who sits at the same public machine. One piece names these, whi
 it is are named by several patterns. How strongly an account is named is the sum of the strengths of
 the evidence at hand that names it, of each pattern 1 at most (ten laps of a circle say no more than
 one). With less than `RingPolicy.belonging` of what that is in the mean over the ring's accounts, an
-account stands by. It keeps its place in the ring, and the part that evidence gives it: it is a
-bystander only in what is told, and only for as long.
+account is at its fringe. It keeps its place in the ring, and the part that evidence gives it: it is
+at the fringe only in what is told, and only for as long.
 
 What a new revision costs does not grow with what was absorbed before, except for copying it.
 """
@@ -44,6 +44,7 @@ ROLE_RANK: Final = {
             Role.RECEIVER,
             Role.VICTIM,
             Role.BYSTANDER,
+            Role.FRINGE,
         )
     )
 }
@@ -192,7 +193,7 @@ class LiveRing:
         return live
 
     def _told_members(self) -> tuple[tuple[Entity, Role], ...]:
-        """The members; of the accounts, those that little of the evidence names stand by."""
+        """The members; of the accounts, those that little of the evidence names at the fringe."""
         named = {
             entity: sum(min(said, _SURE) for said in self.named.get(entity, {}).values())
             for entity in self.members
@@ -200,7 +201,7 @@ class LiveRing:
         }
         least = self._policy.belonging * sum(named.values()) / max(len(named), 1)
         return tuple(
-            (entity, Role.BYSTANDER if named.get(entity, least) < least else role)
+            (entity, Role.FRINGE if named.get(entity, least) < least else role)
             for entity, role in self.members.items()
         )
 

@@ -26,6 +26,7 @@ ROLE_WEIGHTS: Final = {
     Role.RECEIVER: 0.5,
     Role.VICTIM: 0.25,
     Role.BYSTANDER: 0.25,
+    Role.FRINGE: 0.25,
 }
 MOST_COMPARISONS: Final = 1_000
 """Pairs that `parts_of` compares at most: some three milliseconds."""

@@ -1,4 +1,4 @@
-"""Who plays which part in a ring, and why: victim, mule, controller, cash-out or bystander.
+"""Who plays which part in a ring, and why: victim, mule, controller, cash-out, bystander, fringe.
 
 Heuristics name the parts of their own pattern. What somebody is in the ring follows from all of its
 evidence: from the money of the witness first, from what the evidence says where no money tells.
@@ -11,8 +11,9 @@ controller     starts the money that comes home to it in a cycle; or the money o
 cash-out       most of what it sends on leaves the graph (cash, merchants), or what it got stays
 mule           it received money of the ring and passed on at least half as much to users
 victim         it only pays in and is not paid by the ring
-bystander      little of the evidence names it (`graph.live_ring`), or only such as is too weak to
-               bear a ring or proves nothing alone; or it only shares something with members
+bystander      it is named only by evidence too weak to bear a ring or that proves nothing alone, or
+               only shares something with members
+fringe         little of the evidence names it (`graph.live_ring`): it does not count as a member
 shared         a device, card or address: it plays no part of its own
 =============  =====================================================================================
 
@@ -106,7 +107,7 @@ def ring_roles(
 
     Args:
         members: The members, each in the role that says most of those it was told to play; of whom
-            little of the evidence names, as bystanders.
+            little of the evidence names, as the fringe.
         evidence: The ring's evidence; of what is missing here only the told role speaks.
         policy: Says which evidence is strong enough to bear a ring.
     """
@@ -184,14 +185,14 @@ def _judge(entity: Entity, told: Role, account: _Account, pieces: int) -> Member
 
 
 def _account_role(told: Role, account: _Account, pieces: int) -> tuple[Role, str]:
+    if told is Role.FRINGE:
+        return told, _little_names(account.naming, pieces)
     if account.told and not account.proving:
         piece = max(account.told.values(), key=lambda each: each.strength)
         return Role.BYSTANDER, (
             f"Only evidence that proves no ring by itself names it ({_name(piece)}, strength "
             f"{piece.strength:.2f})."
         )
-    if told is Role.BYSTANDER:
-        return told, _little_names(account.naming, pieces)
     if account.received and account.sent and account.begins and Role.CONTROLLER in account.told:
         kept = account.received / account.sent
         return Role.CONTROLLER, (

@@ -46,7 +46,7 @@ class Ring:
         born_at: Event time of its first evidence, or of the split that made it.
         changed_at: Event time of its newest event.
         members: Entities with their roles, in the order in which they joined. Those that little
-            of the evidence names are there as bystanders.
+            of the evidence names are at the fringe.
         patterns: What was seen, in a stable order.
         score: How strongly the whole speaks for fraud, 0 to 1.
         money: Sum of its distinct witness transactions, minor units of the base currency.
@@ -81,8 +81,8 @@ class Ring:
 
     @cached_property
     def core(self) -> tuple[Entity, ...]:
-        """The members that do not only stand by."""
-        return tuple(entity for entity, role in self.members if role is not Role.BYSTANDER)
+        """The members that are not at the fringe."""
+        return tuple(entity for entity, role in self.members if role is not Role.FRINGE)
 
 
 def unborn(ring_id: str, at: int) -> Ring:
@@ -127,7 +127,7 @@ class Alert:
     """A material change of a ring, told once.
 
     `alert_id` derives from ring, revision and policy version: sending it twice is harmless.
-    `member_count` leaves bystanders out. `watched` names those of its members that are on the watch
+    `member_count` leaves the fringe out. `watched` names those of its members that are on the watch
     list.
     """
 

@@ -79,7 +79,7 @@ class DetectedRing:
 
     @property
     def members(self) -> frozenset[Entity]:
-        """Its users and merchants; who only stands by is none."""
+        """Its users and merchants, the fringe left out."""
         return frozenset(e for e in self.ring.core if e.kind in ACCOUNTS)
 
 

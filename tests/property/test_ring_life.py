@@ -88,12 +88,12 @@ def test_what_a_ring_says_follows_from_what_it_holds(steps):
             evidence = book.evidence_of(ring.ring_id)
             assert ring.score == score_of(evidence)
             assert ring.score == pytest.approx(score_by_definition(evidence))
-            assert who_stands_by(ring, evidence) == {
-                entity for entity, role in ring.members if role is Role.BYSTANDER
+            assert fringe_of(ring, evidence) == {
+                entity for entity, role in ring.members if role is Role.FRINGE
             }
 
 
-def who_stands_by(ring: Ring, evidence: Sequence[Evidence]) -> set[Entity]:
+def fringe_of(ring: Ring, evidence: Sequence[Evidence]) -> set[Entity]:
     """Accounts named less than the policy's share of what the ring's mean account is."""
     accounts = [entity for entity, _ in ring.members if entity.kind is EntityKind.USER]
     named = dict.fromkeys(accounts, 0)
@@ -183,7 +183,7 @@ def test_the_order_of_pieces_does_not_change_the_parts(steps, seed):
 @settings(max_examples=examples(30))
 @given(histories())
 def test_everybody_has_one_role_and_only_roles_of_a_ring(steps):
-    parts = {Role.VICTIM, Role.MULE, Role.CONTROLLER, Role.CASH_OUT, Role.BYSTANDER}
+    parts = {Role.VICTIM, Role.MULE, Role.CONTROLLER, Role.CASH_OUT, Role.BYSTANDER, Role.FRINGE}
     for book, _, _ in told(steps):
         for ring in book.live():
             roles = ring_roles(ring.members, book.evidence_of(ring.ring_id), HASTY)

@@ -148,14 +148,14 @@ def test_alerts_tell_material_changes_only() -> None:
     assert len({born.alert.alert_id, richer.alert.alert_id, bigger.alert.alert_id}) == 3
 
 
-def test_whom_little_of_the_evidence_names_stands_by_until_more_does() -> None:
+def test_whom_little_of_the_evidence_names_is_at_the_fringe_until_more_does() -> None:
     book = RingBook()
     book.observe([cycle(1, "abc", strength=0.5)], 0)
     members = ((user("a"), Role.MULE), *((user(name), Role.SENDER) for name in "bcv"))
     (grew,) = book.observe([mule(members, at=10)], 10)
     assert grew.ring.roles[user("v")] is Role.SENDER, "0.6, and 0.98 in the mean"
     (grew,) = book.observe([shared(EntityKind.DEVICE, "abc", at=20)], 20)
-    assert {e.id for e, role in grew.ring.members if role is Role.BYSTANDER} == {"v"}
+    assert {e.id for e, role in grew.ring.members if role is Role.FRINGE} == {"v"}
     assert grew.ring.core == tuple(e for e, _ in grew.ring.members if e != user("v"))
     assert grew.alert is not None
     assert grew.alert.member_count == 4, "three users and their device"
@@ -171,7 +171,7 @@ def test_a_tenth_lap_names_nobody_more_than_the_first() -> None:
     for lap in range(10):
         book.observe([cycle(10 * lap, "abc", at=10 * lap)], 10 * lap)
     (grew,) = book.observe([cycle(200, "abd", at=200)], 200)
-    assert Role.BYSTANDER not in grew.ring.roles.values()
+    assert Role.FRINGE not in grew.ring.roles.values()
 
 
 def test_weak_evidence_bears_no_ring_and_brings_nobody_in() -> None:

@@ -119,7 +119,7 @@ def test_who_only_shares_something_stands_by_and_where_no_money_tells_the_first_
     )
     both = named(cycle("1", "abc", HOUR), shared(EntityKind.DEVICE, "phone", "dabc", 2 * HOUR))
     assert both == {
-        "a": "controller", "b": "mule", "c": "mule", "phone": "shared", "d": "bystander",
+        "a": "controller", "b": "mule", "c": "mule", "phone": "shared", "d": "fringe",
     }  # fmt: skip
 
 
@@ -139,15 +139,15 @@ def test_who_is_named_by_weak_evidence_only_stands_by() -> None:
     )
 
 
-def test_whom_the_ring_tells_as_a_bystander_stands_by_whatever_the_money_says() -> None:
+def test_whom_the_ring_has_at_its_fringe_is_there_whatever_the_money_says() -> None:
     told = {"a": Role.RECEIVER, "v": Role.SENDER}
     pieces = [cycle("1", "abc", HOUR), paid(("v", "a", 50), ("w", "a", 50), told=told)]
     members = [
         *((user(name), Role.MEMBER) for name in "abc"),
-        *((user(name), Role.BYSTANDER) for name in "vw"),
+        *((user(name), Role.FRINGE) for name in "vw"),
     ]
     *_, one, other = ring_roles(members, pieces)
-    assert (one.role, other.role) == (Role.BYSTANDER, Role.BYSTANDER)
+    assert (one.role, other.role) == (Role.FRINGE, Role.FRINGE)
     assert one.reason == (
         "Only 1 of 2 pieces of evidence names it; others of the ring are named by more, or more "
         "strongly."

@@ -231,6 +231,7 @@ export function memberRows(found, show) {
     "victim",
     "shared",
     "bystander",
+    "fringe",
     null,
   ];
   const everybody = [...found.entities.values()].filter(({ kind }) => kind !== "outside");

@@ -28,6 +28,7 @@ const RANK = [
   "receiver",
   "victim",
   "bystander",
+  "fringe",
 ];
 const rankOf = (role) => (RANK.indexOf(role) + RANK.length + 1) % (RANK.length + 1);
 
