@@ -86,6 +86,7 @@ class LiveRing:
         self.weights: dict[Entity, float] = {}
         self.weight = 0.0
         self.named: dict[Entity, dict[Pattern, int]] = {}
+        self._standing: dict[Entity, int] = {}  # of each account among the members, that in sum
         self.money = 0
         self.evidence: dict[str, Evidence] = {}
         self._evidence_ids: dict[str, str] = {}
@@ -194,14 +195,12 @@ class LiveRing:
 
     def _told_members(self) -> tuple[tuple[Entity, Role], ...]:
         """The members; of the accounts, those that little of the evidence names at the fringe."""
-        named = {
-            entity: sum(min(said, _SURE) for said in self.named.get(entity, {}).values())
-            for entity in self.members
-            if entity.kind in ACCOUNTS
-        }
-        least = self._policy.belonging * sum(named.values()) / max(len(named), 1)
+        standing = self._standing
+        least = self._policy.belonging * sum(standing.values()) / max(len(standing), 1)
+        if min(standing.values(), default=least) >= least:
+            return tuple(self.members.items())
         return tuple(
-            (entity, Role.FRINGE if named.get(entity, least) < least else role)
+            (entity, Role.FRINGE if standing.get(entity, least) < least else role)
             for entity, role in self.members.items()
         )
 
@@ -219,7 +218,10 @@ class LiveRing:
         strength = sign * round(_SURE * piece.strength)
         for entity, _ in piece.members:
             said = self.named.setdefault(entity, {})
-            said[piece.pattern] = said.get(piece.pattern, 0) + strength
+            before = said.get(piece.pattern, 0)
+            said[piece.pattern] = now = before + strength
+            if entity in self._standing:
+                self._standing[entity] += min(now, _SURE) - min(before, _SURE)
 
     def _note_members(self, members: Iterable[tuple[Entity, Role]]) -> tuple[list[Entity], bool]:
         """Returns (members added, whether a known one plays a greater part than was known)."""
@@ -231,6 +233,9 @@ class LiveRing:
                     self.truncated = True
                     continue
                 added.append(entity)
+                if entity.kind in ACCOUNTS:
+                    said = self.named.get(entity, {}).values()
+                    self._standing[entity] = sum(min(each, _SURE) for each in said)
             elif ROLE_RANK[role] < ROLE_RANK[known]:
                 promoted = True
             else:
