@@ -114,7 +114,8 @@ def ring_roles(
     accounts = {entity: _Account() for entity, _ in members}
     _read_evidence(accounts, evidence, policy)
     _read_money(accounts, evidence)
-    shared = _first_on_shared(accounts, evidence, policy)
+    core = {entity for entity, role in members if role is not Role.FRINGE}
+    shared = _first_on_shared(core, evidence, policy)
     found = {
         entity: _judge(entity, role, accounts[entity], len(evidence)) for entity, role in members
     }
@@ -151,9 +152,9 @@ def _read_money(accounts: dict[Entity, _Account], evidence: Sequence[Evidence]) 
 
 
 def _first_on_shared(
-    accounts: dict[Entity, _Account], evidence: Sequence[Evidence], policy: RingPolicy
+    core: set[Entity], evidence: Sequence[Evidence], policy: RingPolicy
 ) -> MemberRole | None:
-    """The first user on the device or card that most members share.
+    """The first user of the core on the device or card that most of it share.
 
     Evidence of sharing names the shared thing first and its users in the order in which they came.
     """
@@ -162,7 +163,7 @@ def _first_on_shared(
         thing, role = piece.members[0]
         if role is not Role.SHARED or thing.kind is EntityKind.IP or piece.strength < policy.birth:
             continue
-        users = [e for e, _ in piece.members if e.kind is EntityKind.USER and e in accounts]
+        users = [e for e, _ in piece.members if e.kind is EntityKind.USER and e in core]
         if len(users) >= 2 and (best is None or (-len(users), thing) < (-best[0], best[1])):
             best = (len(users), thing, users[0])
     if best is None:

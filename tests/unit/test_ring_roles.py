@@ -153,6 +153,11 @@ def test_whom_the_ring_has_at_its_fringe_is_there_whatever_the_money_says() -> N
         "strongly."
     )
     assert other.reason == "Newer evidence has replaced what named it; what is at hand does not."
+    farm = shared(EntityKind.DEVICE, "phone", "vabc", HOUR)
+    members = [(user("v"), Role.FRINGE), *((user(name), Role.MEMBER) for name in "abc")]
+    parts = {each.entity.id: each.role for each in ring_roles(members, [farm])}
+    assert parts["v"] is Role.FRINGE
+    assert parts["a"] is Role.CONTROLLER, "the first of those who belong to it"
 
 
 @pytest.mark.parametrize(
