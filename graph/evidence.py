@@ -53,7 +53,7 @@ class Role(StrEnum):
     """What part an entity plays in a pattern or a ring.
 
     Heuristics name all but the last two: FRINGE is who a ring holds though little of its evidence
-    names it (`graph.live_ring`), and `graph.ring_roles` decides what everybody is in the ring.
+    names it (`graph.ring_fringe`), and `graph.ring_roles` decides what everybody is in the ring.
     """
 
     VICTIM = "victim"

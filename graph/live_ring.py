@@ -1,13 +1,5 @@
 """A ring while it changes: evidence goes in, frozen revisions come out.
 
-Not everybody who was ever named belongs to it. A witness shows honest people as well: whom a victim
-has always paid, who sits at the same public machine. One piece names these, while those whose ring
-it is are named by several patterns. How strongly an account is named is the sum of the strengths of
-the evidence at hand that names it, of each pattern 1 at most (ten laps of a circle say no more than
-one). With less than `RingPolicy.belonging` of what that is in the mean over the ring's accounts, an
-account is at its fringe. It keeps its place in the ring, and the part that evidence gives it: it is
-at the fringe only in what is told, and only for as long.
-
 What a new revision costs does not grow with what was absorbed before, except for copying it.
 """
 
@@ -19,17 +11,16 @@ from typing import Final
 import msgspec
 
 from graph.alerting import AlertMemory
-from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.evidence import Evidence, Hop, Role
+from graph.ring_fringe import Standing
 from graph.ring_money import Holdings
 from graph.ring_overlap import weight
 from graph.ring_policy import RingPolicy
 from graph.ring_score import RingScore, evidence_key
 from graph.ring_split import Share
 from graph.rings import Ring, RingEvent, RingState
-from graph.transaction import ACCOUNTS, Entity
+from graph.transaction import Entity
 
-_SURE: Final = 1_000
-"""Strength 1 in the whole numbers that are added up."""
 # An entity that plays several parts is shown in the one that says most about it.
 ROLE_RANK: Final = {
     role: rank
@@ -71,7 +62,6 @@ class LiveRing:
         members: Entities with their roles, in the order in which they joined.
         weights: What each member says about being one ring, where it says anything.
         weight: Sum of these.
-        named: How strongly the evidence of each pattern at hand names each entity, thousandths.
         money: Sum of its distinct witness transactions.
         evidence: The newest evidence of each pattern and centre.
         events: What happened to it, the newest `max_events`.
@@ -85,12 +75,11 @@ class LiveRing:
         self.members: dict[Entity, Role] = {}
         self.weights: dict[Entity, float] = {}
         self.weight = 0.0
-        self.named: dict[Entity, dict[Pattern, int]] = {}
-        self._standing: dict[Entity, int] = {}  # of each account among the members, that in sum
         self.money = 0
         self.evidence: dict[str, Evidence] = {}
         self._evidence_ids: dict[str, str] = {}
         self._score = RingScore()
+        self._standing = Standing()
         self._holdings = Holdings()
         self.events: deque[RingEvent] = deque(maxlen=policy.max_events)
         self.told = AlertMemory()
@@ -145,7 +134,7 @@ class LiveRing:
             state=RingState.ACTIVE,
             born_at=before.born_at,
             changed_at=max(at, before.changed_at),
-            members=self._told_members(),
+            members=self._standing.told(self.members, self._policy.belonging),
             patterns=self._score.patterns,
             score=self._score.value(),
             money=self.money,
@@ -193,35 +182,14 @@ class LiveRing:
         live.truncated = saved.truncated
         return live
 
-    def _told_members(self) -> tuple[tuple[Entity, Role], ...]:
-        """The members; of the accounts, those that little of the evidence names at the fringe."""
-        standing = self._standing
-        least = self._policy.belonging * sum(standing.values()) / max(len(standing), 1)
-        if min(standing.values(), default=least) >= least:
-            return tuple(self.members.items())
-        return tuple(
-            (entity, Role.FRINGE if standing.get(entity, least) < least else role)
-            for entity, role in self.members.items()
-        )
-
     def _hold(self, key: str, piece: Evidence) -> None:
         replaced = self.evidence.get(key)
         self._score.add(key, piece, known=replaced is not None)
         if replaced is not None:
-            self._name(replaced, -1)
-        self._name(piece, 1)
+            self._standing.remove(replaced)
+        self._standing.add(piece)
         self.evidence[key] = piece
         self._evidence_ids[key] = piece.evidence_id
-
-    def _name(self, piece: Evidence, sign: int) -> None:
-        # In whole numbers, so that what is added and taken away again leaves nothing.
-        strength = sign * round(_SURE * piece.strength)
-        for entity, _ in piece.members:
-            said = self.named.setdefault(entity, {})
-            before = said.get(piece.pattern, 0)
-            said[piece.pattern] = now = before + strength
-            if entity in self._standing:
-                self._standing[entity] += min(now, _SURE) - min(before, _SURE)
 
     def _note_members(self, members: Iterable[tuple[Entity, Role]]) -> tuple[list[Entity], bool]:
         """Returns (members added, whether a known one plays a greater part than was known)."""
@@ -233,9 +201,7 @@ class LiveRing:
                     self.truncated = True
                     continue
                 added.append(entity)
-                if entity.kind in ACCOUNTS:
-                    said = self.named.get(entity, {}).values()
-                    self._standing[entity] = sum(min(each, _SURE) for each in said)
+                self._standing.enter(entity)
             elif ROLE_RANK[role] < ROLE_RANK[known]:
                 promoted = True
             else:

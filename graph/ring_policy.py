@@ -21,7 +21,7 @@ class RingPolicy:
             Marketplaces, landlords and payrolls are smaller fans, and far more of them than rings;
             below, a fan only joins rings that are there.
         belonging: An account belongs to a ring if the evidence names it at least this much as
-            strongly as the mean account of the ring (`graph.live_ring`).
+            strongly as the mean account of the ring (`graph.ring_fringe`).
         overlap: Evidence that overlaps a ring this much belongs to it (design: Jaccard 0.3).
         quiet_after: A working day's pause; bursts of published mule cases last hours. Also the
             least time between two looks at whether a ring has come apart.

@@ -13,7 +13,7 @@ mule           it received money of the ring and passed on at least half as much
 victim         it only pays in and is not paid by the ring
 bystander      it is named only by evidence too weak to bear a ring or that proves nothing alone, or
                only shares something with members
-fringe         little of the evidence names it (`graph.live_ring`): it does not count as a member
+fringe         little of the evidence names it (`graph.ring_fringe`): it does not count as a member
 shared         a device, card or address: it plays no part of its own
 =============  =====================================================================================
 
