@@ -25,7 +25,15 @@ from graph.entities import EntitySpace
 from graph.evidence import Hop
 from graph.kernels import NONE, PAGE_MASK, PAGE_SHIFT, EdgeLog, LinkLog, PositionTable
 from graph.snapshot import Snapshot, pack, unpack
-from graph.transaction import DAY, MINUTE, Entity, EntityKind, Transaction, TransactionType
+from graph.transaction import (
+    ACCOUNTS,
+    DAY,
+    MINUTE,
+    Entity,
+    EntityKind,
+    Transaction,
+    TransactionType,
+)
 from graph.watermark import Punctuality, Watermark
 
 _VERSION: Final = 1
@@ -121,7 +129,7 @@ class TransactionWindow:
     def __init__(self, config: WindowConfig = WindowConfig()) -> None:
         self.config = config
         self.accounts = EntitySpace(
-            (EntityKind.USER, EntityKind.MERCHANT),
+            ACCOUNTS,
             config.max_accounts,
             config.memory,
             config.retention,

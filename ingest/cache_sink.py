@@ -24,7 +24,7 @@ import xxhash
 
 from graph.errors import RingfenceError, Unavailable
 from graph.lists import MOST, ListChange, Lists
-from graph.transaction import Entity, Transaction
+from graph.transaction import ACCOUNTS, Entity, Transaction
 from graph.watermark import WITNESSES
 from ingest import list_changes
 from ingest.ports import Log, Record, Topic
@@ -352,7 +352,7 @@ class CacheFeed:
                 return None
             return Item(profiles.key_of(entity), profiles.encode(value), new[-1][0])
 
-        holders = [entity for entity in seen if entity.kind in profiles.HOLDERS]
+        holders = [entity for entity in seen if entity.kind in ACCOUNTS]
         self._count(generation, Shelf.AGGREGATE, holders, count)
 
     def _count(

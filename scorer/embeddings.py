@@ -15,14 +15,13 @@ from graph.entities import EntitySpace
 from graph.errors import InvalidInput
 from graph.kernels import NONE
 from graph.snapshot import Snapshot, pack, unpack
-from graph.transaction import HOUR, EntityKind
+from graph.transaction import ACCOUNTS, HOUR
 from scorer.reference import Embedded
 
 _VERSION: Final = 1
 _KIND: Final = "embeddings"
 PARTIES: Final = 5
 """User, other party, device, IP and card."""
-_ACCOUNT_KINDS: Final = (EntityKind.USER, EntityKind.MERCHANT)
 _ACCOUNTS: Final = 2
 """The first so many parties are accounts."""
 STALE: Final = 3 * HOUR
@@ -108,7 +107,7 @@ class Embeddings:
             )
         taken = 0
         for row, entity in enumerate(part.entities):
-            place = entity.kind not in _ACCOUNT_KINDS
+            place = entity.kind not in ACCOUNTS
             space, held = self._spaces[place], self._held[place]
             id_ = space.find(entity.kind, entity.id)
             if id_ == NONE:

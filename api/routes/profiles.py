@@ -11,11 +11,10 @@ from api.clock import wall_clock
 from api.listing_schemas import ProfileOut
 from api.views import View, entity, timestamp
 from graph.lists import ListChange, ListName
-from graph.transaction import HOUR, Entity, EntityKind
+from graph.transaction import ACCOUNTS, HOUR, Entity, EntityKind
 from ingest.list_changes import checked
 from scorer.cache.port import Cache, CacheUnavailable, Found, Frontier, Shelf
 from scorer.cache.profiles import (
-    HOLDERS,
     Aggregate,
     Profile,
     decode_aggregate,
@@ -65,7 +64,7 @@ async def profile(
             "state": "held",
             "why": None,
             "profile": _figures(found),
-            "hours": _hours(aggregate) if same and aggregate and kind in HOLDERS else None,
+            "hours": _hours(aggregate) if same and aggregate and kind in ACCOUNTS else None,
             **_age(frontier),
             "degraded": [],
         }

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.errors import InvalidInput, InvalidSetting, Unavailable
-from graph.transaction import Entity, EntityKind
+from graph.transaction import ACCOUNTS, Entity
 from scorer.reference import AnalysisPart
 
 COLUMNS: Final = (
@@ -184,11 +184,7 @@ class Analysis:
 
     def parts(self) -> Iterator[AnalysisPart]:
         """The accounts of the run for the log; one empty part if there are none."""
-        rows = [
-            row
-            for row, entity in enumerate(self.entities)
-            if entity.kind in (EntityKind.USER, EntityKind.MERCHANT)
-        ]
+        rows = [row for row, entity in enumerate(self.entities) if entity.kind in ACCOUNTS]
         starts = range(0, max(len(rows), 1), PART_ENTITIES)
         for part, start in enumerate(starts):
             chosen = rows[start : start + PART_ENTITIES]

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from graph.transaction import HOUR, Entity, EntityKind, Transaction
+from graph.transaction import HOUR, Entity, Transaction
 from scorer.verdict import Decision, Verdict
 
 RINGS: Final = 8
@@ -98,9 +98,6 @@ class Aggregate(msgspec.Struct, array_like=True, tag="aggregate/1"):
         newest = max(hours)
         self.hours = [hours[each] for each in sorted(hours) if each > newest - HOURS]
 
-
-HOLDERS: Final = (EntityKind.USER, EntityKind.MERCHANT)
-"""Kinds that hold money, of which there are aggregates."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder(order="deterministic")
 _PROFILE: Final = msgspec.msgpack.Decoder(Profile)

@@ -23,7 +23,7 @@ from cypher.sink import GraphSink
 from cypher.store import Neo4jStore
 from graph.errors import InvalidInput
 from graph.lists import ListName
-from graph.transaction import Transaction
+from graph.transaction import ACCOUNTS, Transaction
 from ingest import list_changes, records
 from ingest.cache_sink import CacheFeed
 from ingest.codec import decode
@@ -35,7 +35,7 @@ from ingest.stream import CONSUMER
 from scorer.cache.guarded import GuardedCache
 from scorer.cache.local import LocalCache
 from scorer.cache.port import Cache, Found, Frontier, Shelf
-from scorer.cache.profiles import HOLDERS, key_of
+from scorer.cache.profiles import key_of
 from scorer.cache.shared import SharedCache
 from scorer.cache.thread import CacheThread
 from scorer.verdict import Verdict
@@ -276,7 +276,7 @@ class Judge:
         some = sorted(entities, key=key_of)[:: max(1, len(entities) // 2_000)]
         return {
             Shelf.PROFILE: [key_of(each) for each in some],
-            Shelf.AGGREGATE: [key_of(each) for each in some if each.kind in HOLDERS],
+            Shelf.AGGREGATE: [key_of(each) for each in some if each.kind in ACCOUNTS],
             Shelf.ANSWER: [line.verdict.transaction_id for line in self.lines[::50]],
         }
 
