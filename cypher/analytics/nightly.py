@@ -157,5 +157,5 @@ class NightlyReplayer:
         for event in ring_events:
             if event.alert is not None:
                 self._alerted.update(
-                    entity for entity, _ in event.ring.members if entity.kind is EntityKind.USER
+                    entity for entity in event.ring.core if entity.kind is EntityKind.USER
                 )
