@@ -266,6 +266,22 @@ def test_a_ring_appears_is_opened_and_grows_without_a_reload(
     assert watched.strangers == []
 
 
+def test_whom_little_of_the_evidence_names_is_told_apart_from_the_members(
+    watched: Watched, server: Server
+) -> None:
+    start = now() - 60 * 60_000
+    server.score(*(each | {"device_id": "one-phone"} for each in cycle(start)))
+    (last,) = server.score(transfer(5, start + 50 * 60_000, "eve", "frank", "12.00", "one-phone"))
+    assert [piece["pattern"] for piece in last["evidence"]] == ["shared_device"]
+    page = watched.page
+    page.goto(f"{server.url}/#ring={last['rings'][0]}")
+    expect(page.locator(".ring-title")).to_contain_text("among 4 users, 4 transactions")
+    expect(page.locator(".story")).to_contain_text("among 4 users, with 1 more at the fringe.")
+    part = page.locator(".people tbody tr", has_text="eve").locator(".part")
+    expect(part.locator(".part-role")).to_have_text("fringe")
+    assert watched.complaints == []
+
+
 def test_a_crowd_is_stacked_opened_and_still_counted_to_the_cent(
     watched: Watched, server: Server
 ) -> None:

@@ -25,14 +25,17 @@ export function story(found) {
 
 function opening(found) {
   const { detail } = found;
-  const users = detail.members
-    .filter(({ entity }) => entity.kind === "user")
-    .map(({ entity }) => keyOf(entity));
+  const users = [];
+  const fringe = [];
+  for (const { entity, role } of detail.members)
+    if (entity.kind === "user") (role === "fringe" ? fringe : users).push(keyOf(entity));
   const witness = [...found.transfers.values()].filter((t) => t.witness);
   const seen = sentence(
     listed(detail.patterns.map((p) => `${/^[aeiou]/.test(p) ? "an" : "a"} ${noun(p)}`)),
   );
   const parts = [`${seen} among `, link(counted(users.length, "user"), { entities: users })];
+  if (fringe.length)
+    parts.push(", with ", link(`${fringe.length} more`, { entities: fringe }), " at the fringe");
   if (!witness.length) return [...parts, "; no money has moved between them yet."];
   const [first, last] = [witness[0].at, witness.at(-1).at];
   const ids = witness.map((t) => t.id);
