@@ -16,7 +16,7 @@ from graph.ring_fringe import Standing
 from graph.ring_money import Holdings
 from graph.ring_overlap import weight
 from graph.ring_policy import RingPolicy
-from graph.ring_score import RingScore, evidence_key
+from graph.ring_score import RingScore, evidence_key, says_again
 from graph.ring_split import Share
 from graph.rings import Ring, RingEvent, RingState
 from graph.transaction import Entity
@@ -63,7 +63,7 @@ class LiveRing:
         weights: What each member says about being one ring, where it says anything.
         weight: Sum of these.
         money: Sum of its distinct witness transactions.
-        evidence: The newest evidence of each pattern and centre.
+        evidence: What stands of its evidence, by id, oldest first.
         events: What happened to it, the newest `max_events`.
         told: What its last alert said.
         whole_at: Event time at which it was last known to hold together.
@@ -77,7 +77,7 @@ class LiveRing:
         self.weight = 0.0
         self.money = 0
         self.evidence: dict[str, Evidence] = {}
-        self._evidence_ids: dict[str, str] = {}
+        self._newest: dict[str, str] = {}  # id of the newest evidence by `evidence_key`
         self._score = RingScore()
         self._standing = Standing()
         self._holdings = Holdings()
@@ -97,13 +97,8 @@ class LiveRing:
         added, promoted = self._note_members(piece.members)
         changed |= promoted
         self.truncated |= piece.truncated
-        # A fan seen again with one more payer replaces the smaller fan: it contains it.
-        key = evidence_key(piece)
-        if key not in self.evidence and len(self.evidence) >= self._policy.max_evidence:
-            self.truncated = True
-        elif key not in self.evidence or self.evidence[key].evidence_id != piece.evidence_id:
-            self._hold(key, piece)
-            changed = True
+        if piece.evidence_id not in self.evidence:
+            changed |= self._hold(piece)
         return tuple(added), changed or bool(added)
 
     def take_over(self, other: "LiveRing") -> tuple[Entity, ...]:
@@ -139,7 +134,7 @@ class LiveRing:
             score=self._score.value(),
             money=self.money,
             transactions=tuple(self._ids),
-            evidence=tuple(self._evidence_ids.values()),
+            evidence=tuple(self.evidence),
             aliases=before.aliases,
             truncated=self.truncated,
             recoverable=self._holdings.total,
@@ -167,7 +162,7 @@ class LiveRing:
         live._note_members(share.members)
         live._note_transactions(share.hops)
         for piece in share.evidence:
-            live._hold(evidence_key(piece), piece)
+            live._keep(piece)
         live.truncated = ring.truncated
         return live
 
@@ -182,14 +177,26 @@ class LiveRing:
         live.truncated = saved.truncated
         return live
 
-    def _hold(self, key: str, piece: Evidence) -> None:
-        replaced = self.evidence.get(key)
-        self._score.add(key, piece, known=replaced is not None)
-        if replaced is not None:
-            self._standing.remove(replaced)
+    def _hold(self, piece: Evidence) -> bool:
+        """Let evidence count, in place of what it says again; whether there was room for it."""
+        before = self.evidence.get(self._newest.get(evidence_key(piece), ""))
+        again = before is not None and says_again(piece, before)
+        full = len(self.evidence) >= self._policy.max_evidence and not again
+        self.truncated |= full
+        if before is not None and (again or full):
+            del self.evidence[before.evidence_id]
+            self._score.remove(before)
+            self._standing.remove(before)
+        elif full:
+            return False
+        self._keep(piece)
+        return True
+
+    def _keep(self, piece: Evidence) -> None:
+        self._score.add(piece)
         self._standing.add(piece)
-        self.evidence[key] = piece
-        self._evidence_ids[key] = piece.evidence_id
+        self.evidence[piece.evidence_id] = piece
+        self._newest[evidence_key(piece)] = piece.evidence_id
 
     def _note_members(self, members: Iterable[tuple[Entity, Role]]) -> tuple[list[Entity], bool]:
         """Returns (members added, whether a known one plays a greater part than was known)."""

@@ -69,7 +69,7 @@ class RingBook:
         return (live.ring for live in reversed(still_first))
 
     def evidence_of(self, ring_id: str) -> tuple[Evidence, ...]:
-        """The newest evidence of each pattern and centre, oldest first."""
+        """The evidence of a ring that stands, oldest first."""
         live = self._find(ring_id)
         return () if live is None else tuple(live.evidence.values())
 

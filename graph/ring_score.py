@@ -22,22 +22,29 @@ LAPS: Final = 3
 class RingScore:
     """Noisy-or of each pattern's strongest proof; of cycles, of each lap.
 
-    Laps are the first three cycles that have no transaction in common with an earlier lap. What
-    evidence of the same key (`evidence_key`) said before is forgotten.
+    Laps are the first three cycles that have no transaction in common with an earlier lap.
     """
 
     def __init__(self) -> None:
         self._strengths: dict[Pattern, dict[str, float]] = {}
         self._laps: list[tuple[float, frozenset[str]]] = []
 
-    def add(self, key: str, piece: Evidence, *, known: bool) -> None:
-        """Take in a piece of evidence; `known`: one of its key was taken in before."""
+    def add(self, piece: Evidence) -> None:
+        """Let a piece of evidence count."""
+        strengths = self._strengths.setdefault(piece.pattern, {})
+        known = piece.evidence_id in strengths
         if piece.pattern is Pattern.CYCLE and not known and len(self._laps) < LAPS:
             passed = frozenset(hop.transaction_id for hop in piece.hops)
             if all(passed.isdisjoint(lap) for _, lap in self._laps):
                 self._laps.append((piece.strength, passed))
-        strength = piece.strength if is_proof(piece) else 0.0
-        self._strengths.setdefault(piece.pattern, {})[key] = strength
+        strengths[piece.evidence_id] = piece.strength if is_proof(piece) else 0.0
+
+    def remove(self, piece: Evidence) -> None:
+        """Let a piece count no longer that was added; a cycle, which nothing replaces, never is."""
+        strengths = self._strengths[piece.pattern]
+        del strengths[piece.evidence_id]
+        if not strengths:
+            del self._strengths[piece.pattern]
 
     @property
     def patterns(self) -> tuple[Pattern, ...]:
@@ -57,11 +64,8 @@ class RingScore:
 def score_of(pieces: Iterable[Evidence]) -> float:
     """What a ring that holds exactly this evidence would score, 0 to 1."""
     score = RingScore()
-    known: set[str] = set()
     for piece in pieces:
-        key = evidence_key(piece)
-        score.add(key, piece, known=key in known)
-        known.add(key)
+        score.add(piece)
     return score.value()
 
 
@@ -79,7 +83,18 @@ def is_proof(piece: Evidence) -> bool:
 
 
 def evidence_key(piece: Evidence) -> str:
-    """What newer evidence replaces: the fan or mule of one centre; each cycle stands for itself."""
+    """What newer evidence may say again: the fan or mule of one centre; a cycle only itself."""
     if piece.pattern in (Pattern.CYCLE, Pattern.PING_PONG):
         return piece.evidence_id
     return f"{piece.pattern} {piece.members[0][0]}"
+
+
+def says_again(newer: Evidence, older: Evidence) -> bool:
+    """Whether evidence of the same key takes the other's place.
+
+    A fan seen again with one more payer does: it contains it. One that shows none of the same
+    transactions is another deed, and what the first one showed stays true: a front goes on selling
+    when the ring that used it has gone, and a mule's next week may be honest.
+    """
+    shown = {hop.transaction_id for hop in older.hops}
+    return not shown or not newer.hops or any(hop.transaction_id in shown for hop in newer.hops)

@@ -5,7 +5,7 @@ What joins a ring's members grows old. A ring has come apart when its evidence o
 evidence joins a ring (`graph.ring_overlap`), each with evidence that could bear a ring and at least
 two members. Older evidence joins no longer, and goes with the part whose members it shares most.
 
-What newer evidence has replaced (a fan seen again with other payers) is gone, but not its
+What newer evidence has replaced (a fan seen again, grown) is gone, but not its
 transactions: one of the last `expire_after` that no evidence at hand shows holds the parts of its
 two ends together.
 

@@ -102,6 +102,45 @@ def test_a_shared_device_does_merge() -> None:
     assert [e.id for e in second.added_members] == ["d"]
 
 
+def front(first: int, buyers: str, strength: float) -> Evidence:
+    """A shop that lives on its regulars, shown by a purchase of each."""
+    shop = Entity(EntityKind.MERCHANT, "front")
+    hops = tuple(
+        Hop(f"t{first + i}", user(buyer), shop, 1_000, first + i) for i, buyer in enumerate(buyers)
+    )
+    members = ((shop, Role.CONTROLLER), *((user(buyer), Role.MEMBER) for buyer in buyers))
+    return Evidence(Pattern.COLLUSIVE_MERCHANT, first, members, hops, strength, "few regulars")
+
+
+def test_what_is_seen_again_grown_takes_the_place_of_what_it_contains() -> None:
+    book = RingBook()
+    (born,) = book.observe([front(0, "abc", 0.9)], 0)
+    (grew,) = book.observe([front(0, "abcd", 0.6)], 0)
+    assert book.evidence_of(born.ring.ring_id) == (front(0, "abcd", 0.6),)
+    assert grew.ring.score == pytest.approx(0.6)
+
+
+def test_another_deed_of_the_same_centre_leaves_the_first_one_true() -> None:
+    book = RingBook()
+    (born,) = book.observe([front(0, "abc", 0.9)], 0)
+    (grew,) = book.observe([front(10, "abxyz", 0.1), front(10, "abc", 0.1)], 10)
+    assert book.evidence_of(born.ring.ring_id) == (front(0, "abc", 0.9), front(10, "abc", 0.1))
+    assert grew.ring.score == pytest.approx(0.9)
+    again = RingBook.restore(book.snapshot())
+    assert again.snapshot() == book.snapshot()
+    assert again.get(born.ring.ring_id) == grew.ring
+
+
+def test_a_ring_full_of_evidence_forgets_the_older_deed_and_says_so() -> None:
+    book = RingBook(RingPolicy(max_evidence=1))
+    (born,) = book.observe([front(0, "abc", 0.9)], 0)
+    assert not born.ring.truncated
+    (grew,) = book.observe([front(10, "abc", 0.6)], 10)
+    assert book.evidence_of(born.ring.ring_id) == (front(10, "abc", 0.6),)
+    assert grew.ring.truncated
+    assert grew.ring.score == pytest.approx(0.6)
+
+
 def test_a_shared_victim_is_too_little_to_join() -> None:
     def mule(first: int, centre: str, victims: str) -> Evidence:
         hops = tuple(
