@@ -35,7 +35,7 @@ from scorer.history_replay import replay
 from scorer.judge_lessons import Lesson, facts_of, lesson_of, rows_of
 from scorer.judge_training import best_bounds, starter_of, weights_by
 from scorer.ring_pass import weighed
-from scorer.starter import FOLDER, PACKED_TREES, PARAMETERS, TREES, TREES_FOLDER
+from scorer.starter import FOLDER, PARAMETERS, TREES, TREES_FOLDER
 
 FIRST_SEED = 1_001
 FRAUD_SHARE = 3 * SimulationConfig().fraud_share
@@ -121,7 +121,7 @@ def write_judge(cities: Sequence[City], about: dict[str, Any], out: Path) -> Non
     said = EvidenceJudge(facts, booster, birth, alert).as_json() | {
         "taught_on": about | {"pieces": pieces, "about_fraud": sum(frauds)}
     }
-    _write(out, said, {TREES: booster.saved})
+    _write(out, said, {TREES: lzma.compress(booster.saved, preset=9)})
 
 
 def write_trees(cities: Sequence[City], about: dict[str, Any], out: Path) -> None:
@@ -144,7 +144,7 @@ def write_trees(cities: Sequence[City], about: dict[str, Any], out: Path) -> Non
             "frauds": int(sum(city.fraud.sum() for city in teaching)),
         },
     }
-    _write(out, said, {PACKED_TREES: lzma.compress(booster.saved, preset=9)})
+    _write(out, said, {TREES: lzma.compress(booster.saved, preset=9)})
 
 
 def replayed_city(config: SimulationConfig, *, teaches: bool) -> City:

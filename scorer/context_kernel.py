@@ -15,15 +15,22 @@ from graph.compiled import kernel
 from graph.kernels import KIND_CARD, KIND_DEVICE, KIND_IP, KIND_MERCHANT
 from graph.profiles import FIRST, GENERATION
 from graph.transaction import DAY
-from scorer import feature_kernels
+from scorer import acquaintance_kernel, feature_kernels
+from scorer.acquaintance_kernel import ACQUAINTANCES, acquaintances
 from scorer.feature_kernels import (
     L_FRAUD,
     L_KNOWN,
     O_COUNT,
+    O_DECLINED,
+    O_NEW_USERS,
+    O_TRIED,
     O_USERS,
     U_AVERAGE,
     U_COUNT,
+    U_DECLINED,
+    U_NEW_OTHERS,
     U_OTHERS,
+    U_TRIED,
 )
 
 MOST_MEMBERS: Final = 32
@@ -48,7 +55,7 @@ _MERCHANT: Final = KIND_MERCHANT
 _TEST: Final = 0.2  # a payment of a fifth or less beforehand tries whether the way is open
 _ROUND: Final = 1_000  # ten whole units
 
-FIGURES: Final = 49
+FIGURES: Final = 65 + ACQUAINTANCES
 
 _inner: Final = kernel(cache=False)  # compiled anew whenever `context` is
 
@@ -128,6 +135,34 @@ def accounts(state, users, ends, members, values, out, at):  # type: ignore[no-u
         out[at + 3] = age
         out[at + 4] = _stat(state, centre, O_USERS) / _days(age, ends)
     return at + 5
+
+
+@_inner
+def _share(state, account, some, all_):  # type: ignore[no-untyped-def]
+    """One figure of an account's features as a share of another, 0 of nothing."""
+    whole = _stat(state, account, all_)
+    return _stat(state, account, some) / whole if whole > 0 else 0.0
+
+
+@_inner
+def novelty(state, members, values, out, at):  # type: ignore[no-untyped-def]
+    """How many of whom they pay and are paid by are new, and what of their trying was declined."""
+    n = len(members)
+    for k in range(4):
+        for i in range(n):
+            if k == 0:
+                values[i] = _share(state, members[i], U_NEW_OTHERS, U_OTHERS)
+            elif k == 1:
+                values[i] = _share(state, members[i], O_NEW_USERS, O_USERS)
+            elif k == 2:
+                values[i] = _share(state, members[i], U_DECLINED, U_TRIED)
+            else:
+                values[i] = _share(state, members[i], O_DECLINED, O_TRIED)
+        centre = values[0] if n > 0 else np.nan
+        at = _spread(values, n, out, at)
+        out[at] = centre
+        at += 1
+    return at
 
 
 @_inner
@@ -349,7 +384,7 @@ def known(state, members, out, at):  # type: ignore[no-untyped-def]
 def _sources() -> int:
     """Hash of the other files whose kernels and constants are used in this one."""
     digest = xxhash.xxh32()
-    for module in (kernels, profiles, feature_kernels):
+    for module in (kernels, profiles, feature_kernels, acquaintance_kernel):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.intdigest()
 
@@ -386,7 +421,12 @@ def _compose(sources: int) -> Any:
         at = sharing(links, kinds, ends, members, ids, out, at)
         at = flows(edges, ends, members, money, out, at)
         at = amounts(state, edges, ends, hops, values, out, at)
-        known(state, members, out, at)
+        at = known(state, members, out, at)
+        at = novelty(state, members, values, out, at)
+        of_links = ends[LINK_TAIL : LINK_END + 1]
+        acquaintances(
+            edges, links, link_table, of_links, ends[NOW], members, hops, values, ids, out[at:]
+        )
 
     return context
 

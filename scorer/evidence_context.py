@@ -3,9 +3,10 @@
 A heuristic says what happened; whether that is fraud depends on to whom. A marketplace seller is
 paid by strangers every day, a family sends money round in a circle, an exchange passes it on within
 the hour. So every piece of evidence is looked at together with the accounts in it: how old and how
-busy they are, whether they had dealt with each other before, what devices, cards and rare addresses
-they share, whether money was paid in before and taken out after, how the amounts compare with what
-they usually pay, and on how many days before the same was seen of the same centre.
+busy they are, whether they had dealt with each other before or with the same others, what devices,
+cards and rare addresses they share, whether money was paid in before and taken out after, how the
+amounts compare with what they usually pay, and on how many days before the same was seen of the
+same centre.
 
 Everything is as of the transaction that completed the evidence, and nothing later. Cost: bounded by
 the constants of `scorer.context_kernel`, some 20 microseconds a piece; only evidence is looked at,
@@ -14,6 +15,7 @@ which is rare.
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from math import log1p
 from typing import Any, Final
 
@@ -47,6 +49,7 @@ PIECE: Final = (
     "value_log",
     "value_spread",
     "hours",
+    "gaps_spread",
 )
 """What the piece itself says."""
 AROUND: Final = (
@@ -85,6 +88,21 @@ AROUND: Final = (
     "ways_tried",
     "known_frauds",
     "known_honest",
+    *(
+        f"{what}_{which}"
+        for what in ("new_others", "new_payers", "declined", "declined_to")
+        for which in (*_SPREAD, "centre")
+    ),
+    "members_acquainted",
+    "members_with_acquaintances",
+    "members_paying_members",
+    "contacts_common",
+    "contacts_common_of_pairs",
+    "tried_days_least",
+    "tried_days_median",
+    "met_today_median",
+    "met_today_most",
+    "centre_met_today",
 )
 """What the window, the profiles and the features say about its members."""
 BEFORE: Final = ("same_before", "same_days_before", "any_days_before")
@@ -240,14 +258,18 @@ def _itself(piece: Evidence) -> tuple[float, ...]:
     """The figures `PIECE` of a piece of evidence."""
     kinds = Counter(entity.kind for entity, _ in piece.members)
     nothing = float("nan")
-    mean = spread = hours = nothing
+    mean = spread = hours = gaps = nothing
     if piece.hops:
         values = [hop.value for hop in piece.hops]
-        times = [hop.timestamp for hop in piece.hops]
+        times = sorted(hop.timestamp for hop in piece.hops)
         mean = sum(values) / len(values)
         variance = sum((value - mean) ** 2 for value in values) / len(values)
         spread = variance**0.5 / mean if mean > 0 else nothing
-        hours = (max(times) - min(times)) / HOUR
+        hours = (times[-1] - times[0]) / HOUR
+        if times[-1] > times[0]:
+            pause = (times[-1] - times[0]) / (len(times) - 1)
+            waits = (later - earlier for earlier, later in pairwise(times))
+            gaps = (sum((wait - pause) ** 2 for wait in waits) / (len(times) - 1)) ** 0.5 / pause
     return (
         _PATTERNS[piece.pattern],
         piece.strength,
@@ -257,6 +279,7 @@ def _itself(piece: Evidence) -> tuple[float, ...]:
         log1p(mean),
         spread,
         hours,
+        gaps,
     )
 
 

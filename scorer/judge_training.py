@@ -44,7 +44,8 @@ TREES: Final = 100
 SETTINGS: Final = BoosterSettings(
     depth=5, learning_rate=0.05, min_child_weight=1.0, feature_share=0.4
 )
-STARTER_SETTINGS: Final = replace(SETTINGS, feature_share=0.2)
+STARTER_SETTINGS: Final = replace(SETTINGS, depth=7, learning_rate=0.1, feature_share=0.2)
+"""Eleven cities teach more than trees of depth 5 in steps of .05 can hold."""
 BIRTHS: Final = (0.2, 0.5, 0.65, 0.8)
 ALERTS: Final = (0.2, 0.35, 0.5, 0.65, 0.8, 0.85, 0.9, 0.95)
 

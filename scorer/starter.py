@@ -21,9 +21,8 @@ from scorer.evidence_judge import EvidenceJudge, read_judge
 from scorer.ports import FeatureSchema
 
 FOLDER: Final = "starter_judge"
-TREES: Final = "trees.json"
+TREES: Final = "trees.json.xz"
 TREES_FOLDER: Final = "starter_trees"
-PACKED_TREES: Final = "trees.json.xz"
 PARAMETERS: Final = "parameters.json"
 
 
@@ -36,7 +35,7 @@ def starter() -> EvidenceJudge:
     """
     folder = resources.files(__package__) / FOLDER
     parameters = msgspec.json.decode((folder / PARAMETERS).read_bytes())
-    return read_judge(parameters, (folder / TREES).read_bytes())
+    return read_judge(parameters, lzma.decompress((folder / TREES).read_bytes()))
 
 
 @cache
@@ -55,4 +54,4 @@ def starter_trees(schema: FeatureSchema) -> Booster | None:
 @cache
 def _trees(names: tuple[str, ...]) -> Booster:
     folder = resources.files(__package__) / TREES_FOLDER
-    return Booster.from_json(lzma.decompress((folder / PACKED_TREES).read_bytes()), names)
+    return Booster.from_json(lzma.decompress((folder / TREES).read_bytes()), names)

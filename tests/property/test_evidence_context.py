@@ -3,7 +3,8 @@
 import random
 from collections import defaultdict
 from dataclasses import replace
-from math import isnan, log1p
+from itertools import combinations, compress
+from math import exp, isnan, log1p
 from statistics import median
 
 import numpy as np
@@ -55,7 +56,9 @@ def around(piece: Evidence, history: list[Transaction], watermark: int) -> dict[
     ]
     return (
         accounts(users, history)
+        | novelty(users, history)
         | acquaintance(hops, history)
+        | acquaintances(users, hops, history)
         | sharing(users, history)
         | flows(users, sum(hop.value for hop in hops), live)
         | amounts(hops, live)
@@ -98,6 +101,40 @@ def accounts(users: list[str], history: list[Transaction]) -> dict[str, float]:
     }
 
 
+def novelty(users: list[str], history: list[Transaction]) -> dict[str, float]:
+    now, before = history[-1].timestamp, history[:-1]
+
+    def shares(name: str, values: list[float]) -> dict[str, float]:
+        return three(name, values) | {f"{name}_centre": values[0]}
+
+    def declined(mine: list[Transaction]) -> float:
+        weights = [exp((tx.timestamp - now) / DAY) for tx in mine]
+        bad = [tx.outcome is Outcome.DECLINED for tx in mine]
+        return sum(compress(weights, bad)) / sum(weights) if mine else 0.0
+
+    def new(met: list[tuple[int, object]]) -> float:
+        first = {who: at for at, who in reversed(met)}
+        newest = max((at for at, _ in met), default=0)
+        fresh = sum(exp((at - newest) / (7 * DAY)) for who, at in first.items() if who)
+        return fresh / max(1, len(first.keys() - {None}))
+
+    def paid(user: str) -> list[tuple[int, object]]:
+        return [(tx.timestamp, tx.other_party) for tx in before if tx.user_id == user]
+
+    def paid_by(user: str) -> list[tuple[int, object]]:
+        return [(tx.timestamp, tx.user_id) for tx in before if tx.counterparty_id == user]
+
+    return (
+        shares("new_others", [new(paid(user)) for user in users])
+        | shares("new_payers", [new(paid_by(user)) for user in users])
+        | shares("declined", [declined([tx for tx in before if tx.user_id == u]) for u in users])
+        | shares(
+            "declined_to",
+            [declined([tx for tx in before if tx.counterparty_id == u]) for u in users],
+        )
+    )
+
+
 def acquaintance(hops: list[Hop], history: list[Transaction]) -> dict[str, float]:
     now, met = history[-1].timestamp, defaultdict(list)
     for tx in history:
@@ -117,6 +154,58 @@ def acquaintance(hops: list[Hop], history: list[Transaction]) -> dict[str, float
         "pairs_fresh": fresh / len(pairs),
         "pairs_reciprocal": back / len(pairs),
         "pair_count": sum(len(met[pair]) for pair in pairs) / len(pairs),
+    }
+
+
+def acquaintances(
+    users: list[str], hops: list[Hop], history: list[Transaction]
+) -> dict[str, float]:
+    now = history[-1].timestamp
+    begins = hops[0].timestamp if hops else now
+    first: dict[tuple[str, str], int] = {}
+    for tx in history:
+        if tx.counterparty_id is not None:
+            first.setdefault((tx.user_id, tx.counterparty_id), tx.timestamp)
+    steps = {
+        (hop.source.id, hop.target.id): hop for hop in reversed(hops) if hop.source and hop.target
+    }
+
+    def contacts(user: str) -> set[str]:
+        paid = {b for (a, b), at in first.items() if a == user and at < begins}
+        return paid - set(users)
+
+    def in_common(a: str, b: str) -> float:
+        return len(contacts(a) & contacts(b)) / max(1, min(len(contacts(a)), len(contacts(b))))
+
+    def share(flags: list[bool]) -> float:
+        return sum(flags) / len(flags) if flags else float("nan")
+
+    pairs = list(combinations(users, 2))
+    dealt = [pair for pair in pairs if pair in steps or pair[::-1] in steps]
+    apart = [pair for pair in pairs if pair not in dealt]
+    knew = [p for p in apart if min(first.get(p, now), first.get(p[::-1], now)) < begins]
+    common = [in_common(*pair) for pair in pairs]
+    tried = [
+        (hop.timestamp - first[pair]) / DAY
+        for pair, hop in steps.items()
+        if first.get(pair, now) < hop.timestamp
+    ]
+    met = [sum(a == user and at > now - DAY for (a, _), at in first.items()) for user in users]
+    days = three("tried_days", tried)
+    today = three("met_today", [float(count) for count in met])
+    return {
+        "members_acquainted": share([pair in knew for pair in apart]),
+        "members_with_acquaintances": share([any(u in p for p in knew) for u in users]),
+        "members_paying_members": share(
+            [any((u, v) in first for v in users if v != u) for u in users]
+        ),
+        "contacts_common": sum(common) / len(common) if common else float("nan"),
+        "contacts_common_of_pairs": share([in_common(*pair) > 0 for pair in dealt]),
+        "tried_days_least": days["tried_days_least"],
+        "tried_days_median": days["tried_days_median"],
+        "met_today_median": today["met_today_median"],
+        "met_today_most": today["met_today_most"],
+        "centre_met_today": float(met[0]),
     }
 
 
@@ -161,14 +250,20 @@ def flows(users: list[str], money: int, live: list[Transaction]) -> dict[str, fl
     }
 
 
+def ends(tx: Transaction) -> tuple[Entity | None, Entity | None]:
+    """Who pays whom; None is the world outside."""
+    if tx.type in (TransactionType.DEPOSIT, TransactionType.REFUND):
+        return tx.other_party, tx.user
+    return tx.user, tx.other_party
+
+
 def amounts(hops: list[Hop], live: list[Transaction]) -> dict[str, float]:
     if not hops:
         return {}
     values = [hop.value for hop in hops]
     tried = [
         any(
-            tx.user == hop.source
-            and tx.other_party == hop.target
+            ends(tx) == (hop.source, hop.target)
             and tx.timestamp < hop.timestamp
             and tx.value < 0.2 * hop.value
             for tx in live

@@ -13,7 +13,6 @@ from scorer.evidence_judge import read_judge
 from scorer.ports import FeatureSchema
 from scorer.starter import (
     FOLDER,
-    PACKED_TREES,
     PARAMETERS,
     TREES,
     TREES_FOLDER,
@@ -40,7 +39,7 @@ def test_the_trees_fit_this_engine_and_say_what_taught_them() -> None:
     assert trees is not None
     assert trees.tree_count == making.GROWN_ON_TRANSACTIONS
     assert starter_parameters()["taught_on"]["frauds"] > 10_000
-    assert (making.OUT / TREES_FOLDER / PACKED_TREES).stat().st_size < 2_000_000
+    assert (making.OUT / TREES_FOLDER / TREES).stat().st_size < 2_000_000
     other = FeatureSchema(schema.names[1:], schema.families[1:])
     assert starter_trees(other) is None
 
@@ -50,7 +49,7 @@ def test_a_starter_of_small_cities_is_made_and_read_back(tmp_path: Path) -> None
     arguments = ["--cities", "5", "--users", "400", "--days", "8"]
     for name in ("a", "b"):
         assert making.main([*arguments, "--jobs", "2", "--out", str(tmp_path / name)]) == 0
-    names = (f"{FOLDER}/{PARAMETERS}", f"{FOLDER}/{TREES}", f"{TREES_FOLDER}/{PACKED_TREES}")
+    names = (f"{FOLDER}/{PARAMETERS}", f"{FOLDER}/{TREES}", f"{TREES_FOLDER}/{TREES}")
     files = [(tmp_path / run / name).read_bytes() for run in "ab" for name in names]
     assert files[:3] == files[3:]
     judge = read_judge(msgspec.json.decode(files[0]), files[1])

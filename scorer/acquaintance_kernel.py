@@ -1,0 +1,200 @@
+"""Who of those whom evidence names knew whom before it: a part of `scorer.context_kernel`.
+
+The victims of one tale are strangers to each other, the guests of one wedding are not; whoever
+opens a way for stolen money has often tried it some days before; and an account that is used up has
+met everybody it knows today.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from graph import kernels
+from graph.compiled import kernel
+from graph.kernels import KIND_USER
+from graph.transaction import DAY
+
+MOST_ACQUAINTED: Final = 16
+"""Users compared with each other, in the order in which the evidence names them."""
+MOST_CONTACTS: Final = 31
+"""Whom one of them has paid, those met last first."""
+MOST_STEPS: Final = 64
+"""Links of one of them looked at for that, identifiers and shops among them."""
+
+ACQUAINTANCES: Final = 10
+
+_USER: Final = KIND_USER
+_NEVER: Final = 1 << 62
+_WIDTH: Final = MOST_CONTACTS + 1  # a row of contacts: how many, then who, ascending
+
+_inner: Final = kernel(cache=False)  # compiled anew whenever the context is
+
+
+@_inner
+def _contacts(edges, links, tail, members, n, i, begins, now, ids):  # type: ignore[no-untyped-def]
+    """Fill row i of `ids` with whom member i had paid before a moment, members left out.
+
+    Returns:
+        How many users it has first paid within the day before `now`.
+    """
+    row, count, met = i * _WIDTH, 0, 0
+    position, looked = links.newest_of_user[members[i]], 0
+    while position >= tail and looked < MOST_STEPS:
+        s = kernels.slot(links.pages, position)
+        looked += 1
+        other = -2 - links.entity[s]
+        if other >= 0 and edges.account_kind[other] == _USER:
+            met += links.first[s] > now - DAY
+            mine = False
+            for j in range(n):
+                mine = mine or members[j] == other
+            if links.first[s] < begins and not mine and count < MOST_CONTACTS:
+                j = row + count
+                while j > row and ids[j] > other:
+                    ids[j + 1] = ids[j]
+                    j -= 1
+                ids[j + 1] = other
+                count += 1
+        if links.back_user[s] == 0:
+            break
+        position -= links.back_user[s]
+    ids[row] = count
+    return met
+
+
+@_inner
+def _in_common(ids, one, other):  # type: ignore[no-untyped-def]
+    """Contacts that two rows have in common, as a share of the shorter."""
+    i, j = one * _WIDTH, other * _WIDTH
+    last_i, last_j = i + ids[i], j + ids[j]
+    shorter = min(ids[i], ids[j])
+    i, j, common = i + 1, j + 1, 0
+    while i <= last_i and j <= last_j:
+        a, b = ids[i], ids[j]
+        common += a == b
+        i += a <= b
+        j += b <= a
+    return common / max(shorter, 1)
+
+
+@_inner
+def _first_paid(links, table, ends, one, other):  # type: ignore[no-untyped-def]
+    """When one first paid the other; `_NEVER` if it did not."""
+    p = kernels.find_link(links, table, one, -2 - other, ends[0], ends[1])
+    return links.first[kernels.slot(links.pages, p)] if p >= 0 else np.int64(_NEVER)
+
+
+@_inner
+def acquaintances(edges, links, table, ends, now, members, steps, values, ids, out):  # type: ignore[no-untyped-def]
+    """Fill `out` (`ACQUAINTANCES` places); mutates it and the scratch arrays.
+
+    Of members that did not deal with each other in the witness, the share of pairs that knew each
+    other and of members that knew another; the share of members that have ever paid another; what
+    pairs have in common of whom they paid, and the share of pairs of the witness that have
+    something; days between the first payment of a pair of the witness and its step, least and
+    median of the pairs that were none of strangers; users first paid within a day, median and
+    greatest of the members, and of the centre.
+
+    Args:
+        edges: Of the window.
+        links: Likewise.
+        table: Likewise, of the links.
+        ends: int64[2]: the tail and the end of the links.
+        now: When the evidence was completed.
+        members: int64[n], the centre first.
+        steps: int64[m, 4], by time: source and target (-1 = none), value, time.
+        values: float64[k], k >= m and 2 * `MOST_ACQUAINTED`.
+        ids: int64[k], k >= `MOST_ACQUAINTED` * (`MOST_CONTACTS` + 1).
+        out: float32[`ACQUAINTANCES`].
+    """
+    n = min(len(members), MOST_ACQUAINTED)
+    begins = steps[0, 3] if len(steps) > 0 else now
+    out[:] = np.nan
+    if n == 0:
+        return
+    for i in range(n):
+        values[i] = _contacts(edges, links, ends[0], members, n, i, begins, now, ids)
+    out[9] = values[0]
+    _middle(values, n, out, 7)
+    out[8] = values[n - 1]
+    _compare(links, table, ends, begins, members[:n], steps, values, ids, out)
+    _tried(edges, links, table, ends, steps, values, out)
+
+
+@_inner
+def _compare(links, table, ends, begins, members, steps, values, ids, out):  # type: ignore[no-untyped-def]
+    """Who of the members knew whom before a moment, and what they have in common."""
+    n = len(members)
+    for i in range(2 * n):
+        values[i] = 0.0  # how many others each knew, then how many each has paid
+    apart = known = together = linked = 0
+    common = 0.0
+    for i in range(n):
+        for j in range(i):
+            a, b = members[i], members[j]
+            there = _first_paid(links, table, ends, a, b)
+            back = _first_paid(links, table, ends, b, a)
+            values[n + i] += there < _NEVER
+            values[n + j] += back < _NEVER
+            share = _in_common(ids, i, j)
+            common += share
+            if _deal(steps, a, b):
+                together += 1
+                linked += share > 0
+            else:
+                apart += 1
+                knew = min(there, back) < begins
+                known += knew
+                values[i] += knew
+                values[j] += knew
+    some = paying = 0
+    for i in range(n):
+        some += values[i] > 0
+        paying += values[n + i] > 0
+    out[1], out[2] = some / n, paying / n
+    if apart > 0:
+        out[0] = known / apart
+    if apart + together > 0:
+        out[3] = common / (apart + together)
+    if together > 0:
+        out[4] = linked / together
+
+
+@_inner
+def _deal(steps, one, other):  # type: ignore[no-untyped-def]
+    """Whether two deal with each other in the witness."""
+    for k in range(len(steps)):
+        source, target = steps[k, 0], steps[k, 1]
+        if (source == one and target == other) or (source == other and target == one):
+            return True
+    return False
+
+
+@_inner
+def _tried(edges, links, table, ends, steps, values, out):  # type: ignore[no-untyped-def]
+    """Days from the first payment of a pair to its first step, where that was not the first."""
+    count = 0
+    for i in range(len(steps)):
+        source, target, again = steps[i, 0], steps[i, 1], False
+        for j in range(i):
+            again = again or (steps[j, 0] == source and steps[j, 1] == target)
+        if source >= 0 and target >= 0 and edges.account_kind[target] == _USER and not again:
+            first = _first_paid(links, table, ends, source, target)
+            if first < steps[i, 3]:
+                values[count] = (steps[i, 3] - first) / DAY
+                count += 1
+    if count > 0:
+        _middle(values, count, out, 6)
+        out[5] = values[0]
+
+
+@_inner
+def _middle(values, count, out, at):  # type: ignore[no-untyped-def]
+    """Median of `values[:count]`, which is sorted in place."""
+    for i in range(1, count):
+        x, j = values[i], i
+        while j > 0 and values[j - 1] > x:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = x
+    out[at] = 0.5 * (values[(count - 1) // 2] + values[count // 2])
