@@ -5,14 +5,17 @@ that correct it by the labels of the past. What the corrected one's weights woul
 past is asked of others that have not seen the ring or the centre in question: else everything
 learned from rings would learn from answers known by heart.
 
-From which probability on evidence bears a ring and a ring is told is chosen on the past: the pair
-under which its rings have the best F1 against the true ones. Corrections are kept only if they pay
-there, in F1 or, where the data names too few rings for that, in average precision over the pieces;
-else, or where the labels say too little, the starter stands.
+From which probability on evidence bears a ring and a ring is told is the starter's, or, where that
+pays on the past, the pair under which its rings have the best F1 against the true ones. It pays if
+it is better by more than the standard error of a share of so many rings; so must corrections, or,
+where the data names too few rings for that, have the better average precision over the pieces.
+Else, or where the labels say too little, the starter stands: it has seen more rings than most
+histories hold, and a pair or a correction that wins by two rings of eighty has lost four of twenty.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 from typing import Final
 
 import numpy as np
@@ -28,7 +31,7 @@ from scorer.fitting import BoosterSettings, regrow_booster
 from scorer.judge_lessons import Lesson, lesson_of, rows_of
 from scorer.metrics import average_precision
 from scorer.odds import sigmoid
-from scorer.ring_matching import match_rings
+from scorer.ring_matching import DetectedRing, match_rings
 from scorer.ring_pass import rings_of, weighed, with_rings
 from scorer.starter import starter
 from scorer.table import Rows, Table
@@ -46,6 +49,10 @@ SETTINGS: Final = BoosterSettings(
 )
 STARTER_SETTINGS: Final = replace(SETTINGS, depth=7, learning_rate=0.1, feature_share=0.2)
 """Eleven cities teach more than trees of depth 5 in steps of .05 can hold."""
+STANDARD_ERROR: Final = 0.5
+"""Of a share, over the root of the number of what it is a share of: at most."""
+Past = tuple[EvidenceLog, Lesson]
+"""A history's evidence, `weighed`, and what its labels say."""
 BIRTHS: Final = (0.2, 0.5, 0.65, 0.8)
 ALERTS: Final = (0.2, 0.35, 0.5, 0.65, 0.8, 0.85, 0.9, 0.95)
 
@@ -91,11 +98,14 @@ def teach(table: Table, past: Rows, policy: RingPolicy, seed: int) -> Taught:
     if len(lesson.rings) < LEAST_RINGS:
         pays = _ranks(lesson, weights) > _ranks(lesson, plain)
         return Taught(replace(began, booster=booster), weights) if pays else Taught(began, plain)
-    kept, *bounds = best_bounds([(weighed(log, plain), lesson)], policy)
-    won, *corrected = best_bounds([(weighed(log, weights), lesson)], policy)
-    if won > kept:
-        return Taught(EvidenceJudge(began.facts, booster, *corrected), weights)
-    return Taught(EvidenceJudge(began.facts, began.booster, *bounds), plain)
+    judge, weighs, known = began, plain, (weighed(log, plain), lesson)
+    stands = _f1([_found(known, policy, began.birth)], [known], began.alert)
+    doubt = STANDARD_ERROR / sqrt(len(lesson.rings))
+    for other, its in ((began.booster, plain), (booster, weights)):
+        f1, birth, alert = best_bounds([(weighed(log, its), lesson)], policy)
+        if f1 > stands + doubt:
+            judge, weighs, stands = EvidenceJudge(began.facts, other, birth, alert), its, f1
+    return Taught(judge, weighs)
 
 
 def _corrected(began: EvidenceJudge, lesson: Lesson, chosen: Rows, seed: int) -> Booster:
@@ -170,9 +180,7 @@ def weights_by(judge: EvidenceJudge, log: EvidenceLog) -> NDArray[np.float64]:
     return _probabilities(judge.booster, rows_of(log, judge.facts))
 
 
-def best_bounds(
-    pasts: Sequence[tuple[EvidenceLog, Lesson]], policy: RingPolicy
-) -> tuple[float, float, float]:
+def best_bounds(pasts: Sequence[Past], policy: RingPolicy) -> tuple[float, float, float]:
     """(F1, birth, alert) under which the rings of all pasts together are told best.
 
     Of equals the strictest.
@@ -181,21 +189,29 @@ def best_bounds(
         pasts: Of each the evidence, `weighed`, and which rings there were, up to where it reaches.
         policy: For all but the bounds.
     """
-    logs = [EvidenceLog([t for t in log.told if t.place <= past.until]) for log, past in pasts]
-    true = sum(len(past.rings) for _, past in pasts)
     best = (-1.0, 0.0, 0.0)
     for birth in BIRTHS:
-        # Everything is told; who would not have been is left out below.
-        whole = ring_policy(policy, birth, birth)
-        found = [rings_of(log, whole).rings(since=0) for log in logs]
+        found = [_found(past, policy, birth) for past in pasts]
         for alert in ALERTS:
             if alert >= birth:
-                told = [[ring for ring in some if ring.peak >= alert] for some in found]
-                pairs = zip(told, pasts, strict=True)
-                matched = sum(len(match_rings(some, past.rings)) for some, (_, past) in pairs)
-                f1 = 2 * matched / (sum(map(len, told)) + true)
-                best = max(best, (f1, birth, alert))
+                best = max(best, (_f1(found, pasts, alert), birth, alert))
     return best
+
+
+def _found(past: Past, policy: RingPolicy, birth: float) -> Sequence[DetectedRing]:
+    """The rings of a past, up to where its lesson goes, all of them told."""
+    log, lesson = past
+    known = EvidenceLog([told for told in log.told if told.place <= lesson.until])
+    return rings_of(known, ring_policy(policy, birth, birth)).rings(since=0)
+
+
+def _f1(found: Sequence[Sequence[DetectedRing]], pasts: Sequence[Past], alert: float) -> float:
+    """F1 of what of the rings found in each past would have been told."""
+    told = [[ring for ring in some if ring.peak >= alert] for some in found]
+    pairs = zip(told, pasts, strict=True)
+    matched = sum(len(match_rings(some, past.rings)) for some, (_, past) in pairs)
+    true = sum(len(past.rings) for _, past in pasts)
+    return 2 * matched / (sum(map(len, told)) + true)
 
 
 def _probabilities(booster: Booster, rows: NDArray[np.float32]) -> NDArray[np.float64]:
