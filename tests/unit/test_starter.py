@@ -52,7 +52,7 @@ def test_a_starter_of_small_cities_is_made_and_read_back(tmp_path: Path) -> None
     names = (f"{FOLDER}/{PARAMETERS}", f"{FOLDER}/{TREES}", f"{TREES_FOLDER}/{TREES}")
     files = [(tmp_path / run / name).read_bytes() for run in "ab" for name in names]
     assert files[:3] == files[3:]
-    judge = read_judge(msgspec.json.decode(files[0]), files[1])
+    judge = read_judge(msgspec.json.decode(files[0]), lzma.decompress(files[1]))
     assert judge.booster.tree_count == making.GROWN
     assert msgspec.json.decode(files[0])["taught_on"]["cities"] == 1
     trees = Booster.from_json(lzma.decompress(files[2]), detector().schema.names)
