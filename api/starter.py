@@ -27,13 +27,14 @@ from graph.ring_policy import RingPolicy
 from ingest.datasets import read
 from ingest.mapping import load_mapping
 from ingest.simulator import SimulationConfig, write
+from scorer.booster import Booster
 from scorer.evidence_context import NAMES
 from scorer.evidence_judge import EvidenceJudge
 from scorer.evidence_log import EvidenceLog
 from scorer.fitting import BoosterSettings, regrow_booster, sample_negatives
 from scorer.history_replay import replay
 from scorer.judge_lessons import Lesson, facts_of, lesson_of, rows_of
-from scorer.judge_training import best_bounds, starter_of, weights_by
+from scorer.judge_training import best_bounds, ring_f1s, starter_of, weights_by
 from scorer.ring_pass import weighed
 from scorer.starter import FOLDER, PARAMETERS, TREES, TREES_FOLDER
 
@@ -115,13 +116,13 @@ def write_judge(cities: Sequence[City], about: dict[str, Any], out: Path) -> Non
         for city, lesson in zip(cities, lessons, strict=True)
         if city.log is not None
     ]
-    _, birth, alert = best_bounds(pasts, RingPolicy())
+    birth, alert = best_bounds(ring_f1s(pasts, RingPolicy()))
     frauds = [int(lesson.fraud.sum()) for lesson in teaching]
     pieces = sum(len(lesson.fraud) for lesson in teaching)
     said = EvidenceJudge(facts, booster, birth, alert).as_json() | {
         "taught_on": about | {"pieces": pieces, "about_fraud": sum(frauds)}
     }
-    _write(out, said, {TREES: lzma.compress(booster.saved, preset=9)})
+    _write(out, said, booster)
 
 
 def write_trees(cities: Sequence[City], about: dict[str, Any], out: Path) -> None:
@@ -144,7 +145,7 @@ def write_trees(cities: Sequence[City], about: dict[str, Any], out: Path) -> Non
             "frauds": int(sum(city.fraud.sum() for city in teaching)),
         },
     }
-    _write(out, said, {TREES: lzma.compress(booster.saved, preset=9)})
+    _write(out, said, booster)
 
 
 def replayed_city(config: SimulationConfig, *, teaches: bool) -> City:
@@ -191,11 +192,11 @@ def _widened(city: City, facts: tuple[str, ...]) -> NDArray[np.float32]:
     return rows
 
 
-def _write(out: Path, said: dict[str, Any], files: dict[str, bytes]) -> None:
+def _write(out: Path, said: dict[str, Any], booster: Booster) -> None:
     out.mkdir(parents=True, exist_ok=True)
     encoded = msgspec.json.format(msgspec.json.encode(said, order="sorted"), indent=2)
-    for name, content in {PARAMETERS: encoded + b"\n", **files}.items():
-        (out / name).write_bytes(content)
+    (out / PARAMETERS).write_bytes(encoded + b"\n")
+    (out / TREES).write_bytes(lzma.compress(booster.saved, preset=9))
 
 
 if __name__ == "__main__":

@@ -30,13 +30,12 @@ class RingScore:
         self._laps: list[tuple[float, frozenset[str]]] = []
 
     def add(self, piece: Evidence) -> None:
-        """Let a piece of evidence count."""
-        strengths = self._strengths.setdefault(piece.pattern, {})
-        known = piece.evidence_id in strengths
-        if piece.pattern is Pattern.CYCLE and not known and len(self._laps) < LAPS:
+        """Let a piece of evidence count that does not yet."""
+        if piece.pattern is Pattern.CYCLE and len(self._laps) < LAPS:
             passed = frozenset(hop.transaction_id for hop in piece.hops)
             if all(passed.isdisjoint(lap) for _, lap in self._laps):
                 self._laps.append((piece.strength, passed))
+        strengths = self._strengths.setdefault(piece.pattern, {})
         strengths[piece.evidence_id] = piece.strength if is_proof(piece) else 0.0
 
     def remove(self, piece: Evidence) -> None:

@@ -5,9 +5,8 @@ What joins a ring's members grows old. A ring has come apart when its evidence o
 evidence joins a ring (`graph.ring_overlap`), each with evidence that could bear a ring and at least
 two members. Older evidence joins no longer, and goes with the part whose members it shares most.
 
-What newer evidence has replaced (a fan seen again, grown) is gone, but not its
-transactions: one of the last `expire_after` that no evidence at hand shows holds the parts of its
-two ends together.
+What newer evidence has replaced (a fan seen again, grown) is gone, but not its transactions: one of
+the last `expire_after` that no evidence at hand shows holds the parts of its two ends together.
 
 Everything goes to exactly one part, and where several claim it equally to the riskiest of them:
 

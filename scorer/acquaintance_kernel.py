@@ -13,6 +13,7 @@ from graph import kernels
 from graph.compiled import kernel
 from graph.kernels import KIND_USER
 from graph.transaction import DAY
+from scorer.rank_kernel import ascend, middle
 
 MOST_ACQUAINTED: Final = 16
 """Users compared with each other, in the order in which the evidence names them."""
@@ -21,7 +22,14 @@ MOST_CONTACTS: Final = 31
 MOST_STEPS: Final = 64
 """Links of one of them looked at for that, identifiers and shops among them."""
 
-ACQUAINTANCES: Final = 10
+(
+    ACQUAINTED, WITH_ACQUAINTANCES, PAYING_MEMBERS, COMMON, COMMON_OF_PAIRS, TRIED_LEAST,
+    TRIED_MEDIAN, MET_MEDIAN, MET_MOST, MET_BY_CENTRE,
+) = range(10)  # fmt: skip
+ACQUAINTANCES: Final = MET_BY_CENTRE + 1
+"""Figures, the last ten of `scorer.evidence_context.AROUND`."""
+H_SOURCE, H_TARGET, H_VALUE, H_TIME = range(4)
+"""Columns of the steps of a witness."""
 
 _USER: Final = KIND_USER
 _NEVER: Final = 1 << 62
@@ -85,7 +93,7 @@ def _first_paid(links, table, ends, one, other):  # type: ignore[no-untyped-def]
 
 
 @_inner
-def acquaintances(edges, links, table, ends, now, members, steps, values, ids, out):  # type: ignore[no-untyped-def]
+def acquaintances(edges, links, table, ends, now, members, hops, values, ids, out):  # type: ignore[no-untyped-def]
     """Fill `out` (`ACQUAINTANCES` places); mutates it and the scratch arrays.
 
     Of members that did not deal with each other in the witness, the share of pairs that knew each
@@ -102,27 +110,27 @@ def acquaintances(edges, links, table, ends, now, members, steps, values, ids, o
         ends: int64[2]: the tail and the end of the links.
         now: When the evidence was completed.
         members: int64[n], the centre first.
-        steps: int64[m, 4], by time: source and target (-1 = none), value, time.
+        hops: int64[m, 4], by time: source and target (-1 = none), value, time.
         values: float64[k], k >= m and 2 * `MOST_ACQUAINTED`.
         ids: int64[k], k >= `MOST_ACQUAINTED` * (`MOST_CONTACTS` + 1).
         out: float32[`ACQUAINTANCES`].
     """
     n = min(len(members), MOST_ACQUAINTED)
-    begins = steps[0, 3] if len(steps) > 0 else now
+    begins = hops[0, H_TIME] if len(hops) > 0 else now
     out[:] = np.nan
     if n == 0:
         return
     for i in range(n):
         values[i] = _contacts(edges, links, ends[0], members, n, i, begins, now, ids)
-    out[9] = values[0]
-    _middle(values, n, out, 7)
-    out[8] = values[n - 1]
-    _compare(links, table, ends, begins, members[:n], steps, values, ids, out)
-    _tried(edges, links, table, ends, steps, values, out)
+    out[MET_BY_CENTRE] = values[0]
+    ascend(values, n)
+    out[MET_MEDIAN], out[MET_MOST] = middle(values, n), values[n - 1]
+    _compare(links, table, ends, begins, members[:n], hops, values, ids, out)
+    _tried(edges, links, table, ends, hops, values, out)
 
 
 @_inner
-def _compare(links, table, ends, begins, members, steps, values, ids, out):  # type: ignore[no-untyped-def]
+def _compare(links, table, ends, begins, members, hops, values, ids, out):  # type: ignore[no-untyped-def]
     """Who of the members knew whom before a moment, and what they have in common."""
     n = len(members)
     for i in range(2 * n):
@@ -138,7 +146,7 @@ def _compare(links, table, ends, begins, members, steps, values, ids, out):  # t
             values[n + j] += back < _NEVER
             share = _in_common(ids, i, j)
             common += share
-            if _deal(steps, a, b):
+            if _deal(hops, a, b):
                 together += 1
                 linked += share > 0
             else:
@@ -151,50 +159,38 @@ def _compare(links, table, ends, begins, members, steps, values, ids, out):  # t
     for i in range(n):
         some += values[i] > 0
         paying += values[n + i] > 0
-    out[1], out[2] = some / n, paying / n
+    out[WITH_ACQUAINTANCES], out[PAYING_MEMBERS] = some / n, paying / n
     if apart > 0:
-        out[0] = known / apart
+        out[ACQUAINTED] = known / apart
     if apart + together > 0:
-        out[3] = common / (apart + together)
+        out[COMMON] = common / (apart + together)
     if together > 0:
-        out[4] = linked / together
+        out[COMMON_OF_PAIRS] = linked / together
 
 
 @_inner
-def _deal(steps, one, other):  # type: ignore[no-untyped-def]
+def _deal(hops, one, other):  # type: ignore[no-untyped-def]
     """Whether two deal with each other in the witness."""
-    for k in range(len(steps)):
-        source, target = steps[k, 0], steps[k, 1]
+    for k in range(len(hops)):
+        source, target = hops[k, H_SOURCE], hops[k, H_TARGET]
         if (source == one and target == other) or (source == other and target == one):
             return True
     return False
 
 
 @_inner
-def _tried(edges, links, table, ends, steps, values, out):  # type: ignore[no-untyped-def]
+def _tried(edges, links, table, ends, hops, values, out):  # type: ignore[no-untyped-def]
     """Days from the first payment of a pair to its first step, where that was not the first."""
     count = 0
-    for i in range(len(steps)):
-        source, target, again = steps[i, 0], steps[i, 1], False
+    for i in range(len(hops)):
+        source, target, again = hops[i, H_SOURCE], hops[i, H_TARGET], False
         for j in range(i):
-            again = again or (steps[j, 0] == source and steps[j, 1] == target)
+            again = again or (hops[j, H_SOURCE] == source and hops[j, H_TARGET] == target)
         if source >= 0 and target >= 0 and edges.account_kind[target] == _USER and not again:
             first = _first_paid(links, table, ends, source, target)
-            if first < steps[i, 3]:
-                values[count] = (steps[i, 3] - first) / DAY
+            if first < hops[i, H_TIME]:
+                values[count] = (hops[i, H_TIME] - first) / DAY
                 count += 1
     if count > 0:
-        _middle(values, count, out, 6)
-        out[5] = values[0]
-
-
-@_inner
-def _middle(values, count, out, at):  # type: ignore[no-untyped-def]
-    """Median of `values[:count]`, which is sorted in place."""
-    for i in range(1, count):
-        x, j = values[i], i
-        while j > 0 and values[j - 1] > x:
-            values[j] = values[j - 1]
-            j -= 1
-        values[j] = x
-    out[at] = 0.5 * (values[(count - 1) // 2] + values[count // 2])
+        ascend(values, count)
+        out[TRIED_LEAST], out[TRIED_MEDIAN] = values[0], middle(values, count)

@@ -15,8 +15,15 @@ from graph.compiled import kernel
 from graph.kernels import KIND_CARD, KIND_DEVICE, KIND_IP, KIND_MERCHANT
 from graph.profiles import FIRST, GENERATION
 from graph.transaction import DAY
-from scorer import acquaintance_kernel, feature_kernels
-from scorer.acquaintance_kernel import ACQUAINTANCES, acquaintances
+from scorer import acquaintance_kernel, feature_kernels, rank_kernel
+from scorer.acquaintance_kernel import (
+    ACQUAINTANCES,
+    H_SOURCE,
+    H_TARGET,
+    H_TIME,
+    H_VALUE,
+    acquaintances,
+)
 from scorer.feature_kernels import (
     L_FRAUD,
     L_KNOWN,
@@ -32,6 +39,7 @@ from scorer.feature_kernels import (
     U_OTHERS,
     U_TRIED,
 )
+from scorer.rank_kernel import ascend, middle
 
 MOST_MEMBERS: Final = 32
 """Users looked at, in the order in which the evidence names them."""
@@ -48,7 +56,6 @@ RARE: Final = 8
 SCRATCH: Final = MOST_MEMBERS * MOST_LINKS
 
 ALL, OUTSIDE = range(2)
-H_SOURCE, H_TARGET, H_VALUE, H_TIME = range(4)
 TAIL, CUTOFF, LINK_TAIL, LINK_END, NOW, BEGAN = range(6)
 
 _MERCHANT: Final = KIND_MERCHANT
@@ -63,17 +70,12 @@ _inner: Final = kernel(cache=False)  # compiled anew whenever `context` is
 @_inner
 def _spread(values, count, out, at):  # type: ignore[no-untyped-def]
     """Least, median and greatest of `values[:count]`, which is sorted in place; NaN of none."""
-    for i in range(1, count):
-        x, j = values[i], i
-        while j > 0 and values[j - 1] > x:
-            values[j] = values[j - 1]
-            j -= 1
-        values[j] = x
+    ascend(values, count)
     for k in range(3):
         out[at + k] = np.nan
     if count > 0:
         out[at] = values[0]
-        out[at + 1] = 0.5 * (values[(count - 1) // 2] + values[count // 2])
+        out[at + 1] = middle(values, count)
         out[at + 2] = values[count - 1]
     return at + 3
 
@@ -384,7 +386,7 @@ def known(state, members, out, at):  # type: ignore[no-untyped-def]
 def _sources() -> int:
     """Hash of the other files whose kernels and constants are used in this one."""
     digest = xxhash.xxh32()
-    for module in (kernels, profiles, feature_kernels, acquaintance_kernel):
+    for module in (kernels, profiles, feature_kernels, acquaintance_kernel, rank_kernel):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.intdigest()
 

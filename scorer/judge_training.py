@@ -13,7 +13,7 @@ Else, or where the labels say too little, the starter stands: it has seen more r
 histories hold, and a pair or a correction that wins by two rings of eighty has lost four of twenty.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Final
@@ -31,7 +31,7 @@ from scorer.fitting import BoosterSettings, regrow_booster
 from scorer.judge_lessons import Lesson, lesson_of, rows_of
 from scorer.metrics import average_precision
 from scorer.odds import sigmoid
-from scorer.ring_matching import DetectedRing, match_rings
+from scorer.ring_matching import match_rings
 from scorer.ring_pass import rings_of, weighed, with_rings
 from scorer.starter import starter
 from scorer.table import Rows, Table
@@ -51,10 +51,13 @@ STARTER_SETTINGS: Final = replace(SETTINGS, depth=7, learning_rate=0.1, feature_
 """Eleven cities teach more than trees of depth 5 in steps of .05 can hold."""
 STANDARD_ERROR: Final = 0.5
 """Of a share, over the root of the number of what it is a share of: at most."""
-Past = tuple[EvidenceLog, Lesson]
-"""A history's evidence, `weighed`, and what its labels say."""
 BIRTHS: Final = (0.2, 0.5, 0.65, 0.8)
 ALERTS: Final = (0.2, 0.35, 0.5, 0.65, 0.8, 0.85, 0.9, 0.95)
+"""The starter's bounds are of these, as those that `teach` chooses."""
+Bounds = tuple[float, float]
+"""Birth and alert."""
+Past = tuple[EvidenceLog, Lesson]
+"""What a history told, `weighed`, and what its labels say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +101,16 @@ def teach(table: Table, past: Rows, policy: RingPolicy, seed: int) -> Taught:
     if len(lesson.rings) < LEAST_RINGS:
         pays = _ranks(lesson, weights) > _ranks(lesson, plain)
         return Taught(replace(began, booster=booster), weights) if pays else Taught(began, plain)
-    judge, weighs, known = began, plain, (weighed(log, plain), lesson)
-    stands = _f1([_found(known, policy, began.birth)], [known], began.alert)
+    f1s = ring_f1s([(weighed(log, plain), lesson)], policy)
+    judge, kept, stands = began, plain, f1s[began.birth, began.alert]
     doubt = STANDARD_ERROR / sqrt(len(lesson.rings))
-    for other, its in ((began.booster, plain), (booster, weights)):
-        f1, birth, alert = best_bounds([(weighed(log, its), lesson)], policy)
-        if f1 > stands + doubt:
-            judge, weighs, stands = EvidenceJudge(began.facts, other, birth, alert), its, f1
-    return Taught(judge, weighs)
+    corrected = ring_f1s([(weighed(log, weights), lesson)], policy)
+    for trees, its, theirs in ((began.booster, plain, f1s), (booster, weights, corrected)):
+        birth, alert = best_bounds(theirs)
+        if theirs[birth, alert] > stands + doubt:
+            judge, kept = EvidenceJudge(began.facts, trees, birth, alert), its
+            stands = theirs[birth, alert]
+    return Taught(judge, kept)
 
 
 def _corrected(began: EvidenceJudge, lesson: Lesson, chosen: Rows, seed: int) -> Booster:
@@ -180,38 +185,32 @@ def weights_by(judge: EvidenceJudge, log: EvidenceLog) -> NDArray[np.float64]:
     return _probabilities(judge.booster, rows_of(log, judge.facts))
 
 
-def best_bounds(pasts: Sequence[Past], policy: RingPolicy) -> tuple[float, float, float]:
-    """(F1, birth, alert) under which the rings of all pasts together are told best.
-
-    Of equals the strictest.
+def ring_f1s(pasts: Sequence[Past], policy: RingPolicy) -> dict[Bounds, float]:
+    """F1 of the rings of all pasts together, as told with each pair of `BIRTHS` and `ALERTS`.
 
     Args:
         pasts: Of each the evidence, `weighed`, and which rings there were, up to where it reaches.
         policy: For all but the bounds.
     """
-    best = (-1.0, 0.0, 0.0)
+    logs = [EvidenceLog([t for t in log.told if t.place <= past.until]) for log, past in pasts]
+    true = sum(len(past.rings) for _, past in pasts)
+    f1s = {}
     for birth in BIRTHS:
-        found = [_found(past, policy, birth) for past in pasts]
+        # Everything is told; who would not have been is left out below.
+        whole = ring_policy(policy, birth, birth)
+        found = [rings_of(log, whole).rings(since=0) for log in logs]
         for alert in ALERTS:
             if alert >= birth:
-                best = max(best, (_f1(found, pasts, alert), birth, alert))
-    return best
+                told = [[ring for ring in some if ring.peak >= alert] for some in found]
+                pairs = zip(told, pasts, strict=True)
+                matched = sum(len(match_rings(some, past.rings)) for some, (_, past) in pairs)
+                f1s[birth, alert] = 2 * matched / (sum(map(len, told)) + true)
+    return f1s
 
 
-def _found(past: Past, policy: RingPolicy, birth: float) -> Sequence[DetectedRing]:
-    """The rings of a past, up to where its lesson goes, all of them told."""
-    log, lesson = past
-    known = EvidenceLog([told for told in log.told if told.place <= lesson.until])
-    return rings_of(known, ring_policy(policy, birth, birth)).rings(since=0)
-
-
-def _f1(found: Sequence[Sequence[DetectedRing]], pasts: Sequence[Past], alert: float) -> float:
-    """F1 of what of the rings found in each past would have been told."""
-    told = [[ring for ring in some if ring.peak >= alert] for some in found]
-    pairs = zip(told, pasts, strict=True)
-    matched = sum(len(match_rings(some, past.rings)) for some, (_, past) in pairs)
-    true = sum(len(past.rings) for _, past in pasts)
-    return 2 * matched / (sum(map(len, told)) + true)
+def best_bounds(f1s: Mapping[Bounds, float]) -> Bounds:
+    """The pair under which rings are told best; of equals the strictest."""
+    return max(f1s, key=lambda bounds: (f1s[bounds], bounds))
 
 
 def _probabilities(booster: Booster, rows: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -57,7 +57,7 @@ def around(piece: Evidence, history: list[Transaction], watermark: int) -> dict[
     return (
         accounts(users, history)
         | novelty(users, history)
-        | acquaintance(hops, history)
+        | pairs_of(hops, history)
         | acquaintances(users, hops, history)
         | sharing(users, history)
         | flows(users, sum(hop.value for hop in hops), live)
@@ -135,7 +135,7 @@ def novelty(users: list[str], history: list[Transaction]) -> dict[str, float]:
     )
 
 
-def acquaintance(hops: list[Hop], history: list[Transaction]) -> dict[str, float]:
+def pairs_of(hops: list[Hop], history: list[Transaction]) -> dict[str, float]:
     now, met = history[-1].timestamp, defaultdict(list)
     for tx in history:
         if tx.other_party is not None:

@@ -19,6 +19,7 @@ from scorer.judge_training import (
     TREES,
     best_bounds,
     judged_table,
+    ring_f1s,
     starter_of,
     teach,
 )
@@ -119,6 +120,38 @@ def test_corrections_that_do_not_pay_are_not_kept() -> None:
     assert taught.weights.tolist() == plain.tolist()
 
 
+@pytest.mark.parametrize(("sure", "likely", "pays"), [(20, 2, False), (8, 14, True)])
+def test_other_bounds_have_to_win_by_more_than_chance(
+    sure: int, likely: int, *, pays: bool
+) -> None:
+    began = starter()
+    rng = np.random.default_rng(8)
+    contexts = rng.normal(scale=10.0, size=(20_000, len(NAMES))).astype(np.float32)
+    contexts[:, 0] = rng.integers(0, len(Pattern), len(contexts))
+    plain = np.array([p.strength for p in began.weigh([pair(0)] * len(contexts), contexts)])
+    low = 0.8  # what is told from here on is true here, and the starter tells from higher on
+    bands = (plain >= began.alert, (plain >= low) & (plain < began.alert), plain < 0.2)
+    assert all(band.any() for band in bands)
+    counts = (sure, likely, 100)
+    drawn_from = [np.resize(np.flatnonzero(band), n) for band, n in zip(bands, counts, strict=True)]
+    chosen = np.concatenate(drawn_from)  # the same context may come again
+    fraud = np.arange(len(chosen)) < sure + likely
+    rings = {}
+    for number in range(sure + likely):
+        rings[f"r{number}"] = TrueRing(f"r{number}", {user(2 * number), user(2 * number + 1)})
+        rings[f"r{number}"].times.append(START + number)
+    table = replace(
+        table_of(fraud, contexts[chosen], [pair(number) for number in range(len(chosen))]),
+        ring_ids=(*rings, *(None,) * 100),
+        true_rings=rings,
+    )
+    taught = teach(table, np.arange(len(chosen)), RingPolicy(), 0)
+    if pays:
+        assert taught.judge.alert <= low
+    else:
+        assert taught.judge is began
+
+
 def test_with_too_little_to_learn_from_the_starter_stands() -> None:
     _, contexts, pieces = drawn(3)
     fraud = np.arange(400) < LEAST_PIECES - 1
@@ -199,10 +232,10 @@ def test_bounds_are_those_under_which_the_past_is_told_best() -> None:
     weights[np.flatnonzero(fraud)[0]] = 0.3  # not worth all the false ones below .65
     log = weighed(table.evidence, weights)
     past = (log, replace(lesson, rings=true))
-    f1, birth, alert = best_bounds([past], RingPolicy())
-    assert (birth, alert) == (0.65, 0.65)
-    assert f1 == pytest.approx(2 * (len(true) - 1) / (2 * len(true) - 1))
-    assert best_bounds([past, past], RingPolicy()) == (f1, birth, alert)
+    f1s = ring_f1s([past], RingPolicy())
+    assert best_bounds(f1s) == (0.65, 0.65)
+    assert f1s[0.65, 0.65] == pytest.approx(2 * (len(true) - 1) / (2 * len(true) - 1))
+    assert ring_f1s([past, past], RingPolicy()) == f1s
 
 
 def test_nothing_to_weigh_leaves_the_table_alone() -> None:

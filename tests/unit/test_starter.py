@@ -10,6 +10,7 @@ from api import starter as making
 from api.wiring import detector
 from scorer.booster import Booster
 from scorer.evidence_judge import read_judge
+from scorer.judge_training import ALERTS, BIRTHS
 from scorer.ports import FeatureSchema
 from scorer.starter import (
     FOLDER,
@@ -24,7 +25,9 @@ from scorer.starter import (
 
 def test_the_starter_fits_this_engine_and_says_what_taught_it() -> None:
     judge = starter()
-    assert 0 < judge.birth <= judge.alert < 1
+    assert judge.birth in BIRTHS
+    assert judge.alert in ALERTS
+    assert judge.birth <= judge.alert
     assert judge.booster.tree_count == making.GROWN
     parameters = msgspec.json.decode((making.OUT / FOLDER / PARAMETERS).read_bytes())
     taught = parameters["taught_on"]
