@@ -236,8 +236,10 @@ class RingBook:
         before = live.ring
         self._index.leave(live.ring.ring_id, live.members)
         events: list[RingEvent] = []
-        for share in shares[1:]:
-            ring_id = _ring_id(before.ring_id, str(before.revision), seed_of(share.evidence))
+        for number, share in enumerate(shares[1:]):
+            # Two parts may begin with the same transaction.
+            which = (str(before.revision), str(number), seed_of(share.evidence))
+            ring_id = _ring_id(before.ring_id, *which)
             ring = replace(
                 unborn(ring_id, at), split_from=before.ring_id, truncated=before.truncated
             )

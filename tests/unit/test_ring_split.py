@@ -66,6 +66,23 @@ def test_a_ring_splits_when_what_joined_it_has_grown_old() -> None:
     assert [e.kind for e in book.events_of(born.ring.ring_id)] == [KINDS.BORN]
 
 
+def test_parts_whose_evidence_begins_with_the_same_transaction_are_two_rings() -> None:
+    book = RingBook()
+    one, other = cycle("4", "abcmnop", 2 * DAYS), cycle("8", "abqrstu", 2 * DAYS)
+    take(book, cycle("2", "def", 2 * HOUR, strength=0.8))
+    take(book, cycle("3", "defabmq", 3 * HOUR))
+    take(book, one)
+    take(book, replace(other, hops=(one.hops[0], *other.hops[1:])))
+    take(book, cycle("5", "def", 2 * DAYS + HOUR, strength=0.8))
+    _, first, second, told = take(book, cycle("6", "dfe", 3 * DAYS + 4 * HOUR))
+    assert told.split_ring_ids == (first.ring.ring_id, second.ring.ring_id)
+    assert len({told.ring.ring_id, *told.split_ring_ids}) == len(book) == 3
+    for part, again in ((first, "7"), (second, "9")):
+        at = 3 * DAYS + 5 * HOUR
+        (grew,) = take(book, cycle(again, letters(part.ring), at))
+        assert grew.ring.ring_id == part.ring.ring_id
+
+
 def test_it_splits_no_sooner() -> None:
     book = bridged()
     at = 3 * DAYS + 2 * HOUR  # the bridge, of hour 3, still joins
