@@ -79,7 +79,7 @@ class City(NamedTuple):
 def main(arguments: list[str]) -> int:
     """Simulate, replay, teach, write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--cities", type=int, default=15, help="four of them for the bounds")
+    parser.add_argument("--cities", type=int, default=26, help="four of them for the bounds")
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--days", type=float, default=30.0)
     parser.add_argument("--jobs", type=int, default=1, help="cities replayed at a time")

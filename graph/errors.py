@@ -11,7 +11,7 @@ Every one says which field or part, what was found, and what to do about it. Lat
 transactions are answers, not exceptions.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class RingfenceError(Exception):
@@ -31,6 +31,19 @@ class RingfenceError(Exception):
         place = f"{field}: " if field else ""
         found = f" (found {value})" if value is not None else ""
         super().__init__(f"{place}{what}{found}. {remedy}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are pickled as their class and `args`, of which no leaf can be made again: it
+        # was raised in a process of a pool, and what arrived was that the pool is broken.
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(
+    leaf: type[RingfenceError], args: tuple[object, ...], told: dict[str, Any]
+) -> RingfenceError:
+    error = leaf.__new__(leaf, *args)
+    vars(error).update(told)
+    return error
 
 
 class InvalidInput(RingfenceError):

@@ -27,7 +27,7 @@ MOST_STEPS: Final = 64
     TRIED_MEDIAN, MET_MEDIAN, MET_MOST, MET_BY_CENTRE,
 ) = range(10)  # fmt: skip
 ACQUAINTANCES: Final = MET_BY_CENTRE + 1
-"""Figures, the last ten of `scorer.evidence_context.AROUND`."""
+"""Figures, ten of `scorer.evidence_context.AROUND`."""
 H_SOURCE, H_TARGET, H_VALUE, H_TIME = range(4)
 """Columns of the steps of a witness."""
 

@@ -12,10 +12,11 @@ import xxhash
 
 from graph import kernels, profiles
 from graph.compiled import kernel
+from graph.heuristics import rules
 from graph.kernels import KIND_CARD, KIND_DEVICE, KIND_IP, KIND_MERCHANT
 from graph.profiles import FIRST, GENERATION
 from graph.transaction import DAY
-from scorer import acquaintance_kernel, feature_kernels, rank_kernel
+from scorer import acquaintance_kernel, feature_kernels, locality_kernel, rank_kernel
 from scorer.acquaintance_kernel import (
     ACQUAINTANCES,
     H_SOURCE,
@@ -39,6 +40,7 @@ from scorer.feature_kernels import (
     U_OTHERS,
     U_TRIED,
 )
+from scorer.locality_kernel import LOCALITY, locality
 from scorer.rank_kernel import ascend, middle
 
 MOST_MEMBERS: Final = 32
@@ -62,7 +64,7 @@ _MERCHANT: Final = KIND_MERCHANT
 _TEST: Final = 0.2  # a payment of a fifth or less beforehand tries whether the way is open
 _ROUND: Final = 1_000  # ten whole units
 
-FIGURES: Final = 65 + ACQUAINTANCES
+FIGURES: Final = 65 + ACQUAINTANCES + LOCALITY
 
 _inner: Final = kernel(cache=False)  # compiled anew whenever `context` is
 
@@ -386,7 +388,8 @@ def known(state, members, out, at):  # type: ignore[no-untyped-def]
 def _sources() -> int:
     """Hash of the other files whose kernels and constants are used in this one."""
     digest = xxhash.xxh32()
-    for module in (kernels, profiles, feature_kernels, acquaintance_kernel, rank_kernel):
+    mine = (acquaintance_kernel, locality_kernel, rank_kernel)
+    for module in (kernels, profiles, rules, feature_kernels, *mine):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.intdigest()
 
@@ -396,8 +399,9 @@ def _compose(sources: int) -> Any:
 
     @kernel
     def context(  # type: ignore[no-untyped-def]
-        edges, links, link_table, kinds, state, users, ends, members, hops, values, ids, out
-    ):
+        edges, links, link_table, kinds, state, users, seen, places, ends, members, hops, values,
+        ids, out,
+    ):  # fmt: skip
         """Fill `out`; mutates it and the scratch arrays.
 
         Args:
@@ -407,6 +411,8 @@ def _compose(sources: int) -> Any:
             kinds: uint8, kind of each identifier.
             state: `scorer.feature_kernels.FeatureState`.
             users: Rows of `graph.profiles`.
+            seen: int32[k], generation of each account seen at a place, 0 = none.
+            places: float64[k, 2], that place, degrees.
             ends: int64[6]: `TAIL`, `CUTOFF`, `LINK_TAIL`, `LINK_END`, `NOW`, `BEGAN`.
             members: int64[n], ids of the users, the centre first; n <= `MOST_MEMBERS`.
             hops: int64[m, 4], by time: source and target (-1 = none), value, time;
@@ -426,9 +432,12 @@ def _compose(sources: int) -> Any:
         at = known(state, members, out, at)
         at = novelty(state, members, values, out, at)
         of_links = ends[LINK_TAIL : LINK_END + 1]
+        acquainted = out[at : at + ACQUAINTANCES]
         acquaintances(
-            edges, links, link_table, of_links, ends[NOW], members, hops, values, ids, out[at:]
+            edges, links, link_table, of_links, ends[NOW], members, hops, values, ids, acquainted
         )
+        at += ACQUAINTANCES
+        locality(state.account_given, seen, places, members, hops, values, out[at:])
 
     return context
 

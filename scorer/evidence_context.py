@@ -3,10 +3,10 @@
 A heuristic says what happened; whether that is fraud depends on to whom. A marketplace seller is
 paid by strangers every day, a family sends money round in a circle, an exchange passes it on within
 the hour. So every piece of evidence is looked at together with the accounts in it: how old and how
-busy they are, whether they had dealt with each other before or with the same others, what devices,
-cards and rare addresses they share, whether money was paid in before and taken out after, how the
-amounts compare with what they usually pay, and on how many days before the same was seen of the
-same centre.
+busy they are, whether they had dealt with each other before or with the same others, how far apart
+they live, what devices, cards and rare addresses they share, whether money was paid in before and
+taken out after, how the amounts compare with what they usually pay, and on how many days before the
+same was seen of the same centre.
 
 Everything is as of the transaction that completed the evidence, and nothing later. Cost: bounded by
 the constants of `scorer.context_kernel`, some 20 microseconds a piece; only evidence is looked at,
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from graph.compiled import bind
 from graph.evidence import Evidence, Hop, Pattern
+from graph.heuristics.rules import ImpossibleTravel
 from graph.profiles import BEGAN as BEGAN_AT
 from graph.profiles import Profiles
 from graph.snapshot import Snapshot, pack, unpack
@@ -103,6 +104,11 @@ AROUND: Final = (
     "met_today_median",
     "met_today_most",
     "centre_met_today",
+    "members_placed",
+    "near_centre",
+    "in_one_place",
+    "pairs_km_log_median",
+    "pairs_km_log_most",
 )
 """What the window, the profiles and the features say about its members."""
 BEFORE: Final = ("same_before", "same_days_before", "any_days_before")
@@ -123,12 +129,20 @@ class EvidenceContext:
     Args:
         window: Whose transactions completed the evidence.
         profiles: Of its accounts.
+        travel: Where they were last seen.
         state: Of the features over the same ids.
     """
 
-    def __init__(self, window: TransactionWindow, profiles: Profiles, state: FeatureState) -> None:
+    def __init__(
+        self,
+        window: TransactionWindow,
+        profiles: Profiles,
+        travel: ImpossibleTravel,
+        state: FeatureState,
+    ) -> None:
         self._window = window
         self._profiles = profiles
+        self._travel = travel
         self._state = state
         self._told: OrderedDict[Entity, dict[str, _Told]] = OrderedDict()
         self._values = np.zeros(max(kernels.MOST_MEMBERS, _HOPS), np.float64)
@@ -235,6 +249,7 @@ class EvidenceContext:
         self, members: NDArray[np.int64], hops: NDArray[np.int64], out: NDArray[np.float32]
     ) -> None:
         window = self._window
+        seen, _, _, places = self._travel.columns()
         arguments = (
             window.edges,
             window.links,
@@ -242,6 +257,8 @@ class EvidenceContext:
             window.identifiers.kind,
             self._state,
             self._profiles.columns(window).users,
+            seen,
+            places,
             self._ends,
             members,
             hops,

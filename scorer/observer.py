@@ -84,13 +84,17 @@ class Observer:
         )
         self.deep = DeepFeatures()
         self.memory = RiskMemory(self.window.accounts, self.window.identifiers)
-        self.context = EvidenceContext(self.window, self.heuristics.profiles, self.features.state)
+        self.context = self._context()
         if judge is not None:
             self.context.prepare()
         self._fast = FastPath(self.window, self.heuristics)
         self._waiting = Waiting(config.rings.birth)
         self._swept = self._searched = 0  # the last pass in line; up to where it searched again
         self._labels = LabelQueue()
+
+    def _context(self) -> EvidenceContext:
+        seen_by = self.heuristics
+        return EvidenceContext(self.window, seen_by.profiles, seen_by.travel, self.features.state)
 
     @property
     def arrivals(self) -> NDArray[np.int64]:
@@ -323,7 +327,7 @@ class Observer:
         self.rings = RingBook.restore(values["rings"], self.ring_policy)
         self.features = FeatureExtractor.restore(values["features"], *spaces)
         self.deep = DeepFeatures.restore(values["deep"])
-        self.context = EvidenceContext(self.window, self.heuristics.profiles, self.features.state)
+        self.context = self._context()
         self.context.restore(values["context"])
         self.memory = RiskMemory(*spaces)
         self.memory.restore(values["memory"])

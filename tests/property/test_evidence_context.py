@@ -4,7 +4,7 @@ import random
 from collections import defaultdict
 from dataclasses import replace
 from itertools import combinations, compress
-from math import exp, isnan, log1p
+from math import asin, cos, dist, exp, isnan, log1p, radians, sin
 from statistics import median
 
 import numpy as np
@@ -18,6 +18,7 @@ from graph.transaction import (
     DAY,
     Entity,
     EntityKind,
+    Location,
     Outcome,
     Transaction,
     TransactionType,
@@ -35,6 +36,8 @@ CONFIG = DetectorConfig(
     features=FeatureConfig(pairs=1 << 10),
 )
 TRANSFER = TransactionType.TRANSFER
+BERLIN, POTSDAM = Location("Berlin", 52.52, 13.40), Location("Potsdam", 52.39, 13.06)
+PLACES = [None, BERLIN, POTSDAM, Location("Lisbon", 38.72, -9.14)]
 
 
 def three(name: str, values: list[float]) -> dict[str, float]:
@@ -59,6 +62,7 @@ def around(piece: Evidence, history: list[Transaction], watermark: int) -> dict[
         | novelty(users, history)
         | pairs_of(hops, history)
         | acquaintances(users, hops, history)
+        | locality(users, hops, history)
         | sharing(users, history)
         | flows(users, sum(hop.value for hop in hops), live)
         | amounts(hops, live)
@@ -209,6 +213,41 @@ def acquaintances(
     }
 
 
+def locality(users: list[str], hops: list[Hop], history: list[Transaction]) -> dict[str, float]:
+    at: dict[str, Location] = {}
+    for tx in history:
+        if tx.location is not None:
+            at[tx.user_id] = tx.location
+    placed = [user for user in users if user in at]
+    pairs = {(hop.source.id, hop.target.id) for hop in hops if hop.source and hop.target}
+    apart = three(
+        "pairs_km_log", [log1p(km(at[a], at[b])) for a, b in pairs if a in at and b in at]
+    )
+
+    def near(user: str, among: list[str]) -> float:
+        return sum(km(at[user], at[one]) <= 50 for one in among) / len(among)
+
+    rest = [user for user in placed if user != users[0]]
+    return {
+        "members_placed": len(placed) / len(users),
+        "near_centre": near(users[0], rest) if users[0] in at and rest else float("nan"),
+        "in_one_place": max((near(user, placed) for user in placed), default=float("nan")),
+        "pairs_km_log_median": apart["pairs_km_log_median"],
+        "pairs_km_log_most": apart["pairs_km_log_most"],
+    }
+
+
+def km(one: Location, other: Location) -> float:
+    """By the chord between two points of the sphere."""
+    return 2 * 6_371.0 * asin(min(dist(on_sphere(one), on_sphere(other)) / 2, 1.0))
+
+
+def on_sphere(place: Location) -> tuple[float, float, float]:
+    latitude, longitude = radians(place.latitude or 0.0), radians(place.longitude or 0.0)
+    around = cos(latitude)
+    return around * cos(longitude), around * sin(longitude), sin(latitude)
+
+
 def sharing(users: list[str], history: list[Transaction]) -> dict[str, float]:
     on = defaultdict(set)
     for tx in history:
@@ -286,7 +325,11 @@ def amounts(hops: list[Hop], live: list[Transaction]) -> dict[str, float]:
 @settings(max_examples=examples(40), deadline=None)
 def test_a_context_is_what_plain_lists_say(stream: list[Transaction], seed: int) -> None:
     rng = random.Random(seed)
-    stream = [structs.replace(tx, device_id=rng.choice([None, "d0", "d1", "d2"])) for tx in stream]
+    devices = [None, "d0", "d1", "d2"]
+    stream = [
+        structs.replace(tx, device_id=rng.choice(devices), location=rng.choice(PLACES))
+        for tx in stream
+    ]
     detector = Detector(CONFIG)
     row = np.empty((1, len(detector.schema.names)), np.float32)
     for number, tx in enumerate(stream, 1):

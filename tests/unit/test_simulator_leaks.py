@@ -102,6 +102,19 @@ def test_no_raw_field_alone_tells_fraud(
     assert fraud.sum() > 500
 
 
+def test_how_far_apart_payer_and_payee_live_tells_little(frame: pd.DataFrame) -> None:
+    home = frame.groupby("user_id").location.agg(lambda places: places.mode()[0])
+    degrees = home.str.split(",", expand=True).astype(float)
+    paid = frame[frame.type.eq("transfer") & frame.counterparty_id.isin(home.index)]
+    apart = degrees.loc[paid.user_id].to_numpy() - degrees.loc[paid.counterparty_id].to_numpy()
+    far, guilty = np.hypot(*apart.T), paid.fraud.to_numpy(dtype=bool)
+    assert guilty.sum() > 200
+    # Half of all transfers stay in town: friends do, rents and sales need not. So do half of a
+    # crew's; what it is paid by those it robs comes from anywhere.
+    assert 0.4 < roc_auc_score(guilty, far) < 0.6
+    assert (far[guilty] == 0).mean() > 0.25
+
+
 def test_all_raw_fields_together_find_little(
     frame: pd.DataFrame, fraud: npt.NDArray[np.float64]
 ) -> None:

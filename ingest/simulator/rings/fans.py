@@ -10,8 +10,9 @@ from typing import Final
 from graph.evidence import Role
 from graph.transaction import DAY, HOUR, MINUTE
 from ingest.simulator.flows import CASH_OUT, DEPOSIT, TRANSFER
+from ingest.simulator.rings.cast import EUR
 from ingest.simulator.rings.mules import COMMISSION
-from ingest.simulator.rings.scene import EUR, Scene
+from ingest.simulator.rings.scene import Scene
 from ingest.simulator.rings.story import AUTHORISED, Purse, Story
 
 REPORTED_FROM: Final = 1_000_000

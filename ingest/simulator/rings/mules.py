@@ -12,7 +12,8 @@ from typing import Final
 from graph.evidence import Role
 from graph.transaction import HOUR, MINUTE, SECOND
 from ingest.simulator.flows import CASH_OUT, DEPOSIT, PAYMENT, TRANSFER
-from ingest.simulator.rings.scene import ENOUGH_VICTIMS, Scene
+from ingest.simulator.rings.cast import ENOUGH_VICTIMS
+from ingest.simulator.rings.scene import Scene
 from ingest.simulator.rings.story import AUTHORISED, DECLINED, Purse, Story
 
 COMMISSION: Final = (0.03, 0.12)

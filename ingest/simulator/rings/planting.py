@@ -18,6 +18,7 @@ from ingest.simulator.config import SimulationConfig
 from ingest.simulator.flows import Flows, flows, stacked
 from ingest.simulator.kinds import KINDS, VARIANTS
 from ingest.simulator.population import World
+from ingest.simulator.rings.cast import Cast
 from ingest.simulator.rings.circles import cycle
 from ingest.simulator.rings.evasion import EVASIONS
 from ingest.simulator.rings.fans import fan_in, fan_out, structuring
@@ -25,7 +26,7 @@ from ingest.simulator.rings.identities import bust_out, device_farm, synthetic_i
 from ingest.simulator.rings.layers import bipartite, chain, gather_scatter, scatter_gather, stack
 from ingest.simulator.rings.mules import dormant_burst, mule, takeover
 from ingest.simulator.rings.plastic import card_testing, collusive_merchant, refund_abuse
-from ingest.simulator.rings.scene import Cast, Scene
+from ingest.simulator.rings.scene import Scene
 from ingest.simulator.rings.story import LIFE, Story
 
 Ints = npt.NDArray[np.int64]

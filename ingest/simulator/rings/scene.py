@@ -7,90 +7,21 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from graph.errors import InvalidSetting
-from graph.transaction import DAY, HOUR, MINUTE, SECOND
+from graph.transaction import HOUR, MINUTE, SECOND
 from ingest.simulator.flows import CASH_OUT, DEPOSIT, PAYMENT, TRANSFER, WARM_UP, WITHDRAWAL
 from ingest.simulator.habits import priced
 from ingest.simulator.market import ONLINE
-from ingest.simulator.places import CURRENCIES, RESALE_CATEGORIES
-from ingest.simulator.population import VPN_POOL, World, currency_of, vpn_ip
+from ingest.simulator.places import RESALE_CATEGORIES
+from ingest.simulator.population import VPN_POOL, World, vpn_ip
+from ingest.simulator.rings.cast import Cast
 from ingest.simulator.rings.story import AUTHORISED, Story, warm_up_time
 
 Ints = npt.NDArray[np.int64]
 
-ENOUGH_VICTIMS: Final = 10
-"""People of the members' currency who must be left to pay them."""
-ESTABLISHED: Final = 180 * DAY
-"""Age from which an account is worth taking over."""
 LARGEST_CASH: Final = (20_000, 30_000, 40_000, 50_000, 60_000)
 """Limits of one visit to the machine, minor units."""
 ANYTHING: Final = 0.5
 """How likely goods are that cannot be sold again, beside those that can."""
-EUR: Final = CURRENCIES.index("EUR")
-
-
-class Cast:
-    """Hands out people of one currency, nobody to two rings; victims come from all the others.
-
-    Who was robbed is recruited last, when nobody else is left.
-    """
-
-    def __init__(self, rng: np.random.Generator, world: World) -> None:
-        settled = np.flatnonzero(world.created_at[: world.people] < world.config.start)
-        # A treasurer of hundreds of sales a day is not recruited: his account is his living.
-        settled = settled[~np.isin(settled, world.sellers) & (world.wakes_at[settled] < 0)]
-        shuffled = rng.permutation(settled)
-        currency = currency_of(world, shuffled)
-        self._rng = rng
-        self._old = world.config.start - world.created_at >= ESTABLISHED
-        self._robbed = np.zeros(world.people, dtype=np.bool_)
-        self._left = [shuffled[currency == code] for code in range(len(CURRENCIES))]
-        self._code = EUR
-
-    def members(self, count: int, code: int | None = None) -> list[int]:
-        """`count` people who share a currency; a currency is as likely as it has people left.
-
-        Raises:
-            InvalidSetting: Nowhere are there `count` people left and `ENOUGH_VICTIMS` beside them.
-        """
-        left = np.array([len(pool) for pool in self._left])
-        fits = np.where(left >= count + ENOUGH_VICTIMS, left, 0)
-        if code is not None:
-            fits = np.where(np.arange(len(fits)) == code, fits, 0)
-        if not fits.any():
-            raise InvalidSetting(
-                "too few people with an account from before the simulated time",
-                field="users",
-                value=f"at most {left.max()} left of one currency, {count + ENOUGH_VICTIMS} needed",
-                remedy="Raise users or plant fewer rings",
-            )
-        self._code = int(self._rng.choice(len(fits), p=fits / fits.sum()))
-        pool = self._left[self._code]
-        pool = pool[np.argsort(self._robbed[pool], kind="stable")]
-        self._left[self._code] = pool[count:]
-        return [int(user) for user in pool[:count]]
-
-    def victims(self, count: int, *, established: bool = False) -> list[int]:
-        """`count` people of the currency of the last members, none of any ring so far.
-
-        Fewer where no more are left, or no more that are established: at least one.
-        """
-        pool = self._left[self._code]
-        old = pool[self._old[pool]]
-        if established and len(old):
-            pool = old
-        chosen = self._rng.choice(pool, min(count, len(pool)), replace=False)
-        self._robbed[chosen] = True
-        return [int(user) for user in chosen]
-
-    def in_currency_of(self, user: int, world: World) -> None:
-        """Victims are from now on of this user's currency, if enough are left, or of the commonest.
-
-        Whom an invented identity robs need not bank where it does.
-        """
-        code = int(currency_of(world, np.array([user]))[0])
-        left = [len(pool) for pool in self._left]
-        self._code = code if left[code] >= ENOUGH_VICTIMS else int(np.argmax(left))
 
 
 @dataclass(frozen=True, slots=True)
