@@ -24,7 +24,7 @@ FEW = BoosterSettings(rounds=60, patience=20)
 @pytest.fixture(scope="module")
 def city(tmp_path_factory):
     folder = tmp_path_factory.mktemp("city")
-    write(SimulationConfig(seed=3, days=8, users=250, fraud_share=0.03), folder)
+    write(SimulationConfig(seed=23, days=8, users=250, fraud_share=0.03), folder)
     return folder
 
 
