@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from graph.compiled import kernel
-from graph.heuristics.rules import great_circle_km
+from graph.heuristics.rules import km_from
 from scorer.rank_kernel import ascend, middle
 
 MOST_PLACED: Final = 16
@@ -36,19 +36,9 @@ def _is_placed(given, seen, account):  # type: ignore[no-untyped-def]
 
 
 @_inner
-def _km(places, one, other):  # type: ignore[no-untyped-def]
-    return great_circle_km(places[one, 0], places[one, 1], places[other, 0], places[other, 1])
-
-
-@_inner
-def _neighbours(given, seen, places, members, n, i):  # type: ignore[no-untyped-def]
-    """(How many of the first n members but the i-th were seen anywhere, how many of them near)."""
-    others = near = 0
-    for j in range(n):
-        if j != i and _is_placed(given, seen, members[j]):
-            others += 1
-            near += _km(places, members[i], members[j]) <= NEAR_KM
-    return others, near
+def _km(given, seen, places, one, other):  # type: ignore[no-untyped-def]
+    """Between where two accounts were last seen; both were."""
+    return km_from(seen, places, one, given[one], places[other, 0], places[other, 1])
 
 
 @_inner
@@ -60,7 +50,7 @@ def _distances(given, seen, places, hops, values):  # type: ignore[no-untyped-de
         for j in range(k):
             again = again or (hops[j, _SOURCE] == source and hops[j, _TARGET] == target)
         if not again and _is_placed(given, seen, source) and _is_placed(given, seen, target):
-            values[count] = np.log1p(_km(places, source, target))
+            values[count] = np.log1p(_km(given, seen, places, source, target))
             count += 1
     return count
 
@@ -79,23 +69,30 @@ def locality(given, seen, places, members, hops, values, out):  # type: ignore[n
         places: float64[k, 2], latitude and longitude at which, degrees.
         members: int64[n], the centre first.
         hops: int64[m, 4], by time: source and target (-1 = none), value, time.
-        values: float64[k], k >= m, scratch.
+        values: float64[k], k >= m and `MOST_PLACED`, scratch.
         out: float32[`LOCALITY`].
     """
     n = min(len(members), MOST_PLACED)
-    placed = most = 0
     out[:] = np.nan
+    placed = 0
     for i in range(n):
-        if _is_placed(given, seen, members[i]):
-            others, near = _neighbours(given, seen, places, members, n, i)
-            placed += 1
-            most = max(most, 1 + near)
-            if i == 0 and others > 0:
-                out[NEAR_CENTRE] = near / others
+        values[i] = 0.0  # members near this one, itself among them; 0 of one who is nowhere
+        if not _is_placed(given, seen, members[i]):
+            continue
+        placed += 1
+        values[i] = 1.0
+        for j in range(i):
+            if values[j] > 0 and _km(given, seen, places, members[i], members[j]) <= NEAR_KM:
+                values[i] += 1
+                values[j] += 1
     if n > 0:
         out[PLACED] = placed / n
     if placed > 0:
-        out[IN_ONE_PLACE] = most / placed
+        near_centre = values[0]
+        ascend(values, n)
+        out[IN_ONE_PLACE] = values[n - 1] / placed
+        if near_centre > 0 and placed > 1:
+            out[NEAR_CENTRE] = (near_centre - 1) / (placed - 1)
     count = _distances(given, seen, places, hops, values)
     if count > 0:
         ascend(values, count)
