@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.wiring import detector
+from graph.errors import InvalidSetting
 from graph.ring_policy import RingPolicy
 from ingest.datasets import read
 from ingest.mapping import load_mapping
@@ -90,9 +91,12 @@ def main(arguments: list[str]) -> int:
             f"argument --cities: {chosen.cities} leave none to teach; take {ORDINARY + 1} or more"
         )
     cities = []
-    for seed, city in enumerate(_replayed(chosen), FIRST_SEED):
-        cities.append(city)
-        sys.stderr.write(f"city {seed}: {len(city.lesson.fraud)} pieces of evidence\n")
+    try:
+        for seed, city in enumerate(_replayed(chosen), FIRST_SEED):
+            cities.append(city)
+            sys.stderr.write(f"city {seed}: {len(city.lesson.fraud)} pieces of evidence\n")
+    except InvalidSetting as error:  # too few users, or days, to plant rings among
+        parser.error(str(error))
     about = {
         "cities": chosen.cities - ORDINARY,
         "users": chosen.users,
