@@ -21,6 +21,7 @@ from graph.heuristics import (
     bust_out,
     card_testing,
     clientele,
+    collusion,
     dormancy,
     refunds,
     returners,
@@ -44,8 +45,8 @@ _REFUNDS: Final = int(Speaker.REFUNDS)
 _SYNTHETIC: Final = int(Speaker.SYNTHETIC)
 
 _MODULES: Final = (
-    acquaintance, attempts, bust_out, card_testing, clientele, dormancy, layout, profiles, refunds,
-    returners, spree, synthetic, takeover,
+    acquaintance, attempts, bust_out, card_testing, clientele, collusion, dormancy, layout,
+    profiles, refunds, returners, spree, synthetic, takeover,
 )  # fmt: skip
 SOURCES: Final = (Path(__file__), *(Path(str(module.__file__)) for module in _MODULES))
 """Files whose kernels and constants are used here."""
@@ -84,8 +85,12 @@ class AccountLimits(NamedTuple):
     collusive_least: int
     collusive_regular: int
     collusive_share_linked: float
+    collusive_share: float
+    collusive_refunds: float
+    collusive_devices: float
     collusive_surge: int
     collusive_surge_share: float
+    collusive_surge_refunds: int
     refund_count: int
     refund_merchants: int
     refund_share: float
@@ -110,6 +115,8 @@ class AccountScratch(NamedTuple):
     shared: NDArray[np.int64]
     twins: NDArray[np.int64]
     deals: NDArray[np.uint8]
+    clients: NDArray[np.int64]
+    pairs: NDArray[np.int64]
     friends: NDArray[np.int64]
 
 
@@ -146,6 +153,8 @@ class AccountPath:
             shared=np.zeros((limits.synthetic_scan, 2), np.int64),
             twins=np.zeros((limits.synthetic_scan, synthetic.TWIN), np.int64),
             deals=catalogue.collusion.told_table,
+            clients=np.zeros((3, clientele.MOST_CLIENTS), np.int64),
+            pairs=np.zeros(collusion.pairs_of(limits.sharing_scan), np.int64),
             friends=np.zeros(limits.witness, np.int64),
         )
 
@@ -193,8 +202,12 @@ def _limits(into: TransactionWindow, limits: Thresholds) -> AccountLimits:
         collusive_least=limits.collusive_least,
         collusive_regular=limits.collusive_regular,
         collusive_share_linked=float(limits.collusive_share_linked),
+        collusive_share=float(limits.collusive_share),
+        collusive_refunds=float(limits.collusive_refunds),
+        collusive_devices=float(limits.collusive_devices),
         collusive_surge=limits.collusive_surge,
         collusive_surge_share=float(limits.collusive_surge_share),
+        collusive_surge_refunds=limits.collusive_surge_refunds,
         refund_count=limits.refund_count,
         refund_merchants=limits.refund_merchants,
         refund_share=float(limits.refund_share),
@@ -245,12 +258,19 @@ def may_speak(parts, accounts, row, now):  # type: ignore[no-untyped-def]
         found |= _BUST_OUTS
     if row[CARD] >= 0 and _tests(parts, accounts, row):
         found |= _CARD_TESTING
-    if clientele.asks(
+    asked = clientele.asks(
         accounts.profiles.merchants, generations, kinds, row, scratch.deals,
         limits.collusive_least, limits.collusive_regular, limits.collusive_share_linked,
         limits.collusive_surge, limits.collusive_surge_share,
-    ):  # fmt: skip
-        found |= _COLLUSION
+    )  # fmt: skip
+    for memory in (clientele.FADED, clientele.SURGE):
+        if asked & memory and collusion.may_collude(
+            accounts.profiles.merchants, generations, row, memory == clientele.SURGE, parts.links,
+            parts.identifier_kind, link_tail, oldest, limits.collusive_regular,
+            limits.collusive_share, limits.collusive_refunds, limits.collusive_devices,
+            limits.collusive_surge_refunds, limits.sharing_scan, scratch.clients, scratch.pairs,
+        ):  # fmt: skip
+            found |= _COLLUSION
     returned, _, _, _, _ = refunds.refunds_at(
         parts.links, link_tail, oldest, users, generations, kinds, row, limits.refund_count,
         limits.refund_merchants, limits.refund_share, scratch.rows, scratch.group, scratch.shops,

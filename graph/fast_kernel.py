@@ -18,6 +18,7 @@ from graph.compiled import kernel
 from graph.heuristics import (
     EVERYBODY,
     Speaker,
+    acquaintance,
     chain,
     cycle,
     fan,
@@ -116,6 +117,8 @@ class Limits(NamedTuple):
     mule_dwell: int
     fan_within: int
     fan_counterparties: int
+    fan_fresh_share: float
+    acquaintance_scan: int
     chain_within: int
     chain_hops: int
     chain_keeps: float
@@ -138,7 +141,7 @@ class Limits(NamedTuple):
     tree_scan: int
     structuring_within: int
     structuring: JustUnder
-    ip_users: int
+    witness: int
 
 
 class Told(NamedTuple):
@@ -151,6 +154,7 @@ class Told(NamedTuple):
     structuring: NDArray[np.uint8]
     device: NDArray[np.uint8]
     card: NDArray[np.uint8]
+    ip: NDArray[np.uint8]
 
 
 class Scratch(NamedTuple):
@@ -168,6 +172,8 @@ class Scratch(NamedTuple):
     flows: NDArray[np.int64]
     crowds: NDArray[np.int64]
     crowd: NDArray[np.int32]
+    others: NDArray[np.int64]
+    known: NDArray[np.bool_]
     chain: NDArray[np.int64]
     chain_path: NDArray[np.int64]
     sources: NDArray[np.int64]
@@ -183,6 +189,8 @@ class Scratch(NamedTuple):
     just_under: NDArray[np.int64]
     paid_in: NDArray[np.int64]
     links: NDArray[np.int64]
+    there: NDArray[np.int64]
+    joined: NDArray[np.int64]
     unfinished: NDArray[np.int64]
 
 
@@ -190,8 +198,8 @@ def _sources() -> int:
     """Hash of the files whose kernels and constants are used in this one."""
     digest = xxhash.xxh32()
     for module in (
-        kernels, window, heuristics, chain, cycle, fan, identity, layer_search, pass_through, rules,
-        scatter_gather, structuring, tree_search, unfinished,
+        kernels, window, heuristics, acquaintance, chain, cycle, fan, identity, layer_search,
+        pass_through, rules, scatter_gather, structuring, tree_search, unfinished,
     ):  # fmt: skip
         digest.update(Path(str(module.__file__)).read_bytes())
     for path in account_kernel.SOURCES:
@@ -364,9 +372,15 @@ def _speakers(parts, limits, told, scratch, row, position, now):  # type: ignore
         edges, tail, cutoff, position, limits.fan_within, limits.fan_counterparties,
         scratch.crowds, scratch.crowd,
     )  # fmt: skip
-    for size in (ins, outs):
+    for side, size in ((0, ins), (1, outs)):
         if size < told.fan.shape[0] and told.fan[size]:
-            found |= _FANS
+            strangers = fan.strangers_in(
+                edges, parts.links, parts.ends[LINK_TAIL], cutoff, limits.fan_within,
+                scratch.crowds[side, :size], side == 0, limits.acquaintance_scan, scratch.others,
+                scratch.known,
+            )  # fmt: skip
+            if strangers >= limits.fan_fresh_share * size:
+                found |= _FANS
     found |= _moves(parts, limits, told, scratch, position)
     if _shares(parts, limits, told, scratch, row, now - limits.retention):
         found |= _SHARING
@@ -446,14 +460,11 @@ def _shares(parts, limits, told, scratch, row, oldest):  # type: ignore[no-untyp
             return True
     if not new or row[IP] < 0:
         return False
-    users, _ = identity.links_of(links, link_tail, row[IP], oldest, scratch.links)
-    if users < limits.ip_users:
-        return False
-    # A chain of others may follow the first: the heuristic sees who of them is at the address.
-    companions, _ = identity.companions_of(
-        links, parts.identifier_kind, link_tail, row[USER], oldest, scratch.links
-    )
-    return companions > 0
+    joined = identity.joined_at(
+        links, parts.identifier_kind, link_tail, row[IP], row[USER], oldest, limits.witness,
+        scratch.there, scratch.links, scratch.joined,
+    )  # fmt: skip
+    return joined < 0 or (joined < told.ip.shape[0] and told.ip[joined] != 0)
 
 
 advance: Final = _compose(_sources())

@@ -98,6 +98,8 @@ class FastPath:
             mule_dwell=limits.mule_dwell,
             fan_within=reach(into, limits.fan_within),
             fan_counterparties=limits.fan_counterparties,
+            fan_fresh_share=float(limits.fan_fresh_share),
+            acquaintance_scan=limits.acquaintance_scan,
             chain_within=reach(into, limits.chain_within),
             chain_hops=limits.chain_hops,
             chain_keeps=float(limits.chain_keeps),
@@ -120,7 +122,7 @@ class FastPath:
             tree_scan=limits.tree_scan,
             structuring_within=reach(into, limits.structuring_within),
             structuring=catalogue.structuring.limits,
-            ip_users=limits.ip_users,
+            witness=limits.witness,
         )
         shared = catalogue.sharing.told
         self._told = Told(
@@ -131,6 +133,7 @@ class FastPath:
             structuring=_table(catalogue.structuring.told),
             device=_table(shared[Pattern.SHARED_DEVICE]),
             card=_table(shared[Pattern.SHARED_CARD]),
+            ip=_table(shared[Pattern.SHARED_IP]),
         )
         self._scratch = Scratch(
             entities=np.zeros(4, np.int64),
@@ -145,6 +148,8 @@ class FastPath:
             flows=np.zeros((2 * limits.mule_scan + 1, 4), np.int64),
             crowds=np.zeros((2, limits.fan_scan + 1), np.int64),
             crowd=np.zeros(fan.table_size(limits.fan_scan), np.int32),
+            others=np.zeros(limits.fan_scan + 1, np.int64),
+            known=np.zeros(limits.fan_scan + 1, np.bool_),
             chain=np.zeros(MOST_CHAIN_HOPS, np.int64),
             chain_path=np.zeros((2, MOST_CHAIN_HOPS), np.int64),
             sources=np.zeros((3, scatter_gather.SOURCES), np.int64),
@@ -160,6 +165,8 @@ class FastPath:
             just_under=np.zeros((2, limits.structuring_scan + 1), np.int64),
             paid_in=np.zeros(MOST_PAID_IN, np.int64),
             links=np.zeros(limits.sharing_scan, np.int64),
+            there=np.zeros(limits.sharing_scan, np.int64),
+            joined=np.zeros(limits.sharing_scan, np.int64),
             unfinished=catalogue.unfinished.places,
         )
         self._accounts = AccountPath(into, catalogue)

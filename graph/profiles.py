@@ -217,14 +217,16 @@ def key_of(account, generation):  # type: ignore[no-untyped-def]
     return (np.int64(generation) << 32) | np.int64(account)
 
 
-def id_of(key: int) -> int:
+@kernel(inline="always")
+def id_of(key):  # type: ignore[no-untyped-def]
     """The account id in a key."""
     return key & _ID
 
 
-def is_alive(key: int, generations: NDArray[np.int32]) -> bool:
+@kernel(inline="always")
+def is_alive(key, generations):  # type: ignore[no-untyped-def]
     """Whether its id is still that account's."""
-    return bool(generations[key & _ID] == key >> 32)
+    return generations[key & _ID] == key >> 32
 
 
 @kernel

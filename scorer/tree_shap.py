@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.compiled import kernel
-from scorer.trees import Forest, step
+from scorer.trees import Forest, left_of, step
 
 _ZERO, _ONE, _WEIGHT = range(3)
 """Of an element of a path: the share of rows that pass where its feature is unknown, whether the
@@ -118,7 +118,7 @@ def shap_of_row(
     nodes still to be visited, `waiting` int64 [L, 3] and `shares` float64 [L, 2]. All five are
     overwritten. Nothing of a row, forest or scratch is kept.
 
-    `scorer.trees.step` is put into this kernel when it is compiled: a change there does not show
+    `step` and `left_of` are put into this kernel when it is compiled: a change there does not show
     here until the cache is cleared.
     """
     for tree in range(len(roots)):
@@ -133,8 +133,8 @@ def shap_of_row(
             length = _inherit(paths, features, lengths, level)
             length = _extend(path, on_path, length, zero, one, feature)
 
-            at = nodes[node]
-            if at.left == node:
+            at, left = nodes[node], left_of(nodes, node)
+            if left == node:
                 for i in range(1, length):
                     share = _unwound(path, length, i) * (path[i, _ONE] - path[i, _ZERO])
                     out[on_path[i]] += share * at.threshold
@@ -147,8 +147,8 @@ def shap_of_row(
                 length = _unwind(path, on_path, length, again)
             lengths[level] = length
             taken = step(nodes, node, row)
-            both = covers[at.left] + covers[at.left + 1]
-            for child in range(at.left, at.left + 2):
+            both = covers[left] + covers[left + 1]
+            for child in range(left, left + 2):
                 passing = zero * covers[child] / both if both > 0.0 else 0.0
                 passes = one if child == taken else 0.0
                 if passing == 0.0 and passes == 0.0:

@@ -1,10 +1,10 @@
 """Boosted trees as flat arrays, and the compiled walk over them.
 
-XGBoost's own saved JSON is laid out as one array of 16-byte nodes in which siblings are adjacent,
-so that a step is an addition: `left + (goes right)`. A leaf steps onto itself, which lets every
-tree be walked for the same number of steps without a branch, four trees side by side; the leaf
-values are then added one tree at a time in float32, in XGBoost's order, so that the sum has the
-same bits as XGBoost's own and the same bits for a row alone and in a batch.
+XGBoost's own saved JSON is laid out as one array of 8-byte nodes in which siblings are adjacent,
+so that a step is an addition: `node + way to the left child + (goes right)`. A leaf steps onto
+itself, which lets every tree be walked for the same number of steps without a branch, eight trees
+side by side; the leaf values are then added one tree at a time in float32, in XGBoost's order, so
+that the sum has the same bits as XGBoost's own and the same bits for a row alone and in a batch.
 
 Why not onnxruntime: docs/adr/0003-trees-walked-in-numba.md.
 """
@@ -22,13 +22,16 @@ from graph.errors import Incompatible
 NODE: Final = np.dtype(
     [
         ("threshold", np.float32),  # of a leaf: its value
-        ("feature", np.int32),
-        ("left", np.int32),  # of a leaf: itself
-        ("turn", np.int32),  # bit 0: a missing value goes right; bit 1: not a leaf
+        ("feature", np.uint16),
+        # Bit 0: a missing value goes right; bit 1: not a leaf; above: nodes to the left child.
+        ("way", np.uint16),
     ]
 )
 _MISSING_GOES_RIGHT: Final = 1
 _INNER: Final = 2
+_FLAGS: Final = 2
+_FARTHEST: Final = (1 << (16 - _FLAGS)) - 1
+_MOST_FEATURES: Final = 1 << 16
 MAX_DEPTH: Final = 64
 _REMEDY: Final = "Train the model again with this version of `ringfence train`."
 
@@ -59,38 +62,46 @@ class Forest(NamedTuple):
 
 
 @kernel(inline="always")
+def left_of(nodes: Any, node: int) -> int:
+    """The left child; of a leaf itself."""
+    return node + (np.int64(nodes[node].way) >> _FLAGS)  # type: ignore[no-any-return]
+
+
+@kernel(inline="always")
 def step(nodes: Any, node: int, row: Any) -> int:
     """One step down: XGBoost goes left when the value is *below* the threshold."""
     at = nodes[node]
     value = row[at.feature]
-    missing = (value != value) & (at.turn & 1)  # noqa: PLR0124 - only NaN differs from itself
-    return at.left + ((missing | (value >= at.threshold)) & (at.turn >> 1))  # type: ignore[no-any-return]
+    way = np.int64(at.way)
+    missing = (value != value) & (way & 1)  # noqa: PLR0124 - only NaN differs from itself
+    right = (missing | (value >= at.threshold)) & ((way >> 1) & 1)
+    return node + (way >> _FLAGS) + right  # type: ignore[no-any-return]
 
 
 @kernel(nogil=True)
 def margin_of_row(nodes: Any, roots: Any, base: Any, depth: int, row: Any) -> Any:
     """Margin of one row. `nodes` NODE [N], `roots` int32 [T], `row` float32 [F]; mutates nothing.
 
-    Four trees are walked together because each step waits for memory; the sum stays in tree order.
+    Eight trees are walked together because each step waits for memory; the sum stays in tree order.
     """
     total = base
     count = len(roots)
     tree = 0
-    while tree + 4 <= count:
-        a, b = roots[tree], roots[tree + 1]
-        c, d = roots[tree + 2], roots[tree + 3]
+    while tree + 8 <= count:
+        a, b = np.int64(roots[tree]), np.int64(roots[tree + 1])
+        c, d = np.int64(roots[tree + 2]), np.int64(roots[tree + 3])
+        e, f = np.int64(roots[tree + 4]), np.int64(roots[tree + 5])
+        g, h = np.int64(roots[tree + 6]), np.int64(roots[tree + 7])
         for _ in range(depth):
-            a = step(nodes, a, row)
-            b = step(nodes, b, row)
-            c = step(nodes, c, row)
-            d = step(nodes, d, row)
-        total = np.float32(total + nodes[a].threshold)
-        total = np.float32(total + nodes[b].threshold)
-        total = np.float32(total + nodes[c].threshold)
-        total = np.float32(total + nodes[d].threshold)
-        tree += 4
+            a, b = step(nodes, a, row), step(nodes, b, row)
+            c, d = step(nodes, c, row), step(nodes, d, row)
+            e, f = step(nodes, e, row), step(nodes, f, row)
+            g, h = step(nodes, g, row), step(nodes, h, row)
+        for leaf in (a, b, c, d, e, f, g, h):
+            total = np.float32(total + nodes[leaf].threshold)
+        tree += 8
     while tree < count:
-        a = roots[tree]
+        a = np.int64(roots[tree])
         for _ in range(depth):
             a = step(nodes, a, row)
         total = np.float32(total + nodes[a].threshold)
@@ -117,7 +128,7 @@ def contributions_of_row(
     """
     start = 0.0
     for tree in range(len(roots)):
-        node = roots[tree]
+        node = np.int64(roots[tree])
         start += means[node]
         for _ in range(depth):
             below = step(nodes, node, row)
@@ -154,7 +165,7 @@ def read_forest(saved: bytes) -> Forest:
         raise Incompatible(
             f"only {expected} can be served", field="model.json", value=repr(shape), remedy=_REMEDY
         )
-    nodes: list[tuple[float, int, int, int]] = []
+    nodes: list[tuple[float, int, int]] = []
     means: list[float] = []
     covers: list[float] = []
     roots: list[int] = []
@@ -165,7 +176,7 @@ def read_forest(saved: bytes) -> Forest:
             depth = max(depth, _lay_out(tree, width, nodes, means, covers))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise Incompatible(
-                "a tree of the model is damaged",
+                "a tree of the model is damaged, or wider than 16,383 nodes (14 levels fit)",
                 field=f"model.json: tree {len(roots) - 1}",
                 remedy=_REMEDY,
             ) from error
@@ -183,7 +194,7 @@ def read_forest(saved: bytes) -> Forest:
 def _lay_out(
     tree: dict[str, Any],
     width: int,
-    nodes: list[tuple[float, int, int, int]],
+    nodes: list[tuple[float, int, int]],
     means: list[float],
     covers: list[float],
 ) -> int:
@@ -191,7 +202,7 @@ def _lay_out(
 
     Raises:
         ValueError: A child, feature or split type out of range: the walk would leave the arrays;
-            or a cover that is no weight.
+            a cover that is no weight; or a node too far from its children for the layout.
     """
     left, right = tree["left_children"], tree["right_children"]
     size = len(left)
@@ -200,7 +211,7 @@ def _lay_out(
         raise ValueError(cover)
     mean = _node_means(tree, cover)
     first = len(nodes)
-    nodes.append((0.0, 0, 0, 0))
+    nodes.append((0.0, 0, 0))
     means.append(0.0)
     covers.append(0.0)
     depth = 0
@@ -212,16 +223,21 @@ def _lay_out(
         covers[slot] = cover[node]
         value = float(tree["split_conditions"][node])
         if left[node] < 0:
-            nodes[slot] = (value, 0, slot, 0)
+            nodes[slot] = (value, 0, 0)
             continue
         feature = int(tree["split_indices"][node])
         below = len(nodes)
-        inside = 0 <= feature < width and node < left[node] < size and node < right[node] < size
-        if not inside or tree["split_type"][node] or level >= MAX_DEPTH or below - first > 2 * size:
+        inside = (
+            0 <= feature < min(width, _MOST_FEATURES)
+            and node < left[node] < size
+            and node < right[node] < size
+        )
+        wide = level >= MAX_DEPTH or below - first > 2 * size or below - slot > _FARTHEST
+        if not inside or tree["split_type"][node] or wide:
             raise ValueError(node)
         missing = 0 if tree["default_left"][node] else _MISSING_GOES_RIGHT
-        nodes[slot] = (value, feature, below, _INNER | missing)
-        nodes += [(0.0, 0, 0, 0)] * 2
+        nodes[slot] = (value, feature, (below - slot) << _FLAGS | _INNER | missing)
+        nodes += [(0.0, 0, 0)] * 2
         means += [0.0] * 2
         covers += [0.0] * 2
         queue += [(left[node], below, level + 1), (right[node], below + 1, level + 1)]

@@ -51,7 +51,7 @@ class Acquaintance:
         """
         known = np.zeros(len(others), np.bool_)
         arguments = (window.links, window.link_tail, account, others, before, budget // 2, known)
-        self._kernel = self._kernel or bind(_acquainted, *arguments)
+        self._kernel = self._kernel or bind(mark_acquainted, *arguments)
         return known, bool(self._kernel(*arguments))
 
 
@@ -69,10 +69,10 @@ def acquainted(window: TransactionWindow, positions: NDArray[np.int64], before: 
 
 
 @kernel
-def _acquainted(links, tail, account, others, before, budget, known):  # type: ignore[no-untyped-def]
+def mark_acquainted(links, tail, account, others, before, budget, known):  # type: ignore[no-untyped-def]
     """Mark those that either names, each with the budget; returns whether a walk was cut short.
 
-    Mutates `known` (bool[n]) only.
+    `others` is int64[n], distinct and ascending. Mutates `known` (bool[n]) only.
     """
     cut = _dealt_with(links, tail, account, others, before, budget, known)
     return _were_dealt_with_by(links, tail, account, others, before, budget, known) or cut

@@ -5,7 +5,6 @@ sees seven days whatever the calendar says. Both are rows of the merchant's prof
 (`graph.profiles`), in which the transaction at hand is not noted yet.
 """
 
-from collections import Counter
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from graph.profiles import (
     DEALS_HERE,
     GENERATION,
     LOGGED,
+    MOST_BUYERS,
     MOST_RECENT,
     RETURNS,
     WEEK,
@@ -34,6 +34,8 @@ from graph.profiles import (
 
 FADED: Final = 1
 SURGE: Final = 2
+MOST_CLIENTS: Final = max(MOST_BUYERS, MOST_RECENT) + 1
+"""Who can come again: whom the longer memory holds, and who comes just now."""
 
 
 class Clientele(NamedTuple):
@@ -73,29 +75,81 @@ def clientele(
         row: The deal, as `graph.layout` has it; not noted yet.
         surge: Which: the last seven days, or what fades.
     """
-    known = merchants[row[OTHER]]
-    logged = min(int(known[LOGGED]), MOST_RECENT)
-    when = known[WHEN : WHEN + logged]
-    fresh = when // 2 > row[TIME] - WEEK
-    whose, refunded = known[WHOSE : WHOSE + logged][fresh], when[fresh] % 2 > 0
-    key, back = int(key_of(row[USER], generations[row[USER]])), int(row[INWARD] != 0)
-    returns = Counter(whose[refunded].tolist())
-    returns[key] += back
+    who, came, refunded = np.zeros((3, MOST_CLIENTS), np.int64)
+    n, deals, refunds = clients_of(merchants, generations, row, surge, who, came, refunded)
+    users = who[:n].tolist()
+    again = dict(zip(users, came[:n].tolist(), strict=True))
+    returned = {u: back for u, back in zip(users, refunded[:n].tolist(), strict=True) if back}
+    return Clientele(int(deals), int(refunds), again, returned, surge)
+
+
+@kernel
+def clients_of(merchants, generations, row, surge, who, came, refunded):  # type: ignore[no-untyped-def]
+    """Who comes again to the merchant of a deal laid out in `row`, and still has a name.
+
+    Fills `who` with account ids, `came` with their deals and `refunded` with the refunds to them
+    within seven days, each int64[MOST_CLIENTS]; this deal is among them. Mutates these only.
+
+    Returns:
+        (how many come again, all deals there, all refunds).
+    """
+    merchant, back = row[OTHER], row[INWARD] != 0
+    own = key_of(row[USER], generations[row[USER]])
+    who[0], came[0] = own, 1
     if surge:
-        here = Counter(whose.tolist())
-        deals, refunds = len(whose) + 1, int(refunded.sum()) + back
+        n, deals, refunds = _recent_clients(merchants, row, who, came)
     else:
-        shift, count = int(weeks_faded(merchants, row[OTHER], row[TIME])), int(known[BUYERS])
-        faded = (known[DEALS_HERE : DEALS_HERE + count] >> shift).tolist()
-        here = Counter(dict(zip(known[WHO : WHO + count].tolist(), faded, strict=True)))
-        deals, refunds = (int(known[DEALS]) >> shift) + 1, (int(known[RETURNS]) >> shift) + back
-    here[key] += 1
-    # Who is not there any more has no name.
-    again = {id_of(k): n for k, n in here.items() if n > 1 and is_alive(k, generations)}
-    returned = {id_of(k): n for k, n in returns.items() if n and is_alive(k, generations)}
-    return Clientele(
-        deals, refunds, again, {u: n for u, n in returned.items() if u in again}, surge
-    )
+        n = _faded_clients(merchants, row, who, came)
+        shift = weeks_faded(merchants, merchant, row[TIME])
+        deals = (merchants[merchant, DEALS] >> shift) + 1
+        refunds = merchants[merchant, RETURNS] >> shift
+    again = 0
+    for at in range(n):
+        if came[at] > 1 and is_alive(who[at], generations):
+            who[again], came[again], refunded[again] = who[at], came[at], back and who[at] == own
+            again += 1
+    for place in range(min(merchants[merchant, LOGGED], MOST_RECENT)):
+        when = merchants[merchant, WHEN + place]
+        if when % 2 and when // 2 > row[TIME] - WEEK:
+            for at in range(again):
+                refunded[at] += merchants[merchant, WHOSE + place] == who[at]
+    for at in range(again):
+        who[at] = id_of(who[at])
+    return again, deals, refunds + back
+
+
+@kernel
+def _recent_clients(merchants, row, who, came):  # type: ignore[no-untyped-def]
+    """Add who came within seven days to the one in `who` and `came`; how many, deals, refunds."""
+    merchant, n, deals, refunds = row[OTHER], 1, 1, 0
+    for place in range(min(merchants[merchant, LOGGED], MOST_RECENT)):
+        when = merchants[merchant, WHEN + place]
+        if when // 2 <= row[TIME] - WEEK:
+            continue
+        deals, refunds = deals + 1, refunds + when % 2
+        key, at = merchants[merchant, WHOSE + place], 0
+        while at < n and who[at] != key:
+            at += 1
+        if at == n:
+            who[n], came[n] = key, 0
+            n += 1
+        came[at] += 1
+    return n, deals, refunds
+
+
+@kernel
+def _faded_clients(merchants, row, who, came):  # type: ignore[no-untyped-def]
+    """Add who is remembered by the memory that fades to the one in `who` and `came`; how many."""
+    merchant, n = row[OTHER], 1
+    shift = weeks_faded(merchants, merchant, row[TIME])
+    for place in range(merchants[merchant, BUYERS]):
+        deals = merchants[merchant, DEALS_HERE + place] >> shift
+        if merchants[merchant, WHO + place] == who[0]:
+            came[0] += deals
+        else:
+            who[n], came[n] = merchants[merchant, WHO + place], deals
+            n += 1
+    return n
 
 
 @kernel

@@ -79,8 +79,16 @@ from numpy.typing import NDArray
 from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Hop, Pattern, Role
-from graph.heuristics.clientele import FADED, SURGE, Clientele, asks, clientele
-from graph.heuristics.identity import links_by, links_of
+from graph.heuristics.clientele import (
+    FADED,
+    MOST_CLIENTS,
+    SURGE,
+    Clientele,
+    asks,
+    clientele,
+    clients_of,
+)
+from graph.heuristics.identity import links_of
 from graph.heuristics.witness import witness
 from graph.kernels import KIND_DEVICE, slot
 from graph.profiles import SHOPPED, Profiles
@@ -89,6 +97,8 @@ from graph.transaction import Entity, Transaction
 from graph.window import TransactionWindow
 
 _MOST_TOLD: Final = 4096
+_MOST_COMPARED: Final = 256
+_ID: Final = (1 << 32) - 1
 
 
 class Collusion:
@@ -106,12 +116,12 @@ class Collusion:
         self.told: Final = told_counts(first, first, _MOST_TOLD)
         self.told_table: Final[NDArray[np.uint8]] = np.zeros(max(self.told) + 1, np.uint8)
         self.told_table[list(self.told)] = 1
-        self._rows: NDArray[np.int64] = np.zeros(thresholds.sharing_scan, np.int64)
+        self._pairs: NDArray[np.int64] = np.zeros(pairs_of(thresholds.sharing_scan), np.int64)
         self._users: NDArray[np.int64] = np.zeros(thresholds.collusive_users + 1, np.int64)
         self._newest: NDArray[np.int64] = np.zeros(4 * thresholds.witness, np.int64)
         # Bound at the first call: the arrays of every window have the same types.
         self._kernel: Callable[..., Any] | None = None
-        self._links_kernel: Callable[..., Any] | None = None
+        self._used_kernel: Callable[..., Any] | None = None
         self._users_kernel: Callable[..., Any] | None = None
         self._deals_kernel: Callable[..., Any] | None = None
 
@@ -236,25 +246,27 @@ class Collusion:
 
         Two regulars may meet on any, a regular and another buyer on one that few use.
         """
-        oldest = window.watermark - window.config.retention
+        arguments = (
+            window.links,
+            window.identifiers.kind,
+            window.link_tail,
+            window.watermark - window.config.retention,
+            np.array(sorted(buyers), np.int64),
+            self.thresholds.sharing_scan,
+            self._pairs,
+        )
+        self._used_kernel = self._used_kernel or bind(devices_used, *arguments)
+        count, cut = self._used_kernel(*arguments)
         users_of: dict[int, set[int]] = {}
-        cut = False
-        for user in sorted(buyers):
-            arguments = (window.links, window.link_tail, user, self._rows)
-            self._links_kernel = self._links_kernel or bind(links_by, *arguments)
-            count, more = self._links_kernel(*arguments)
-            cut |= bool(more)
-            rows, links = self._rows[:count], window.links
-            used = links.entity[rows][(links.entity[rows] >= 0) & (links.last[rows] >= oldest)]
-            for device in used[window.identifiers.kind[used] == KIND_DEVICE].tolist():
-                users_of.setdefault(device, set()).add(user)
+        for pair in self._pairs[:count].tolist():
+            users_of.setdefault(pair >> 32, set()).add(pair & _ID)
         shared = {}
         for device, users in users_of.items():
             few = len(users) > 1 and users & regulars and self._users_of(window, device)
             together = users if few else users & regulars
             if len(together) > 1:
                 shared[device] = together
-        return shared, cut
+        return shared, bool(cut)
 
     def _witness(
         self, window: TransactionWindow, tx: Transaction, merchant: int, regulars: set[int]
@@ -272,6 +284,84 @@ class Collusion:
 
 def _named(window: TransactionWindow, users: Iterable[int]) -> list[Entity]:
     return sorted(window.accounts.entity(user) for user in users)
+
+
+def pairs_of(scan: int) -> int:
+    """How many pairs of a buyer and a device the searches may write down."""
+    return MOST_CLIENTS * scan
+
+
+@kernel(cache=False)  # not cached by itself: a callee is in another file
+def may_collude(  # type: ignore[no-untyped-def]
+    merchants, generations, row, surge, links, kinds, tail, oldest, regular, share, refunded,
+    linked, surge_refunds, scan, clients, pairs,
+):  # fmt: skip
+    """Whether one of both memories may make a front of a merchant that lives on regulars.
+
+    As `Collusion` decides it, but that two buyers on any device count, however many use it.
+    `clients` (int64[3, MOST_CLIENTS]) and `pairs` (int64[pairs_of(scan)]) are scratch. Mutates
+    these only.
+    """
+    who, came, returns = clients[0], clients[1], clients[2]
+    n, deals, refunds = clients_of(merchants, generations, row, surge, who, came, returns)
+    regulars, theirs, back = 0, 0, 0
+    for i in range(n):
+        back += returns[i]
+        if came[i] >= regular:
+            regulars, theirs = regulars + 1, theirs + came[i]
+    if surge and back >= surge_refunds:
+        return True
+    if not surge and theirs / deals >= share and refunds / deals >= refunded:
+        return True
+    count, cut = devices_used(links, kinds, tail, oldest, who[:n], scan, pairs)
+    if cut or count > _MOST_COMPARED:
+        return True
+    sharing = 0
+    for i in range(n):
+        if came[i] >= regular:
+            sharing += _meets(who[i], pairs, count)
+    return sharing > 0 if surge else sharing / max(regulars, 1) >= linked
+
+
+@kernel
+def _meets(user, pairs, count):  # type: ignore[no-untyped-def]
+    """Whether a user shares a device with another one."""
+    for i in range(count):
+        if pairs[i] & _ID != user:
+            continue
+        for j in range(count):
+            if pairs[j] >> 32 == pairs[i] >> 32 and pairs[j] != pairs[i]:
+                return True
+    return False
+
+
+@kernel
+def devices_used(links, kinds, tail, oldest, users, bound, out):  # type: ignore[no-untyped-def]
+    """Devices that some users have used since a moment.
+
+    Fills `out` (int64[at least users * bound]) with `device << 32 | user`, which may come up more
+    than once; looks at no more than `bound` links of each user. Mutates `out` only.
+
+    Returns:
+        (pairs, whether the bound was hit).
+    """
+    count, cut = 0, False
+    for user in users:
+        position = links.newest_of_user[user]
+        seen = 0
+        while position >= tail and seen < bound:
+            s = slot(links.pages, position)
+            seen += 1
+            device = links.entity[s]
+            if device >= 0 and links.last[s] >= oldest and kinds[device] == KIND_DEVICE:
+                out[count] = np.int64(device) << 32 | np.int64(user)
+                count += 1
+            if links.back_user[s] == 0:
+                position = np.int64(-1)
+            else:
+                position -= links.back_user[s]
+        cut |= position >= tail
+    return count, cut
 
 
 @kernel

@@ -57,7 +57,7 @@ from numpy.typing import NDArray
 from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
 from graph.evidence import Evidence, Pattern, Role
-from graph.heuristics.acquaintance import Acquaintance
+from graph.heuristics.acquaintance import Acquaintance, mark_acquainted
 from graph.heuristics.witness import reach, span_in_words, witness
 from graph.kernels import KIND_USER, slot
 from graph.thresholds import Thresholds, told_counts
@@ -203,6 +203,35 @@ def crowds_at(  # type: ignore[no-untyped-def]
         edges, edges.back_out, edges.target, u, tail, since, position, least, found[1], seen
     )
     return payers, cut_in, payees, cut_out
+
+
+@kernel(cache=False)  # not cached by itself: a callee is in another file
+def strangers_in(  # type: ignore[no-untyped-def]
+    edges, links, link_tail, cutoff, within, crowd, incoming, budget, others, known
+):
+    """How many of a crowd that `crowds_at` found had not dealt with its centre before.
+
+    `crowd` is int64[n], a side of `found` up to its count. `others` (int64[at least n]) and `known`
+    (bool[at least n]) are scratch; mutates these only.
+    """
+    n = crowd.shape[0]
+    e = slot(edges.pages, crowd[0])
+    centre = edges.target[e] if incoming else edges.source[e]
+    for i in range(n):
+        s = slot(edges.pages, crowd[i])
+        other = np.int64(edges.source[s] if incoming else edges.target[s])
+        place = i
+        while place > 0 and others[place - 1] > other:
+            others[place] = others[place - 1]
+            place -= 1
+        others[place] = other
+        known[i] = False
+    before = max(edges.time[e] - within, cutoff)
+    mark_acquainted(links, link_tail, centre, others[:n], before, budget // 2, known[:n])
+    fresh = n
+    for i in range(n):
+        fresh -= known[i]
+    return fresh
 
 
 @kernel

@@ -249,6 +249,52 @@ def links_of(links, tail, identifier, oldest, out):  # type: ignore[no-untyped-d
 
 
 @kernel
+def joined_at(  # type: ignore[no-untyped-def]
+    links, kinds, tail, ip, user, oldest, most, there, rows, found
+):  # fmt: skip
+    """How many users of an IP devices and cards join to a user there, one to the next, himself too.
+
+    `there` and `rows` (int64[n]) and `found` (int64[at least n]) are scratch, of which only these
+    are mutated. Looks at `most` users, and compares no more than 16 n pairs.
+
+    Returns:
+        The number; -1 where a bound was hit, so that it may be more.
+    """
+    users, cut = links_of(links, tail, ip, oldest, there)
+    if cut:
+        return -1
+    for i in range(users):
+        found[i] = 2 * (links.user[there[i]] == user)  # 1: to be looked at, 2: looked at
+    compared = looked = 0
+    one = np.int64(user)
+    while one >= 0:
+        theirs, cut = companions_of(links, kinds, tail, one, oldest, rows)
+        compared += theirs * users
+        looked += 1
+        if cut or looked > most or compared > 16 * there.shape[0]:
+            return -1
+        one = _next_joined(links, there[:users], rows[:theirs], found)
+    together = 0
+    for i in range(users):
+        together += found[i] > 0
+    return together
+
+
+@kernel
+def _next_joined(links, there, rows, found):  # type: ignore[no-untyped-def]
+    """Mark users of `rows` who are `there`; who of those marked is looked at next, or -1."""
+    for row in rows:
+        for i in range(there.shape[0]):
+            if found[i] == 0 and links.user[there[i]] == links.user[row]:
+                found[i] = 1
+    for i in range(there.shape[0]):
+        if found[i] == 1:
+            found[i] = 2
+            return np.int64(links.user[there[i]])
+    return np.int64(-1)
+
+
+@kernel
 def links_by(links, tail, user, out):  # type: ignore[no-untyped-def]
     """Rows of a user's links to identifiers and other parties, newest first.
 

@@ -195,6 +195,36 @@ def test_a_tree_that_leads_out_of_its_arrays_is_refused(column, value):
         Booster.from_json(damaged(change), names_of(9))
 
 
+def full_tree(depth):
+    """Columns of a tree that splits on feature 0 down to `depth`, and says the leaf's number."""
+    inner, size = 2**depth - 1, 2 ** (depth + 1) - 1
+    return {
+        "left_children": [2 * node + 1 if node < inner else -1 for node in range(size)],
+        "right_children": [2 * node + 2 if node < inner else -1 for node in range(size)],
+        "split_indices": [0] * size,
+        "split_conditions": [float(node - inner) for node in range(size)],
+        "split_type": [0] * size,
+        "default_left": [0] * size,
+        "sum_hessian": [1.0] * size,
+    }
+
+
+def model_of_one_tree(tree):
+    return damaged(
+        lambda learner: learner["gradient_booster"]["model"].update(
+            trees=[tree], gbtree_model_param={"num_parallel_tree": "1"}
+        )
+    )
+
+
+def test_the_widest_tree_is_walked_and_a_wider_one_refused():
+    known = Booster.from_json(model_of_one_tree(full_tree(14)), names_of(9))
+    unknown = np.full(9, np.nan, np.float32)  # goes right all the way
+    assert known.margin(unknown) == pytest.approx(2**14 - 1 + float(known.forest.base))
+    with pytest.raises(Incompatible, match="14 levels fit"):
+        Booster.from_json(model_of_one_tree(full_tree(15)), names_of(9))
+
+
 def test_what_is_not_json_or_has_other_features_is_refused():
     with pytest.raises(Incompatible, match="not a model"):
         Booster.from_json(b"\x80\x04 pickle", names_of(9))
