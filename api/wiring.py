@@ -18,6 +18,7 @@ from api.board import RingBoard
 from api.caching import cache_feed, open_caching
 from api.graph_model import NO_GRAPH_MODEL, GraphModel, open_graph_model, open_ring_head
 from api.lists import read_lists
+from api.pauses import Young
 from api.rates import rate_table
 from api.service import Service
 from api.settings import Settings
@@ -182,6 +183,7 @@ def assemble(
         facts=FACTS,
         lease=lease(settings, log, CONSUMER),
         degraded=caching.cache.degraded,
+        between=Young(),
         config=EngineConfig(
             checkpoint_every=settings.checkpoint_every,
             poll_ms=SERVER_POLL_MS if settings.kafka else EMBEDDED_POLL_MS,

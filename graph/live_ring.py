@@ -73,6 +73,7 @@ class LiveRing:
     def __init__(self, ring: Ring, policy: RingPolicy) -> None:
         self.ring = ring
         self.members: dict[Entity, Role] = {}
+        self._pairs: dict[Entity, tuple[Entity, Role]] = {}  # the same, as revisions tell it
         self.weights: dict[Entity, float] = {}
         self.weight = 0.0
         self.money = 0
@@ -129,7 +130,7 @@ class LiveRing:
             state=RingState.ACTIVE,
             born_at=before.born_at,
             changed_at=max(at, before.changed_at),
-            members=self._standing.told(self.members, self._policy.belonging),
+            members=self._standing.told(self._pairs, self._policy.belonging),
             patterns=self._score.patterns,
             score=self._score.value(),
             money=self.money,
@@ -214,6 +215,7 @@ class LiveRing:
             else:
                 continue
             self.members[entity] = role
+            self._pairs[entity] = (entity, role)
             own = weight(entity, role)
             if own:
                 self.weight += own - self.weights.get(entity, 0.0)

@@ -23,7 +23,7 @@ Kept up because every revision of a ring asks: added up anew, it took five times
 >>> told = ((Pattern.CYCLE, (a, b, c)), (Pattern.MULE, (a, b)), (Pattern.CHAIN, (a, b)))
 >>> for pattern, who in told:
 ...     standing.add(Evidence(pattern, 0, tuple((each, Role.MEMBER) for each in who), (), 0.9, "-"))
->>> told = standing.told({entity: Role.MEMBER for entity in (a, b, c)}, 0.6)
+>>> told = standing.told({entity: (entity, Role.MEMBER) for entity in (a, b, c)}, 0.6)
 >>> [role.value for _, role in told]
 ['member', 'member', 'fringe']
 """
@@ -61,16 +61,19 @@ class Standing:
         self._count(piece, -round(_SURE * piece.strength))
 
     def told(
-        self, members: Mapping[Entity, Role], belonging: float
+        self, members: Mapping[Entity, tuple[Entity, Role]], belonging: float
     ) -> tuple[tuple[Entity, Role], ...]:
-        """The members in their order and roles, those at the fringe in that role."""
+        """The members in their order and roles, those at the fringe in that role.
+
+        The pairs are given out as they are: revision upon revision shares them.
+        """
         sums = self._sums
         least = belonging * sum(sums.values()) / max(len(sums), 1)
         if min(sums.values(), default=least) >= least:
-            return tuple(members.items())
+            return tuple(members.values())
         return tuple(
-            (entity, Role.FRINGE if sums.get(entity, least) < least else role)
-            for entity, role in members.items()
+            (pair[0], Role.FRINGE) if sums.get(pair[0], least) < least else pair
+            for pair in members.values()
         )
 
     def _count(self, piece: Evidence, strength: int) -> None:

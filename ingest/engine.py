@@ -140,6 +140,8 @@ class Engine:
         lease: Who leads; without it this engine leads at once and ends when it is fenced.
         degraded: Names what is out of reach just now besides the detector's own parts (a cache);
             they are written into the verdicts. Called once a batch, and must not wait.
+        between: Called after each batch was answered, with how many transactions it had; the next
+            batch waits for it.
         config: Bounds.
     """
 
@@ -153,6 +155,7 @@ class Engine:
         facts: Mapping[Topic, ReadFact] | None = None,
         lease: Lease | None = None,
         degraded: Callable[[], tuple[str, ...]] = tuple,
+        between: Callable[[int], None] = lambda _: None,
         config: EngineConfig | None = None,
     ) -> None:
         self._log = log
@@ -162,6 +165,7 @@ class Engine:
         self._facts = Facts(log, facts or {})
         self._lease = lease
         self._degraded = degraded
+        self._between = between
         self._config = config or EngineConfig()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._arrivals = Arrivals(transactions=self._config.queue, questions=self._config.questions)
@@ -493,6 +497,7 @@ class Engine:
             submission.future.set_result(
                 [verdicts[item.transaction.transaction_id] for item in submission.inputs]
             )
+        self._between(len(arrived))
 
     def _pace(self, count: int, seconds: float) -> None:
         """Let in what can be answered in time; a small batch is mostly its commit and says less."""

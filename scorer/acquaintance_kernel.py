@@ -33,7 +33,11 @@ H_SOURCE, H_TARGET, H_VALUE, H_TIME = range(4)
 
 _USER: Final = KIND_USER
 _NEVER: Final = 1 << 62
-_WIDTH: Final = MOST_CONTACTS + 1  # a row of contacts: how many, then who, ascending
+_PAID: Final = 1  # of a row of contacts: bit j where member j may have been paid
+_FIRST: Final = 2  # likewise: who they are from here on, ascending; before that how many
+_WIDTH: Final = _FIRST + MOST_CONTACTS
+SCRATCH: Final = MOST_ACQUAINTED * _WIDTH
+"""Numbers that `acquaintances` writes down meanwhile."""
 
 _inner: Final = kernel(cache=False)  # compiled anew whenever the context is
 
@@ -45,7 +49,8 @@ def _contacts(edges, links, tail, members, n, i, begins, now, ids):  # type: ign
     Returns:
         How many users it has first paid within the day before `now`.
     """
-    row, count, met = i * _WIDTH, 0, 0
+    row, count, met, paid = i * _WIDTH, 0, 0, 0
+    first = row + _FIRST
     position, looked = links.newest_of_user[members[i]], 0
     while position >= tail and looked < MOST_STEPS:
         s = kernels.slot(links.pages, position)
@@ -55,18 +60,21 @@ def _contacts(edges, links, tail, members, n, i, begins, now, ids):  # type: ign
             met += links.first[s] > now - DAY
             mine = False
             for j in range(n):
-                mine = mine or members[j] == other
+                if members[j] == other:
+                    mine, paid = True, paid | 1 << j
             if links.first[s] < begins and not mine and count < MOST_CONTACTS:
-                j = row + count
-                while j > row and ids[j] > other:
-                    ids[j + 1] = ids[j]
+                j = first + count
+                while j > first and ids[j - 1] > other:
+                    ids[j] = ids[j - 1]
                     j -= 1
-                ids[j + 1] = other
+                ids[j] = other
                 count += 1
         if links.back_user[s] == 0:
-            break
-        position -= links.back_user[s]
-    ids[row] = count
+            position = np.int64(-1)
+        else:
+            position -= links.back_user[s]
+    # Whom it paid before the links that were looked at is not known: it may have been anybody.
+    ids[row], ids[row + _PAID] = count, paid if position < tail else -1
     return met
 
 
@@ -74,15 +82,17 @@ def _contacts(edges, links, tail, members, n, i, begins, now, ids):  # type: ign
 def _in_common(ids, one, other):  # type: ignore[no-untyped-def]
     """Contacts that two rows have in common, as a share of the shorter."""
     i, j = one * _WIDTH, other * _WIDTH
-    last_i, last_j = i + ids[i], j + ids[j]
     shorter = min(ids[i], ids[j])
-    i, j, common = i + 1, j + 1, 0
-    while i <= last_i and j <= last_j:
+    if shorter == 0:
+        return 0.0
+    i, j, common = i + _FIRST, j + _FIRST, 0
+    end_i, end_j = i + ids[one * _WIDTH], j + ids[other * _WIDTH]
+    while i < end_i and j < end_j:
         a, b = ids[i], ids[j]
         common += a == b
         i += a <= b
         j += b <= a
-    return common / max(shorter, 1)
+    return common / shorter
 
 
 @_inner
@@ -90,6 +100,14 @@ def _first_paid(links, table, ends, one, other):  # type: ignore[no-untyped-def]
     """When one first paid the other; `_NEVER` if it did not."""
     p = kernels.find_link(links, table, one, -2 - other, ends[0], ends[1])
     return links.first[kernels.slot(links.pages, p)] if p >= 0 else np.int64(_NEVER)
+
+
+@_inner
+def _first_of_pair(links, table, ends, members, i, j, ids):  # type: ignore[no-untyped-def]
+    """When member i first paid member j; looked up only where its contacts leave it open."""
+    if ids[i * _WIDTH + _PAID] >> j & 1:
+        return _first_paid(links, table, ends, members[i], members[j])
+    return np.int64(_NEVER)
 
 
 @_inner
@@ -112,7 +130,7 @@ def acquaintances(edges, links, table, ends, now, members, hops, values, ids, ou
         members: int64[n], the centre first.
         hops: int64[m, 4], by time: source and target (-1 = none), value, time.
         values: float64[k], k >= m and 2 * `MOST_ACQUAINTED`.
-        ids: int64[k], k >= `MOST_ACQUAINTED` * (`MOST_CONTACTS` + 1).
+        ids: int64[k], k >= `SCRATCH`.
         out: float32[`ACQUAINTANCES`].
     """
     n = min(len(members), MOST_ACQUAINTED)
@@ -140,8 +158,8 @@ def _compare(links, table, ends, begins, members, hops, values, ids, out):  # ty
     for i in range(n):
         for j in range(i):
             a, b = members[i], members[j]
-            there = _first_paid(links, table, ends, a, b)
-            back = _first_paid(links, table, ends, b, a)
+            there = _first_of_pair(links, table, ends, members, i, j, ids)
+            back = _first_of_pair(links, table, ends, members, j, i, ids)
             values[n + i] += there < _NEVER
             values[n + j] += back < _NEVER
             share = _in_common(ids, i, j)

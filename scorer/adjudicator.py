@@ -215,10 +215,7 @@ class Adjudicator:
         status = sight.status
         if status is Status.DUPLICATE and tx.transaction_id in self._answered:
             # What it completed and did to rings was told the first time.
-            first = self._answered[tx.transaction_id]
-            return structs.replace(
-                first, admission=status.value, evidence=(), ring_events=(), findings=()
-            )
+            return structs.replace(self._answered[tx.transaction_id], admission=status.value)
         ring_score = strongest(rings)
         score = self._blend.apply(None, ring_score, evidence) if told is None else told.score
         model_score = None if told is None else told.model_score
@@ -255,9 +252,9 @@ class Adjudicator:
             findings=sight.findings,
         )
         if status is Status.ACCEPTED:
-            self._remember(verdict)
+            self._remember(_again(verdict))
         if asked_about and told is not None:
-            self.kept.keep(verdict, row, told)
+            self.kept.keep(_without_events(verdict), row, told)
         return verdict
 
     def _tiers(self, told: BatchScore | None) -> tuple[str, ...]:
@@ -327,6 +324,20 @@ def _graph_opinion(
         )
     embeddings = Embeddings(accounts, identifiers, gnn.version, gnn.width)
     return GraphOpinion(stack, gnn, embeddings, policy)
+
+
+def _without_events(verdict: Verdict) -> Verdict:
+    """A verdict without what it did to rings: each event holds a ring's whole revision."""
+    if not verdict.ring_events:
+        return verdict
+    return structs.replace(verdict, ring_events=())
+
+
+def _again(verdict: Verdict) -> Verdict:
+    """The answer to a transaction that is sent again: what it completed was told the first time."""
+    if not (verdict.evidence or verdict.ring_events or verdict.findings):
+        return verdict
+    return structs.replace(verdict, evidence=(), ring_events=(), findings=())
 
 
 def _of_others(told: BatchScore | None) -> tuple[Reason, ...]:

@@ -55,9 +55,8 @@ MOST_SHARERS: Final = 32
 """Users of an identifier counted."""
 RARE: Final = 8
 """An address with more users than this joins nobody: a carrier, an office, a campus."""
-SCRATCH: Final = MOST_MEMBERS * MOST_LINKS
+SCRATCH: Final = max(MOST_MEMBERS * MOST_LINKS, acquaintance_kernel.SCRATCH)
 
-ALL, OUTSIDE = range(2)
 TAIL, CUTOFF, LINK_TAIL, LINK_END, NOW, BEGAN = range(6)
 
 _MERCHANT: Final = KIND_MERCHANT
@@ -207,20 +206,19 @@ def pairs(links, table, ends, hops, values, out, at):  # type: ignore[no-untyped
 
 
 @_inner
-def _sharers(links, tail, newest, members, whom):  # type: ignore[no-untyped-def]
-    """Users of an identifier, at most `MOST_SHARERS`; or only those who are no members."""
-    count, position = 0, newest
-    while position >= tail and count < MOST_SHARERS:
+def _sharers(links, tail, newest, most, members):  # type: ignore[no-untyped-def]
+    """Users of an identifier, at most `most`, and how many of these are no members."""
+    count, outside, position = 0, 0, newest
+    while position >= tail and count < most:
         s = kernels.slot(links.pages, position)
         mine = False
-        if whom == OUTSIDE:
-            for i in range(len(members)):
-                mine = mine or members[i] == links.user[s]
-        count += not mine
+        for i in range(len(members)):
+            mine = mine or members[i] == links.user[s]
+        count, outside = count + 1, outside + (not mine)
         if links.back_entity[s] == 0:
             break
         position -= links.back_entity[s]
-    return count
+    return count, outside
 
 
 @_inner
@@ -257,14 +255,15 @@ def sharing(links, kinds, ends, members, ids, out, at):  # type: ignore[no-untyp
             j += 1
         joined, kind, newest = j - i, kinds[ids[i]], links.newest_of_identifier[ids[i]]
         i = j
-        users = _sharers(links, tail, newest, members, ALL)
         if kind == KIND_CARD:
             card = max(card, joined)
-        elif kind == KIND_IP and users <= RARE:
-            address = max(address, joined)
+        elif kind == KIND_IP:
+            if joined > address and _sharers(links, tail, newest, RARE + 1, members)[0] <= RARE:
+                address = joined
         elif kind == KIND_DEVICE:
+            users, others = _sharers(links, tail, newest, MOST_SHARERS, members)
             if users < MOST_SHARERS:
-                outsiders += _sharers(links, tail, newest, members, OUTSIDE)
+                outsiders += others
             if joined > device or (joined == device and users < device_users):
                 device, device_users = joined, users
     out[at] = device

@@ -98,8 +98,15 @@ def judged_rows(
     pieces: Sequence[Evidence], contexts: NDArray[np.float32], facts: Sequence[str]
 ) -> NDArray[np.float32]:
     """What a judge looks at: context, then facts, float32 [pieces, contexts + facts]."""
-    told = [[piece.facts.get(name, np.nan) for name in facts] for piece in pieces]
-    return np.hstack([contexts, np.array(told, np.float32).reshape(len(pieces), len(facts))])
+    begin = contexts.shape[1]
+    places = {name: place for place, name in enumerate(facts, begin)}
+    rows = np.full((len(pieces), begin + len(facts)), np.nan, np.float32)
+    rows[:, :begin] = contexts
+    for piece, row in zip(pieces, rows, strict=True):
+        for name, value in piece.facts.items():  # a few, of the many that there are
+            if name in places:
+                row[places[name]] = value
+    return rows
 
 
 def read_judge(parameters: dict[str, Any], trees: bytes) -> EvidenceJudge:

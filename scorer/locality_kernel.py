@@ -24,6 +24,8 @@ PLACED, NEAR_CENTRE, IN_ONE_PLACE, PAIRS_KM_MEDIAN, PAIRS_KM_MOST = range(5)
 LOCALITY: Final = PAIRS_KM_MOST + 1
 """Figures, the last five of `scorer.evidence_context.AROUND`."""
 
+_NEAR_DEGREES: Final = NEAR_KM / 111.0  # of latitude, a little more than it is
+
 _SOURCE, _TARGET = range(2)  # columns of the steps of a witness
 
 _inner: Final = kernel(cache=False)  # compiled anew whenever the context is
@@ -39,6 +41,14 @@ def _is_placed(given, seen, account):  # type: ignore[no-untyped-def]
 def _km(given, seen, places, one, other):  # type: ignore[no-untyped-def]
     """Between where two accounts were last seen; both were."""
     return km_from(seen, places, one, given[one], places[other, 0], places[other, 1])
+
+
+@_inner
+def _near(given, seen, places, one, other):  # type: ignore[no-untyped-def]
+    """Whether two accounts that were seen were so within `NEAR_KM`."""
+    if abs(places[one, 0] - places[other, 0]) > _NEAR_DEGREES:
+        return False
+    return _km(given, seen, places, one, other) <= NEAR_KM
 
 
 @_inner
@@ -82,7 +92,7 @@ def locality(given, seen, places, members, hops, values, out):  # type: ignore[n
         placed += 1
         values[i] = 1.0
         for j in range(i):
-            if values[j] > 0 and _km(given, seen, places, members[i], members[j]) <= NEAR_KM:
+            if values[j] > 0 and _near(given, seen, places, members[i], members[j]):
                 values[i] += 1
                 values[j] += 1
     if n > 0:

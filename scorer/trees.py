@@ -64,7 +64,7 @@ class Forest(NamedTuple):
 @kernel(inline="always")
 def left_of(nodes: Any, node: int) -> int:
     """The left child; of a leaf itself."""
-    return node + (np.int64(nodes[node].way) >> _FLAGS)  # type: ignore[no-any-return]
+    return int(node + (np.int64(nodes[node].way) >> _FLAGS))
 
 
 @kernel(inline="always")

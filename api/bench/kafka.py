@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from api.bench import collected_as_served
 from api.bench.score import simulated
+from api.pauses import Young
 from graph.errors import Unavailable
 from ingest.codec import decode, encode
 from ingest.currencies import RateTable
@@ -116,7 +117,9 @@ def _sustained(
             )
         for messages in by_partition.values():
             log.append(messages)
-    engine = Engine(log, build, partial(decode, rates=_RATES, now=None), config=_CONFIG)
+    engine = Engine(
+        log, build, partial(decode, rates=_RATES, now=None), between=Young(), config=_CONFIG
+    )
     try:
         with collected_as_served():
             engine.start()
@@ -148,7 +151,9 @@ def _late(
 ) -> dict[str, float]:
     """Milliseconds from the producer's hand to the verdict, measured by another process."""
     log = KafkaLog(settings)
-    engine = Engine(log, build, partial(decode, rates=_RATES, now=None), config=_CONFIG)
+    engine = Engine(
+        log, build, partial(decode, rates=_RATES, now=None), between=Young(), config=_CONFIG
+    )
     try:
         engine.start()
         engine.wait_ready(120)

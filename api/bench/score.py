@@ -14,6 +14,7 @@ import xgboost
 
 from api.bench import collected_as_served, time_each
 from api.bench.streams import hub_stream
+from api.pauses import Young
 from graph.transaction import Transaction
 from ingest.codec import from_fields
 from ingest.currencies import RateTable
@@ -97,10 +98,12 @@ def _batched(
     batched.observe_batch(before)
     single.observe_batch(before)
     parts = [timed[start : start + _BATCH] for start in range(0, len(timed), _BATCH)]
+    young = Young()
     with collected_as_served():
         start = time.thread_time()
         for part in parts:
             batched.observe_batch(part)
+            young(len(part))
         taken = time.thread_time() - start
     for part in parts:
         for tx in part:

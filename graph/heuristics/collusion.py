@@ -118,7 +118,7 @@ class Collusion:
         self.told_table[list(self.told)] = 1
         self._pairs: NDArray[np.int64] = np.zeros(pairs_of(thresholds.sharing_scan), np.int64)
         self._users: NDArray[np.int64] = np.zeros(thresholds.collusive_users + 1, np.int64)
-        self._newest: NDArray[np.int64] = np.zeros(4 * thresholds.witness, np.int64)
+        self._newest: NDArray[np.int64] = np.zeros(thresholds.witness, np.int64)
         # Bound at the first call: the arrays of every window have the same types.
         self._kernel: Callable[..., Any] | None = None
         self._used_kernel: Callable[..., Any] | None = None
@@ -272,14 +272,18 @@ class Collusion:
         self, window: TransactionWindow, tx: Transaction, merchant: int, regulars: set[int]
     ) -> tuple[Hop, ...]:
         """The newest of the regulars' purchases and refunds that the window holds and that fit."""
-        edges = window.edges
-        arguments = (edges, window.tail, merchant, tx.timestamp, self._newest)
+        limits = self.thresholds
+        arguments = (
+            window.edges,
+            window.tail,
+            merchant,
+            tx.timestamp,
+            np.array(list(regulars), np.int64),
+            4 * limits.witness,
+            self._newest,
+        )
         self._deals_kernel = self._deals_kernel or bind(newest_deals, *arguments)
-        newest = self._newest[: self._deals_kernel(*arguments)]
-        rows = window.rows_of(newest)
-        buyers = np.where(edges.source[rows] == merchant, edges.target[rows], edges.source[rows])
-        theirs = newest[np.isin(buyers, list(regulars))]
-        return witness(window, theirs[: self.thresholds.witness].tolist())
+        return witness(window, self._newest[: self._deals_kernel(*arguments)].tolist())
 
 
 def _named(window: TransactionWindow, users: Iterable[int]) -> list[Entity]:
@@ -365,15 +369,16 @@ def devices_used(links, kinds, tail, oldest, users, bound, out):  # type: ignore
 
 
 @kernel
-def newest_deals(edges, tail, merchant, until, out):  # type: ignore[no-untyped-def]
-    """The newest purchases and refunds of a merchant up to a moment, the newest first; how many.
+def newest_deals(edges, tail, merchant, until, buyers, most, out):  # type: ignore[no-untyped-def]
+    """Of the newest purchases and refunds up to a moment those of some buyers, the newest first.
 
-    Fills `out` (int64[n]); looks at no more than 2n edges each way. Mutates `out` only.
+    Fills `out` (int64[n]) from the merchant's `most` newest deals, in no more than four times as
+    many of its edges; returns how many. Mutates `out` only.
     """
-    count = 0
+    count = looked = 0
     refund, purchase = edges.newest_out[merchant], edges.newest_in[merchant]
-    for _ in range(4 * out.shape[0]):
-        if count == out.shape[0] or max(refund, purchase) < tail:
+    for _ in range(4 * most):
+        if looked == most or count == out.shape[0] or max(refund, purchase) < tail:
             break
         # The newer of the two.
         inward = purchase >= tail
@@ -383,8 +388,13 @@ def newest_deals(edges, tail, merchant, until, out):  # type: ignore[no-untyped-
         p = purchase if inward else refund
         s = slot(edges.pages, p)
         if edges.value[s] > 0 and edges.time[s] <= until:
-            out[count] = p
-            count += 1
+            looked += 1
+            buyer = edges.target[s] if edges.source[s] == merchant else edges.source[s]
+            for other in buyers:
+                if other == buyer:
+                    out[count] = p
+                    count += 1
+                    break
         back = edges.back_in[s] if inward else edges.back_out[s]
         p = p - back if back != 0 else np.int64(-1)
         if inward:

@@ -557,3 +557,11 @@ def test_a_full_disk_keeps_scoring_and_says_so(
         recovered = engine.stats().recovered
     assert recovered is not None
     assert (recovered.observed, recovered.differing) == (0, 0)
+
+
+def test_what_comes_between_batches_hears_how_many_transactions_each_had(log: EmbeddedLog) -> None:
+    heard: list[int] = []
+    with running(log, between=heard.append) as engine:
+        submit(engine, raw("t1"), raw("t2"))
+        submit(engine, raw("t2"))
+    assert heard == [2, 1]

@@ -1,8 +1,9 @@
 import gc
 import sys
 import time
+import weakref
 
-from api.pauses import DUE, LOOK_S, Pauses
+from api.pauses import DUE, LOOK_S, YOUNG, Pauses, Young
 
 
 def test_an_idle_moment_collects_and_the_interpreter_is_given_back_as_it_was():
@@ -35,3 +36,25 @@ def test_collecting_waits_while_there_is_work():
         assert pauses.collected == 0
     finally:
         pauses.stop()
+
+
+class Circle:
+    def __init__(self):
+        self.itself = self
+
+
+def test_what_transactions_left_is_collected_after_so_many_of_them():
+    gc.disable()  # nobody else does it
+    try:
+        young, left = Young(), weakref.ref(Circle())
+        young(YOUNG - 1)
+        assert left() is not None
+        young(1)
+        assert left() is None
+        left = weakref.ref(Circle())
+        young(1)
+        assert left() is not None
+        young(10 * YOUNG)
+        assert left() is None
+    finally:
+        gc.enable()
