@@ -26,6 +26,7 @@ from api.wiring import detector
 from graph.errors import InvalidSetting
 from graph.ring_policy import RingPolicy
 from ingest.datasets import read
+from ingest.ground_truth import find_ground_truth
 from ingest.mapping import load_mapping
 from ingest.simulator import SimulationConfig, write
 from scorer.booster import Booster
@@ -33,6 +34,7 @@ from scorer.evidence_context import NAMES
 from scorer.evidence_judge import EvidenceJudge
 from scorer.evidence_log import EvidenceLog
 from scorer.fitting import BoosterSettings, regrow_booster, sample_negatives
+from scorer.ground_truth import as_named
 from scorer.history_replay import replay
 from scorer.judge_lessons import Lesson, facts_of, lesson_of, rows_of
 from scorer.judge_training import best_bounds, ring_f1s, starter_of, weights_by
@@ -158,9 +160,12 @@ def replayed_city(config: SimulationConfig, *, teaches: bool) -> City:
         write(config, Path(folder))
         engine = detector(sweeps=True)  # as a history is replayed: what a sweep finds is judged too
         table = replay(read(Path(folder), load_mapping("ringfence")), engine)
+        truth = find_ground_truth(Path(folder))
     facts = facts_of(table.evidence)
     every = np.arange(len(table.fraud), dtype=np.intp)
     lesson = lesson_of(table, every, rows_of(table.evidence, facts))
+    # The bounds are for rings as they are: labels that are missing are missing from theirs.
+    lesson = replace(lesson, rings=as_named(lesson.rings, truth))
     chosen, weights = sample_negatives(table.fraud, config.seed, HONEST)
     return City(
         facts,

@@ -10,7 +10,8 @@ A ring splits when what joined it has grown old (`graph.ring_split`): the riskie
 and the aliases, the others get ids of their own and say where they came from. It is looked at as
 soon as it takes evidence `quiet_after` or more after it was last known to hold together, and then
 only if evidence has grown old since; a ring that nothing is heard of ends whole. What an alert has
-told of the whole counts as told of its parts.
+told of the whole counts as told of its parts, and a ring that overlaps less, but of whose accounts
+many are in one that was told, is told when enough of it is new (`RingPolicy.alert_apart`).
 
 Cost: O(members of the evidence + members of a ring that changed); nothing at all for a transaction
 without evidence, except one look at the ring that has been still the longest. A split is bounded by
@@ -282,17 +283,33 @@ class RingBook:
         return ring
 
     def _tell(self, live: LiveRing, event: RingEvent) -> RingEvent:
-        """Attach an alert if the change is material, and remember the event."""
-        alert = alert_on(
-            event.ring,
-            live.told,
-            min_score=self.policy.alert_score,
-            money_factor=self.policy.alert_money,
-            policy_version=self.policy.version,
-        )
-        event = replace(event, alert=alert)
+        """Attach an alert if the change is material and news, and remember the event."""
+        # Most rings are never told: whose accounts they are is asked of those that would be.
+        would_be = event.ring.score >= self.policy.alert_score
+        if would_be and not self._is_told_elsewhere(live):
+            alert = alert_on(
+                event.ring,
+                live.told,
+                min_score=self.policy.alert_score,
+                money_factor=self.policy.alert_money,
+                policy_version=self.policy.version,
+            )
+            event = replace(event, alert=alert)
         live.events.append(event)
         return event
+
+    def _is_told_elsewhere(self, live: LiveRing) -> bool:
+        """Whether it was never told, and too many of its accounts are in a ring that was."""
+        if live.told.users:
+            return False
+        accounts = live.ring.accounts
+        most = (1 - self.policy.alert_apart) * len(accounts)
+        others = (self._live(ring_id) for ring_id in self._index.of(accounts))
+        return any(
+            other.told.users and len(accounts & other.ring.accounts) > most
+            for other in others
+            if other is not live
+        )
 
     def _rest(self, watermark: int) -> list[RingEvent]:
         """Let rings fall quiet and expire; only the stillest are looked at."""

@@ -31,6 +31,9 @@ class RingPolicy:
             money round as well, but slowly: a single lap of three hops that takes more than three
             hours stays below; a second lap, a longer cycle, a hasty mule or a farm do not.
         alert_money: Money must have grown by this factor since the last alert to be news.
+        alert_apart: Least share of a ring's accounts that no other ring has been told with. Below,
+            it is no news: the machines and invented names of a hand that tries stolen cards are
+            seen apart from the cards. Chosen on four simulated cities (`docs/results.md`).
         max_members, max_transactions, max_evidence: What one ring holds; beyond, `truncated`.
         max_rings: Live rings; beyond, the one still the longest expires early.
         max_closed: Ended rings that can still be looked up.
@@ -45,6 +48,7 @@ class RingPolicy:
     expire_after: int = 72 * HOUR
     alert_score: float = 0.59
     alert_money: float = 1.5
+    alert_apart: float = 0.65
     max_members: int = 500
     max_transactions: int = 2_000
     max_evidence: int = 200

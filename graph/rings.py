@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from graph.evidence import Pattern, Role
-from graph.transaction import Entity
+from graph.transaction import ACCOUNTS, Entity
 
 
 class RingState(StrEnum):
@@ -83,6 +83,11 @@ class Ring:
     def core(self) -> tuple[Entity, ...]:
         """The members that are not at the fringe."""
         return tuple(entity for entity, role in self.members if role is not Role.FRINGE)
+
+    @cached_property
+    def accounts(self) -> frozenset[Entity]:
+        """Its users and merchants, the fringe left out."""
+        return frozenset(entity for entity in self.core if entity.kind in ACCOUNTS)
 
 
 def unborn(ring_id: str, at: int) -> Ring:

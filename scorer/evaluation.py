@@ -23,14 +23,14 @@ from scorer.decision import FIXED, Policy
 from scorer.evidence_judge import EvidenceJudge
 from scorer.feature_bins import FeatureBins
 from scorer.fitting import MOST_NEGATIVES, BoosterSettings
-from scorer.ground_truth import GroundTruth
+from scorer.ground_truth import GroundTruth, as_named
 from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
 from scorer.judge_training import judged_table, weights_by
 from scorer.ladder import Clock, Rung, climb, require_order
 from scorer.look_alikes import look_alike_figures
 from scorer.ports import Replayer
-from scorer.ring_matching import RingMatch, TrueRing, ring_figures
+from scorer.ring_matching import RingMatch, ring_figures
 from scorer.ring_pass import weighed, with_rings
 from scorer.rung_figures import RungFigures
 from scorer.rungs import Rungs, family_shares, learn_rungs, learn_tabular, rungs_of_model
@@ -256,21 +256,11 @@ def _describe_model(model: TrainedModel, table: Table, split: Split) -> dict[str
 def _of_rings(table: Table, split: Split, truth: GroundTruth | None) -> dict[str, Any]:
     """Rings as the engine tells them: all of those of the test's time, and kind by kind."""
     begins = int(table.times[split.test].min())
-    match = RingMatch.since(begins, table.ledger, _true_rings(table, truth))
+    match = RingMatch.since(begins, table.ledger, as_named(table.true_rings.values(), truth))
     figures = {"rings": ring_figures(match)}
     if truth is not None and truth.rings:
         figures["typologies"] = typology_figures(match, truth.rings)
     return figures
-
-
-def _true_rings(table: Table, truth: GroundTruth | None) -> list[TrueRing]:
-    """The true rings, with the members that the ground truth names where it names them."""
-    facts = {} if truth is None else truth.rings
-    rings = []
-    for ring_id, ring in table.true_rings.items():
-        named = facts[ring_id].members if ring_id in facts else None
-        rings.append(ring if named is None else replace(ring, members=set(named)))
-    return rings
 
 
 def _of_decisions(

@@ -94,8 +94,14 @@ def _sum(
 def _weights(
     odds: NDArray[np.float64], head: NDArray[np.float64], fraud: NDArray[np.bool_]
 ) -> GraphWeights | None:
-    """Logistic regression on both; None where the graph model would count against what it says."""
-    table = np.column_stack([odds, head])
-    line = LogisticRegression(C=1.0, max_iter=2_000).fit(table, fraud)
+    """Logistic regression on both; None where the graph model would count against what it says.
+
+    Where the blend would, as it may beside one that knows everything, it does not count at all:
+    nobody could be told why more risk made a payment safer.
+    """
+    line = LogisticRegression(C=1.0, max_iter=2_000).fit(np.column_stack([odds, head]), fraud)
     blend, gnn = line.coef_[0].tolist()
+    if blend < 0 < gnn:
+        line = LogisticRegression(C=1.0, max_iter=2_000).fit(head[:, None], fraud)
+        blend, gnn = 0.0, float(line.coef_[0, 0])
     return GraphWeights(float(line.intercept_[0]), blend, gnn) if gnn > 0 else None

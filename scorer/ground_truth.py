@@ -3,11 +3,12 @@
 A data set of the world outside has none; then there are no rows by typology and by look-alike.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from graph.transaction import Entity
+from scorer.ring_matching import TrueRing
 
 PLAIN: Final = "plain"
 """Variant of a ring that does not hide."""
@@ -43,3 +44,13 @@ class GroundTruth:
     rings: Mapping[str, RingFacts]
     look_alikes: tuple[LookAlike, ...]
     files: tuple[str, ...]
+
+
+def as_named(rings: Iterable[TrueRing], truth: GroundTruth | None) -> list[TrueRing]:
+    """The rings with the members that the ground truth names, where it names them."""
+    facts = {} if truth is None else truth.rings
+    told = []
+    for ring in rings:
+        named = facts[ring.ring_id].members if ring.ring_id in facts else None
+        told.append(ring if named is None else replace(ring, members=set(named)))
+    return told

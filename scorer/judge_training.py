@@ -31,7 +31,7 @@ from scorer.fitting import BoosterSettings, regrow_booster
 from scorer.judge_lessons import Lesson, lesson_of, rows_of
 from scorer.metrics import average_precision
 from scorer.odds import sigmoid
-from scorer.ring_matching import match_rings
+from scorer.ring_matching import DetectedRing, RingLedger, match_rings
 from scorer.ring_pass import rings_of, weighed, with_rings
 from scorer.starter import starter
 from scorer.table import Rows, Table
@@ -196,9 +196,9 @@ def ring_f1s(pasts: Sequence[Past], policy: RingPolicy) -> dict[Bounds, float]:
     true = sum(len(past.rings) for _, past in pasts)
     f1s = {}
     for birth in BIRTHS:
-        # Everything is told; who would not have been is left out below.
+        # Everything is told that is not in a ring that was; who would not have been is left out.
         whole = ring_policy(policy, birth, birth)
-        found = [rings_of(log, whole).rings(since=0) for log in logs]
+        found = [_told(rings_of(log, whole)) for log in logs]
         for alert in ALERTS:
             if alert >= birth:
                 told = [[ring for ring in some if ring.peak >= alert] for some in found]
@@ -206,6 +206,10 @@ def ring_f1s(pasts: Sequence[Past], policy: RingPolicy) -> dict[Bounds, float]:
                 matched = sum(len(match_rings(some, past.rings)) for some, (_, past) in pairs)
                 f1s[birth, alert] = 2 * matched / (sum(map(len, told)) + true)
     return f1s
+
+
+def _told(ledger: RingLedger) -> list[DetectedRing]:
+    return [ring for ring in ledger.rings(since=0) if ring.alerted_at is not None]
 
 
 def best_bounds(f1s: Mapping[Bounds, float]) -> Bounds:

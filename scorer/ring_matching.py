@@ -14,7 +14,7 @@ import numpy as np
 
 from graph.evidence import Evidence, Pattern
 from graph.rings import Ring, RingEvent, RingEventKind
-from graph.transaction import ACCOUNTS, MINUTE, Entity, Transaction
+from graph.transaction import MINUTE, Entity, Transaction
 
 ENOUGH: Final = 0.5
 """Jaccard from which two rings are the same."""
@@ -80,7 +80,7 @@ class DetectedRing:
     @property
     def members(self) -> frozenset[Entity]:
         """Its users and merchants, the fringe left out."""
-        return frozenset(e for e in self.ring.core if e.kind in ACCOUNTS)
+        return self.ring.accounts
 
 
 class RingLedger:

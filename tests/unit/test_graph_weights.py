@@ -40,6 +40,17 @@ def test_what_knows_more_than_the_blend_is_let_in(table) -> None:
     assert reached["both"] > reached["blend"]
 
 
+def test_a_blend_that_would_count_against_what_it_says_does_not_count(table) -> None:
+    wrong = said(table, 1.5, 2)
+    # It knows what is wrong with the blend: together they say more with the blend taken off.
+    blend, head = probability(wrong), said(table, 4.0, 3) + wrong
+    found = try_graph_model(table, STOPPING, NEWEST, blend, head, 0)
+    assert found.weights is not None
+    assert found.weights.blend == 0.0
+    assert found.weights.gnn > 0
+    assert found.figures["used"]
+
+
 @pytest.mark.parametrize("strength", [0.0, -2.0])
 def test_noise_and_what_is_wrong_are_not(table, strength) -> None:
     blend, head = probability(said(table, 2.5, 2)), said(table, strength, 3)

@@ -3,6 +3,7 @@
 import itertools
 import random
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -11,7 +12,8 @@ from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
 from graph.rings import RingEventKind, RingState
-from graph.transaction import HOUR, Entity, EntityKind, Money, Transaction, TransactionType
+from graph.transaction import HOUR, MINUTE, Entity, EntityKind, Money, Transaction, TransactionType
+from tests.oracles import ring_evidence as evidence
 
 KINDS = RingEventKind
 
@@ -346,3 +348,29 @@ def test_headline_lists_what_was_seen() -> None:
     book.observe([cycle(1, "abc")], 0)
     (grew,) = book.observe([shared(EntityKind.DEVICE, "abc")], 0)
     assert headline(grew.ring) == "Cycle and shared device among 3 users, 3 transactions"
+
+
+def test_a_ring_mostly_of_accounts_that_were_told_is_told_when_enough_of_it_is_new() -> None:
+    book = RingBook()
+    (told,) = book.observe([evidence.mule("m", "m", "abcdef", "z", 0)], 0)
+    assert told.alert is not None
+    device = partial(evidence.shared, EntityKind.DEVICE, "phone")
+    (beside,) = book.observe([device("abx", MINUTE)], MINUTE)
+    assert beside.kind is RingEventKind.BORN, "two senders of eight accounts do not make it one"
+    assert beside.alert is None, "two of its three users were told of"
+    (grew,) = book.observe([device("abxy", 2 * MINUTE)], 2 * MINUTE)
+    assert grew.alert is None, "half of them were"
+    (again,) = book.observe([device("abxyvw", 3 * MINUTE)], 3 * MINUTE)
+    assert again.alert is not None, "four of six are new"
+    (more,) = book.observe([device("abxyvwu", 4 * MINUTE)], 4 * MINUTE)
+    assert more.alert is not None, "it was told: what joins it is news"
+
+
+def test_a_ring_is_news_where_the_one_its_accounts_are_in_was_never_told() -> None:
+    book = RingBook()
+    weak = replace(evidence.mule("m", "m", "abcdef", "z", 0), strength=0.55)
+    (untold,) = book.observe([weak], 0)
+    assert untold.alert is None
+    (born,) = book.observe([evidence.shared(EntityKind.DEVICE, "phone", "abx", MINUTE)], MINUTE)
+    assert born.kind is RingEventKind.BORN
+    assert born.alert is not None
