@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 
 from api.graph_model import FOLDER, HEAD, NO_GRAPH_MODEL, forget_networks, open_graph_model
@@ -9,13 +10,18 @@ from api.graph_training import GraphTraining
 from api.recorded_rows import RecordedRows
 from api.wiring import detector
 from gnn.spool import open_spool
+from graph.transaction import DAY
 from ingest.datasets import count, read
+from ingest.embedder import Encoding, InLine
 from ingest.mapping import load_mapping
 from ingest.simulator import SimulationConfig, write
 from scorer.artefact import load_model
+from scorer.detector import Detector
 from scorer.fitting import MOST_NEGATIVES, BoosterSettings
 from scorer.history_replay import silent
+from scorer.metrics import average_precision
 from scorer.training import train
+from tests.oracles.marked_world import BEGINS, write_marked_world
 
 pytestmark = pytest.mark.slow
 FEW = BoosterSettings(rounds=60, patience=20)
@@ -36,10 +42,10 @@ def kill(_stage: str, _done: int) -> None:
     raise Killed
 
 
-def learned(city, workshop, seed=0, progress=silent, most=MOST_NEGATIVES):
+def learned(city, workshop, seed=0, progress=silent, most=MOST_NEGATIVES, epochs=1):
     engine, mapping = detector(sweeps=True), load_mapping("ringfence")
     rows = RecordedRows(count(city, mapping), seed, most)
-    graph = GraphTraining(engine, engine, workshop, rows, epochs=1, progress=progress)
+    graph = GraphTraining(engine, engine, workshop, rows, epochs=epochs, progress=progress)
     history = rows.seen(read(city, mapping))
     return train(history, graph.replayer, seed=seed, settings=FEW, then=graph), graph
 
@@ -90,3 +96,58 @@ def test_of_a_long_history_a_sample_is_recorded_that_stands_for_all(city, tmp_pa
     spool = open_spool(tmp_path / "workshop")
     assert spool.kept.sum() < 0.6 * len(labelled)
     assert spool.transactions.sum() == count(city, load_mapping("ringfence"))
+
+
+def answers(world, model, scorer):
+    """Verdicts on a world, embedded hour by hour where there is a graph model."""
+    serving = Detector(model=model, gnn=scorer)
+    embed = None if scorer is None else InLine(Encoding(scorer))
+    said = []
+    for item in read(world, load_mapping("ringfence")):
+        if embed is not None and embed.is_due(item.transaction.timestamp):
+            embed.run(serving, item.transaction.timestamp)
+        said.append(serving.observe(item.transaction))
+    return said
+
+
+def test_what_pays_is_written_and_answers_in_a_world_it_has_not_seen(tmp_path) -> None:
+    here, elsewhere, out = tmp_path / "here", tmp_path / "elsewhere", tmp_path / "model"
+    write_marked_world(here, 0, marks=40, days=8)
+    model, graph = learned(here, tmp_path / "workshop", epochs=2)
+    assert graph.figures["used"]
+    assert graph.figures["gain"]["low"] > 0.1
+    model.save(out)
+    graph.save(out)
+
+    write_marked_world(elsewhere, 1, marks=40, days=4)
+    fraud = np.array([item.fraud for item in read(elsewhere, load_mapping("ringfence"))])
+    again = load_model(out)
+    scorer = open_graph_model(out, again).scorer
+    assert scorer is not None
+    said = answers(elsewhere, again, scorer)
+    asked = np.array(["gnn" in verdict.tiers for verdict in said])
+    assert asked.sum() > 1_000
+    assert all(
+        ("gnn" in verdict.degraded) != each for verdict, each in zip(said, asked, strict=True)
+    )
+    assert any(
+        reason.code == "graph_model"
+        for verdict, bad in zip(said, fraud, strict=True)
+        if bad
+        for reason in verdict.reasons
+    )
+
+    damaged = out / FOLDER / "head.onnx"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    without = open_graph_model(out, again)
+    assert without.scorer is None
+    assert "checksums" in str(without.missing)
+    blind = answers(elsewhere, again, without.scorer)
+    assert all(verdict.degraded == ("gnn",) for verdict in blind)
+    # Nobody is known by the company they keep before it has met.
+    late = np.array([verdict.timestamp > BEGINS + DAY for verdict in said])
+    known = asked & late
+    with_it = average_precision(np.array([v.score for v in said])[known], fraud[known])
+    without_it = average_precision(np.array([v.score for v in blind])[known], fraud[known])
+    assert with_it > 0.95
+    assert without_it < 0.7
