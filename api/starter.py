@@ -164,7 +164,7 @@ def replayed_city(config: SimulationConfig, *, teaches: bool) -> City:
     facts = facts_of(table.evidence)
     every = np.arange(len(table.fraud), dtype=np.intp)
     lesson = lesson_of(table, every, rows_of(table.evidence, facts))
-    # The bounds are for rings as they are: labels that are missing are missing from theirs.
+    # The bounds are for whole rings, not for what labels know of them.
     lesson = replace(lesson, rings=as_named(lesson.rings, truth))
     chosen, weights = sample_negatives(table.fraud, config.seed, HONEST)
     return City(

@@ -42,6 +42,15 @@ def told_of_part(ring: Ring, whole: AlertMemory) -> AlertMemory:
     )
 
 
+def told_of_both(one: AlertMemory, other: AlertMemory) -> AlertMemory:
+    """What was told of a ring that two rings became: the most that either alert said."""
+    return AlertMemory(
+        users=max(one.users, other.users),
+        money=max(one.money, other.money),
+        patterns=max(one.patterns, other.patterns),
+    )
+
+
 def alert_on(
     ring: Ring, told: AlertMemory, *, min_score: float, money_factor: float, policy_version: str
 ) -> Alert | None:

@@ -141,6 +141,7 @@ class Limits(NamedTuple):
     tree_scan: int
     structuring_within: int
     structuring: JustUnder
+    ip_users: int
     witness: int
 
 
@@ -461,8 +462,8 @@ def _shares(parts, limits, told, scratch, row, oldest):  # type: ignore[no-untyp
     if not new or row[IP] < 0:
         return False
     joined = identity.joined_at(
-        links, parts.identifier_kind, link_tail, row[IP], row[USER], oldest, limits.witness,
-        scratch.there, scratch.links, scratch.joined,
+        links, parts.identifier_kind, link_tail, row[IP], row[USER], oldest, limits.ip_users,
+        limits.witness, scratch.there, scratch.links, scratch.joined,
     )  # fmt: skip
     return joined < 0 or (joined < told.ip.shape[0] and told.ip[joined] != 0)
 

@@ -122,6 +122,7 @@ class FastPath:
             tree_scan=limits.tree_scan,
             structuring_within=reach(into, limits.structuring_within),
             structuring=catalogue.structuring.limits,
+            ip_users=limits.ip_users,
             witness=limits.witness,
         )
         shared = catalogue.sharing.told

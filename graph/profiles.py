@@ -217,16 +217,14 @@ def key_of(account, generation):  # type: ignore[no-untyped-def]
     return (np.int64(generation) << 32) | np.int64(account)
 
 
-@kernel(inline="always")
-def id_of(key):  # type: ignore[no-untyped-def]
+def id_of(key: int) -> int:
     """The account id in a key."""
     return key & _ID
 
 
-@kernel(inline="always")
-def is_alive(key, generations):  # type: ignore[no-untyped-def]
+def is_alive(key: int, generations: NDArray[np.int32]) -> bool:
     """Whether its id is still that account's."""
-    return generations[key & _ID] == key >> 32
+    return bool(generations[key & _ID] == key >> 32)
 
 
 @kernel

@@ -13,8 +13,9 @@ only if evidence has grown old since; a ring that nothing is heard of ends whole
 told of the whole counts as told of its parts, and a ring that overlaps less, but of whose accounts
 many are in one that was told, is told when enough of it is new (`RingPolicy.alert_apart`).
 
-Cost: O(members of the evidence + members of a ring that changed); nothing at all for a transaction
-without evidence, except one look at the ring that has been still the longest. A split is bounded by
+Cost: O(members of the evidence + members of a ring that changed), and O(members of the rings around
+it) for one that would be told for the first time; nothing at all for a transaction without
+evidence, except one look at the ring that has been still the longest. A split is bounded by
 `graph.ring_split`.
 """
 
@@ -27,7 +28,7 @@ from typing import Final, Self
 import msgspec
 import xxhash
 
-from graph.alerting import AlertMemory, alert_on, told_of_part
+from graph.alerting import AlertMemory, alert_on, told_of_both, told_of_part
 from graph.evidence import Evidence, Pattern
 from graph.lists import NEVER
 from graph.live_ring import LiveRing, SavedRing
@@ -192,6 +193,7 @@ class RingBook:
         del self._closed[gone]
         keeper_id = before.ring_id
         self._aliases[gone] = keeper_id
+        keeper.told = told_of_both(keeper.told, other.told)
         for alias in other.ring.aliases:
             self._aliases[alias] = keeper_id
         keeper.ring = replace(before, aliases=(*before.aliases, gone, *other.ring.aliases))
@@ -299,14 +301,14 @@ class RingBook:
         return event
 
     def _is_told_elsewhere(self, live: LiveRing) -> bool:
-        """Whether it was never told, and too many of its accounts are in a ring that was."""
-        if live.told.users:
+        """Whether it was never told, and too many of its accounts are in one live ring that was."""
+        if live.told.patterns:
             return False
         accounts = live.ring.accounts
         most = (1 - self.policy.alert_apart) * len(accounts)
         others = (self._live(ring_id) for ring_id in self._index.of(accounts))
         return any(
-            other.told.users and len(accounts & other.ring.accounts) > most
+            other.told.patterns and len(accounts & other.ring.accounts) > most
             for other in others
             if other is not live
         )

@@ -31,9 +31,10 @@ class RingPolicy:
             money round as well, but slowly: a single lap of three hops that takes more than three
             hours stays below; a second lap, a longer cycle, a hasty mule or a farm do not.
         alert_money: Money must have grown by this factor since the last alert to be news.
-        alert_apart: Least share of a ring's accounts that no other ring has been told with. Below,
-            it is no news: the machines and invented names of a hand that tries stolen cards are
-            seen apart from the cards. Chosen on four simulated cities (`docs/results.md`).
+        alert_apart: Least share of a ring's accounts that are not in any one live ring that was
+            told. Below, it is no news, of two accounts not if one is there: the machines and
+            invented names of a hand that tries stolen cards are seen apart from the cards. Found
+            on eight simulated cities (`docs/results.md`).
         max_members, max_transactions, max_evidence: What one ring holds; beyond, `truncated`.
         max_rings: Live rings; beyond, the one still the longest expires early.
         max_closed: Ended rings that can still be looked up.

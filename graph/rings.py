@@ -84,10 +84,11 @@ class Ring:
         """The members that are not at the fringe."""
         return tuple(entity for entity, role in self.members if role is not Role.FRINGE)
 
-    @cached_property
+    @property
     def accounts(self) -> frozenset[Entity]:
-        """Its users and merchants, the fringe left out."""
-        return frozenset(entity for entity in self.core if entity.kind in ACCOUNTS)
+        """Its users and merchants, the fringe left out; made anew at each call."""
+        fringe = Role.FRINGE  # a set on every revision that is remembered would be no small thing
+        return frozenset(e for e, role in self.members if role is not fringe and e.kind in ACCOUNTS)
 
 
 def unborn(ring_id: str, at: int) -> Ring:

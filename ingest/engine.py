@@ -33,7 +33,7 @@ from ingest.arrivals import Arrivals, Submission
 from ingest.journal import Entry, entry, known_verdicts, write
 from ingest.lease import Lease
 from ingest.ports import Detector, Fenced, Log, Message, Record, Topic, Writer
-from ingest.recovery import Build, Checkpoints, Recovered, Recovery
+from ingest.recovery import PAGE, Build, Checkpoints, Recovered, Recovery
 from ingest.reference import Facts, ReadFact
 from ingest.stream import CONSUMER, Decode, Input, Stream, StreamPage
 from scorer.verdict import Verdict
@@ -141,7 +141,8 @@ class Engine:
         degraded: Names what is out of reach just now besides the detector's own parts (a cache);
             they are written into the verdicts. Called once a batch, and must not wait.
         between: Called after each batch was answered, with how many transactions it had; the next
-            batch waits for it.
+            batch waits for it, and what it raises ends the engine. Also after each page of a
+            journal that is followed.
         config: Bounds.
     """
 
@@ -379,6 +380,8 @@ class Engine:
             behind = False
             try:
                 behind = recovery.step()
+                if behind:
+                    self._between(PAGE)
                 if time.monotonic() >= look_at:
                     if lease.vacant():
                         return True

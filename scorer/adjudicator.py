@@ -151,7 +151,8 @@ class Adjudicator:
             Incompatible: A part of it is torn, altered, or of another version.
         """
         answered = msgspec.msgpack.decode(values["answered"], type=list[Verdict])
-        self._answered = OrderedDict((v.transaction_id, v) for v in answered)
+        # Before 2026-11-29 they were remembered whole.
+        self._answered = OrderedDict((v.transaction_id, _again(v)) for v in answered)
         if self._opinion is not None and values["embeddings"]:
             self._opinion.embeddings.restore(values["embeddings"])
         if self._segments is not None and values["segments"]:

@@ -61,7 +61,8 @@ class DetectedRing:
         strongest: Pattern of the strongest evidence it was ever told with.
         strength: How strong that was.
         told: When each account was first told of in an alert.
-        peak: Its highest score: with any bound up to it, the ring is told.
+        peak: Its highest score: with any bound up to it the ring is told, unless it is no news
+            beside another (`RingPolicy.alert_apart`).
     """
 
     ring: Ring

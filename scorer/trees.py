@@ -176,7 +176,7 @@ def read_forest(saved: bytes) -> Forest:
             depth = max(depth, _lay_out(tree, width, nodes, means, covers))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise Incompatible(
-                "a tree of the model is damaged, or wider than 16,383 nodes (14 levels fit)",
+                "a tree of the model is damaged",
                 field=f"model.json: tree {len(roots) - 1}",
                 remedy=_REMEDY,
             ) from error
@@ -202,7 +202,8 @@ def _lay_out(
 
     Raises:
         ValueError: A child, feature or split type out of range: the walk would leave the arrays;
-            a cover that is no weight; or a node too far from its children for the layout.
+            or a cover that is no weight.
+        Incompatible: A node is too far from its children for the layout.
     """
     left, right = tree["left_children"], tree["right_children"]
     size = len(left)
@@ -232,9 +233,15 @@ def _lay_out(
             and node < left[node] < size
             and node < right[node] < size
         )
-        wide = level >= MAX_DEPTH or below - first > 2 * size or below - slot > _FARTHEST
-        if not inside or tree["split_type"][node] or wide:
+        if not inside or tree["split_type"][node] or level >= MAX_DEPTH or below - first > 2 * size:
             raise ValueError(node)
+        if below - slot > _FARTHEST:
+            raise Incompatible(
+                f"a node of the model is more than {_FARTHEST:,} nodes from its children",
+                field="model.json",
+                value=f"level {level}",
+                remedy="Train it with trees of 14 levels at most, which always fit.",
+            )
         missing = 0 if tree["default_left"][node] else _MISSING_GOES_RIGHT
         nodes[slot] = (value, feature, (below - slot) << _FLAGS | _INNER | missing)
         nodes += [(0.0, 0, 0)] * 2

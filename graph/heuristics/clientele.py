@@ -32,6 +32,9 @@ from graph.profiles import (
     weeks_faded,
 )
 
+_id_of: Final = kernel(inline="always")(id_of)
+_is_alive: Final = kernel(inline="always")(is_alive)
+
 FADED: Final = 1
 SURGE: Final = 2
 MOST_CLIENTS: Final = max(MOST_BUYERS, MOST_RECENT) + 1
@@ -105,7 +108,7 @@ def clients_of(merchants, generations, row, surge, who, came, refunded):  # type
         refunds = merchants[merchant, RETURNS] >> shift
     again = 0
     for at in range(n):
-        if came[at] > 1 and is_alive(who[at], generations):
+        if came[at] > 1 and _is_alive(who[at], generations):
             who[again], came[again], refunded[again] = who[at], came[at], back and who[at] == own
             again += 1
     for place in range(min(merchants[merchant, LOGGED], MOST_RECENT)):
@@ -114,7 +117,7 @@ def clients_of(merchants, generations, row, surge, who, came, refunded):  # type
             for at in range(again):
                 refunded[at] += merchants[merchant, WHOSE + place] == who[at]
     for at in range(again):
-        who[at] = id_of(who[at])
+        who[at] = _id_of(who[at])
     return again, deals, refunds + back
 
 

@@ -97,7 +97,7 @@ from graph.transaction import Entity, Transaction
 from graph.window import TransactionWindow
 
 _MOST_TOLD: Final = 4096
-_MOST_COMPARED: Final = 256
+_MOST_COMPARED: Final = 256  # pairs of a buyer and a device; of more, the heuristic is asked
 _ID: Final = (1 << 32) - 1
 
 

@@ -250,19 +250,25 @@ def links_of(links, tail, identifier, oldest, out):  # type: ignore[no-untyped-d
 
 @kernel
 def joined_at(  # type: ignore[no-untyped-def]
-    links, kinds, tail, ip, user, oldest, most, there, rows, found
+    links, kinds, tail, ip, user, oldest, least, most, there, rows, found
 ):  # fmt: skip
     """How many users of an IP devices and cards join to a user there, one to the next, himself too.
 
-    `there` and `rows` (int64[n]) and `found` (int64[at least n]) are scratch, of which only these
-    are mutated. Looks at `most` users, and compares no more than 16 n pairs.
+    `there` and `rows` (int64[n]) and `found` (int64[at least n]) are scratch; mutates these only.
+    Looks at `most` users at most, and compares no more than 16 n pairs.
 
     Returns:
-        The number; -1 where a bound was hit, so that it may be more.
+        The number, 0 if there cannot be `least`; -1 where a bound was hit, so that it may be more.
     """
+    # Behind a carrier's address are thousands, hardly any of whom share a device with anybody.
+    company, cut = companions_of(links, kinds, tail, user, oldest, rows)
+    if company == 0 and not cut:
+        return 0
     users, cut = links_of(links, tail, ip, oldest, there)
     if cut:
         return -1
+    if users < least:
+        return 0
     for i in range(users):
         found[i] = 2 * (links.user[there[i]] == user)  # 1: to be looked at, 2: looked at
     compared = looked = 0

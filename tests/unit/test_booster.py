@@ -221,7 +221,7 @@ def test_the_widest_tree_is_walked_and_a_wider_one_refused():
     known = Booster.from_json(model_of_one_tree(full_tree(14)), names_of(9))
     unknown = np.full(9, np.nan, np.float32)  # goes right all the way
     assert known.margin(unknown) == pytest.approx(2**14 - 1 + float(known.forest.base))
-    with pytest.raises(Incompatible, match="14 levels fit"):
+    with pytest.raises(Incompatible, match="14 levels"):
         Booster.from_json(model_of_one_tree(full_tree(15)), names_of(9))
 
 

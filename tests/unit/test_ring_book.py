@@ -374,3 +374,23 @@ def test_a_ring_is_news_where_the_one_its_accounts_are_in_was_never_told() -> No
     (born,) = book.observe([evidence.shared(EntityKind.DEVICE, "phone", "abx", MINUTE)], MINUTE)
     assert born.kind is RingEventKind.BORN
     assert born.alert is not None
+
+
+def test_what_was_told_of_a_ring_is_told_of_the_one_it_merges_into() -> None:
+    victims, hands = "abcdefghijkl", "abcd"
+
+    def of(members: dict[str, Role], at: int, strength: float) -> Evidence:
+        named = tuple((user(name), role) for name, role in members.items())
+        return Evidence(Pattern.MULE, at, named, (), strength, "as the test wants it")
+
+    known = {"m": Role.MULE, "z": Role.RECEIVER, **dict.fromkeys(victims, Role.VICTIM)}
+    book = RingBook()
+    (older,) = book.observe([of(dict.fromkeys(hands, Role.MEMBER), 0, 0.55)], 0)
+    (told,) = book.observe([of(known, MINUTE, 0.8)], MINUTE)
+    assert (older.alert, told.kind) == (None, RingEventKind.BORN)
+    assert told.alert is not None
+    joining = {"m": Role.MULE, "z": Role.RECEIVER, **dict.fromkeys(hands, Role.MEMBER)}
+    merged, *grown = book.observe([of(joining, 2 * MINUTE, 0.8)], 2 * MINUTE)
+    assert merged.kind is RingEventKind.MERGED
+    assert merged.ring.ring_id == older.ring.ring_id
+    assert [event.alert for event in (merged, *grown)] == [None, None], "nobody is new"
