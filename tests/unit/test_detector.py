@@ -9,6 +9,7 @@ from msgspec import structs
 from graph.errors import Incompatible, InvalidInput
 from graph.evidence import Pattern
 from graph.heuristics import Lists
+from graph.snapshot import encode_state
 from graph.transaction import DAY, HOUR, MINUTE, Entity, EntityKind, Label, Money, Transaction
 from graph.transaction import TransactionType as Type
 from graph.window import WindowConfig
@@ -224,7 +225,7 @@ def test_rows_are_kept_of_what_somebody_may_ask_about_and_no_verdict_depends_on_
                 asked_about[verdict.transaction_id] = row.copy()
                 held = detector.kept.find(verdict.transaction_id)
                 assert held is not None
-                assert held.verdict is verdict
+                assert held.verdict == structs.replace(verdict, ring_events=())
             else:
                 assert detector.kept.find(verdict.transaction_id) is None
     assert 10 < len(asked_about) == len(detector.kept) < 2_000
@@ -250,3 +251,18 @@ def test_a_newcomer_alone_in_its_batch_may_take_the_id_of_somebody_forgotten():
         tx = transfer(number, number * 6 * HOUR, f"payer{named}", f"payee{named}")
         assert detector.observe(tx).admission == "accepted"
     assert detector.window.accounts.size < 10  # ids were given out anew
+
+
+def test_a_verdict_remembered_whole_is_answered_again_without_what_was_told() -> None:
+    detector = Detector()
+    ring = [transfer(n, n * MINUTE, a, b) for n, (a, b) in enumerate(["ab", "bc", "ca"])]
+    verdicts = detector.observe_batch(ring)
+    assert verdicts[-1].evidence
+    assert verdicts[-1].ring_events
+    # As checkpoints had it before the evidence was left out.
+    adjudicator = detector._adjudicator
+    state = adjudicator.state() | {"answered": encode_state(verdicts)}
+    adjudicator.restore(state)
+    (again,) = detector.observe_batch(ring[-1:])
+    assert (again.admission, again.score) == ("duplicate", verdicts[-1].score)
+    assert again.evidence == again.ring_events == again.findings == ()
