@@ -1,6 +1,6 @@
 """Keeping the interpreter's own pauses out of requests.
 
-Two settings of CPython are made for throughput and are felt as latency here:
+What CPython does for throughput is felt as latency here:
 
 - Garbage is looked for when so many more containers were made than freed. An engine frees about as
   many as it makes: each revision of a ring, each remembered verdict takes the place of an old one.

@@ -190,7 +190,7 @@ def ring_f1s(pasts: Sequence[Past], policy: RingPolicy) -> dict[Bounds, float]:
 
     Which rings are no news beside others is taken from telling everything from birth on: with a
     higher `alert` a few are told that are left out here. To replay each pair would take six times
-    as long; on the four cities of the starter it gave the same order.
+    as long; of the best five pairs on the starter's four cities it gave the same order.
 
     Args:
         pasts: Of each the evidence, `weighed`, and which rings there were, up to where it reaches.

@@ -261,11 +261,11 @@ def joined_at(  # type: ignore[no-untyped-def]
         The number, 0 if there cannot be `least`; -1 where a bound was hit, so that it may be more.
     """
     # Behind a carrier's address are thousands, hardly any of whom share a device with anybody.
-    company, cut = companions_of(links, kinds, tail, user, oldest, rows)
-    if company == 0 and not cut:
+    theirs, cut = companions_of(links, kinds, tail, user, oldest, rows)
+    if theirs == 0 and not cut:
         return 0
-    users, cut = links_of(links, tail, ip, oldest, there)
-    if cut:
+    users, crowded = links_of(links, tail, ip, oldest, there)
+    if crowded:
         return -1
     if users < least:
         return 0
@@ -274,7 +274,8 @@ def joined_at(  # type: ignore[no-untyped-def]
     compared = looked = 0
     one = np.int64(user)
     while one >= 0:
-        theirs, cut = companions_of(links, kinds, tail, one, oldest, rows)
+        if looked > 0:
+            theirs, cut = companions_of(links, kinds, tail, one, oldest, rows)
         compared += theirs * users
         looked += 1
         if cut or looked > most or compared > 16 * there.shape[0]:
