@@ -134,6 +134,9 @@ class RingSummary(_Out):
     member_count: int = Field(description="Entities in it, the fringe left out.")
     patterns: list[Pattern]
     headline: str = Field(examples=["Cycle among 4 users, 4 transactions, €5,210.00"])
+    alerted_at: Timestamp | None = Field(
+        description="When an alert last told of it, or of what it was a part of; null if none did."
+    )
 
 
 class RingPage(_Out):
@@ -214,6 +217,16 @@ class CounterfactualOut(_Out):
     truncated: bool = Field(description="A bound was hit: others may clear it as well.")
 
 
+class RelatedRingOut(_Out):
+    """A ring that shares accounts with the one that is shown."""
+
+    ring_id: str
+    state: RingState
+    headline: str
+    shared_accounts: int = Field(description="Users and merchants of both, the fringes left out.")
+    alerted_at: Timestamp | None
+
+
 class RingDetail(RingSummary):
     """A ring with its drawing, its evidence in words and its life so far."""
 
@@ -224,6 +237,10 @@ class RingDetail(RingSummary):
     timeline: list[TimelineEntry] = Field(description="Oldest first.")
     aliases: list[str] = Field(description="Ids of rings that merged into it.")
     split_from: str | None = Field(description="Id of the ring that it was a part of before.")
+    account_count: int = Field(description="Users and merchants in it, the fringe left out.")
+    related: list[RelatedRingOut] = Field(
+        description="Rings that share accounts with it, the most first; at most five."
+    )
     truncated: bool = Field(description="A bound was hit while it was built.")
 
 

@@ -2,7 +2,9 @@
 
 Evidence joins the ring it overlaps most, weighted by risk (`graph.ring_overlap`): the overlap must
 be 0.3 or more, which two sets of members with a Jaccard index of 0.3 (the design's measure) always
-have. Where it overlaps several, they merge and the oldest keeps its id. A dense block or a
+have. Others that it overlaps merge with that one if it lies half in each and has two accounts or
+more of each (`RingPolicy.merge_overlap`, `merge_accounts`), and the oldest keeps its id: a victim
+robbed twice, or one account at a machine of others, does not make two rings one. A dense block or a
 community is a neighbourhood, which two rings may share: where there is a ring it brings nobody in
 and merges nothing, like weak evidence (`RingPolicy.birth`).
 
@@ -38,7 +40,7 @@ from graph.ring_policy import RingPolicy
 from graph.ring_split import Share, bears, seed_of, split
 from graph.rings import Ring, RingEvent, RingEventKind, RingState, unborn
 from graph.snapshot import Snapshot, encode_state, pack, unpack
-from graph.transaction import Entity, EntityKind
+from graph.transaction import ACCOUNTS, Entity, EntityKind
 
 _NEIGHBOURHOODS: Final = frozenset({Pattern.DENSE_BLOCK, Pattern.COMMUNITY})
 
@@ -124,7 +126,7 @@ class RingBook:
             return [event for event in grown if event]
         if not matched:
             return self._bear(piece) if bears(piece, self.policy) else []
-        keeper, *others = sorted(matched, key=_age)
+        keeper, *others = sorted(self._made_one(piece, matched), key=_age)
         events = [self._merge(keeper, other, piece.seen_at) for other in others]
         grew = self._grow(keeper, piece)
         return [*events, grew, *self._part(keeper)] if grew else events
@@ -140,6 +142,24 @@ class RingBook:
             if shared and shared >= self.policy.overlap * min(total, live.weight):
                 matched.append(live)
         return matched
+
+    def _made_one(self, piece: Evidence, matched: Sequence[LiveRing]) -> list[LiveRing]:
+        """Of the rings it overlaps: where most of it lies, and those that it joins to that one."""
+        if len(matched) < 2:
+            return list(matched)
+        ours, policy = weights_of(piece), self.policy
+        total = sum(ours.values())
+
+        def overlap(live: LiveRing) -> float:
+            return shared_weight(ours, live.weights) / min(total, live.weight)
+
+        def bridged(live: LiveRing) -> bool:
+            theirs = {entity for entity in live.weights if entity.kind in ACCOUNTS}
+            least = min(policy.merge_accounts, len(theirs))
+            return overlap(live) >= policy.merge_overlap and len(theirs & ours.keys()) >= least
+
+        home = min(matched, key=lambda live: (-overlap(live), *_age(live)))
+        return [live for live in matched if live is home or bridged(live)]
 
     def _bear(self, piece: Evidence) -> list[RingEvent]:
         ring_id = _ring_id(seed_of([piece]))
@@ -196,7 +216,12 @@ class RingBook:
         keeper.told = told_of_both(keeper.told, other.told)
         for alias in other.ring.aliases:
             self._aliases[alias] = keeper_id
-        keeper.ring = replace(before, aliases=(*before.aliases, gone, *other.ring.aliases))
+        told = (before.alerted_at, other.ring.alerted_at)
+        keeper.ring = replace(
+            before,
+            aliases=(*before.aliases, gone, *other.ring.aliases),
+            alerted_at=max((at for at in told if at is not None), default=None),
+        )
         ring = self._freeze(keeper, at)
         event = RingEvent(
             RingEventKind.MERGED,
@@ -244,7 +269,10 @@ class RingBook:
             which = (str(before.revision), str(number), seed_of(share.evidence))
             ring_id = _ring_id(before.ring_id, *which)
             ring = replace(
-                unborn(ring_id, at), split_from=before.ring_id, truncated=before.truncated
+                unborn(ring_id, at),
+                split_from=before.ring_id,
+                truncated=before.truncated,
+                alerted_at=before.alerted_at,
             )
             child = self._settle(LiveRing.of(ring, share, self.policy), live.told)
             born = RingEvent(
@@ -296,7 +324,9 @@ class RingBook:
                 money_factor=self.policy.alert_money,
                 policy_version=self.policy.version,
             )
-            event = replace(event, alert=alert)
+            if alert is not None:
+                live.ring = replace(event.ring, alerted_at=alert.at)
+                event = replace(event, ring=live.ring, alert=alert)
         live.events.append(event)
         return event
 

@@ -93,7 +93,8 @@ async def ring(
     evidence = await asyncio.to_thread(service.board.evidence, entry)
     drawn, policy = await _drawn(service, entry.ring, evidence)
     roles, clears = await asyncio.to_thread(_judged, entry.ring, evidence, policy)
-    return answer(_detail(service, entry, evidence, drawn, roles, clears))
+    related = await asyncio.to_thread(service.board.related, entry.ring)
+    return answer(_detail(service, entry, evidence, drawn, roles, clears, related))
 
 
 def entry_of(service: Service, ring_id: str) -> Entry:
@@ -140,6 +141,7 @@ def _detail(
     drawn: "nx.MultiDiGraph[Entity]",
     roles: tuple[MemberRole, ...],
     clears: Counterfactual,
+    related: list[tuple[Ring, int]],
 ) -> View:
     found = entry.ring
     return {
@@ -151,6 +153,8 @@ def _detail(
         "timeline": [told.entry for told in entry.life],
         "aliases": found.aliases,
         "split_from": found.split_from,
+        "account_count": len(found.accounts),
+        "related": [service.views.related(*each) for each in related],
         "truncated": found.truncated or len(evidence) < len(found.evidence),
     }
 

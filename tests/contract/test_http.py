@@ -360,6 +360,12 @@ def test_a_ring_has_its_drawing_its_evidence_and_its_life(client):
     assert sent["recoverable"]["minor"] == cycle["hops"][0]["money"]["minor"]
     assert {each["entity"]["id"] for each in sent["clears"]["clearing"]} >= {"u1", "u2", "u3"}
     assert sent["split_from"] is None
+    assert sent["account_count"] == sum(
+        each["entity"]["kind"] in {"user", "merchant"} and each["role"] != "fringe"
+        for each in sent["members"]
+    )
+    alerts = client.get("/v1/alerts").json()["alerts"]
+    assert sent["alerted_at"] == [a["at"] for a in alerts if a["ring_id"] == ring["ring_id"]][-1]
 
 
 def test_a_ring_says_what_its_score_rests_on(client):

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -200,6 +201,7 @@ def test_a_ring_appears_is_opened_and_grows_without_a_reload(
     expect(row.locator(".row-members")).to_have_text("4 members")
     expect(row.locator(".chip")).to_have_text(["cycle", "feeder tree"])
     expect(row.locator(".row-state")).to_have_text("active")
+    expect(row.locator("xpath=ancestor-or-self::li")).to_have_class(re.compile("alerted"))
 
     row.click()
     expect(page.locator(".ring-title")).to_contain_text(
@@ -387,6 +389,33 @@ def test_a_permalink_opens_its_ring_and_a_wrong_one_says_so(
     page.evaluate("location.hash = 'ring=nobody'")
     expect(page.locator("#ring")).to_contain_text("there is no such ring")
     expect(page.locator("#ring")).to_contain_text("Try again")
+
+
+def test_a_ring_leads_to_those_it_shares_accounts_with_and_says_who_was_told(
+    watched: Watched, server: Server
+) -> None:
+    start, names = now() - 60 * 60_000, ["anna", "ben", "cleo", "carol", "anna"]
+    *_, first = server.score(*cycle(start))
+    *_, second = server.score(
+        *(
+            transfer(11 + n, start + (41 + n) * 60_000, payer, payee, f"{90 - n}.00")
+            for n, (payer, payee) in enumerate(pairwise(names))
+        )
+    )
+    (older,), (younger,) = first["rings"], set(second["rings"]) - set(first["rings"])
+    page = watched.page
+    page.goto(f"{server.url}/#ring={younger}")
+    related = page.locator(".related li")
+    expect(related).to_have_count(1)
+    expect(related).to_contain_text(
+        re.compile("^Shares 1 of 4 accounts with Cycle and feeder tree")
+    )
+    expect(related).to_contain_text(", which was alerted")
+    expect(page.locator(".figures")).to_contain_text("Alerted")
+    related.locator("a").click()
+    expect(page).to_have_url(f"{server.url}/#ring={older}")
+    expect(page.locator(".ring-title")).to_contain_text("among 4 users")
+    expect(related).to_contain_text("Shares 1 of 4 accounts with Cycle")
 
 
 def test_a_lost_server_is_told_and_found_again(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from api.board import Entry, RingBoard
 from api.views import Views
 from graph.evidence import Evidence, Hop, Pattern, Role
-from graph.rings import RingEvent, RingEventKind
+from graph.rings import Ring, RingEvent, RingEventKind, unborn
 from graph.transaction import Entity, EntityKind
 from ingest import records
 from ingest.embedded import EmbeddedLog
@@ -67,6 +68,41 @@ def test_a_part_has_its_evidence_and_both_say_what_became_of_the_ring(log: Embed
     absorbed = board.get(merged.merged_ring_id)
     assert absorbed is not None
     assert absorbed.ring.ring_id == split.ring.ring_id, "aliases stay with the id"
+
+
+def ring_of(ring_id: str, users: str, *, fringe: str = "", at: int = 0) -> Ring:
+    members = tuple(
+        (Entity(EntityKind.USER, name), Role.FRINGE if name in fringe else Role.MEMBER)
+        for name in users
+    )
+    found = replace(unborn(ring_id, at), members=members, patterns=(Pattern.CYCLE,))
+    return replace(found, revision=1, alerted_at=at)
+
+
+def test_rings_that_share_accounts_are_told_the_most_in_common_first(log: EmbeddedLog) -> None:
+    rings = [
+        ring_of("mine", "abcde", fringe="e"),
+        ring_of("one", "axy"),
+        ring_of("three", "abcx"),
+        ring_of("at their fringe", "abz", fringe="b"),
+        ring_of("at my fringe", "exy"),
+        ring_of("none", "xyz"),
+        *(ring_of(f"later {n}", "d", at=n) for n in range(1, 4)),
+    ]
+    for ring in rings:
+        event = RingEvent(RingEventKind.BORN, ring.born_at, ring)
+        value = records.encode(records.ring_event_record("t", event))
+        log.append([Message(Topic.RINGS, 0, value, ring.ring_id)])
+    board = RingBoard(log, Views("EUR", 2))
+    board.catch_up()
+    told = [(ring.ring_id, shared) for ring, shared in board.related(rings[0])]
+    assert told == [
+        ("three", 3),
+        ("later 3", 1),
+        ("later 2", 1),
+        ("later 1", 1),
+        ("at their fringe", 1),
+    ]
 
 
 def test_evidence_of_the_sweep_is_shown_as_well(log: EmbeddedLog) -> None:

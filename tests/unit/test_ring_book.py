@@ -88,6 +88,39 @@ def test_a_bridge_merges_two_rings_and_the_oldest_keeps_its_id() -> None:
     assert len(book) == 1
 
 
+@pytest.mark.parametrize(
+    ("bridge", "merges"),
+    [("bcx", False), ("bcxyz", True), ("abcx", False), ("bxyw", False), ("bcdefxy", False)],
+    ids=[
+        "one of another",
+        "two of each",
+        "one and all",
+        "none but one of the first",
+        "less than half",
+    ],
+)
+def test_one_account_in_common_does_not_make_two_rings_one(bridge, merges) -> None:
+    book = RingBook()
+    (old,) = book.observe([cycle(1, "abc", at=0)], 0)
+    (young,) = book.observe([cycle(4, "vwxyz", at=100)], 100)
+    told = book.observe([cycle(9, bridge, at=200)], 200)
+    assert [event.kind for event in told] == [KINDS.MERGED] * merges + [KINDS.GREW]
+    assert len(book) == 2 - merges
+    home = young if bridge == "bxyw" else old
+    assert told[-1].ring.ring_id == home.ring.ring_id, "it goes where most of it lies"
+    if not merges:
+        other = old if home is young else young
+        assert book.get(other.ring.ring_id) == other.ring
+
+
+def test_of_a_ring_of_one_account_that_one_is_enough() -> None:
+    book = RingBook()
+    book.observe([shared(EntityKind.DEVICE, "a")], 0)
+    book.observe([cycle(4, "xyz", at=100)], 100)
+    told = book.observe([shared(EntityKind.DEVICE, "axy", at=200)], 200)
+    assert [event.kind for event in told] == [KINDS.MERGED, KINDS.GREW]
+
+
 def test_a_shared_ip_alone_never_merges() -> None:
     book = RingBook()
     book.observe([shared(EntityKind.IP, "abc")], 0)
@@ -295,7 +328,29 @@ def test_what_one_entity_did_alone_is_no_ring() -> None:
 
 def test_a_ring_below_the_alert_score_is_kept_but_nobody_is_woken() -> None:
     (born,) = RingBook(RingPolicy(alert_score=0.8)).observe([cycle(1, "abc")], 0)
-    assert born.alert is None
+    assert (born.alert, born.ring.alerted_at) == (None, None)
+
+
+def test_a_ring_says_when_it_was_last_told_of() -> None:
+    book = RingBook()
+    (born,) = book.observe([cycle(1, "abc", at=0)], 0)
+    assert (born.ring.alerted_at, book.get(born.ring.ring_id)) == (born.alert.at, born.ring)
+    (again,) = book.observe([cycle(1, "bac", at=7)], 7)
+    assert (again.alert, again.ring.alerted_at) == (None, born.alert.at)
+    (bigger,) = book.observe([cycle(30, "abd", at=9)], 9)
+    assert bigger.ring.alerted_at == bigger.alert.at == bigger.ring.changed_at
+    assert RingBook.restore(book.snapshot()).get(born.ring.ring_id) == bigger.ring
+
+
+def test_a_ring_that_takes_in_one_that_was_told_was_told() -> None:
+    weak, told = cycle(1, "abc", at=0, strength=0.55), cycle(4, "xyz", at=100)
+    for first, second in ((weak, told), (told, weak)):
+        book = RingBook()
+        alerts = [event.alert for piece in (first, second) for event in book.observe([piece], 100)]
+        (alert,) = filter(None, alerts)
+        merged, _ = book.observe([cycle(7, "bcyx", at=200, strength=0.5)], 200)
+        assert merged.kind is KINDS.MERGED
+        assert merged.ring.alerted_at == (merged.alert or alert).at
 
 
 def test_alert_ids_change_with_the_policy_and_with_nothing_else() -> None:

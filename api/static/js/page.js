@@ -168,7 +168,6 @@ function takeRing(event) {
 
 function takeAlert(alert) {
   announce(`Alert: ${alert.headline}, ${alert.money.text}`);
-  requestAnimationFrame(() => queue.alerted(alert.ring_id));
   if (document.hidden) {
     alerts += 1;
     document.title = `(${alerts}) Ringfence`;

@@ -85,11 +85,6 @@ export class Queue {
     row.timer = setTimeout(() => row.li.classList.remove(kind), FLASH_MS);
   }
 
-  /** An alert was raised on it. */
-  alerted(id) {
-    this.#rows.get(id)?.li.classList.add("alerted");
-  }
-
   /** Mark the row of the ring that is open. */
   mark(id, { reveal = false } = {}) {
     this.#chosen = id;
@@ -161,6 +156,7 @@ export class Queue {
       say(parts.members, counted(ring.member_count, "member"));
       say(parts.state, ring.state);
       row.li.dataset.state = ring.state;
+      row.li.classList.toggle("alerted", ring.alerted_at !== null);
       parts.chips.replaceChildren(...chips(ring.patterns.slice(0, MOST_CHIPS)));
       const more = ring.patterns.length - MOST_CHIPS;
       if (more > 0) parts.chips.append(element("span", { class: "chip-more" }, `+${more}`));

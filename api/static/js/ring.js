@@ -17,8 +17,9 @@ import { drawFlow, emptyPlan } from "./flow.js";
 import { restsFold } from "./importance.js";
 import { drawNetwork } from "./network.js";
 import { chips } from "./queue.js";
+import { relatives } from "./related.js";
 import { story } from "./story.js";
-import { counted, dayAndTime, sentence, span, visible, words } from "./text.js";
+import { counted, dayAndTime, sentence, span, time, visible, words } from "./text.js";
 
 const WIDE = 720; // px from which a drawing may spread
 const PLANS = 50; // rings whose drawings are remembered
@@ -121,6 +122,7 @@ export class RingView {
       id: part("span", { class: "ring-id" }),
       figures: part("dl", { class: "figures" }),
       story: part("p", { class: "story" }),
+      related: part("ul", { class: "related", "aria-label": "Rings that share accounts with it" }),
       canvas: part("div", {
         class: "canvas",
         role: "img",
@@ -163,6 +165,7 @@ export class RingView {
           parts.title,
           element("div", { class: "ring-tags" }, parts.chips, parts.id),
           parts.story,
+          parts.related,
         ),
         parts.figures,
       ),
@@ -246,7 +249,7 @@ export class RingView {
   }
 
   #head() {
-    const { title, chips: tags, id, figures, story: lines } = this.#parts;
+    const { title, chips: tags, id, figures, story: lines, related } = this.#parts;
     const ring = this.#detail;
     say(title, visible(ring.headline));
     tags.replaceChildren(...chips(ring.patterns));
@@ -266,6 +269,13 @@ export class RingView {
       figure("Members", String(ring.member_count)),
       figure("State", sentence(words(ring.state))),
       figure(
+        "Alerted",
+        ring.alerted_at === null ? "not told" : time(Date.parse(ring.alerted_at)),
+        ring.alerted_at === null
+          ? "Its score is below what wakes anybody, or most of it is in a ring that was told"
+          : `Last told of ${dayAndTime(Date.parse(ring.alerted_at))} UTC`,
+      ),
+      figure(
         "Lived",
         life > 0 ? span(life) : "just born",
         `Born ${dayAndTime(Date.parse(ring.born_at))} UTC`,
@@ -276,6 +286,7 @@ export class RingView {
       " ",
     ]);
     lines.replaceChildren(...sentences.flat());
+    related.replaceChildren(...relatives(ring));
   }
 
   #plan() {

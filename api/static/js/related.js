@@ -1,0 +1,17 @@
+// Rings that share accounts with the one that is shown.
+
+import { element } from "./element.js";
+import { counted, visible } from "./text.js";
+
+/** A line for each of a `RingDetail`'s related rings: how much they share, and who was told. */
+export function relatives({ account_count: accounts, related }) {
+  return related.map((other) =>
+    element(
+      "li",
+      {},
+      `Shares ${other.shared_accounts} of ${counted(accounts, "account")} with `,
+      element("a", { href: `#ring=${other.ring_id}` }, visible(other.headline)),
+      other.alerted_at === null ? ", which was not told" : ", which was alerted",
+    ),
+  );
+}
