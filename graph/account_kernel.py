@@ -72,7 +72,7 @@ class AccountLimits(NamedTuple):
     bust_out_strain: float
     spree_within: int
     spree_merchants: int
-    spree_known: int
+    spree_after: int
     sharing_scan: int
     testing_within: int
     testing_cards: int
@@ -189,7 +189,7 @@ def _limits(into: TransactionWindow, limits: Thresholds) -> AccountLimits:
         bust_out_strain=float(limits.bust_out_strain),
         spree_within=limits.spree_within,
         spree_merchants=limits.spree_merchants,
-        spree_known=limits.spree_known,
+        spree_after=limits.spree_after,
         sharing_scan=limits.sharing_scan,
         testing_within=limits.card_testing_within,
         testing_cards=limits.card_testing_cards,
@@ -251,8 +251,9 @@ def may_speak(parts, accounts, row, now):  # type: ignore[no-untyped-def]
         users, generations, kinds, row, limits.bust_out_reversals, limits.bust_out_strain,
     )  # fmt: skip
     _, company, _ = spree.spree_at(
-        parts.links, link_tail, kinds, users, generations, row, oldest, limits.spree_within,
-        limits.spree_merchants, limits.spree_known, limits.sharing_scan, scratch.friends,
+        parts.links, link_tail, kinds, accounts.profiles, generations, row, oldest,
+        limits.spree_within, limits.spree_merchants, limits.spree_after, limits.sharing_scan,
+        scratch.friends,
     )  # fmt: skip
     if spent > 0 or strained or company > 0:
         found |= _BUST_OUTS

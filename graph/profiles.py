@@ -6,7 +6,7 @@ the heuristics have looked at the profiles as they were before it: quiet ones by
 (`graph.fast_kernel`), the others by `Profiles.note`. Times are those of the transactions; where
 they arrive out of order, within the window's lateness, what came first counts as earlier.
 
-Memory: 264 bytes a user and 1,464 a merchant, taken from the system when a row is first written.
+Memory: 272 bytes a user and 1,464 a merchant, taken from the system when a row is first written.
 The rows belong to the window: `snapshot` and `restore` them together with it. Numba's cache does
 not notice a change of this layout in the files that read it; touch them, or empty the cache.
 """
@@ -38,7 +38,7 @@ from graph.thresholds import MOST_REFUNDING, Thresholds
 from graph.transaction import DAY, Transaction
 from graph.window import TransactionWindow
 
-_VERSION: Final = 5  # 5: the newest deals of a merchant
+_VERSION: Final = 6  # 6: when a deposit last bounced
 _KIND: Final = "profiles"
 
 WEEK: Final = 7 * DAY
@@ -61,14 +61,15 @@ _SMOOTH: Final = 32
 #   NOW_WEEK the week of SPENT, CASHED and REVERSED, LAST_SPENT and LAST_REVERSED those of the week
 #   before it; WEEKS clean weeks before, TOTAL spent in them, PEAK of one; WARNED what was spent in
 #   WARNED_WEEK when a bust-out was told;
-#   STRAINED the last week beyond its means (`strain_of`), counted from 1;
+#   STRAINED the last week beyond its means (`strain_of`), counted from 1; BROKE when a deposit last
+#   bounced in such a week;
 #   SHOPPED purchases ever; PERIOD the last halving of BOUGHT, REFUNDED and REFUNDS;
 #   SHOPS the first merchants that refunded, as `key_of`.
 (
     GENERATION, FIRST, COUNT, LAST, WOKE, SLEPT, AT_HOME, PAID, USUAL, TAKEN_AT, TAKEN, NOW_WEEK,
     SPENT, CASHED, REVERSED, LAST_SPENT, LAST_REVERSED, WEEKS, TOTAL, PEAK, WARNED, WARNED_WEEK,
-    STRAINED, SHOPPED, PERIOD, BOUGHT, REFUNDED, REFUNDS, SHOPS,
-) = range(29)  # fmt: skip
+    STRAINED, BROKE, SHOPPED, PERIOD, BOUGHT, REFUNDED, REFUNDS, SHOPS,
+) = range(30)  # fmt: skip
 _USER_ROW: Final = SHOPS + MOST_REFUNDING
 
 MOST_BUYERS: Final = 24
@@ -93,7 +94,7 @@ class ProfileColumns(NamedTuple):
     """The profiles, for compiled code.
 
     Attributes:
-        users: int64[A, 33] by account id, places as above.
+        users: int64[A, 34] by account id, places as above.
         merchants: int64[A, 183].
         span: int64[2]: all rows in use are below SIZE; BEGAN is the time of the first transaction
             noted.
@@ -289,38 +290,53 @@ def week_before(users, user, week):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def means_of(users, user, time, reversals):  # type: ignore[no-untyped-def]
+    """What a user has spent up to a moment, and what its clean weeks say it can. Mutates nothing.
+
+    Of the week before this one counts the share that lies within the last seven days, as if all had
+    been spent (and reversed) evenly. Of the clean weeks the last is left out where there are
+    others: a burst may have begun in it.
+
+    Returns:
+        (week, spent in it, spent in the share of the week before, cash of this week, reversed in
+        it, reversed in that share, clean weeks, their total).
+    """
+    week, spent, cashed, reversed_, weeks, total, _ = week_of(users, user, time, reversals)
+    last_spent, last_reversed = week_before(users, user, week)
+    if weeks > 1 and last_spent > 0 and last_reversed < reversals:
+        weeks, total = weeks - 1, total - last_spent
+    rest = min(max((week + 1) * WEEK - time, 0), WEEK) / WEEK
+    carried = np.int64(last_spent * rest)
+    return week, spent, carried, cashed, reversed_, last_reversed * rest, weeks, total
+
+
+@kernel
 def strain_of(users, user, row, reversals, strain, at_merchant):  # type: ignore[no-untyped-def]
     """Whether the transaction in a row leaves its user beyond its means. Mutates nothing.
 
-    What counts are the last seven days: this week, and of the one before the share that lies within
-    them, as if it had been spent (and reversed, to the nearest) evenly. They are strained if
-    `strain` times the mean of the clean weeks before was spent, and `reversals` things were
-    reversed or this transaction is a deposit that bounced. That deposit counts as spent: money was
-    drawn, or meant to be, on what never came. Of the clean weeks the last is left out where there
-    are others: a burst may have begun in it.
+    What counts are the last seven days and the clean weeks before them (`means_of`; of what was
+    reversed the nearest number). They are strained if `strain` times the mean of these weeks was
+    spent, and `reversals` things were reversed or this transaction is a deposit that bounced. That
+    deposit counts as spent: money was drawn, or meant to be, on what never came.
 
     Returns:
         (strained, whether it bounced, week, spent in the seven days, spent this week, as cash,
         reversed, clean weeks, their total).
     """
     inward, moved, value = row[INWARD] != 0, row[VALUE] > 0, min(abs(row[VALUE]), _MOST_MONEY)
-    week, spent, cashed, reversed_, weeks, total, _ = week_of(users, user, row[TIME], reversals)
-    last_spent, last_reversed = week_before(users, user, week)
+    week, spent, carried, cashed, reversed_, went_back, weeks, usual = means_of(
+        users, user, row[TIME], reversals
+    )
     if moved and not inward:
         spent = min(spent + value, _MOST_SUM)
         cashed = min(cashed + value * row[CASH], _MOST_SUM)
     elif at_merchant or not moved:
         reversed_ += 1
     bounced = inward and not moved and row[OTHER] < 0
-    usual_weeks, usual = weeks, total
-    if weeks > 1 and last_spent > 0 and last_reversed < reversals:
-        usual_weeks, usual = weeks - 1, total - last_spent
-    rest = min(max((week + 1) * WEEK - row[TIME], 0), WEEK) / WEEK
-    drawn = spent + np.int64(last_spent * rest) + value * bounced
-    much = weeks > 0 and drawn > 0 and drawn * usual_weeks >= strain * usual
-    went_back = reversed_ + np.int64(last_reversed * rest + 0.5)
-    strained = much and (bounced or went_back >= reversals)
-    return strained, bounced, week, drawn, spent, cashed, reversed_, usual_weeks, usual
+    drawn = spent + carried + value * bounced
+    much = weeks > 0 and drawn > 0 and drawn * weeks >= strain * usual
+    strained = much and (bounced or reversed_ + np.int64(went_back + 0.5) >= reversals)
+    return strained, bounced, week, drawn, spent, cashed, reversed_, weeks, usual
 
 
 @kernel
@@ -387,7 +403,7 @@ def _note_week(users, user, row, limits, at_merchant):  # type: ignore[no-untype
     """Add to what a user spends this week, and what is reversed. Mutates `users`."""
     reversals = limits.reversals
     _, _, _, _, weeks, total, peak = week_of(users, user, row[TIME], reversals)
-    strained, _, week, _, spent, cashed, reversed_, _, _ = strain_of(
+    strained, bounced, week, _, spent, cashed, reversed_, _, _ = strain_of(
         users, user, row, reversals, limits.strain, at_merchant
     )
     last_spent, last_reversed = week_before(users, user, week)
@@ -397,6 +413,8 @@ def _note_week(users, user, row, limits, at_merchant):  # type: ignore[no-untype
     users[user, WEEKS], users[user, TOTAL], users[user, PEAK] = weeks, total, peak
     if strained:
         users[user, STRAINED] = week + 1
+        if bounced:
+            users[user, BROKE] = row[TIME]
 
 
 @kernel

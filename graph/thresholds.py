@@ -191,11 +191,11 @@ class Thresholds:
     bust_out_cash_share: float = 0.50
     # Half as much again as in a usual week, and things bounce: common alone, rare among friends.
     bust_out_strain: float = 1.5
-    # A spree: people try a new shop a week, not four within two days, unless they travel, move or
-    # marry; and then not with whom they pay. Who is known with fewer than five shops is new itself.
-    spree_merchants: int = 4
+    # A spree: people try a new shop a week, not three within two days, unless they travel, move or
+    # marry; and then not with whom they pay. To whom and where all has just begun, all is new.
+    spree_merchants: int = 3
     spree_within: int = 48 * HOUR
-    spree_known: int = 5
+    spree_after: int = 5 * DAY
 
     # Card testing: a purse holds three or four cards, so nobody tries six in half an hour, which is
     # how slow a script goes that stays below a shop's own limits; stolen lists are mostly dead, and

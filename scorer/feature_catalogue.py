@@ -85,6 +85,12 @@ def _behaviour() -> list[tuple[str, str, str]]:
             "share",
             "declined share of the user's attempts, decaying over 1 d",
         ),
+        (
+            "user_value_to_usual",
+            "ratio",
+            "value over the user's geometric mean, in which none counts over 2.5 times it",
+        ),
+        ("user_peak_recent", "ratio", "highest of these ratios, decaying over 14 d"),
     ]
 
 
@@ -223,6 +229,8 @@ def _party_memory(what: str, words: str) -> list[tuple[str, str, str]]:
         _known(what, words),
         (f"{what}_fraud_last", "share", "known fraud share, decaying label by label (step 0.2)"),
         (f"{what}_since_fraud", "days", f"since the last known fraud of {words}"),
+        (f"{what}_fraud_row", "count", "known frauds in a row, up to the newest label"),
+        (f"{what}_fraud_row_began", "days", "since the first of these"),
     ]
 
 

@@ -93,11 +93,13 @@ UNKNOWN_CREATION: Final = np.iinfo(np.int64).min
 DECLINED: Final = 2
 
 # An account as the user of transactions: how many, (how many moved money, mean and M2 of their log
-# value), ... U_HOURS are eight bins of three hours, U_SHARED the distinct devices, IPs and cards.
+# value), ... U_USUAL is such a mean in which no value counts for more than LARGE times the usual,
+# U_PEAK how many times the usual the largest was, fading. U_HOURS are eight bins of three hours,
+# U_SHARED the distinct devices, IPs and cards.
 (
     U_COUNT, U_MOVED, U_MEAN, U_M2, U_AVERAGE, U_MOST, U_RECENT, U_LAST, U_REPEATS, U_GAPS,
-    U_GAP_MEAN, U_GAP_M2, U_TRIED, U_DECLINED, U_OTHERS, U_NEW_OTHERS, U_SHARED,
-) = range(17)  # fmt: skip
+    U_GAP_MEAN, U_GAP_M2, U_TRIED, U_DECLINED, U_OTHERS, U_NEW_OTHERS, U_USUAL, U_PEAK, U_SHARED,
+) = range(19)  # fmt: skip
 U_HOURS: Final = U_SHARED + 3
 # The same account as the other party of transactions.
 (
@@ -115,12 +117,17 @@ I_COUNT, I_TRIED, I_DECLINED, I_USERS, I_NEW_USERS = range(5)
 IDENTIFIER: Final = 5
 
 # A memory of labels: of all time, decayed by event time, by the time they became known, and label
-# by label; the anchors are the times the decayed figures stand at.
+# by label; the anchors are the times the decayed figures stand at. L_ROW is how many of the newest
+# labels all say fraud, L_ROW_BEGAN when the first of these happened: a card or a shop that was
+# broken into stays so for weeks.
 (
     L_KNOWN, L_FRAUD, L_EVENT_KNOWN, L_EVENT_FRAUD, L_EVENT_ANCHOR, L_LABEL_KNOWN, L_LABEL_FRAUD,
-    L_LABEL_ANCHOR, L_ORDER, L_LAST_FRAUD,
-) = range(10)  # fmt: skip
-LABEL: Final = 10
+    L_LABEL_ANCHOR, L_ORDER, L_LAST_FRAUD, L_ROW, L_ROW_BEGAN,
+) = range(12)  # fmt: skip
+LABEL: Final = 12
+
+PARTY: Final = 8
+"""Features of what labels say of a user or another party."""
 
 C_COUNT, C_MEAN, C_M2 = range(3)
 FIELD: Final = 3
@@ -135,6 +142,10 @@ TAU_NEW: Final = 7.0 * DAY
 TAU_EVIDENCE: Final = 7.0 * DAY
 TAU_EVENT: Final = 30.0 * DAY
 TAU_LABEL: Final = 7.0 * DAY
+TAU_PEAK: Final = 14.0 * DAY
+LARGE: Final = 2.5
+LEARNED_FROM: Final = 3.0
+"""Values from which it is known what is usual."""
 RECENT_STEP: Final = 0.3
 LABEL_STEP: Final = 0.2
 BASE_STEP: Final = 0.002
@@ -343,6 +354,9 @@ def _label_write(memory, event, known_at, fraud):
         memory[L_EVENT_ANCHOR] = event
         memory[L_LABEL_ANCHOR] = known_at
         memory[L_ORDER] = fraud
+    if fraud > 0 and memory[L_ROW] == 0.0:
+        memory[L_ROW_BEGAN] = event
+    memory[L_ROW] = memory[L_ROW] + 1.0 if fraud > 0 else 0.0
     memory[L_KNOWN] += 1.0
     memory[L_FRAUD] += fraud
     for known, time, tau in (
@@ -425,6 +439,9 @@ def read_behaviour(state, row, out, at):
         out[at + 9] = gap
         out[at + 10] = _z(gap, s[U_GAPS], s[U_GAP_MEAN], s[U_GAP_M2])
         out[at + 16] = s[U_DECLINED] / s[U_TRIED]
+    if s[U_MOVED] > 0:
+        out[at + 17] = np.exp(_log_money(value) - s[U_USUAL])
+        out[at + 18] = _decay(time - t[T_ACTED], TAU_PEAK) * s[U_PEAK]
     if row[R_CREATED] != UNKNOWN_CREATION:
         out[at + 11] = (time - row[R_CREATED]) / DAY
     if state.account_generation[user] != 0:
@@ -433,7 +450,7 @@ def read_behaviour(state, row, out, at):
         out[at + 14] = t[T_COUNTRY] != row[R_FIELD + 1] + 1
     if row[R_FIELD + 3] >= 0 and t[T_PLACE] > 0:
         out[at + 15] = t[T_PLACE] != row[R_FIELD + 3] + 1
-    return at + 17
+    return at + 19
 
 
 @kernel
@@ -603,14 +620,17 @@ def _base_rate(state):
 
 @kernel
 def _read_party(memory, time, base, out, at):
-    """The three of `_label_read`, log of labels known, rate by label, days since known fraud."""
+    """The three of `_label_read`, and what only parties have: see the catalogue."""
     _label_read(memory, time, base, out, at)
     out[at + 3] = np.log1p(memory[L_KNOWN])
     if memory[L_KNOWN] > 0:
         out[at + 4] = memory[L_ORDER]
+        out[at + 6] = memory[L_ROW]
     if memory[L_FRAUD] > 0:
         out[at + 5] = max(time - memory[L_LAST_FRAUD], 0) / DAY
-    return at + 6
+    if memory[L_ROW] > 0:
+        out[at + 7] = max(time - memory[L_ROW_BEGAN], 0) / DAY
+    return at + PARTY
 
 
 @kernel
@@ -629,7 +649,7 @@ def read_reputation(state, row, out, at):
     base = _base_rate(state)
     if other >= 0:
         _read_party(state.account_label[other, 1], time, base, out, at)
-    at += 6
+    at += PARTY
     for k in range(3):
         i = row[R_DEVICE + k]
         if i >= 0:
@@ -714,6 +734,19 @@ def _flow_write(state, a, way, time, value, moved):
 
 
 @kernel
+def _write_size(s, age, x, moved):
+    """How large a log value is for its user; `age` as of `_decaying`. Mutates `s`."""
+    times = np.exp(x - s[U_USUAL]) if moved and s[U_MOVED] >= LEARNED_FROM else 0.0
+    if age >= 0:
+        s[U_PEAK] = max(s[U_PEAK] * np.exp(-age / TAU_PEAK), times)
+    else:
+        s[U_PEAK] = max(s[U_PEAK], times * np.exp(age / TAU_PEAK))
+    if moved:
+        counts = s[U_USUAL] + np.log(LARGE) if times > LARGE else x
+        s[U_USUAL] += (counts - s[U_USUAL]) / (s[U_MOVED] + 1.0)
+
+
+@kernel
 def _write_user(state, row, new_other):
     time, value, user = row[R_TIME], row[R_VALUE], row[R_USER]
     declined = row[R_OUTCOME] == DECLINED
@@ -724,6 +757,7 @@ def _write_user(state, row, new_other):
     _decaying(s, U_TRIED, time - last, TAU_DECLINED, 1.0)
     _decaying(s, U_DECLINED, time - last, TAU_DECLINED, declined)
     _decaying(s, U_NEW_OTHERS, time - last, TAU_NEW, new_other)
+    _write_size(s, time - last, _log_money(value), moved=not declined)
     s[U_OTHERS] += new_other
     s[U_COUNT] += 1.0
     s[U_HOURS + (time % DAY) // (3 * HOUR)] += 1.0

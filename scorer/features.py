@@ -28,7 +28,7 @@ from scorer.feature_catalogue import SCHEMA
 from scorer.feature_kernels import FeatureState
 from scorer.ports import FeatureSchema
 
-_VERSION: Final = 3  # 3: evidence of conduct and commerce
+_VERSION: Final = 4  # 4: what is usual, and frauds in a row
 _KIND: Final = "features"
 
 _TYPES: Final = {kind: code for code, kind in enumerate(TransactionType)}

@@ -31,9 +31,11 @@ Definition
     Whoever spends what it will never pay for goes where it has never been: to many shops, once
     each, and a ring of accounts does so in the same days. A payment at a merchant that the account
     has not dealt with within the retention makes a spree if it is the `spree_merchants`-th such
-    merchant within `spree_within`, and the account knows `spree_known` others. It is told, and so
+    merchant within `spree_within`, and the account is known for `spree_after`. It is told, and so
     is each further new merchant, if somebody whom the account has paid within the retention is on a
-    spree as well; named are both.
+    spree as well; named are both. Those on a spree are named beside a week's cohort, too. Of this
+    company it is said how far it is beyond its means (the median of who has clean weeks), and of
+    how many a deposit bounced within two weeks.
 
     The usual definition is a utilisation above 90 %. A transaction carries no credit limit, so the
     account's own peak week stands in for it: whoever spends more than ever before, several times
@@ -43,13 +45,14 @@ Method and cost
     One row of the account's profile: O(1). The witness is this week's payments as far as the window
     still holds them, at most `witness`. A cohort costs a walk over at most `sharing_scan` links and
     ends at `witness` accounts (`truncated`); few accounts get so far. A payment at a new merchant
-    costs a walk over as many links of the account; on a spree, as many of each of the newest
-    `witness` whom it has paid.
+    costs a walk over as many links of the account; on a spree, or where a week is told, as many of
+    each of the newest `witness` whom it has paid.
 
 Misses
     Bust-outs of one alone through shops with nothing reversed until the bill comes; an account that
     empties itself over the end of a week and knows nobody else who does; accounts younger than
-    `bust_out_weeks` that know nobody else of theirs; rings whose accounts never pay each other.
+    `bust_out_weeks` that know nobody else of theirs; rings whose accounts never pay each other;
+    sprees of the first days of a stream.
 
 False positives
     Seasonal spending, a wedding, a new kitchen: in shops, paid, not reversed. Moving abroad with
@@ -94,18 +97,23 @@ from graph.heuristics.witness import span_in_words, witness
 from graph.kernels import KIND_MERCHANT
 from graph.layout import CASH, INWARD, OTHER, TIME, USER, VALUE
 from graph.profiles import (
+    BROKE,
     GENERATION,
     STRAINED,
     WARNED,
     WARNED_WEEK,
     WEEK,
     Profiles,
+    means_of,
     strain_of,
     week_of,
 )
 from graph.thresholds import Thresholds
-from graph.transaction import Transaction
+from graph.transaction import DAY, Transaction
 from graph.window import TransactionWindow
+
+BROKE_WITHIN: Final = 14 * DAY
+"""For how long a deposit that bounced is held against the company of others that did alike."""
 
 
 class _Week(NamedTuple):
@@ -127,7 +135,7 @@ class BustOut:
 
     `strength` is 0.4, or 0.1 of a week that is only strained and 0.3 of a spree or of a week in
     which a deposit has just bounced, plus up to 0.2 for the excess (ten times the mean is full),
-    plus 0.15 each for enough reversals and for enough cash, plus 0.1 for a cohort.
+    plus 0.15 each for enough reversals and for enough cash, plus 0.1 for company.
     """
 
     def __init__(self, thresholds: Thresholds, profiles: Profiles) -> None:
@@ -140,6 +148,7 @@ class BustOut:
         self._kernel: Callable[..., Any] | None = None
         self._strains_kernel: Callable[..., Any] | None = None
         self._spent_kernel: Callable[..., Any] | None = None
+        self._means_kernel: Callable[..., Any] | None = None
 
     def detect(
         self, window: TransactionWindow, tx: Transaction, admission: Admission
@@ -147,18 +156,22 @@ class BustOut:
         """Whether this transaction makes the week one of a bust-out, or more of one."""
         if admission.status is not Status.ACCEPTED or admission.user < 0:
             return ()
-        users, row = self._profiles.columns(window).users, self._profiles.row(tx, admission)
+        profiles, row = self._profiles.columns(window), self._profiles.row(tx, admission)
+        user, users = admission.user, profiles.users
         week = self._emptied(window, users, row) or self._strained(window, users, row)
         if week is not None:
-            cohort, cut = self._cohorts.around(window, users, admission.user, week.number)
+            cohort, cut = self._cohorts.around(window, users, user, week.number)
             if week.emptied or week.bounced or cohort:
-                return [self._evidence(window, tx, admission.user, week, cohort, truncated=cut)]
-        spree = self._sprees.at(window, users, row)
+                touring, more = self._sprees.around(window, profiles, user, tx.timestamp)
+                company = list(dict.fromkeys((*cohort, *touring)))[: self.thresholds.witness - 1]
+                cut |= more or len(company) < len({*cohort, *touring})
+                return [self._evidence(window, tx, user, week, company, truncated=cut)]
+        spree = self._sprees.at(window, profiles, row)
         if spree is None:
             return ()
         _, week = self._as_it_stands(window, users, row)
         week = week._replace(spree=spree.new)
-        return [self._evidence(window, tx, admission.user, week, spree.others, truncated=spree.cut)]
+        return [self._evidence(window, tx, user, week, spree.others, truncated=spree.cut)]
 
     def _emptied(
         self, window: TransactionWindow, users: NDArray[np.int64], row: NDArray[np.int64]
@@ -223,19 +236,20 @@ class BustOut:
         tx: Transaction,
         user: int,
         week: _Week,
-        cohort: list[int],
+        company: list[int],
         *,
         truncated: bool,
     ) -> Evidence:
         limits, times = self.thresholds, week.spent / week.mean
+        broke, their_times = self._alike(window, company, tx.timestamp)
         cash = week.cashed / max(week.spent, 1)
         since = week.number * WEEK if week.emptied else tx.timestamp - WEEK
         if week.spree:
             since = tx.timestamp - limits.spree_within
         new = week.spree or self._sprees.new_of(window, user, tx.timestamp)
-        hops = self._witness(window, [user, *cohort], since, tx.timestamp, only_new=week.spree > 0)
+        hops = self._witness(window, [user, *company], since, tx.timestamp, only_new=week.spree > 0)
         own = [hop.value for hop in hops if hop.source == tx.user]
-        others = sorted(window.accounts.entity(each) for each in cohort)
+        others = sorted(window.accounts.entity(each) for each in company)
         # A strained week with a friend's is common (one of ten): a judge may know more of them.
         base = 0.4 if week.emptied else 0.3 if week.bounced or week.spree else 0.1
         return Evidence(
@@ -248,7 +262,7 @@ class BustOut:
                 + 0.2 * min(times / 10, 1)
                 + 0.15 * (week.reversals >= limits.bust_out_reversals)
                 + 0.15 * (cash >= limits.bust_out_cash_share)
-                + 0.1 * bool(cohort)
+                + 0.1 * bool(company)
             ),
             reason=(
                 f"{tx.user} spent {times:.1f} times its weekly mean of {week.clean} clean weeks, "
@@ -256,7 +270,8 @@ class BustOut:
                 + (", the last a deposit that bounced" if week.bounced else "")
                 + (f"; {new} merchants were new to it within " if week.spree else "")
                 + (span_in_words(limits.spree_within) if week.spree else "")
-                + (f"; {len(cohort)} of those it pays did alike" if cohort else "")
+                + (f"; {len(company)} of those it pays did alike" if company else "")
+                + (f", and deposits of {broke} of them bounced" if broke else "")
                 + "."
             ),
             facts={
@@ -266,12 +281,29 @@ class BustOut:
                 "cash_share": cash,
                 "reversals": float(week.reversals),
                 "bounced": float(week.bounced),
-                "together": 1.0 + len(cohort),
+                "together": 1.0 + len(company),
+                "broke_together": float(broke),
                 "new_merchants": float(new),
                 "spree": float(week.spree > 0),
-            },
+            }
+            | ({"company_times": float(np.median(their_times))} if their_times else {}),
             truncated=truncated or (len(own) < new if week.spree else sum(own) < week.spent),
         )
+
+    def _alike(
+        self, window: TransactionWindow, company: list[int], now: int
+    ) -> tuple[int, list[float]]:
+        """Of how many a deposit bounced lately; by how many of its weekly means each has spent."""
+        users, reversals = self._profiles.columns(window).users, self.thresholds.bust_out_reversals
+        broke = sum(bool(users[each, BROKE] > now - BROKE_WITHIN) for each in company)
+        times: list[float] = []
+        for each in company:
+            arguments = (users, each, now, reversals)
+            self._means_kernel = self._means_kernel or bind(means_of, *arguments)
+            _, spent, carried, _, _, _, weeks, usual = self._means_kernel(*arguments)
+            if weeks:
+                times.append(float((spent + carried) / max(usual / weeks, 1.0)))
+        return broke, times
 
     def _witness(
         self,

@@ -13,6 +13,7 @@ from graph.compiled import bind, kernel
 from graph.heuristics.acquaintance import acquaintances_of
 from graph.kernels import KIND_MERCHANT, slot
 from graph.layout import INWARD, LINKS, OTHER, TIME, USER, VALUE
+from graph.profiles import BEGAN, FIRST, GENERATION, ProfileColumns
 from graph.thresholds import Thresholds
 from graph.window import TransactionWindow
 
@@ -42,10 +43,11 @@ class Sprees:
         self._others: NDArray[np.int64] = np.zeros(thresholds.witness, np.int64)
         # Bound at the first call: the arrays of every window have the same types.
         self._kernel: Callable[..., Any] | None = None
+        self._company_kernel: Callable[..., Any] | None = None
         self._new_kernel: Callable[..., Any] | None = None
 
     def at(
-        self, window: TransactionWindow, users: NDArray[np.int64], row: NDArray[np.int64]
+        self, window: TransactionWindow, profiles: ProfileColumns, row: NDArray[np.int64]
     ) -> Spree | None:
         """The spree that a payment laid out in `row` makes, or goes on with, in company."""
         limits = self.thresholds
@@ -53,19 +55,43 @@ class Sprees:
             window.links,
             window.link_tail,
             window.edges.account_kind,
-            users,
+            profiles,
             window.accounts.generation,
             row,
             window.watermark - window.config.retention,
             limits.spree_within,
             limits.spree_merchants,
-            limits.spree_known,
+            limits.spree_after,
             limits.sharing_scan,
             self._others,
         )
         self._kernel = self._kernel or bind(spree_at, *arguments)
         new, others, cut = self._kernel(*arguments)
         return Spree(int(new), self._others[:others].tolist(), bool(cut)) if others else None
+
+    def around(
+        self, window: TransactionWindow, profiles: ProfileColumns, user: int, now: int
+    ) -> tuple[list[int], bool]:
+        """Acquaintances of a user who are on a spree at a moment, and whether a bound was hit."""
+        limits = self.thresholds
+        arguments = (
+            window.links,
+            window.link_tail,
+            window.edges.account_kind,
+            profiles,
+            window.accounts.generation,
+            user,
+            now,
+            window.watermark - window.config.retention,
+            limits.spree_within,
+            limits.spree_merchants,
+            limits.spree_after,
+            limits.sharing_scan,
+            self._others,
+        )
+        self._company_kernel = self._company_kernel or bind(company_of, *arguments)
+        others, cut = self._company_kernel(*arguments)
+        return self._others[:others].tolist(), bool(cut)
 
     def new_of(self, window: TransactionWindow, user: int, now: int) -> int:
         """Merchants new to a user in the days up to a moment."""
@@ -74,66 +100,92 @@ class Sprees:
             window.link_tail,
             window.edges.account_kind,
             user,
-            window.watermark - window.config.retention,
             now - self.thresholds.spree_within,
             self.thresholds.sharing_scan,
         )
-        self._new_kernel = self._new_kernel or bind(merchants_of, *arguments)
-        return int(self._new_kernel(*arguments)[0])
+        self._new_kernel = self._new_kernel or bind(new_merchants_of, *arguments)
+        return int(self._new_kernel(*arguments))
 
 
 @kernel
-def merchants_of(links, tail, kinds, user, oldest, since, bound):  # type: ignore[no-untyped-def]
-    """Merchants that a user was first seen with after a moment, and those it knew before.
+def new_merchants_of(links, tail, kinds, user, since, bound):  # type: ignore[no-untyped-def]
+    """How many merchants a user was first seen with after a moment, within the retention.
 
     Looks at the newest `bound` links. Mutates nothing.
-
-    Returns:
-        (new, known).
     """
-    new, known = 0, 0
+    new = 0
     position = links.newest_of_user[user]
     for _ in range(bound):
         if position < tail:
             break
         s = slot(links.pages, position)
         other = -2 - links.entity[s]
-        if other >= 0 and kinds[other] == KIND_MERCHANT and links.last[s] >= oldest:
-            if links.first[s] > since:
-                new += 1
-            else:
-                known += 1
+        if other >= 0 and links.first[s] > since and kinds[other] == KIND_MERCHANT:
+            new += 1
         if links.back_user[s] == 0:
             break
         position -= links.back_user[s]
-    return new, known
+    return new
+
+
+@kernel
+def is_known(profiles, generations, user, time, after):  # type: ignore[no-untyped-def]
+    """Whether a user has been there for so long, and anything has been seen. Mutates nothing."""
+    users = profiles.users
+    return (
+        users[user, GENERATION] == generations[user]
+        and users[user, FIRST] <= time - after
+        and 0 < profiles.span[BEGAN] <= time - after
+    )
+
+
+@kernel
+def company_of(  # type: ignore[no-untyped-def]
+    links, tail, kinds, profiles, generations, user, time, oldest, within, least, after, bound, out
+):  # fmt: skip
+    """Acquaintances of a user who are on a spree at a moment.
+
+    Fills `out` (int64[n]); asks no more than the n newest acquaintances. Mutates `out` only.
+
+    Returns:
+        (how many, whether a bound was hit).
+    """
+    count, cut = acquaintances_of(
+        links, tail, kinds, profiles.users, generations, user, oldest, bound, out
+    )
+    found = 0
+    for i in range(count):
+        if (
+            is_known(profiles, generations, out[i], time, after)
+            and new_merchants_of(links, tail, kinds, out[i], time - within, bound) >= least
+        ):
+            out[found] = out[i]
+            found += 1
+    return found, cut
 
 
 @kernel
 def spree_at(  # type: ignore[no-untyped-def]
-    links, tail, kinds, users, generations, row, oldest, within, least_new, least_known, bound, out
-):  # fmt: skip
+    links, tail, kinds, profiles, generations, row, oldest, within, least, after, bound, out
+):
     """Acquaintances of the user of a row who are on a spree, if the row makes it one of its own.
 
-    Fills `out` (int64[n]); asks no more than the n newest acquaintances. Mutates `out` only.
+    Fills `out` (int64[n]) as `company_of` does. Mutates `out` only.
 
     Returns:
         (merchants new to the user, acquaintances found, whether a bound was hit); no acquaintances
         where it is no spree.
     """
-    user, other, since = row[USER], row[OTHER], row[TIME] - within
+    user, other, time = row[USER], row[OTHER], row[TIME]
     if user < 0 or other < 0 or row[INWARD] != 0 or row[VALUE] <= 0 or row[_OTHER_SEEN] != 0:
         return 0, 0, False
-    if kinds[other] != KIND_MERCHANT:
+    if kinds[other] != KIND_MERCHANT or not is_known(profiles, generations, user, time, after):
         return 0, 0, False
-    new, known = merchants_of(links, tail, kinds, user, oldest, since, bound)
-    if new < least_new or known < least_known:
+    new = new_merchants_of(links, tail, kinds, user, time - within, bound)
+    if new < least:
         return new, 0, False
-    count, cut = acquaintances_of(links, tail, kinds, users, generations, user, oldest, bound, out)
-    found = 0
-    for i in range(count):
-        news, knows = merchants_of(links, tail, kinds, out[i], oldest, since, bound)
-        if news >= least_new and knows >= least_known:
-            out[found] = out[i]
-            found += 1
+    found, cut = company_of(
+        links, tail, kinds, profiles, generations, user, time, oldest, within, least, after, bound,
+        out,
+    )  # fmt: skip
     return new, found, cut

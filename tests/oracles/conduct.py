@@ -221,23 +221,40 @@ def shops(past: Iterable[Transaction], user: Entity) -> dict[Entity, int]:
     return first
 
 
-def spree(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> set[Entity]:
-    """Whom a user has paid and who goes from new shop to new shop as it does."""
-    if tx.type in INWARD or not moved(tx) or merchant(tx) in {None, *shops(past, tx.user)}:
-        return set()
-    everything, since = [*past, tx], tx.timestamp - limits.spree_within
-
-    def is_on_one(user: Entity) -> bool:
-        new = sum(first > since for first in shops(everything, user).values())
-        known = len(shops(everything, user)) - new
-        return new >= limits.spree_merchants and known >= limits.spree_known
-
+def touring(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> set[Entity]:
+    """Whom a user has paid, this transaction included, and who goes from new shop to new shop."""
+    everything = [*past, tx]
     paid = {
         o.other_party
         for o in everything
         if o.user == tx.user and o.other_party is not None and merchant(o) is None
     } - {tx.user}
-    return {other for other in paid if is_on_one(other)} if is_on_one(tx.user) else set()
+    return {other for other in paid if is_touring(everything, past, other, tx.timestamp, limits)}
+
+
+def is_touring(
+    everything: Sequence[Transaction],
+    past: Sequence[Transaction],
+    user: Entity,
+    now: int,
+    limits: Thresholds,
+) -> bool:
+    """Whether a user has been known for some time and was at so many new shops lately."""
+    born = [min(o.timestamp, o.user_created_at or o.timestamp) for o in past if o.user == user]
+    known = born and min(born) <= now - limits.spree_after
+    began = past and past[0].timestamp <= now - limits.spree_after
+    first = shops(everything, user).values()
+    new = sum(each > now - limits.spree_within for each in first)
+    return bool(known and began and new >= limits.spree_merchants)
+
+
+def spree(past: Sequence[Transaction], tx: Transaction, limits: Thresholds) -> set[Entity]:
+    """Whom a user has paid and who goes from new shop to new shop as it does."""
+    if tx.type in INWARD or not moved(tx) or merchant(tx) in {None, *shops(past, tx.user)}:
+        return set()
+    if not is_touring([*past, tx], past, tx.user, tx.timestamp, limits):
+        return set()
+    return touring(past, tx, limits)
 
 
 def tested(

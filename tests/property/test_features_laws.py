@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 import numpy as np
 import pytest
@@ -269,6 +270,12 @@ class Model:
             known = before and FIELDS[name](tx) is not None
             out[changed] = float(before[-1] != FIELDS[name](tx)) if known else math.nan
         out["user_declined_share"] = declined_share(mine)
+        usual, peaks = usual_and_peaks(mine)
+        newest = max([now, *(p.timestamp for p in mine)])
+        out["user_value_to_usual"] = some(lambda: math.exp(log_money(tx.value) - usual))
+        out["user_peak_recent"] = some(
+            lambda: max(times * math.exp(-(newest - at) / (14 * DAY)) for at, times in peaks)
+        )
 
     def _counterparty(self, out: dict, tx: Transaction, theirs: list[Transaction]) -> None:
         names = [
@@ -489,6 +496,10 @@ class Model:
             fraud = [la.transaction.timestamp for la in labels if la.fraud]
             out[f"{name}_fraud_last"] = last
             out[f"{name}_since_fraud"] = max(now - max(fraud), 0) / DAY if fraud else math.nan
+            row = list(takewhile(lambda la: la.fraud, reversed(labels)))
+            out[f"{name}_fraud_row"] = len(row) if labels else math.nan
+            began = row[-1].transaction.timestamp if row else now
+            out[f"{name}_fraud_row_began"] = max(now - began, 0) / DAY if row else math.nan
             memory(name, labels, given=given, labels_too=True)
 
         other = tx.other_party
@@ -498,6 +509,19 @@ class Model:
         for name, of in (IDENTIFIERS | FIELDS).items():
             about = [la for la in known if of(la.transaction) == of(tx)]
             memory(name, about, given=of(tx) is not None, labels_too=name in IDENTIFIERS)
+
+
+def usual_and_peaks(past: list[Transaction]) -> tuple[float, list[tuple[int, float]]]:
+    """The usual log value, and when each value was how many times what was usual then."""
+    counted: list[float] = []
+    peaks: list[tuple[int, float]] = []
+    for tx in past:
+        if tx.moves_money:
+            x, usual = log_money(tx.value), sum(counted) / max(len(counted), 1)
+            times = math.exp(x - usual) if len(counted) >= 3 else 0.0
+            counted.append(usual + math.log(2.5) if times > 2.5 else x)
+            peaks.append((tx.timestamp, times))
+    return sum(counted) / max(len(counted), 1), peaks
 
 
 def log_money(minor: float) -> float:

@@ -155,6 +155,7 @@ def test_bust_outs_are_told_when_a_quarter_more_is_gone(seed: int) -> None:
         fresh = strain > 0 and (week not in strained or conduct.bounced(tx))
         others = conduct.cohort(past, tx, LOW) if emptied or fresh else set()
         news = emptied or (fresh and (len(others) > 0 or conduct.bounced(tx)))
+        others |= conduct.touring(past, tx, LOW)
         assert [e.facts["spent"] for e in found] == [spent or strain] * news
         for e in found:
             assert {entity for entity, _ in e.members} == {tx.user} | others
@@ -170,7 +171,7 @@ def test_who_goes_from_new_shop_to_new_shop_with_its_friends(seed: int) -> None:
     rng = random.Random(seed)
     away = replace(
         LOW, bust_out_times=1e9, bust_out_strain=1e9,
-        spree_merchants=2, spree_within=12 * HOUR, spree_known=1,
+        spree_merchants=2, spree_within=12 * HOUR, spree_after=24 * HOUR,
     )  # fmt: skip
     stream = [
         structs.replace(tx, merchant_id=f"shop{rng.randrange(30)}")
