@@ -134,7 +134,7 @@ class RingSummary(_Out):
     member_count: int = Field(description="Entities in it, the fringe left out.")
     patterns: list[Pattern]
     headline: str = Field(examples=["Cycle among 4 users, 4 transactions, €5,210.00"])
-    alerted_at: Timestamp | None = Field(
+    last_alert_at: Timestamp | None = Field(
         description="When an alert last told of it, or of what it was a part of; null if none did."
     )
 
@@ -220,11 +220,8 @@ class CounterfactualOut(_Out):
 class RelatedRingOut(_Out):
     """A ring that shares accounts with the one that is shown."""
 
-    ring_id: str
-    state: RingState
-    headline: str
+    ring: RingSummary
     shared_accounts: int = Field(description="Users and merchants of both, the fringes left out.")
-    alerted_at: Timestamp | None
 
 
 class RingDetail(RingSummary):

@@ -156,17 +156,9 @@ class Views:
             "member_count": len(found.core),
             "patterns": found.patterns,
             "headline": self.headline(found),
-            "alerted_at": None if found.alerted_at is None else timestamp(found.alerted_at),
-        }
-
-    def related(self, found: Ring, shared: int) -> View:
-        """`RelatedRingOut`."""
-        return {
-            "ring_id": found.ring_id,
-            "state": found.state,
-            "headline": self.headline(found),
-            "shared_accounts": shared,
-            "alerted_at": None if found.alerted_at is None else timestamp(found.alerted_at),
+            "last_alert_at": None
+            if found.last_alert_at is None
+            else timestamp(found.last_alert_at),
         }
 
     def headline(self, found: Ring) -> str:

@@ -140,7 +140,7 @@ class LiveRing:
             truncated=self.truncated,
             recoverable=self._holdings.total,
             split_from=before.split_from,
-            alerted_at=before.alerted_at,
+            last_alert_at=before.last_alert_at,
         )
         return self.ring
 

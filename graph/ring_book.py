@@ -3,8 +3,8 @@
 Evidence joins the ring it overlaps most, weighted by risk (`graph.ring_overlap`): the overlap must
 be 0.3 or more, which two sets of members with a Jaccard index of 0.3 (the design's measure) always
 have. Others that it overlaps merge with that one if it lies half in each and has two accounts or
-more of each (`RingPolicy.merge_overlap`, `merge_accounts`), and the oldest keeps its id: a victim
-robbed twice, or one account at a machine of others, does not make two rings one. A dense block or a
+more of each (`RingPolicy.merge_overlap`, `merge_accounts`), and the oldest keeps its id: one
+account that two crews deal with does not make them one. A dense block or a
 community is a neighbourhood, which two rings may share: where there is a ring it brings nobody in
 and merges nothing, like weak evidence (`RingPolicy.birth`).
 
@@ -117,7 +117,8 @@ class RingBook:
         return self._active.get(ring_id) or self._quiet[ring_id]
 
     def _take(self, piece: Evidence) -> list[RingEvent]:
-        matched = self._matching(piece)
+        overlaps = self._overlaps(piece)
+        matched = [live for live, _ in overlaps]
         around_a_ring = bool(matched) and piece.pattern in _NEIGHBOURHOODS
         if piece.strength < self.policy.birth or around_a_ring:
             users = [entity for entity, _ in piece.members if entity.kind is EntityKind.USER]
@@ -126,40 +127,40 @@ class RingBook:
             return [event for event in grown if event]
         if not matched:
             return self._bear(piece) if bears(piece, self.policy) else []
-        keeper, *others = sorted(self._made_one(piece, matched), key=_age)
+        keeper, *others = sorted(self._made_one(piece, overlaps), key=_age)
         events = [self._merge(keeper, other, piece.seen_at) for other in others]
         grew = self._grow(keeper, piece)
         return [*events, grew, *self._part(keeper)] if grew else events
 
-    def _matching(self, piece: Evidence) -> list[LiveRing]:
-        """Live rings that the evidence belongs to."""
+    def _overlaps(self, piece: Evidence) -> list[tuple[LiveRing, float]]:
+        """Live rings that the evidence overlaps enough to belong to, and how much."""
         ours = weights_of(piece)
         total = sum(ours.values())
-        matched = []
+        found = []
         for ring_id in self._index.of(entity for entity, _ in piece.members):
             live = self._live(ring_id)
             shared = shared_weight(ours, live.weights)
             if shared and shared >= self.policy.overlap * min(total, live.weight):
-                matched.append(live)
-        return matched
+                found.append((live, shared / min(total, live.weight)))
+        return found
 
-    def _made_one(self, piece: Evidence, matched: Sequence[LiveRing]) -> list[LiveRing]:
+    def _made_one(
+        self, piece: Evidence, overlaps: Sequence[tuple[LiveRing, float]]
+    ) -> list[LiveRing]:
         """Of the rings it overlaps: where most of it lies, and those that it joins to that one."""
-        if len(matched) < 2:
-            return list(matched)
-        ours, policy = weights_of(piece), self.policy
-        total = sum(ours.values())
+        home, _ = min(overlaps, key=lambda each: (-each[1], *_age(each[0])))
+        return [
+            live
+            for live, overlap in overlaps
+            if live is home
+            or (overlap >= self.policy.merge_overlap and self._has_enough_of(live, piece))
+        ]
 
-        def overlap(live: LiveRing) -> float:
-            return shared_weight(ours, live.weights) / min(total, live.weight)
-
-        def bridged(live: LiveRing) -> bool:
-            theirs = {entity for entity in live.weights if entity.kind in ACCOUNTS}
-            least = min(policy.merge_accounts, len(theirs))
-            return overlap(live) >= policy.merge_overlap and len(theirs & ours.keys()) >= least
-
-        home = min(matched, key=lambda live: (-overlap(live), *_age(live)))
-        return [live for live in matched if live is home or bridged(live)]
+    def _has_enough_of(self, live: LiveRing, piece: Evidence) -> bool:
+        """Whether `merge_accounts` of a ring's accounts are in the evidence, or all it has."""
+        least = self.policy.merge_accounts
+        shared = sum(e.kind in ACCOUNTS and e in live.weights for e in weights_of(piece))
+        return shared >= least or shared == sum(e.kind in ACCOUNTS for e in live.weights)
 
     def _bear(self, piece: Evidence) -> list[RingEvent]:
         ring_id = _ring_id(seed_of([piece]))
@@ -216,11 +217,11 @@ class RingBook:
         keeper.told = told_of_both(keeper.told, other.told)
         for alias in other.ring.aliases:
             self._aliases[alias] = keeper_id
-        told = (before.alerted_at, other.ring.alerted_at)
+        alerts = (before.last_alert_at, other.ring.last_alert_at)
         keeper.ring = replace(
             before,
             aliases=(*before.aliases, gone, *other.ring.aliases),
-            alerted_at=max((at for at in told if at is not None), default=None),
+            last_alert_at=max((at for at in alerts if at is not None), default=None),
         )
         ring = self._freeze(keeper, at)
         event = RingEvent(
@@ -272,7 +273,7 @@ class RingBook:
                 unborn(ring_id, at),
                 split_from=before.ring_id,
                 truncated=before.truncated,
-                alerted_at=before.alerted_at,
+                last_alert_at=before.last_alert_at,
             )
             child = self._settle(LiveRing.of(ring, share, self.policy), live.told)
             born = RingEvent(
@@ -325,7 +326,7 @@ class RingBook:
                 policy_version=self.policy.version,
             )
             if alert is not None:
-                live.ring = replace(event.ring, alerted_at=alert.at)
+                live.ring = replace(event.ring, last_alert_at=alert.at)
                 event = replace(event, ring=live.ring, alert=alert)
         live.events.append(event)
         return event

@@ -56,7 +56,7 @@ class Ring:
         truncated: A bound was hit while it was built.
         recoverable: What of the money can at most still be with its users (`graph.ring_money`).
         split_from: Id of the ring that it was a part of before it had an id of its own.
-        alerted_at: Event time of the newest alert on it, or on what it was a part of or took in;
+        last_alert_at: Event time of the newest alert on it, or on what it was a part of or took in;
             None where nobody was told.
     """
 
@@ -75,7 +75,7 @@ class Ring:
     truncated: bool = False
     recoverable: int = 0
     split_from: str | None = None
-    alerted_at: int | None = None
+    last_alert_at: int | None = None
 
     @cached_property
     def roles(self) -> Mapping[Entity, Role]:

@@ -86,7 +86,7 @@ class RingFields(msgspec.Struct, frozen=True, gc=False):
     truncated: bool
     recoverable: int = 0
     split_from: str | None = None
-    alerted_at: int | None = None
+    last_alert_at: int | None = None
 
 
 class RingEventFields(msgspec.Struct, frozen=True, gc=False):

@@ -154,7 +154,10 @@ def _detail(
         "aliases": found.aliases,
         "split_from": found.split_from,
         "account_count": len(found.accounts),
-        "related": [service.views.related(*each) for each in related],
+        "related": [
+            {"ring": service.views.ring(other), "shared_accounts": shared}
+            for other, shared in related
+        ],
         "truncated": found.truncated or len(evidence) < len(found.evidence),
     }
 

@@ -163,9 +163,12 @@ class BustOut:
             cohort, cut = self._cohorts.around(window, users, user, week.number)
             if week.emptied or week.bounced or cohort:
                 touring, more = self._sprees.around(window, profiles, user, tx.timestamp)
-                company = list(dict.fromkeys((*cohort, *touring)))[: self.thresholds.witness - 1]
-                cut |= more or len(company) < len({*cohort, *touring})
-                return [self._evidence(window, tx, user, week, company, truncated=cut)]
+                company, most = (
+                    list(dict.fromkeys((*cohort, *touring))),
+                    self.thresholds.witness - 1,
+                )
+                cut |= more or len(company) > most
+                return [self._evidence(window, tx, user, week, company[:most], truncated=cut)]
         spree = self._sprees.at(window, profiles, row)
         if spree is None:
             return ()

@@ -50,21 +50,7 @@ class Sprees:
         self, window: TransactionWindow, profiles: ProfileColumns, row: NDArray[np.int64]
     ) -> Spree | None:
         """The spree that a payment laid out in `row` makes, or goes on with, in company."""
-        limits = self.thresholds
-        arguments = (
-            window.links,
-            window.link_tail,
-            window.edges.account_kind,
-            profiles,
-            window.accounts.generation,
-            row,
-            window.watermark - window.config.retention,
-            limits.spree_within,
-            limits.spree_merchants,
-            limits.spree_after,
-            limits.sharing_scan,
-            self._others,
-        )
+        arguments = (*self._seen(window, profiles), row, *self._bounds(window))
         self._kernel = self._kernel or bind(spree_at, *arguments)
         new, others, cut = self._kernel(*arguments)
         return Spree(int(new), self._others[:others].tolist(), bool(cut)) if others else None
@@ -73,15 +59,26 @@ class Sprees:
         self, window: TransactionWindow, profiles: ProfileColumns, user: int, now: int
     ) -> tuple[list[int], bool]:
         """Acquaintances of a user who are on a spree at a moment, and whether a bound was hit."""
-        limits = self.thresholds
-        arguments = (
+        arguments = (*self._seen(window, profiles), user, now, *self._bounds(window))
+        self._company_kernel = self._company_kernel or bind(company_of, *arguments)
+        others, cut = self._company_kernel(*arguments)
+        return self._others[:others].tolist(), bool(cut)
+
+    @staticmethod
+    def _seen(window: TransactionWindow, profiles: ProfileColumns) -> tuple[Any, ...]:
+        """The columns that both kernels read."""
+        return (
             window.links,
             window.link_tail,
             window.edges.account_kind,
             profiles,
             window.accounts.generation,
-            user,
-            now,
+        )
+
+    def _bounds(self, window: TransactionWindow) -> tuple[Any, ...]:
+        """What both compare with, and where they write whom they found."""
+        limits = self.thresholds
+        return (
             window.watermark - window.config.retention,
             limits.spree_within,
             limits.spree_merchants,
@@ -89,9 +86,6 @@ class Sprees:
             limits.sharing_scan,
             self._others,
         )
-        self._company_kernel = self._company_kernel or bind(company_of, *arguments)
-        others, cut = self._company_kernel(*arguments)
-        return self._others[:others].tolist(), bool(cut)
 
     def new_of(self, window: TransactionWindow, user: int, now: int) -> int:
         """Merchants new to a user in the days up to a moment."""

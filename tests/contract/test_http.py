@@ -365,7 +365,7 @@ def test_a_ring_has_its_drawing_its_evidence_and_its_life(client):
         for each in sent["members"]
     )
     alerts = client.get("/v1/alerts").json()["alerts"]
-    assert sent["alerted_at"] == [a["at"] for a in alerts if a["ring_id"] == ring["ring_id"]][-1]
+    assert sent["last_alert_at"] == [a["at"] for a in alerts if a["ring_id"] == ring["ring_id"]][-1]
 
 
 def test_a_ring_says_what_its_score_rests_on(client):

@@ -56,7 +56,7 @@ _ring = st.builds(
     truncated=st.booleans(),
     recoverable=_int,
     split_from=st.none() | _text,
-    alerted_at=st.none() | _int,
+    last_alert_at=st.none() | _int,
 )
 _event = st.builds(
     RingEvent,
@@ -144,8 +144,11 @@ def test_a_ring_event_from_before_rings_split_is_read() -> None:
     data = records.encode(records.ring_event_record("t", event))
     older = data
     for added in (
-        b',"recoverable":0', b',"split_from":null', b',"split_ring_ids":[]', b',"alerted_at":null'
-    ):  # fmt: skip
+        b',"recoverable":0',
+        b',"split_from":null',
+        b',"split_ring_ids":[]',
+        b',"last_alert_at":null',
+    ):
         assert added in older
         older = older.replace(added, b"")
     assert records.decode(older, records.RingEventRecord).to_event() == event

@@ -76,7 +76,7 @@ def ring_of(ring_id: str, users: str, *, fringe: str = "", at: int = 0) -> Ring:
         for name in users
     )
     found = replace(unborn(ring_id, at), members=members, patterns=(Pattern.CYCLE,))
-    return replace(found, revision=1, alerted_at=at)
+    return replace(found, revision=1, last_alert_at=at)
 
 
 def test_rings_that_share_accounts_are_told_the_most_in_common_first(log: EmbeddedLog) -> None:

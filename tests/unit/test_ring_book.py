@@ -328,17 +328,17 @@ def test_what_one_entity_did_alone_is_no_ring() -> None:
 
 def test_a_ring_below_the_alert_score_is_kept_but_nobody_is_woken() -> None:
     (born,) = RingBook(RingPolicy(alert_score=0.8)).observe([cycle(1, "abc")], 0)
-    assert (born.alert, born.ring.alerted_at) == (None, None)
+    assert (born.alert, born.ring.last_alert_at) == (None, None)
 
 
 def test_a_ring_says_when_it_was_last_told_of() -> None:
     book = RingBook()
     (born,) = book.observe([cycle(1, "abc", at=0)], 0)
-    assert (born.ring.alerted_at, book.get(born.ring.ring_id)) == (born.alert.at, born.ring)
+    assert (born.ring.last_alert_at, book.get(born.ring.ring_id)) == (born.alert.at, born.ring)
     (again,) = book.observe([cycle(1, "bac", at=7)], 7)
-    assert (again.alert, again.ring.alerted_at) == (None, born.alert.at)
+    assert (again.alert, again.ring.last_alert_at) == (None, born.alert.at)
     (bigger,) = book.observe([cycle(30, "abd", at=9)], 9)
-    assert bigger.ring.alerted_at == bigger.alert.at == bigger.ring.changed_at
+    assert bigger.ring.last_alert_at == bigger.alert.at == bigger.ring.changed_at
     assert RingBook.restore(book.snapshot()).get(born.ring.ring_id) == bigger.ring
 
 
@@ -350,7 +350,7 @@ def test_a_ring_that_takes_in_one_that_was_told_was_told() -> None:
         (alert,) = filter(None, alerts)
         merged, _ = book.observe([cycle(7, "bcyx", at=200, strength=0.5)], 200)
         assert merged.kind is KINDS.MERGED
-        assert merged.ring.alerted_at == (merged.alert or alert).at
+        assert merged.ring.last_alert_at == (merged.alert or alert).at
 
 
 def test_alert_ids_change_with_the_policy_and_with_nothing_else() -> None:

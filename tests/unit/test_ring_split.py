@@ -131,7 +131,9 @@ def test_what_was_told_of_the_whole_is_not_told_of_its_parts() -> None:
     (whole,) = book.live()
     _, born, told = take(book, cycle("6", "dfe", at))
     assert (born.alert, told.alert) == (None, None)
-    assert born.ring.alerted_at == told.ring.alerted_at == whole.alerted_at, "as part of that"
+    assert born.ring.last_alert_at == told.ring.last_alert_at == whole.last_alert_at, (
+        "as part of that"
+    )
     for names, ring in (("abx", born.ring), ("dey", told.ring)):
         (grew,) = take(book, cycle(names, names, at + HOUR))
         assert grew.ring.ring_id == ring.ring_id

@@ -156,7 +156,7 @@ export class Queue {
       say(parts.members, counted(ring.member_count, "member"));
       say(parts.state, ring.state);
       row.li.dataset.state = ring.state;
-      row.li.classList.toggle("alerted", ring.alerted_at !== null);
+      row.li.classList.toggle("alerted", ring.last_alert_at !== null);
       parts.chips.replaceChildren(...chips(ring.patterns.slice(0, MOST_CHIPS)));
       const more = ring.patterns.length - MOST_CHIPS;
       if (more > 0) parts.chips.append(element("span", { class: "chip-more" }, `+${more}`));

@@ -5,13 +5,13 @@ import { counted, visible } from "./text.js";
 
 /** A line for each of a `RingDetail`'s related rings: how much they share, and who was told. */
 export function relatives({ account_count: accounts, related }) {
-  return related.map((other) =>
+  return related.map(({ ring, shared_accounts: shared }) =>
     element(
       "li",
       {},
-      `Shares ${other.shared_accounts} of ${counted(accounts, "account")} with `,
-      element("a", { href: `#ring=${other.ring_id}` }, visible(other.headline)),
-      other.alerted_at === null ? ", which was not told" : ", which was alerted",
+      `Shares ${shared} of ${counted(accounts, "account")} with `,
+      element("a", { href: `#ring=${ring.ring_id}` }, visible(ring.headline)),
+      ring.last_alert_at === null ? ", which was not told" : ", which was alerted",
     ),
   );
 }

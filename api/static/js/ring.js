@@ -270,10 +270,10 @@ export class RingView {
       figure("State", sentence(words(ring.state))),
       figure(
         "Alerted",
-        ring.alerted_at === null ? "not told" : time(Date.parse(ring.alerted_at)),
-        ring.alerted_at === null
+        ring.last_alert_at === null ? "not told" : time(Date.parse(ring.last_alert_at)),
+        ring.last_alert_at === null
           ? "Its score is below what wakes anybody, or most of it is in a ring that was told"
-          : `Last told of ${dayAndTime(Date.parse(ring.alerted_at))} UTC`,
+          : `Last told of ${dayAndTime(Date.parse(ring.last_alert_at))} UTC`,
       ),
       figure(
         "Lived",
