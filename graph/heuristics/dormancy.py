@@ -233,7 +233,8 @@ class Dormancy:
         self, window: TransactionWindow, user: int, came: list[int], woke: int
     ) -> list[int]:
         """Of what came in, cash and what users sent who had not dealt with it before it woke."""
-        since, kinds = woke - self.thresholds.dormant_within, window.edges.account_kind
+        since = woke - reach(window, self.thresholds.dormant_within)
+        kinds = window.edges.account_kind
         payers = window.edges.source[window.rows_of(np.array(came, np.int64))].tolist()
         strange = {
             payer: payer < 0
@@ -251,7 +252,8 @@ class Dormancy:
     ) -> set[int]:
         """Others who woke as well and dealt with the same accounts, in the same direction."""
         profiles, edges = self._profiles.columns(window).users, window.edges
-        generations, within = window.accounts.generation, self.thresholds.dormant_within
+        generations = window.accounts.generation
+        within = reach(window, self.thresholds.dormant_within)
         fellows: set[int] = set()
         for positions, ends, incoming in ((moves, edges.target, True), (came, edges.source, False)):
             rows = window.rows_of(np.array(positions, np.int64))
