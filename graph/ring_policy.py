@@ -46,7 +46,7 @@ class RingPolicy:
 
     birth: float = 0.5
     crowd_birth: float = 0.69
-    belonging: float = 0.6
+    belonging: float = 0.55
     overlap: float = 0.3
     merge_overlap: float = 0.5
     merge_accounts: int = 2
