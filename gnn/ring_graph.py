@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.counterfactual import needed_by
-from graph.evidence import Evidence, Pattern, Role
+from graph.evidence import SEEN, Evidence, Role
 from graph.rings import Ring
 from graph.transaction import Entity, EntityKind
 
@@ -37,7 +37,7 @@ OUTSIDE: Final = -1
 
 KINDS: Final = tuple(EntityKind)
 ROLES: Final = tuple(Role)
-PATTERNS: Final = tuple(Pattern)
+PATTERNS: Final = SEEN
 _KIND: Final = {kind: n for n, kind in enumerate(KINDS)}
 _ROLE: Final = {role: n for n, role in enumerate(ROLES)}
 
@@ -153,13 +153,14 @@ class RingGraph:
 
 
 def ring_graph(ring: Ring, evidence: Sequence[Evidence]) -> RingGraph:
-    """The graph of a ring at a revision.
+    """The graph of a ring at a revision, of what was seen in transactions.
 
     Args:
         ring: The ring.
         evidence: Its evidence at that revision, oldest first.
     """
-    pieces = tuple(evidence)[-MOST_PIECES:]
+    seen = tuple(piece for piece in evidence if piece.pattern in SEEN)
+    pieces, scored = seen[-MOST_PIECES:], len(evidence) - len(seen)
     roles = _members(ring, pieces)
     numbers = {entity: n for n, entity in enumerate(roles)}
     parts: list[tuple[int, int, int, bool]] = []
@@ -190,7 +191,7 @@ def ring_graph(ring: Ring, evidence: Sequence[Evidence]) -> RingGraph:
         part_ends=np.ascontiguousarray(part[:, :2].T),
         part_role=part[:, 2],
         part_needed=needs,
-        truncated=ring.truncated or cut or len(pieces) < len(ring.evidence),
+        truncated=ring.truncated or cut or len(pieces) + scored < len(ring.evidence),
     )
 
 

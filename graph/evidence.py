@@ -47,6 +47,13 @@ class Pattern(StrEnum):
     SYNTHETIC_IDENTITY = "synthetic_identity"
     DENSE_BLOCK = "dense_block"
     COMMUNITY = "community"
+    LINKED_SUSPECTS = "linked_suspects"
+
+
+SEEN: Final[tuple[Pattern, ...]] = tuple(
+    each for each in Pattern if each is not Pattern.LINKED_SUSPECTS
+)
+"""What is seen in transactions; the other is of what was scored, and no score is made of it."""
 
 
 class Role(StrEnum):

@@ -1,7 +1,11 @@
-"""From sights to verdicts: booster, memory of scores, blend, graph model, decision and reasons."""
+"""From sights to verdicts: booster, memory of scores, blend, graph model, decision and reasons.
+
+Once scored, a transaction is told to the rings that are told (`scorer.told_rings`).
+"""
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isnan
 from typing import Any, Final
 
@@ -14,7 +18,9 @@ from graph.admission import Status
 from graph.entities import EntitySpace
 from graph.errors import Incompatible
 from graph.evidence import Evidence
-from graph.layout import TIME, VALUE
+from graph.layout import TIME, VALUE, WATERMARK
+from graph.lists import ListBook
+from graph.ring_policy import RingPolicy
 from graph.rings import Ring
 from graph.snapshot import encode_state
 from graph.transaction import Transaction
@@ -28,6 +34,7 @@ from scorer.kept_rows import KeptRows
 from scorer.ports import GraphHead
 from scorer.reasons import (
     FamilyShare,
+    name_watched,
     of_graph_model,
     of_memory,
     of_segment,
@@ -39,6 +46,8 @@ from scorer.reference import Embedded
 from scorer.risk_memory import RiskMemory
 from scorer.segments import Segments, segment_of
 from scorer.sight import Seen, Sight, in_full, strongest
+from scorer.suspects import LEAST_SCORE, hop_of
+from scorer.told_rings import RingNews, Suspected, ToldRings
 from scorer.verdict import Decision, Reason, Verdict
 
 # Verdicts kept to answer a transaction that is sent again; older ones are in the log.
@@ -63,8 +72,11 @@ class Adjudicator:
         gnn: The head of the graph model that the model was trained with.
         accounts: The window's accounts.
         identifiers: The window's identifiers.
+        rings: When a ring is born and told.
+        lists: Whose watch list alerts name members of.
 
     Attributes:
+        told: The rings that are told.
         kept: The last rows that a model judged, but for approvals without evidence; no part of
             a snapshot.
 
@@ -79,8 +91,12 @@ class Adjudicator:
         gnn: GraphHead | None,
         accounts: EntitySpace,
         identifiers: EntitySpace,
+        rings: RingPolicy,
+        lists: ListBook,
     ) -> None:
         self._model = model
+        self.told = ToldRings(rings)
+        self._lists = lists
         self._missing = () if model is not None else _MODEL_MISSING
         self.policy = policy or (model.policy if model else Policy())
         self._blend = model.blend if model else Blend()
@@ -113,19 +129,42 @@ class Adjudicator:
             memory: How risky the recent transactions of everybody were scored; who takes part in
                 each of the batch is noted in it.
         """
-        if self._model is None or self._scores is None:
-            return [
-                self._judge(in_full(one, tx), row, None)
-                for one, tx, row in zip(seen, transactions, rows, strict=True)
-            ]
-        scores = self._score(self._model, self._scores, seen, rows, arrivals, memory)
-        version = self._model.version
+        scores: Sequence[BatchScore | None] = (
+            [None] * len(seen)
+            if self._model is None or self._scores is None
+            else self._score(self._model, self._scores, seen, rows, arrivals, memory)
+        )
+        watermarks = arrivals[: len(seen), WATERMARK].tolist()
         return [
-            self._judge(in_full(one, tx), rows[i], told)
-            if told.place != _APPROVED or isinstance(one, Sight)
-            else self._approve(tx, one, told, version)
-            for i, (one, tx, told) in enumerate(zip(seen, transactions, scores, strict=True))
+            self._verdict(*each)
+            for each in zip(transactions, seen, rows, scores, watermarks, strict=True)
         ]
+
+    def _verdict(
+        self,
+        tx: Transaction,
+        one: Seen,
+        row: NDArray[np.float32],
+        told: BatchScore | None,
+        watermark: int,
+    ) -> Verdict:
+        news = self._news(tx, one, 0.0 if told is None else told.score, watermark)
+        if told is None or told.place != _APPROVED or isinstance(one, Sight):
+            return self._judge(in_full(one, tx), news, row, told)
+        return self._approve(tx, strongest(one), news, told)
+
+    def _news(self, tx: Transaction, one: Seen, score: float, watermark: int) -> RingNews:
+        """What a transaction does to the rings that are told; nothing if it was not accepted."""
+        pieces: tuple[Evidence, ...] = ()
+        if isinstance(one, Sight):
+            if one.status is not Status.ACCEPTED:
+                return RingNews(self.told.book.touched_by(tx))
+            pieces, watermark = (*one.findings, *one.evidence), one.watermark
+        suspected = Suspected(hop_of(tx), score) if score >= LEAST_SCORE else None
+        news = self.told.take(tx, pieces, watermark, suspected)
+        if news.events and self._lists:
+            return news._replace(events=name_watched(news.events, self._lists))
+        return news
 
     def refer(self, fact: Embedded) -> None:
         """Take account of embeddings, if the graph model is asked, from the next batch on.
@@ -140,6 +179,7 @@ class Adjudicator:
         """The whole state, as plain values by name."""
         return {
             "answered": encode_state(list(self._answered.values())),
+            **self.told.state(),
             "embeddings": b"" if self._opinion is None else self._opinion.embeddings.snapshot(),
             "segments": b"" if self._segments is None else self._segments.snapshot(),
         }
@@ -150,6 +190,7 @@ class Adjudicator:
         Raises:
             Incompatible: A part of it is torn, altered, or of another version.
         """
+        self.told.restore(values)
         answered = msgspec.msgpack.decode(values["answered"], type=list[Verdict])
         # Before 2026-11-29 they were remembered whole.
         self._answered = OrderedDict((v.transaction_id, _again(v)) for v in answered)
@@ -188,7 +229,7 @@ class Adjudicator:
         return told(scored)
 
     def _approve(
-        self, tx: Transaction, rings: tuple[Ring, ...], told: BatchScore, version: str
+        self, tx: Transaction, ring_score: float, news: RingNews, told: BatchScore
     ) -> Verdict:
         """The verdict on what completed nothing and is approved: as `_judge` would give it."""
         verdict = Verdict(
@@ -198,26 +239,30 @@ class Adjudicator:
             Decision.APPROVE,
             told.score,
             told.model_score,
-            strongest(rings),
+            ring_score,
             told.cost,
-            rings=tuple([ring.ring_id for ring in rings]) if rings else (),
+            rings=tuple([ring.ring_id for ring in news.rings]) if news.rings else (),
+            ring_events=tuple(news.events),
             tiers=self._tiers(told),
             degraded=self._unheard(told),
-            model_version=version,
+            model_version=None if self._model is None else self._model.version,
+            findings=news.suspects,
         )
         if self._segments is not None:
             self._segments.take(segment_of(tx), tx.timestamp, told.score)
-        self._remember(verdict)
+        self._remember(_again(verdict))
         return verdict
 
-    def _judge(self, sight: Sight, row: NDArray[np.float32], told: BatchScore | None) -> Verdict:
+    def _judge(
+        self, sight: Sight, news: RingNews, row: NDArray[np.float32], told: BatchScore | None
+    ) -> Verdict:
         """Decision and reasons; without a model the score as well."""
-        tx, evidence, rings = sight.transaction, sight.evidence, sight.rings
+        tx, evidence = sight.transaction, sight.evidence
         status = sight.status
         if status is Status.DUPLICATE and tx.transaction_id in self._answered:
             # What it completed and did to rings was told the first time.
             return structs.replace(self._answered[tx.transaction_id], admission=status.value)
-        ring_score = strongest(rings)
+        ring_score = strongest(sight.rings)
         score = self._blend.apply(None, ring_score, evidence) if told is None else told.score
         model_score = None if told is None else told.model_score
         segment = None if self._segments is None else self._in_segment(sight, score)
@@ -226,7 +271,9 @@ class Adjudicator:
         asked_about = bool(evidence) or decision is not Decision.APPROVE
         if asked_about:
             shares = () if decision is Decision.APPROVE else self._shares(row)
-            why = reasons(tx, evidence, rings, shares, _of_others(told))
+            why = reasons(
+                tx, evidence, _as_scored(news.rings, ring_score), shares, _of_others(told)
+            )
         if sight.watched or segment is not None:
             notes = () if segment is None else of_segment(self.policy, segment, score)
             why = with_notes(why, (*of_watched(sight.watched), *notes))
@@ -241,8 +288,8 @@ class Adjudicator:
             expected_cost=cost,
             reasons=why,
             evidence=evidence,
-            rings=tuple([ring.ring_id for ring in rings]) if rings else (),
-            ring_events=sight.ring_events,
+            rings=tuple([ring.ring_id for ring in news.rings]) if news.rings else (),
+            ring_events=tuple(news.events),
             tiers=self._tiers(told),
             degraded=(
                 *self._missing,
@@ -250,7 +297,7 @@ class Adjudicator:
                 *self._unheard(told),
             ),
             model_version=None if self._model is None else self._model.version,
-            findings=sight.findings,
+            findings=(*sight.findings, *news.suspects),
         )
         if status is Status.ACCEPTED:
             self._remember(_again(verdict))
@@ -325,6 +372,13 @@ def _graph_opinion(
         )
     embeddings = Embeddings(accounts, identifiers, gnn.version, gnn.width)
     return GraphOpinion(stack, gnn, embeddings, policy)
+
+
+def _as_scored(rings: tuple[Ring, ...], ring_score: float) -> tuple[Ring, ...]:
+    """The rings as far as the score was made of them: of suspects it was not."""
+    if ring_score == 0:
+        return ()
+    return tuple(replace(ring, score=min(ring.score, ring_score)) for ring in rings)
 
 
 def _without_events(verdict: Verdict) -> Verdict:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from graph.admission import Status
 from graph.errors import Incompatible, InvalidInput
 from graph.heuristics import Catalogue
+from graph.layout import WATERMARK
 from graph.lists import ListChange
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
@@ -43,7 +44,7 @@ from scorer.verdict import Verdict
 
 __all__ = ["Detector", "DetectorConfig"]
 
-_VERSION: Final = 7  # 7: with embeddings
+_VERSION: Final = 8  # 8: with suspects, and the rings that are told beside those of evidence
 
 
 class Detector:
@@ -86,9 +87,7 @@ class Detector:
                 value=model.version,
                 remedy="Train it again with `ringfence train`.",
             )
-        self._adjudicator = Adjudicator(
-            model, policy, gnn, self.window.accounts, self.window.identifiers
-        )
+        self._adjudicator = self._judging(policy, gnn)
         self.policy = self._adjudicator.policy
         self._rows: NDArray[np.float32] = np.empty((0, len(self.schema.names)), np.float32)
         self.last_features: NDArray[np.float32] = self._rows
@@ -105,8 +104,8 @@ class Detector:
 
     @property
     def rings(self) -> RingBook:
-        """The ring book."""
-        return self._observer.rings
+        """The rings that are told."""
+        return self._adjudicator.told.book
 
     @property
     def features(self) -> FeatureExtractor:
@@ -171,9 +170,10 @@ class Detector:
     ) -> list[Signals]:
         """Take transactions in and fill rows of `out` with their features: training's way in."""
         seen = self._observer.see(transactions, out[: len(transactions)], teaching=True)
+        watermarks = self._observer.arrivals[: len(seen), WATERMARK].tolist()
         return [
-            _signals(one) if isinstance(one, Sight) else _quiet(one) if one else _NOTHING
-            for one in seen
+            _signals(one) if isinstance(one, Sight) else _quiet(one, watermark)
+            for one, watermark in zip(seen, watermarks, strict=True)
         ]
 
     def learn(self, label: Label) -> None:
@@ -227,18 +227,26 @@ class Detector:
         config = msgspec.msgpack.decode(values["config"], type=DetectorConfig)
         detector = cls(config, model, policy, sweep)
         detector._observer.restore(values)
-        window = detector.window  # the restored one: the spaces are its own
-        detector._adjudicator = Adjudicator(model, policy, gnn, window.accounts, window.identifiers)
+        # Again, since the spaces of the restored window are its own.
+        detector._adjudicator = detector._judging(policy, gnn)
         detector._adjudicator.restore(values)
         return detector
 
+    def _judging(self, policy: Policy | None, gnn: GraphHead | None) -> Adjudicator:
+        return Adjudicator(
+            self.model,
+            policy,
+            gnn,
+            self.window.accounts,
+            self.window.identifiers,
+            self.ring_policy,
+            self.heuristics.lists,
+        )
 
-_NOTHING: Final = Signals(accepted=True, ring_score=0.0, evidence=(), ring_events=())
 
-
-def _quiet(rings: tuple[Ring, ...]) -> Signals:
+def _quiet(rings: tuple[Ring, ...], watermark: int) -> Signals:
     # By place, for every quiet row of a replay: by name it takes up to twice as long.
-    return Signals(True, strongest(rings), (), (), rings)  # noqa: FBT003 - as said
+    return Signals(True, strongest(rings), (), (), rings, (), None, watermark)  # noqa: FBT003
 
 
 def _signals(sight: Sight) -> Signals:

@@ -31,7 +31,7 @@ from scorer.ladder import Clock, Rung, climb, require_order
 from scorer.look_alikes import look_alike_figures
 from scorer.ports import Replayer
 from scorer.ring_matching import RingMatch, ring_figures
-from scorer.ring_pass import weighed, with_rings
+from scorer.ring_pass import rings_told, weighed, with_rings
 from scorer.rung_figures import RungFigures
 from scorer.rungs import Rungs, family_shares, learn_rungs, learn_tabular, rungs_of_model
 from scorer.splits import (
@@ -129,6 +129,7 @@ def evaluate(
         table, judge = _judged_by(model, table, replayer.ring_policy)
         rungs = rungs_of_model(table, split, model)
     progress("judge", len(split.test))
+    table = _as_told(table, rungs, judge, replayer.ring_policy)
     report = RungFigures(table, split.test, rungs.scores, costs, seed).report()
     report |= _of_rings(table, split, truth) | _of_decisions(table, split, rungs, costs, truth)
     report["protocol"] = "dates" if dates is not None else protocol
@@ -239,6 +240,12 @@ def _judged_by(
         return table, model.judge
     evidence = weighed(table.evidence, weights_by(model.judge, table.evidence))
     return with_rings(table, evidence, model.judge.rings(policy)), model.judge
+
+
+def _as_told(table: Table, rungs: Rungs, judge: EvidenceJudge | None, policy: RingPolicy) -> Table:
+    """The table with the rings that are told when transactions are scored as the blend does."""
+    chosen = policy if judge is None else judge.rings(policy)
+    return replace(table, ledger=rings_told(table, rungs.history, chosen))
 
 
 def _describe_model(model: TrainedModel, table: Table, split: Split) -> dict[str, Any]:

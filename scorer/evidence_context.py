@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.compiled import bind
-from graph.evidence import Evidence, Hop, Pattern
+from graph.evidence import SEEN, Evidence, Hop
 from graph.heuristics.rules import ImpossibleTravel
 from graph.profiles import BEGAN as BEGAN_AT
 from graph.profiles import Profiles
@@ -116,7 +116,7 @@ BEFORE: Final = ("same_before", "same_days_before", "any_days_before")
 NAMES: Final = (*PIECE, *AROUND, *BEFORE)
 """The columns of a context row."""
 
-_PATTERNS: Final = {pattern: float(place) for place, pattern in enumerate(Pattern)}
+_PATTERNS: Final = {pattern: float(place) for place, pattern in enumerate(SEEN)}
 _HOPS: Final = kernels.MOST_HOPS
 
 # pieces, distinct days, the last day

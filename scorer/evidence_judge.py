@@ -19,14 +19,14 @@ import xxhash
 from numpy.typing import NDArray
 
 from graph.errors import Incompatible
-from graph.evidence import RULE_STRENGTH, Evidence, Pattern
+from graph.evidence import RULE_STRENGTH, SEEN, Evidence, Pattern
 from graph.ring_policy import RingPolicy
 from graph.transaction import DAY
 from scorer.booster import Booster
 from scorer.evidence_context import NAMES
 from scorer.odds import sigmoid
 
-CONTEXT_HASH: Final = xxhash.xxh3_64_hexdigest("\x1f".join((*NAMES, *Pattern)).encode())
+CONTEXT_HASH: Final = xxhash.xxh3_64_hexdigest("\x1f".join((*NAMES, *SEEN)).encode())
 """Of the columns of a context row and their order, and of the numbers of the patterns."""
 EXPIRE_AFTER: Final = 30 * DAY
 """A ring of judged evidence is remembered this long: farms and bust-outs take weeks, and what is

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from graph.evidence import Evidence, Pattern
+from graph.evidence import SEEN, Evidence, Pattern
 from scorer.artefact import TrainedModel
 from scorer.blend import Term
 from scorer.feature_catalogue import FEATURES, Feature
@@ -39,7 +39,7 @@ SHARED: Final = frozenset(
     }
 )  # fmt: skip
 """Patterns of what is used together: what the features of the family `sharing` speak of."""
-_COUNTS: Final = {f"evidence_{pattern.value}": frozenset({pattern}) for pattern in Pattern}
+_COUNTS: Final = {f"evidence_{pattern.value}": frozenset({pattern}) for pattern in SEEN}
 _OF_FAMILY: Final = {"flow": MONEY, "sharing": SHARED}
 
 

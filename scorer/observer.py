@@ -32,7 +32,6 @@ from scorer.feature_catalogue import RING_SCORE
 from scorer.features import FeatureConfig, FeatureExtractor
 from scorer.findings import ROOM, Waiting
 from scorer.label_queue import LabelQueue
-from scorer.reasons import name_watched
 from scorer.reference import AnalysisPart, Findings
 from scorer.risk_memory import RiskMemory
 from scorer.sight import Seen, Sight, strongest
@@ -61,7 +60,8 @@ class Observer:
         window: The sliding window.
         heuristics: Who looks for patterns; and the lists.
         ring_policy: When evidence makes a ring and a ring is told.
-        rings: The ring book.
+        rings: The rings of evidence alone, which scores are made of; those that are told hold more
+            (`scorer.told_rings`).
         features: Makes the rows, but for the family `deep`.
         deep: What the deep analysis says, as of before each transaction.
         memory: How risky the recent transactions of everybody were scored; here only who took
@@ -208,7 +208,12 @@ class Observer:
             self.deep.fill(tx, rows[i])
         watched = lists.touched(ListName.WATCH, tx) if lists else ()
         if watched:
-            return Sight(tx, rings=rings, watched=watched)
+            return Sight(
+                tx,
+                rings=rings,
+                watched=watched,
+                watermark=int(self.arrivals[i, WATERMARK]),
+            )
         return rings
 
     def _see(
@@ -235,8 +240,7 @@ class Observer:
             findings = tuple(self.heuristics.without_allowed(waiting))
         pieces, contexts = self._weigh((*findings, *completed), teaching=teaching)
         found, evidence = pieces[: len(findings)], pieces[len(findings) :]
-        told = self.rings.observe(pieces, self.window.watermark)
-        events = name_watched(told, lists)
+        events = self.rings.observe(pieces, self.window.watermark)
         rings = self.rings.touched_by(tx)
         self.features.observe(tx, admission, completed, strongest(rings), row)
         self.deep.fill(tx, row)

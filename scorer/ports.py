@@ -64,7 +64,7 @@ class Signals(NamedTuple):
         findings: What a sweep found that was told with it.
         contexts: float32 [findings + evidence, C], the context of each piece
             (`scorer.evidence_context.NAMES`); None where there is none.
-        watermark: Event time as far as it had come, where there is a context.
+        watermark: Event time as far as it had come, epoch ms.
     """
 
     accepted: bool

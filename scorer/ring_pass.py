@@ -14,15 +14,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from graph.evidence import Evidence
+from graph.evidence import Evidence, Hop
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
 from graph.rings import Ring
+from graph.transaction import ACCOUNTS
 from scorer.blend import joint_strength
 from scorer.evidence_judge import judged
 from scorer.evidence_log import EvidenceLog
 from scorer.ring_matching import RingLedger
+from scorer.suspects import LEAST_SCORE
 from scorer.table import RING, Table
+from scorer.told_rings import Suspected, ToldRings
 
 _RING_SCORE: Final = "ring_score"
 _MILLIONTHS: Final = 1e6
@@ -60,8 +63,8 @@ def with_rings(
 ) -> Table:
     """The table as it would be had its evidence had these strengths from the beginning.
 
-    Ring score, joint strength, what was told and the ledger change; of the feature rows the ring
-    score, in place.
+    Evidence, ring score, joint strength, what was told and the ledger change; of the feature rows
+    the ring score, in place.
 
     Args:
         table: Of a replay without a judge.
@@ -97,5 +100,48 @@ def with_rings(
         column = table.schema.names.index(_RING_SCORE)
         table.rows[:, column] = np.floor(ring_score * _MILLIONTHS) / _MILLIONTHS
     return replace(
-        table, ring_score=ring_score, joint=joint, told=told.astype(np.uint8), ledger=ledger
+        table,
+        ring_score=ring_score,
+        joint=joint,
+        told=told.astype(np.uint8),
+        ledger=ledger,
+        evidence=evidence,
     )
+
+
+def rings_told(table: Table, scores: NDArray[np.float64], policy: RingPolicy) -> RingLedger:
+    """The rings that a detector tells that gives these scores: of evidence and of suspects.
+
+    Which way a suspect's money went is not in a table; what is recoverable of rings is not either.
+
+    Args:
+        table: With its evidence as it was weighed.
+        scores: float64 [R], of each row; NaN where it was not scored.
+        policy: When a ring is born and told.
+    """
+    rings, ledger, entries = ToldRings(policy), RingLedger(), deque(table.evidence.told)
+
+    def evidence_before(place: int) -> None:
+        while entries and entries[0].place < place:
+            entry = entries.popleft()
+            ledger.note(rings.book.observe(entry.pieces, entry.watermark), entry.pieces)
+
+    for row in np.flatnonzero(scores >= LEAST_SCORE).tolist():
+        place, parties = int(table.places[row]), table.parties.of(row, table.ids[row])
+        evidence_before(place)
+        pieces: tuple[Evidence, ...] = ()
+        if entries and entries[0].place == place:
+            pieces = entries.popleft().pieces
+        ends = [entity for entity in parties.entities if entity.kind in ACCOUNTS]
+        hop = Hop(
+            transaction_id=parties.transaction_id,
+            source=ends[0],
+            target=ends[1] if len(ends) > 1 else None,
+            value=int(table.values[row]),
+            timestamp=int(table.times[row]),
+        )
+        suspected = Suspected(hop, float(scores[row]))
+        news = rings.take(parties, pieces, int(table.watermarks[row]), suspected)
+        ledger.note(news.events, (*pieces, *news.suspects))
+    evidence_before(table.transactions)
+    return ledger

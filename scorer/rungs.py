@@ -39,6 +39,7 @@ class Rungs:
 
     Attributes:
         scores: Probabilities of the test rows by rung, float64 [R] each.
+        history: Probabilities of all rows by the blend; NaN where nothing was said, float64 [R].
         model: The model whose verdicts the blend's scores are.
         learned: What was learned by rung; empty where the model was given.
         starter: How the starter's trees compare (`Whole.starter`); None where they were not asked.
@@ -46,6 +47,7 @@ class Rungs:
     """
 
     scores: Mapping[str, Scores]
+    history: Scores
     model: TrainedModel
     learned: Mapping[str, Learned]
     starter: Mapping[str, Any] | None = None
@@ -111,15 +113,15 @@ def learn_rungs(
     without_rings = learn_stack(
         table, split.early, split.later, served.past, calibration, seed, rings=False
     )
-    memory, blend = (
-        score_history(table, margins, calibration, stack)[split.test]
-        for stack in (without_rings, served.blend)
+    memory, history = (
+        score_history(table, margins, calibration, stack) for stack in (without_rings, served.blend)
     )
+    memory, blend = memory[split.test], history[split.test]
     if whole.from_starter:
         scores["starter"] = blend[:, _MODEL_SCORE]
     scores["memory"], scores["blend"] = memory[:, _SCORE], blend[:, _SCORE]
     model = served.as_model(table.schema, Policy(), seed)
-    return Rungs(scores, model, learned, whole.starter, seconds)
+    return Rungs(scores, history[:, _SCORE], model, learned, whole.starter, seconds)
 
 
 def rungs_of_model(table: Table, split: Split, model: TrainedModel) -> Rungs:
@@ -136,9 +138,10 @@ def rungs_of_model(table: Table, split: Split, model: TrainedModel) -> Rungs:
             remedy="Train the model again: `ringfence train`.",
         )
     margins = model.booster.margins(table.rows)
-    blended = score_history(table, margins, model.calibration, model.blend)[split.test]
+    history = score_history(table, margins, model.calibration, model.blend)
+    blended = history[split.test]
     scores = {"graph": blended[:, _MODEL_SCORE], "blend": blended[:, _SCORE]}
-    return Rungs(scores, model, {})
+    return Rungs(scores, history[:, _SCORE], model, {})
 
 
 def family_shares(table: Table, test: Rows, learned: Learned) -> dict[str, float]:

@@ -68,6 +68,7 @@ class Table:
         ledger: Rings as the engine told them.
         evidence: All evidence, with its context, over the whole history.
         parties: Who took part in each row.
+        watermarks: Event time as far as it had come at each row, epoch ms, int64 [R].
     """
 
     schema: FeatureSchema
@@ -91,6 +92,7 @@ class Table:
     ledger: RingLedger
     evidence: EvidenceLog
     parties: PartyColumns
+    watermarks: NDArray[np.int64]
 
 
 class Kept(NamedTuple):
@@ -135,6 +137,7 @@ class TableBuilder:
         self._told = array("B")
         self._warm = array("b")
         self._places = array("q")
+        self._watermarks = array("q")
         self._ids: list[str] = []
         self._users: list[str] = []
         self._segments: list[str] = []
@@ -189,6 +192,7 @@ class TableBuilder:
         self._told.extend([_told(seen.evidence, seen.ring_score) for seen in signals])
         self._warm.extend([one.warm for one in kept])
         self._places.extend([one.place for one in kept])
+        self._watermarks.extend([seen.watermark for seen in signals])
         self._ids += [tx.transaction_id for tx in transactions]
         self._users += [tx.user_id for tx in transactions]
         self._segments += [segment_of(tx) for tx in transactions]
@@ -230,6 +234,7 @@ class TableBuilder:
             ledger=self.ledger,
             evidence=self.evidence,
             parties=self._parties,
+            watermarks=np.array(self._watermarks, dtype=np.int64),
         )
 
     def _whole(self) -> NDArray[np.float32]:

@@ -48,18 +48,20 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         decision: Approve, step up or decline.
         score: Probability of fraud after the blend, 0 to 1.
         model_score: Calibrated probability of the tabular model; None where there is none.
-        ring_score: Score of the strongest ring touched, 0 where there is none.
+        ring_score: Score of the strongest ring of evidence touched, 0 where there is none: what
+            the score was blended from.
         expected_cost: What the decision is expected to cost, in the policy's money unit.
         reasons: Why, the strongest first, at most ten; none where it is approved and completed
             nothing, unless it is watched or the budget of its segment spared it.
         evidence: What this transaction completed.
-        rings: Ids of the rings it touches.
+        rings: Ids of the rings it touches; of those that are told (`scorer.told_rings`).
         ring_events: What happened to rings because of it.
         tiers: Which tiers ran, in order: "rules", "graph", "model".
         degraded: What was missing, by name; empty when everything answered.
         model_version: Version of the model that answered; None where there is none.
-        findings: What the sweep had found and the rings were told with this transaction. It is no
-            deed of the transaction's and has no part in its score; its ring events are here.
+        findings: What the rings were told with this transaction beside its evidence: what the
+            sweep had found, and the suspects that hang together with it (`scorer.suspects`). It has
+            no part in the score; its ring events are here.
     """
 
     transaction_id: str

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from graph.admission import Admission, Status
-from graph.evidence import Evidence, Pattern, Role
+from graph.evidence import SEEN, Evidence, Pattern, Role
 from graph.transaction import (
     DAY,
     HOUR,
@@ -125,7 +125,7 @@ def steps(draw: st.DrawFn) -> Step:
         outcome=draw(st.sampled_from([None, Outcome.AUTHORISED, Outcome.DECLINED])),
         user_created_at=draw(st.sampled_from([None, START - 3 * DAY])),
     )
-    patterns = draw(st.lists(st.sampled_from(list(Pattern)), max_size=2))
+    patterns = draw(st.lists(st.sampled_from(SEEN), max_size=2))
     evidence = tuple(
         Evidence(pattern, 0, ((tx.user, Role.MEMBER),), (), strength, "seen")
         for pattern, strength in zip(patterns, (0.25, 0.75), strict=False)
@@ -442,7 +442,7 @@ class Model:
             out["reverse_pair_count"] = math.log1p(len(back))
 
     def _evidence(self, out: dict, step: Step) -> None:
-        for pattern in Pattern:
+        for pattern in SEEN:
             out[f"evidence_{pattern}"] = sum(e.pattern is pattern for e in step.evidence)
         out["evidence_strength"] = max((e.strength for e in step.evidence), default=0.0)
         out["ring_score"] = step.ring

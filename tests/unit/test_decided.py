@@ -60,6 +60,7 @@ def table(told=TOLD):
         ledger=RingLedger(),
         evidence=EvidenceLog(),
         parties=PartyColumns(),
+        watermarks=np.zeros(count, np.int64),
     )
 
 

@@ -40,6 +40,7 @@ def table(rows, fraud):
         ledger=RingLedger(),
         evidence=EvidenceLog(),
         parties=PartyColumns(),
+        watermarks=np.zeros(count, np.int64),
     )
 
 

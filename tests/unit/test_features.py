@@ -8,7 +8,7 @@ import pytest
 from graph.admission import Admission, Link, Status
 from graph.entities import EntitySpace
 from graph.errors import Incompatible, InvalidSetting
-from graph.evidence import Pattern
+from graph.evidence import SEEN
 from graph.transaction import (
     DAY,
     HOUR,
@@ -77,7 +77,7 @@ def test_the_page_of_features_is_the_printed_catalogue() -> None:
 
 
 def test_the_kernel_counts_the_patterns_there_are() -> None:
-    assert tuple(pattern.value for pattern in Pattern) == feature_kernels.PATTERNS
+    assert tuple(pattern.value for pattern in SEEN) == feature_kernels.PATTERNS
 
 
 def test_every_family_that_is_named_exists() -> None:

@@ -76,6 +76,7 @@ def table_of(fraud: np.ndarray, contexts: np.ndarray, pieces: list[Evidence]) ->
         ledger=RingLedger(),
         evidence=log,
         parties=PartyColumns(),
+        watermarks=np.zeros(count, np.int64),
     )
 
 
