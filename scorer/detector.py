@@ -159,11 +159,17 @@ class Detector:
         if len(transactions) > len(self._rows):
             self._rows = np.empty((len(transactions), len(self.schema.names)), np.float32)
         rows = self.last_features = self._rows[: len(transactions)]
-        observer = self._observer
-        seen = observer.see(transactions, rows, teaching=False)
-        return self._adjudicator.verdicts(
-            transactions, seen, rows, observer.arrivals, observer.memory
-        )
+        observer, verdicts = self._observer, []
+        at_once, expiry = len(transactions), self.heuristics.lists.next_expiry
+        if any(tx.timestamp >= expiry for tx in transactions):
+            at_once = 1  # alerts name who is on the watch list as each transaction finds it
+        for at in range(0, len(transactions), max(at_once, 1)):
+            part, out = transactions[at : at + at_once], rows[at : at + at_once]
+            seen = observer.see(part, out, teaching=False)
+            verdicts += self._adjudicator.verdicts(
+                part, seen, out, observer.arrivals, observer.memory
+            )
+        return verdicts
 
     def observe_features(
         self, transactions: Sequence[Transaction], out: NDArray[np.float32]

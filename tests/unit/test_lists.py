@@ -160,6 +160,23 @@ def test_who_is_watched_is_named_and_nothing_else_changes(policy: Policy) -> Non
     assert ADA in alerts[-1].watched
 
 
+def test_an_alert_names_who_is_watched_when_it_is_told_though_the_batch_goes_on() -> None:
+    pairs = [("ada", "bob"), ("bob", "cyd"), ("cyd", "ada"), *[("x", "y")] * 9]
+    stream = [
+        transfer(n, n * MINUTE if n < 3 else n * HOUR, source, target, 900_000 - n * 10_000)
+        for n, (source, target) in enumerate(pairs)
+    ]
+    single, batched = Detector(CONFIG), Detector(CONFIG)
+    for detector in (single, batched):
+        detector.refer(ListChange(ADA, ListName.WATCH, expires_at=START + 5 * HOUR))
+    verdicts = batched.observe_batch(stream)
+    assert verdicts == [single.observe(tx) for tx in stream]
+    assert batched.snapshot() == single.snapshot()
+    alerts = [e.alert for v in verdicts for e in v.ring_events if e.alert is not None]
+    assert any(ADA in alert.watched for alert in alerts)
+    assert batched.heuristics.lists.get(ListName.WATCH, ADA) is None
+
+
 def test_a_replay_with_list_changes_in_it_is_the_same_from_any_cut() -> None:
     """The law of the law: verdicts are a function of what the log says, lists included."""
     names = ["ada", "bob", "cyd", "dan"]
