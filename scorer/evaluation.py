@@ -244,6 +244,8 @@ def _judged_by(
 
 def _as_told(table: Table, rungs: Rungs, judge: EvidenceJudge | None, policy: RingPolicy) -> Table:
     """The table with the rings that are told when transactions are scored as the blend does."""
+    if not table.evidence.pieces:  # rings, if any, are of somebody's own making
+        return table
     chosen = policy if judge is None else judge.rings(policy)
     return replace(table, ledger=rings_told(table, rungs.history, chosen))
 
