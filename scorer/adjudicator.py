@@ -5,7 +5,6 @@ Once scored, a transaction is told to the rings that are told (`scorer.told_ring
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import isnan
 from typing import Any, Final
 
@@ -18,10 +17,10 @@ from graph.admission import Status
 from graph.entities import EntitySpace
 from graph.errors import Incompatible
 from graph.evidence import Evidence
+from graph.heuristics.witness import hop_of
 from graph.layout import TIME, VALUE, WATERMARK
 from graph.lists import ListBook
 from graph.ring_policy import RingPolicy
-from graph.rings import Ring
 from graph.snapshot import encode_state
 from graph.transaction import Transaction
 from scorer.artefact import TrainedModel
@@ -46,8 +45,8 @@ from scorer.reference import Embedded
 from scorer.risk_memory import RiskMemory
 from scorer.segments import Segments, segment_of
 from scorer.sight import Seen, Sight, in_full, strongest
-from scorer.suspects import LEAST_SCORE, hop_of
-from scorer.told_rings import RingNews, Suspected, ToldRings
+from scorer.suspects import LEAST_SCORE, Suspect
+from scorer.told_rings import RingNews, ToldRings, as_scored
 from scorer.verdict import Decision, Reason, Verdict
 
 # Verdicts kept to answer a transaction that is sent again; older ones are in the log.
@@ -160,8 +159,8 @@ class Adjudicator:
             if one.status is not Status.ACCEPTED:
                 return RingNews(self.told.book.touched_by(tx))
             pieces, watermark = (*one.findings, *one.evidence), one.watermark
-        suspected = Suspected(hop_of(tx), score) if score >= LEAST_SCORE else None
-        news = self.told.take(tx, pieces, watermark, suspected)
+        suspect = Suspect.of(tx, hop_of(tx), score) if score >= LEAST_SCORE else None
+        news = self.told.take(tx, pieces, watermark, suspect)
         if news.events and self._lists:
             return news._replace(events=name_watched(news.events, self._lists))
         return news
@@ -271,9 +270,7 @@ class Adjudicator:
         asked_about = bool(evidence) or decision is not Decision.APPROVE
         if asked_about:
             shares = () if decision is Decision.APPROVE else self._shares(row)
-            why = reasons(
-                tx, evidence, _as_scored(news.rings, ring_score), shares, _of_others(told)
-            )
+            why = reasons(tx, evidence, as_scored(news.rings, ring_score), shares, _of_others(told))
         if sight.watched or segment is not None:
             notes = () if segment is None else of_segment(self.policy, segment, score)
             why = with_notes(why, (*of_watched(sight.watched), *notes))
@@ -372,13 +369,6 @@ def _graph_opinion(
         )
     embeddings = Embeddings(accounts, identifiers, gnn.version, gnn.width)
     return GraphOpinion(stack, gnn, embeddings, policy)
-
-
-def _as_scored(rings: tuple[Ring, ...], ring_score: float) -> tuple[Ring, ...]:
-    """The rings as far as the score was made of them: of suspects it was not."""
-    if ring_score == 0:
-        return ()
-    return tuple(replace(ring, score=min(ring.score, ring_score)) for ring in rings)
 
 
 def _without_events(verdict: Verdict) -> Verdict:

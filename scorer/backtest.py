@@ -32,7 +32,6 @@ from scorer.decided import (
     total_cost,
 )
 from scorer.decision import Policy
-from scorer.evidence_log import EvidenceLog
 from scorer.fitting import BoosterSettings
 from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
@@ -41,11 +40,12 @@ from scorer.learning import learn_whole
 from scorer.metrics import cost_curve
 from scorer.ports import Replayer
 from scorer.reasons import of_memory, reasons, with_shares
-from scorer.ring_pass import weighed, with_rings
+from scorer.ring_pass import rings_told, weighed, with_rings
 from scorer.risk_stack import score_history
 from scorer.splits import EMBARGO, Dates, Split, dated_split, require_both, temporal_split
 from scorer.starter import starter_trees
 from scorer.table import BLOCKED, Rows, Table, describe, require_labels
+from scorer.told_rings import as_scored
 from scorer.verdict import Reason
 
 _SCORE, _OWN, _OTHERS = map(BatchScore._fields.index, ("score", "own", "others"))
@@ -157,7 +157,7 @@ def backtest(
         taught = teach(table, past, replayer.ring_policy, seed)
         bounds = taught.judge.rings(replayer.ring_policy)
         evidence = weighed(table.evidence, taught.weights)
-        table, told = _explained(table, rows, evidence, bounds)
+        table = with_rings(table, evidence, bounds)
         chosen, trees = settings or BoosterSettings(), starter_trees(table.schema)
         learned = learn_whole(table, split, chosen, seed, trees).served
         model = learned.as_model(table.schema, Policy(), seed)
@@ -168,10 +168,11 @@ def backtest(
         if judge is not None:
             evidence = weighed(evidence, weights_by(judge, evidence))
             bounds = judge.rings(bounds)
-        table, told = _explained(table, rows, evidence, bounds)
+        table = with_rings(table, evidence, bounds)
         margins = model.booster.margins(table.rows)
         scored = score_history(table, margins, model.calibration, model.blend)
     progress("judge", len(rows))
+    told = _explained(table, rows, scored[:, _SCORE], bounds)
     judged = _Judged(table, rows, scored[rows], model, told, dict(policies))
     found = sorted(judged.differences(), key=lambda d: (-abs(d.extra_cost), -d.value, d.timestamp))
     shown = found[:MOST_SHOWN]
@@ -199,18 +200,20 @@ def backtest(
 
 
 def _explained(
-    table: Table, rows: Rows, evidence: EvidenceLog, policy: RingPolicy
-) -> tuple[Table, dict[int, tuple[Reason, ...]]]:
-    """The table with rings of this evidence, and what evidence and rings say about some rows."""
+    table: Table, rows: Rows, scores: NDArray[np.float64], policy: RingPolicy
+) -> dict[int, tuple[Reason, ...]]:
+    """What evidence and rings say about some rows."""
     told: dict[int, tuple[Reason, ...]] = {}
     wanted = np.zeros(len(table.fraud), np.bool_)
     wanted[rows] = True
 
     def remember(row: int, completed: tuple[Evidence, ...], rings: tuple[Ring, ...]) -> None:
         if wanted[row]:
-            told[row] = reasons(table.parties.of(row, table.ids[row]), completed, rings)
+            known = as_scored(rings, float(table.ring_score[row]))
+            told[row] = reasons(table.parties.of(row, table.ids[row]), completed, known)
 
-    return with_rings(table, evidence, policy, remember), told
+    rings_told(table, scores, policy, remember)
+    return told
 
 
 def _unseen(table: Table, model: TrainedModel, embargo: int) -> Rows:

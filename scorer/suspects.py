@@ -31,7 +31,7 @@ from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.heuristics.witness import span_in_words
 from graph.ring_index import Parties
 from graph.snapshot import Snapshot, encode_state, pack, unpack
-from graph.transaction import DAY, Entity, EntityKind, Transaction
+from graph.transaction import DAY, Entity, EntityKind
 from graph.wording import counted
 
 LEAST_SCORE: Final = 0.5
@@ -56,7 +56,7 @@ class Suspect(NamedTuple):
 
     Attributes:
         hop: It, as a witness shows it.
-        score: Probability of fraud.
+        score: Probability of fraud, at least `LEAST_SCORE`.
         user: Who made it.
         joins: Users at both ends, device and card.
     """
@@ -66,10 +66,17 @@ class Suspect(NamedTuple):
     user: Entity
     joins: tuple[Entity, ...]
 
-
-def hop_of(tx: Transaction) -> Hop:
-    """A transaction as a witness shows it."""
-    return Hop(tx.transaction_id, tx.payer, tx.payee, tx.value, tx.timestamp)
+    @classmethod
+    def of(cls, tx: Parties, hop: Hop, score: float) -> Self:
+        """The suspect that is this transaction: who takes part in it, and its hop."""
+        named = (
+            (EntityKind.USER, tx.user_id),
+            (EntityKind.USER, tx.counterparty_id),
+            (EntityKind.DEVICE, tx.device_id),
+            (EntityKind.CARD, tx.card_id),
+        )
+        joins = dict.fromkeys(Entity(kind, id_) for kind, id_ in named if id_ is not None)
+        return cls(hop, score, Entity(EntityKind.USER, tx.user_id), tuple(joins))
 
 
 class Suspects:
@@ -84,28 +91,21 @@ class Suspects:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def note(self, tx: Parties, hop: Hop, score: float) -> tuple[Evidence, ...]:
-        """Take note of a suspect, and tell of it if enough hang together with it.
-
-        Args:
-            tx: Who took part.
-            hop: The same transaction.
-            score: Its score, at least `LEAST_SCORE`.
-        """
-        self._newest = max(self._newest, hop.timestamp)
-        suspect = Suspect(hop, score, Entity(EntityKind.USER, tx.user_id), _joins(tx))
+    def note(self, suspect: Suspect) -> tuple[Evidence, ...]:
+        """Take note of a suspect, and tell of it if enough hang together with it."""
+        self._newest = max(self._newest, suspect.hop.timestamp)
         self._keep(suspect)
         self._forget()
         found, cut = self._linked(suspect)
         users = {e for each in found for e in each.joins if e.kind is EntityKind.USER}
         if len(found) < LEAST_TRANSACTIONS or len(users) < LEAST_USERS:
             return ()
-        return (_evidence(found, hop.timestamp, cut=cut),)
+        return (_evidence(found, suspect.hop.timestamp, cut=cut),)
 
     def snapshot(self) -> bytes:
         """The whole state; equal states give equal bytes."""
-        kept = [[each.hop, each.score, each.user, each.joins] for each in self._kept.values()]
-        values: dict[str, Any] = {"kept": encode_state(kept), "newest": self._newest}
+        kept = encode_state(list(self._kept.values()))
+        values: dict[str, Any] = {"kept": kept, "newest": self._newest}
         return pack(_KIND, _VERSION, Snapshot(values, {}))
 
     @classmethod
@@ -117,8 +117,7 @@ class Suspects:
         """
         values = unpack(_KIND, _VERSION, data).values
         restored = cls()
-        kept = msgspec.msgpack.decode(values["kept"], type=list[Suspect])
-        for suspect in kept:
+        for suspect in msgspec.msgpack.decode(values["kept"], type=list[Suspect]):
             restored._keep(suspect)
         restored._newest = values["newest"]
         return restored
@@ -162,17 +161,6 @@ class Suspects:
                 found[number] = other
                 waiting.extend(each for each in other.joins if each not in asked)
         return _in_order(found), False
-
-
-def _joins(tx: Parties) -> tuple[Entity, ...]:
-    """Who and what may join a transaction with others, each once."""
-    named = (
-        (EntityKind.USER, tx.user_id),
-        (EntityKind.USER, tx.counterparty_id),
-        (EntityKind.DEVICE, tx.device_id),
-        (EntityKind.CARD, tx.card_id),
-    )
-    return tuple(dict.fromkeys(Entity(kind, id_) for kind, id_ in named if id_ is not None))
 
 
 def _in_order(found: dict[int, Suspect]) -> list[Suspect]:

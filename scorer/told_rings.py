@@ -8,21 +8,15 @@ could not be taught on what it will be shown.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from graph.evidence import Evidence, Hop
+from graph.evidence import Evidence
 from graph.ring_book import RingBook
 from graph.ring_index import Parties
 from graph.ring_policy import RingPolicy
 from graph.rings import Ring, RingEvent
-from scorer.suspects import Suspects
-
-
-class Suspected(NamedTuple):
-    """A transaction that was scored more likely fraud than not: it as a hop, and its score."""
-
-    hop: Hop
-    score: float
+from scorer.suspects import Suspect, Suspects
 
 
 class RingNews(NamedTuple):
@@ -55,7 +49,7 @@ class ToldRings:
         self._due = self.book.next_rest
 
     def take(
-        self, tx: Parties, pieces: Sequence[Evidence], watermark: int, suspected: Suspected | None
+        self, tx: Parties, pieces: Sequence[Evidence], watermark: int, suspect: Suspect | None
     ) -> RingNews:
         """What an accepted transaction does to them.
 
@@ -63,15 +57,15 @@ class ToldRings:
             tx: Who takes part.
             pieces: What it completed, and what the sweep had found.
             watermark: Event time as far as it has come, epoch ms.
-            suspected: It, if it was scored more likely fraud than not.
+            suspect: It, if it was scored more likely fraud than not.
         """
         book = self.book
-        if not pieces and suspected is None and watermark < self._due:
+        if not pieces and suspect is None and watermark < self._due:
             return RingNews(book.touched_by(tx))
         events = book.observe(pieces, watermark)
         suspects: tuple[Evidence, ...] = ()
-        if suspected is not None:
-            suspects = self._suspects.note(tx, *suspected)
+        if suspect is not None:
+            suspects = self._suspects.note(suspect)
             events += book.observe(suspects, watermark)
         self._due = book.next_rest
         return RingNews(book.touched_by(tx), events, suspects)
@@ -89,3 +83,15 @@ class ToldRings:
         self.book = RingBook.restore(values["told"], self.book.policy)
         self._suspects = Suspects.restore(values["suspects"])
         self._due = self.book.next_rest
+
+
+def as_scored(rings: tuple[Ring, ...], ring_score: float) -> tuple[Ring, ...]:
+    """Told rings as far as a score was made of them: of suspects it was not.
+
+    Args:
+        rings: Those that a transaction touches.
+        ring_score: Score of the strongest ring of evidence that it touches.
+    """
+    if ring_score == 0:
+        return ()
+    return tuple(replace(ring, score=min(ring.score, ring_score)) for ring in rings)

@@ -163,10 +163,8 @@ class BustOut:
             cohort, cut = self._cohorts.around(window, users, user, week.number)
             if week.emptied or week.bounced or cohort:
                 touring, more = self._sprees.around(window, profiles, user, tx.timestamp)
-                company, most = (
-                    list(dict.fromkeys((*cohort, *touring))),
-                    self.thresholds.witness - 1,
-                )
+                company = list(dict.fromkeys((*cohort, *touring)))
+                most = self.thresholds.witness - 1
                 cut |= more or len(company) > most
                 return [self._evidence(window, tx, user, week, company[:most], truncated=cut)]
         spree = self._sprees.at(window, profiles, row)

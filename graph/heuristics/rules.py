@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from graph.admission import Admission, Status
 from graph.compiled import bind, kernel
-from graph.evidence import Evidence, Hop, Pattern, Role
-from graph.heuristics.witness import span_in_words, witness
+from graph.evidence import Evidence, Pattern, Role
+from graph.heuristics.witness import hop_of, span_in_words, witness
 from graph.kernels import slot
 from graph.lists import ListBook, ListName
 from graph.snapshot import Snapshot, pack, unpack
@@ -55,7 +55,7 @@ class Blocklist:
                 pattern=Pattern.BLOCKED,
                 seen_at=tx.timestamp,
                 members=((entry.entity, Role.MEMBER),),
-                hops=(_as_hop(tx),),
+                hops=(hop_of(tx),),
                 strength=1.0,
                 reason=f"{entry.entity} is on the block list"
                 + (f": {entry.reason}" if entry.reason else "."),
@@ -153,7 +153,7 @@ class ImpossibleTravel:
         km: float,
         kmh: float,
     ) -> Evidence:
-        hops = [_as_hop(tx)]
+        hops = [hop_of(tx)]
         if window.tail <= before < window.end:
             hops.append(window.hop(before))
         apart = abs(tx.timestamp - then)
@@ -275,10 +275,6 @@ class Velocity:
                 truncated=bool(truncated) or len(hops) < attempts,
             )
         ]
-
-
-def _as_hop(tx: Transaction) -> Hop:
-    return Hop(tx.transaction_id, tx.payer, tx.payee, tx.value, tx.timestamp)
 
 
 @kernel

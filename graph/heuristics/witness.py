@@ -8,6 +8,7 @@ arrival. So it does not matter when an edge came in, only when it happened.
 from collections.abc import Iterable
 
 from graph.evidence import Hop
+from graph.transaction import Transaction
 from graph.window import TransactionWindow
 
 
@@ -27,6 +28,11 @@ def witness(window: TransactionWindow, positions: Iterable[int]) -> tuple[Hop, .
     hops = [window.hop(position) for position in positions]
     hops.sort(key=lambda hop: (hop.timestamp, hop.transaction_id))
     return tuple(hops)
+
+
+def hop_of(tx: Transaction) -> Hop:
+    """A transaction as a hop: for what looks at it and not at an edge of the window."""
+    return Hop(tx.transaction_id, tx.payer, tx.payee, tx.value, tx.timestamp)
 
 
 def span_in_words(milliseconds: float) -> str:

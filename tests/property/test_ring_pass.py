@@ -83,12 +83,14 @@ def test_without_weights_the_rings_of_the_replay_come_back(
     history = labelled(stream, random.Random(seed))
     table = replay(history, Detector(CONFIG))
     shown = []
-    again = with_rings(
-        replace(table, rows=table.rows.copy()),
-        table.evidence,
+    again = with_rings(replace(table, rows=table.rows.copy()), table.evidence, CONFIG.rings)
+    unscored = rings_told(
+        again,
+        np.full(len(table.fraud), np.nan),
         CONFIG.rings,
         lambda row, evidence, rings: shown.append((row, len(evidence), len(rings))),
     )
+    assert told_by(unscored) == told_by(table.ledger)
     assert told_by(again.ledger) == told_by(table.ledger)
     assert again.ring_score.tolist() == table.ring_score.tolist()
     assert again.joint.tolist() == table.joint.tolist()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from graph.errors import Incompatible
 from graph.evidence import Evidence, Pattern, Role
+from graph.heuristics.witness import hop_of
 from graph.ring_policy import RingPolicy
 from graph.rings import RingEventKind
 from graph.transaction import (
@@ -22,8 +23,8 @@ from graph.transaction import (
     Transaction,
     TransactionType,
 )
-from scorer.suspects import MOST, REACH, WITHIN, Suspects, hop_of
-from scorer.told_rings import Suspected, ToldRings
+from scorer.suspects import MOST, REACH, WITHIN, Suspect, Suspects
+from scorer.told_rings import ToldRings
 from tests.examples import examples
 
 START = 1_700_000_000_000
@@ -46,9 +47,13 @@ def paid(number: int, at: int, user: str, other: str | None, score: float, **fie
     return Case(tx, score)
 
 
+def suspect(case: Case) -> Suspect:
+    return Suspect.of(case.tx, hop_of(case.tx), case.score)
+
+
 def noted(cases: Sequence[Case], suspects: Suspects | None = None) -> list[tuple[Evidence, ...]]:
     suspects = Suspects() if suspects is None else suspects
-    return [suspects.note(case.tx, hop_of(case.tx), case.score) for case in cases]
+    return [suspects.note(suspect(case)) for case in cases]
 
 
 def user(name: str) -> Entity:
@@ -177,8 +182,7 @@ def test_a_ring_is_told_of_suspects_and_a_shape_joins_it_later() -> None:
         paid(2, 1, "b", "c", 0.9),
         paid(3, 2, "c", "a", 0.9),
     ):
-        suspected = Suspected(hop_of(case.tx), case.score)
-        news = rings.take(case.tx, (), case.tx.timestamp, suspected)
+        news = rings.take(case.tx, (), case.tx.timestamp, suspect(case))
         events += news.events
     (born,) = events
     assert born.kind is RingEventKind.BORN
