@@ -67,6 +67,7 @@ const noun = (pattern) =>
     blocked: "blocked entity",
     velocity: "burst of attempts",
     impossible_travel: "impossible journey",
+    linked_suspects: "group of linked suspects",
   })[pattern] ?? words(pattern);
 
 /** How the money went: the strongest piece of evidence that has a witness. */
