@@ -5,7 +5,6 @@ that form the pattern. Counts and thresholds are in `facts`, in words in `reason
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
@@ -91,8 +90,7 @@ RULE_STRENGTH: Final = "rule_strength"
 _NO_FACTS: Final[Mapping[str, float]] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True, dict=True):
     """One pattern, its witness and how strongly it speaks.
 
     Attributes:
@@ -116,7 +114,7 @@ class Evidence:
     hops: tuple[Hop, ...]
     strength: float
     reason: str
-    facts: Mapping[str, float] = field(default_factory=lambda: _NO_FACTS)
+    facts: Mapping[str, float] = _NO_FACTS
     retained: float | None = None
     truncated: bool = False
 

@@ -39,12 +39,13 @@ Source
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from ddsketch.ddsketch import BaseDDSketch
 from ddsketch.mapping import LogarithmicMapping
 from ddsketch.store import DenseStore
+from msgspec.structs import replace
 
 from graph.evidence import Evidence, Pattern
 from graph.snapshot import Snapshot, pack, unpack

@@ -23,12 +23,12 @@ evidence, except one look at the ring that has been still the longest. A split i
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Final, Self
 
 import msgspec
 import xxhash
+from msgspec.structs import replace
 
 from graph.alerting import AlertMemory, alert_on, told_of_both, told_of_part
 from graph.evidence import Evidence, Pattern

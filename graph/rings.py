@@ -6,9 +6,10 @@ expires; each of these is an event, appended and never rewritten.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+
+import msgspec
 
 from graph.evidence import Pattern, Role
 from graph.transaction import ACCOUNTS, Entity
@@ -34,8 +35,7 @@ class RingEventKind(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True)
-class Ring:
+class Ring(msgspec.Struct, frozen=True, dict=True):
     """A ring as it stands at one revision.
 
     Attributes:
@@ -111,8 +111,7 @@ def unborn(ring_id: str, at: int) -> Ring:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RingEvent:
+class RingEvent(msgspec.Struct, frozen=True, gc=False):
     """One thing that happened to a ring, with the ring as it stood right after.
 
     A split is told by a BORN of each part that went (its ring names `split_from`), then a SPLIT of
@@ -131,8 +130,7 @@ class RingEvent:
     split_ring_ids: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
+class Alert(msgspec.Struct, frozen=True, gc=False):
     """A material change of a ring, told once.
 
     `alert_id` derives from ring, revision and policy version: sending it twice is harmless.

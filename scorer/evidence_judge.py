@@ -10,12 +10,14 @@ Trees over the context of a piece (`scorer.evidence_context.NAMES`) and its fact
 judge was not taught is not looked at; one that is not told is unknown to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 import xxhash
+from msgspec import structs
 from numpy.typing import NDArray
 
 from graph.errors import Incompatible
@@ -91,7 +93,7 @@ def judged(piece: Evidence, probability: float) -> Evidence:
     if piece.pattern is Pattern.BLOCKED:
         return piece
     facts = {**piece.facts, RULE_STRENGTH: piece.strength}
-    return replace(piece, strength=probability, facts=facts)
+    return structs.replace(piece, strength=probability, facts=facts)
 
 
 def judged_rows(
@@ -99,7 +101,7 @@ def judged_rows(
 ) -> NDArray[np.float32]:
     """What a judge looks at: context, then facts, float32 [pieces, contexts + facts]."""
     begin = contexts.shape[1]
-    places = {name: place for place, name in enumerate(facts, begin)}
+    places = _places(tuple(facts), begin)
     rows = np.full((len(pieces), begin + len(facts)), np.nan, np.float32)
     rows[:, :begin] = contexts
     for piece, row in zip(pieces, rows, strict=True):
@@ -107,6 +109,12 @@ def judged_rows(
             if name in places:
                 row[places[name]] = value
     return rows
+
+
+@lru_cache(maxsize=8)
+def _places(facts: tuple[str, ...], begin: int) -> Mapping[str, int]:
+    """Columns of the facts by name: the same ones, for each of a judge's pieces."""
+    return {name: place for place, name in enumerate(facts, begin)}
 
 
 def read_judge(parameters: dict[str, Any], trees: bytes) -> EvidenceJudge:

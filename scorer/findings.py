@@ -6,10 +6,10 @@ be a pause; so they wait here and go with the next transactions that are accepte
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from graph.errors import InvalidInput
 from graph.evidence import Evidence

@@ -9,11 +9,11 @@ path contributions (`scorer.booster`), which are approximate in their parts.
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from graph.evidence import Evidence, Pattern

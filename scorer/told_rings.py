@@ -8,8 +8,9 @@ could not be taught on what it will be shown.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from graph.evidence import Evidence
 from graph.ring_book import RingBook

@@ -12,10 +12,10 @@ neither, reads no clock, and draws its random numbers from a fixed seed.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from graph.evidence import Evidence

@@ -64,7 +64,7 @@ def batch(*transactions: Transaction, offset: int | None = None) -> GraphBatch:
 
 
 def ring(revision: int = 1, *members: tuple[Entity, Role], **more: object) -> Ring:
-    return replace(
+    return structs.replace(
         Ring(
             ring_id="r1",
             revision=revision,
@@ -457,7 +457,7 @@ def old_and_new() -> GraphBatch:
     return replace(
         batch(*transactions, offset=9),
         rings=(
-            replace(live, changed_at=OLD),
+            structs.replace(live, changed_at=OLD),
             ring(2, (Entity(EntityKind.USER, "mule"), Role.MULE), ring_id="r2", **past),
             ring(3, (BOB, Role.MULE), ring_id="r3", aliases=("r4", "r5"), **past),
             ring(4, (BOB, Role.MULE), ring_id="r4", **merged),
@@ -465,9 +465,9 @@ def old_and_new() -> GraphBatch:
             ring(6, (BOB, Role.MULE), ring_id="r7", split_from="r2", **past),
         ),
         alerts=(
-            replace(ALERT, at=OLD),
-            replace(ALERT, alert_id="a2", ring_id="r2", at=OLD),
-            replace(ALERT, alert_id="a3", ring_id="never", at=OLD),
+            structs.replace(ALERT, at=OLD),
+            structs.replace(ALERT, alert_id="a2", ring_id="r2", at=OLD),
+            structs.replace(ALERT, alert_id="a3", ring_id="never", at=OLD),
         ),
     )
 

@@ -2,7 +2,6 @@
 
 import random
 from collections import defaultdict
-from dataclasses import replace
 from itertools import combinations, compress
 from math import asin, cos, dist, exp, isnan, log1p, radians, sin
 from statistics import median
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
+from msgspec.structs import replace
 
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.transaction import (

@@ -1,7 +1,6 @@
 """A ring's graph: what is taken out of it, who its members are called, and what comes later."""
 
 from collections import Counter
-from dataclasses import replace
 from random import Random
 
 import msgspec
@@ -10,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gnn.explain import importance, own_score
 from gnn.ring_columns import columns_of, feed

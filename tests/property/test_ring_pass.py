@@ -52,7 +52,7 @@ def labelled(stream: list[Transaction], rng: random.Random) -> list[LabelledTran
 def told_by(ledger: RingLedger) -> list[tuple[object, ...]]:
     # What is recoverable is left out: a table does not say which way a suspect's money went.
     return [
-        (replace(r.ring, recoverable=0), r.alerted_at, r.alerts, r.strongest)
+        (structs.replace(r.ring, recoverable=0), r.alerted_at, r.alerts, r.strongest)
         for r in ledger.rings(since=0)
     ]
 
@@ -146,7 +146,7 @@ def test_a_weighed_piece_keeps_what_the_rule_said_and_a_block_stays_an_order(
 ) -> None:
     members = tuple((Entity(EntityKind.USER, name), Role.MEMBER) for name in ("a", "b"))
     piece = Evidence(Pattern.CYCLE, START, members, (), 0.7, "Round it goes.", {"hops": 3.0})
-    block = replace(piece, pattern=Pattern.BLOCKED, strength=1.0)
+    block = structs.replace(piece, pattern=Pattern.BLOCKED, strength=1.0)
     detector, judge = Detector(CONFIG), model.judge
     assert judge is not None
     contexts = detector.context.rows([piece, block])

@@ -1,10 +1,10 @@
 """Whose removal clears a ring."""
 
-from dataclasses import replace
 from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from graph.counterfactual import MOST_TRIED, Removal, what_clears
 from graph.evidence import Evidence, Hop, Pattern, Role

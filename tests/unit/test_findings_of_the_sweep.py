@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from graph.errors import InvalidInput, Unavailable
 from graph.evidence import Evidence, Hop, Pattern, Role

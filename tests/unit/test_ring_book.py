@@ -2,10 +2,10 @@
 
 import itertools
 import random
-from dataclasses import replace
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 
 from graph.alerting import headline
 from graph.evidence import Evidence, Hop, Pattern, Role

@@ -1,8 +1,8 @@
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from graph.evidence import Evidence, Pattern, Role
 from graph.rings import Alert, Ring, RingEvent, RingEventKind, RingState

@@ -1,6 +1,6 @@
 """A ring that comes apart: when, into what, and what is told of it."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from graph.evidence import Evidence, Hop, Role
 from graph.ring_book import RingBook

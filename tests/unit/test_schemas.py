@@ -1,9 +1,8 @@
 """What is published and what is sent are the same thing."""
 
-from dataclasses import replace
-
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from api import schemas, transaction_schema
 from api.views import Views, counterfactual, member_role, timestamp
