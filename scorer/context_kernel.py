@@ -58,6 +58,7 @@ RARE: Final = 8
 SCRATCH: Final = max(MOST_MEMBERS * MOST_LINKS, acquaintance_kernel.SCRATCH)
 
 TAIL, CUTOFF, LINK_TAIL, LINK_END, NOW, BEGAN = range(6)
+MEMBERS_END, HOPS_END, SEEN_AT = range(3)
 
 _MERCHANT: Final = KIND_MERCHANT
 _TEST: Final = 0.2  # a payment of a fifth or less beforehand tries whether the way is open
@@ -384,6 +385,31 @@ def known(state, members, out, at):  # type: ignore[no-untyped-def]
     return at + 2
 
 
+@_inner
+def _one(  # type: ignore[no-untyped-def]
+    edges, links, link_table, kinds, state, users, seen, places, ends, members, hops, values, ids,
+    out,
+):  # fmt: skip
+    """Fill the figures of one piece."""
+    money = 0.0
+    for i in range(len(hops)):
+        money += hops[i, H_VALUE]
+    at = accounts(state, users, ends, members, values, out, 0)
+    at = pairs(links, link_table, ends, hops, values, out, at)
+    at = sharing(links, kinds, ends, members, ids, out, at)
+    at = flows(edges, ends, members, money, out, at)
+    at = amounts(state, edges, ends, hops, values, out, at)
+    at = known(state, members, out, at)
+    at = novelty(state, members, values, out, at)
+    of_links = ends[LINK_TAIL : LINK_END + 1]
+    acquainted = out[at : at + ACQUAINTANCES]
+    acquaintances(
+        edges, links, link_table, of_links, ends[NOW], members, hops, values, ids, acquainted
+    )
+    at += ACQUAINTANCES
+    locality(state.account_given, seen, places, members, hops, values, out[at:])
+
+
 def _sources() -> int:
     """Hash of the other files whose kernels and constants are used in this one."""
     digest = xxhash.xxh32()
@@ -397,11 +423,11 @@ def _compose(sources: int) -> Any:
     """The kernel. `sources` is in the key of numba's cache, which looks at this file alone."""
 
     @kernel
-    def context(  # type: ignore[no-untyped-def]
-        edges, links, link_table, kinds, state, users, seen, places, ends, members, hops, values,
-        ids, out,
+    def contexts(  # type: ignore[no-untyped-def]
+        edges, links, link_table, kinds, state, users, seen, places, ends, members, hops, upto,
+        values, ids, out, begin,
     ):  # fmt: skip
-        """Fill `out`; mutates it and the scratch arrays.
+        """Fill `out`; mutates it, `ends` and the scratch arrays.
 
         Args:
             edges: Of the window.
@@ -412,33 +438,30 @@ def _compose(sources: int) -> Any:
             users: Rows of `graph.profiles`.
             seen: int32[k], generation of each account seen at a place, 0 = none.
             places: float64[k, 2], that place, degrees.
-            ends: int64[6]: `TAIL`, `CUTOFF`, `LINK_TAIL`, `LINK_END`, `NOW`, `BEGAN`.
-            members: int64[n], ids of the users, the centre first; n <= `MOST_MEMBERS`.
-            hops: int64[m, 4], by time: source and target (-1 = none), value, time;
-                m <= `MOST_HOPS`.
+            ends: int64[6]: `TAIL`, `CUTOFF`, `LINK_TAIL`, `LINK_END`, `BEGAN`; `NOW` is written.
+            members: int64[n], ids of the users piece after piece, the centre first; of each at
+                most `MOST_MEMBERS`.
+            hops: int64[m, 4], piece after piece by time: source and target (-1 = none), value,
+                time; of each at most `MOST_HOPS`.
+            upto: int64[p, 3] by piece: `MEMBERS_END` and `HOPS_END`, where its members and hops
+                end, and `SEEN_AT`.
             values: float64[max(MOST_MEMBERS, MOST_HOPS)], scratch.
             ids: int64[SCRATCH], scratch.
-            out: float32[FIGURES].
+            out: float32[p, at least begin + FIGURES].
+            begin: First column of the figures.
         """
-        money = 0.0 * sources
-        for i in range(len(hops)):
-            money += hops[i, H_VALUE]
-        at = accounts(state, users, ends, members, values, out, 0)
-        at = pairs(links, link_table, ends, hops, values, out, at)
-        at = sharing(links, kinds, ends, members, ids, out, at)
-        at = flows(edges, ends, members, money, out, at)
-        at = amounts(state, edges, ends, hops, values, out, at)
-        at = known(state, members, out, at)
-        at = novelty(state, members, values, out, at)
-        of_links = ends[LINK_TAIL : LINK_END + 1]
-        acquainted = out[at : at + ACQUAINTANCES]
-        acquaintances(
-            edges, links, link_table, of_links, ends[NOW], members, hops, values, ids, acquainted
-        )
-        at += ACQUAINTANCES
-        locality(state.account_given, seen, places, members, hops, values, out[at:])
+        member = hop = 0 * sources
+        for i in range(len(upto)):
+            ends[NOW] = upto[i, SEEN_AT]
+            of, steps = members[member : upto[i, MEMBERS_END]], hops[hop : upto[i, HOPS_END]]
+            member, hop = upto[i, MEMBERS_END], upto[i, HOPS_END]
+            figures = out[i, begin : begin + FIGURES]
+            _one(
+                edges, links, link_table, kinds, state, users, seen, places, ends, of, steps,
+                values, ids, figures,
+            )  # fmt: skip
 
-    return context
+    return contexts
 
 
-context: Final = _compose(_sources())
+contexts: Final = _compose(_sources())

@@ -13,7 +13,7 @@ the constants of `scorer.context_kernel`, some 20 microseconds a piece; only evi
 which is rare.
 """
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from math import log1p
@@ -116,8 +116,8 @@ BEFORE: Final = ("same_before", "same_days_before", "any_days_before")
 NAMES: Final = (*PIECE, *AROUND, *BEFORE)
 """The columns of a context row."""
 
+_KINDS: Final = tuple(EntityKind)
 _PATTERNS: Final = {pattern: float(place) for place, pattern in enumerate(SEEN)}
-_HOPS: Final = kernels.MOST_HOPS
 
 # pieces, distinct days, the last day
 _Told = list[int]
@@ -145,7 +145,7 @@ class EvidenceContext:
         self._travel = travel
         self._state = state
         self._told: OrderedDict[Entity, dict[str, _Told]] = OrderedDict()
-        self._values = np.zeros(max(kernels.MOST_MEMBERS, _HOPS), np.float64)
+        self._values = np.zeros(max(kernels.MOST_MEMBERS, kernels.MOST_HOPS), np.float64)
         self._ids = np.zeros(kernels.SCRATCH, np.int64)
         self._ends = np.zeros(6, np.int64)
         self._kernel: Callable[..., Any] | None = None
@@ -156,10 +156,9 @@ class EvidenceContext:
         NaN where nothing is known.
         """
         out = np.full((len(pieces), len(NAMES)), np.nan, np.float32)
-        for piece, row in zip(pieces, out, strict=True):
-            row[: len(PIECE)] = _itself(piece)
-            self._around(piece, row[len(PIECE) : len(PIECE) + kernels.FIGURES])
-            row[len(PIECE) + kernels.FIGURES :] = self._before(piece)
+        out[:, : len(PIECE)] = [_itself(piece) for piece in pieces]
+        self._around(pieces, out)
+        out[:, -len(BEFORE) :] = [self._before(piece) for piece in pieces]
         return out
 
     def note(self, pieces: Iterable[Evidence]) -> None:
@@ -208,90 +207,102 @@ class EvidenceContext:
             float(sum(days.values())),
         )
 
-    def _around(self, piece: Evidence, out: NDArray[np.float32]) -> None:
-        window, find = self._window, self._window.accounts.find
-        found: dict[Entity, int] = {}
-
-        def id_of(entity: Entity | None) -> int:
-            if entity is None:
-                return -1
-            if entity not in found:
-                found[entity] = find(entity.kind, entity.id)
-            return found[entity]
-
-        users = (entity for entity, _ in piece.members if entity.kind is EntityKind.USER)
-        members = [id_ for id_ in dict.fromkeys(map(id_of, users)) if id_ >= 0]
-        hops = [
-            (id_of(hop.source), id_of(hop.target), hop.value, hop.timestamp)
-            for hop in sorted(piece.hops, key=_by_time)[-_HOPS:]
-        ]
-        profiles = self._profiles.columns(window)
-        self._ends[:] = (
-            window.tail,
-            window.cutoff,
-            window.link_tail,
-            window.link_end,
-            piece.seen_at,
-            profiles.span[BEGAN_AT],
-        )
+    def _around(self, pieces: Sequence[Evidence], out: NDArray[np.float32]) -> None:
+        """Fill the figures `AROUND` of the rows of pieces."""
+        ids = _Ids(self._window.accounts.find)
+        members: list[int] = []
+        hops: list[int] = []
+        upto: list[tuple[int, int, int]] = []
+        for piece in pieces:
+            users = [ids[entity] for entity, _ in piece.members if entity.kind is EntityKind.USER]
+            known = [id_ for id_ in dict.fromkeys(users) if id_ >= 0]
+            members += known[: kernels.MOST_MEMBERS]
+            for hop in sorted(piece.hops, key=_by_time)[-kernels.MOST_HOPS :]:
+                hops += (ids[hop.source], ids[hop.target], hop.value, hop.timestamp)
+            upto.append((len(members), len(hops) // 4, piece.seen_at))
         self._fill(
-            np.array(members[: kernels.MOST_MEMBERS], np.int64),
+            np.array(members, np.int64),
             np.array(hops, np.int64).reshape(-1, 4),
+            np.array(upto, np.int64),
             out,
         )
 
     def prepare(self) -> None:
         """Load the compiled code now and not with the first piece of evidence."""
         nobody, nothing = np.zeros(0, np.int64), np.zeros((0, 4), np.int64)
-        self._fill(nobody, nothing, np.zeros(kernels.FIGURES, np.float32))
+        upto, out = np.zeros((1, 3), np.int64), np.zeros((1, len(NAMES)), np.float32)
+        self._fill(nobody, nothing, upto, out)
 
     def _fill(
-        self, members: NDArray[np.int64], hops: NDArray[np.int64], out: NDArray[np.float32]
+        self,
+        members: NDArray[np.int64],
+        hops: NDArray[np.int64],
+        upto: NDArray[np.int64],
+        out: NDArray[np.float32],
     ) -> None:
-        window = self._window
+        window, profiles = self._window, self._profiles.columns(self._window)
         seen, _, _, places = self._travel.columns()
+        began, now = profiles.span[BEGAN_AT], 0  # each piece has a moment of its own
+        ends = (window.tail, window.cutoff, window.link_tail, window.link_end, now, began)
+        self._ends[:] = ends
         arguments = (
             window.edges,
             window.links,
             window.link_index,
             window.identifiers.kind,
             self._state,
-            self._profiles.columns(window).users,
+            profiles.users,
             seen,
             places,
             self._ends,
             members,
             hops,
+            upto,
             self._values,
             self._ids,
             out,
+            len(PIECE),
         )
         # Bound at the first call: the arrays of every window have the same types.
-        self._kernel = self._kernel or bind(kernels.context, *arguments)
+        self._kernel = self._kernel or bind(kernels.contexts, *arguments)
         self._kernel(*arguments)
+
+
+class _Ids(dict[Entity | None, int]):
+    """Ids of accounts, each looked up when it is first asked for; -1 of nobody."""
+
+    def __init__(self, find: Callable[[EntityKind, str], int]) -> None:
+        super().__init__({None: -1})
+        self._find = find
+
+    def __missing__(self, entity: Entity) -> int:
+        found = self[entity] = self._find(entity.kind, entity.id)
+        return found
 
 
 def _itself(piece: Evidence) -> tuple[float, ...]:
     """The figures `PIECE` of a piece of evidence."""
-    kinds = Counter(entity.kind for entity, _ in piece.members)
+    kinds = [entity.kind for entity, _ in piece.members]
     nothing = float("nan")
     mean = spread = hours = gaps = nothing
-    if piece.hops:
+    count = len(piece.hops)
+    if count:
         values = [hop.value for hop in piece.hops]
-        times = sorted(hop.timestamp for hop in piece.hops)
-        mean = sum(values) / len(values)
-        variance = sum((value - mean) ** 2 for value in values) / len(values)
+        times = sorted([hop.timestamp for hop in piece.hops])
+        mean = sum(values) / count
+        variance = sum([(value - mean) ** 2 for value in values]) / count
         spread = variance**0.5 / mean if mean > 0 else nothing
-        hours = (times[-1] - times[0]) / HOUR
-        if times[-1] > times[0]:
-            pause = (times[-1] - times[0]) / (len(times) - 1)
-            waits = (later - earlier for earlier, later in pairwise(times))
-            gaps = (sum((wait - pause) ** 2 for wait in waits) / (len(times) - 1)) ** 0.5 / pause
+        took = times[-1] - times[0]
+        hours = took / HOUR
+        if took > 0:
+            pause = took / (count - 1)
+            uneven = [(later - earlier - pause) ** 2 for earlier, later in pairwise(times)]
+            gaps = (sum(uneven) / (count - 1)) ** 0.5 / pause
     return (
         _PATTERNS[piece.pattern],
         piece.strength,
-        *(float(kinds[kind]) for kind in EntityKind),
-        float(len(piece.hops)),
+        *[kinds.count(kind) for kind in _KINDS],
+        count,
         nothing if piece.retained is None else piece.retained,
         log1p(mean),
         spread,
