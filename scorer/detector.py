@@ -23,7 +23,6 @@ from graph.layout import WATERMARK
 from graph.lists import ListChange
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
-from graph.rings import Ring
 from graph.snapshot import Snapshot, pack, unpack
 from graph.sweep import Sweep
 from graph.transaction import Label, Transaction
@@ -39,7 +38,7 @@ from scorer.observer import DetectorConfig, Observer
 from scorer.ports import FeatureSchema, GraphHead, Signals
 from scorer.reference import AnalysisPart, Embedded, Findings
 from scorer.risk_memory import RiskMemory
-from scorer.sight import Sight, strongest
+from scorer.sight import Sight
 from scorer.verdict import Verdict
 
 __all__ = ["Detector", "DetectorConfig"]
@@ -178,7 +177,7 @@ class Detector:
         seen = self._observer.see(transactions, out[: len(transactions)], teaching=True)
         watermarks = self._observer.arrivals[: len(seen), WATERMARK].tolist()
         return [
-            _signals(one) if isinstance(one, Sight) else _quiet(one, watermark)
+            _signals(one) if isinstance(one, Sight) else _quiet(watermark)
             for one, watermark in zip(seen, watermarks, strict=True)
         ]
 
@@ -250,18 +249,15 @@ class Detector:
         )
 
 
-def _quiet(rings: tuple[Ring, ...], watermark: int) -> Signals:
+def _quiet(watermark: int) -> Signals:
     # By place, for every quiet row of a replay: by name it takes up to twice as long.
-    return Signals(True, strongest(rings), (), (), rings, (), None, watermark)  # noqa: FBT003
+    return Signals(True, (), (), None, watermark)  # noqa: FBT003
 
 
 def _signals(sight: Sight) -> Signals:
     return Signals(
         accepted=sight.status is Status.ACCEPTED,
-        ring_score=strongest(sight.rings),
         evidence=sight.evidence,
-        ring_events=sight.ring_events,
-        rings=sight.rings,
         findings=sight.findings,
         contexts=sight.contexts,
         watermark=sight.watermark,

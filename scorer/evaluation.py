@@ -236,16 +236,14 @@ def _judged_by(
     model: TrainedModel, table: Table, policy: RingPolicy
 ) -> tuple[Table, EvidenceJudge | None]:
     """The table with its evidence weighed as a model's judge weighs it."""
-    if model.judge is None or not table.evidence.pieces:
-        return table, model.judge
+    if model.judge is None:
+        return with_rings(table, table.evidence, policy), None
     evidence = weighed(table.evidence, weights_by(model.judge, table.evidence))
     return with_rings(table, evidence, model.judge.rings(policy)), model.judge
 
 
 def _as_told(table: Table, rungs: Rungs, judge: EvidenceJudge | None, policy: RingPolicy) -> Table:
     """The table with the rings that are told when transactions are scored as the blend does."""
-    if not table.evidence.pieces:  # rings, if any, are of somebody's own making
-        return table
     chosen = policy if judge is None else judge.rings(policy)
     return replace(table, ledger=rings_told(table, rungs.history, chosen))
 

@@ -15,7 +15,7 @@ from msgspec import structs
 from graph.lists import NEVER
 from graph.transaction import Label
 from scorer.history import LabelledTransaction
-from scorer.ports import Replayer, Signals
+from scorer.ports import Replayer
 from scorer.table import Kept, Table, TableBuilder
 
 BATCH: Final = 1_024
@@ -27,16 +27,10 @@ Batch = list[tuple[LabelledTransaction, Label | None]]
 """Transactions with the labels that are to be learned of them."""
 Progress = Callable[[str, int], None]
 """Called with the name of the stage and how many transactions or rounds are done."""
-Witness = Callable[[int, LabelledTransaction, Signals], None]
-"""Called with the number of each row that is kept, its transaction, and what was seen of it."""
 
 
 def silent(_stage: str, _done: int) -> None:
     """A progress callback that says nothing."""
-
-
-def _unseen(_row: int, _item: LabelledTransaction, _signals: Signals) -> None:
-    """A witness that looks away."""
 
 
 def replay(
@@ -46,7 +40,6 @@ def replay(
     keep: Callable[[LabelledTransaction], bool] = lambda _: True,
     withheld: frozenset[int] = frozenset(),
     at_once: bool = False,
-    witness: Witness = _unseen,
     progress: Progress = silent,
 ) -> Table:
     """Run a history through the engine and keep the labelled rows.
@@ -61,7 +54,6 @@ def replay(
         keep: Which labelled transactions become rows; the others still run and are learned from.
         withheld: Places in the history whose labels the engine never learns.
         at_once: Labels are known as soon as their transaction has passed, whatever their delay.
-        witness: Shown each row that is kept, with its transaction and what was seen of it.
         progress: Told "replay" and the number of transactions done.
 
     Raises:
@@ -74,10 +66,8 @@ def replay(
             first = builder.transactions
             builder.transactions += len(batch)
             kept: list[Kept] = []
-            number = len(builder)
             seen = replayer.observe_features([item.transaction for item, _ in batch], rows)
             for place, ((item, label), signals) in enumerate(zip(batch, seen, strict=True), first):
-                builder.ledger.note(signals.ring_events, signals.evidence)
                 if signals.contexts is not None:
                     found = signals.findings
                     builder.evidence.add(
@@ -90,7 +80,6 @@ def replay(
                 if label is not None:
                     replayer.learn(label)
                 if item.fraud is not None and keep(item):
-                    witness(number + len(kept), item, signals)
                     kept.append(Kept(item, signals, place, warm))
             builder.keep(kept, rows[[one.place - first for one in kept]])
             progress("replay", builder.transactions)

@@ -88,14 +88,15 @@ def teach(table: Table, past: Rows, policy: RingPolicy, seed: int) -> Taught:
     lesson = lesson_of(table, past, rows)
     plain = _probabilities(began.booster, rows)
     frauds = lesson.fraud
-    if frauds.sum() < LEAST_PIECES or len(set(lesson.groups[frauds])) < LEAST_GROUPS:
+    says_little = frauds.sum() < LEAST_PIECES or frauds.all()
+    if says_little or len(set(lesson.groups[frauds])) < LEAST_GROUPS:
         return Taught(began, plain)
     booster = _corrected(began, lesson, np.arange(len(frauds)), seed)
     weights = _probabilities(booster, rows)
     folds = np.array([xxhash.xxh32_intdigest(group.encode()) % FOLDS for group in lesson.groups])
     for fold in range(FOLDS):
         others, mine = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        if len(mine) and frauds[others].any():
+        if len(mine) and frauds[others].any() and not frauds[others].all():
             unseen = _corrected(began, lesson, others, seed)
             weights[lesson.numbers[mine]] = _probabilities(unseen, lesson.rows[mine])
     if len(lesson.rings) < LEAST_RINGS:
@@ -146,8 +147,6 @@ def as_judged(table: Table, taught: Taught, policy: RingPolicy) -> Table:
         taught: The judge.
         policy: For rings, without a judge.
     """
-    if not table.evidence.pieces:  # nothing to weigh: rings, if any, are of somebody's own making
-        return table
     evidence = weighed(table.evidence, taught.weights)
     return with_rings(table, evidence, taught.judge.rings(policy))
 

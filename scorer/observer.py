@@ -21,6 +21,7 @@ from graph.layout import LINKS, USER, WATERMARK
 from graph.lists import NEVER, ListChange, ListName
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
+from graph.rings import Ring
 from graph.snapshot import encode_state
 from graph.sweep import Sweep
 from graph.transaction import Label, Transaction
@@ -143,7 +144,8 @@ class Observer:
         Args:
             transactions: In order of arrival.
             rows: float32 [N, F], overwritten; its places in `memory.who` and `arrivals` are theirs.
-            teaching: Whether somebody learns from the contexts of the evidence.
+            teaching: Whether somebody learns from the contexts of the evidence, and makes the
+                rings of it (`scorer.ring_pass`): here are none then.
         """
         if not transactions:
             return []
@@ -240,8 +242,10 @@ class Observer:
             findings = tuple(self.heuristics.without_allowed(waiting))
         pieces, contexts = self._weigh((*findings, *completed), teaching=teaching)
         found, evidence = pieces[: len(findings)], pieces[len(findings) :]
-        events = self.rings.observe(pieces, self.window.watermark)
-        rings = self.rings.touched_by(tx)
+        rings: tuple[Ring, ...] = ()
+        if not teaching:  # who teaches makes them anew, of what evidence then weighs
+            self.rings.observe(pieces, self.window.watermark)
+            rings = self.rings.touched_by(tx)
         self.features.observe(tx, admission, completed, strongest(rings), row)
         self.deep.fill(tx, row)
         watched = lists.touched(ListName.WATCH, tx)
@@ -251,7 +255,6 @@ class Observer:
             _beyond_capacity(tx, admission),
             evidence,
             rings,
-            tuple(events),
             watched,
             found,
             contexts,

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from graph.evidence import Evidence
 from graph.ring_policy import RingPolicy
-from graph.rings import Ring, RingEvent
 from graph.transaction import Label, Transaction
 
 
@@ -54,13 +53,13 @@ class FeatureSchema:
 class Signals(NamedTuple):
     """What one transaction gave besides its feature row.
 
+    Nothing of rings: what evidence weighs is learned from the whole history, and rings are made of
+    it afterwards (`scorer.ring_pass`), their feature included.
+
     Attributes:
         accepted: Whether it entered the window and the row was filled; a duplicate, late or
             ahead transaction is not learned from.
-        ring_score: Score of the strongest ring it touches, 0 where there is none.
         evidence: What it completed.
-        ring_events: What happened to rings because of it, in order.
-        rings: The live rings it touches, strongest first.
         findings: What a sweep found that was told with it.
         contexts: float32 [findings + evidence, C], the context of each piece
             (`scorer.evidence_context.NAMES`); None where there is none.
@@ -68,10 +67,7 @@ class Signals(NamedTuple):
     """
 
     accepted: bool
-    ring_score: float
-    evidence: tuple[Evidence, ...]
-    ring_events: tuple[RingEvent, ...]
-    rings: tuple[Ring, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
     findings: tuple[Evidence, ...] = ()
     contexts: NDArray[np.float32] | None = None
     watermark: int = 0

@@ -63,10 +63,12 @@ def with_rings(table: Table, evidence: EvidenceLog, policy: RingPolicy) -> Table
     the ring score, in place.
 
     Args:
-        table: Of a replay without a judge.
+        table: Of a replay, which leaves rings to this.
         evidence: Its evidence, as it is or `weighed`.
         policy: When a ring is born and told.
     """
+    if not evidence.pieces:
+        return table
     ledger = RingLedger()
     ring_score, joint = np.zeros_like(table.ring_score), np.zeros_like(table.joint)
     table = replace(table, evidence=evidence)

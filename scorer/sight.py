@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from graph.admission import Status
 from graph.evidence import Evidence
 from graph.lists import ListEntry
-from graph.rings import Ring, RingEvent
+from graph.rings import Ring
 from graph.transaction import Transaction
 
 
@@ -20,7 +20,6 @@ class Sight(msgspec.Struct, gc=False):
         beyond_capacity: Whether somebody who takes part has no id, since there was no room.
         evidence: What it completed.
         rings: The rings it touches, the strongest first.
-        ring_events: What it did to rings.
         watched: Entries of the watch list it touches.
         findings: Of the sweep, told with it.
         contexts: float32 [findings and evidence, C], if anybody asked for them.
@@ -32,7 +31,6 @@ class Sight(msgspec.Struct, gc=False):
     beyond_capacity: bool = False
     evidence: tuple[Evidence, ...] = ()
     rings: tuple[Ring, ...] = ()
-    ring_events: tuple[RingEvent, ...] = ()
     watched: tuple[ListEntry, ...] = ()
     findings: tuple[Evidence, ...] = ()
     contexts: NDArray[np.float32] | None = None

@@ -53,9 +53,10 @@ class Table:
         times: Event times, int64 [R].
         known_at: When each label became known, int64 [R]; the event time where that is not said.
         values: Value of each, minor units of the base currency, int64 [R].
-        ring_score: Of the strongest ring touched, float64 [R].
+        ring_score: Of the strongest ring touched, float64 [R]; 0 until rings are made.
         joint: Joint strength of the evidence completed, float64 [R].
-        told: Who had something to say, uint8 [R]: bits `RULES`, `GRAPH`, `RING`, `BLOCKED`.
+        told: Who had something to say, uint8 [R]: bits `RULES`, `GRAPH`, `BLOCKED`, and `RING` once
+            rings are made.
         warm: Whether the user had been seen before as the user of a transaction, bool [R].
         places: Place of each row in the history, int64 [R].
         ids: Transaction id of each row.
@@ -65,7 +66,7 @@ class Table:
         transactions: Length of the history.
         rejected: Transactions that were not accepted (duplicate, late, ahead).
         true_rings: Rings as the data names them, by id: over the whole history, not only `rows`.
-        ledger: Rings as the engine told them.
+        ledger: Rings as the engine tells them; none until `scorer.ring_pass` makes them.
         evidence: All evidence, with its context, over the whole history.
         parties: Who took part in each row.
         watermarks: Event time as far as it had come at each row, epoch ms, int64 [R].
@@ -122,7 +123,6 @@ class TableBuilder:
         self.transactions = 0
         self.rejected = 0
         self.true_rings: dict[str, TrueRing] = {}
-        self.ledger = RingLedger()
         self.evidence = EvidenceLog()
         self._parties = PartyColumns()
         self._schema = schema
@@ -132,7 +132,6 @@ class TableBuilder:
         self._times = array("q")
         self._known_at = array("q")
         self._values = array("q")
-        self._ring_score = array("d")
         self._joint = array("d")
         self._told = array("B")
         self._warm = array("b")
@@ -185,11 +184,10 @@ class TableBuilder:
             ]
         )
         self._values.extend([tx.value for tx in transactions])
-        self._ring_score.extend([seen.ring_score for seen in signals])
         self._joint.extend(
             [joint_strength(seen.evidence) if seen.evidence else 0.0 for seen in signals]
         )
-        self._told.extend([_told(seen.evidence, seen.ring_score) for seen in signals])
+        self._told.extend([_told(seen.evidence) for seen in signals])
         self._warm.extend([one.warm for one in kept])
         self._places.extend([one.place for one in kept])
         self._watermarks.extend([seen.watermark for seen in signals])
@@ -219,7 +217,7 @@ class TableBuilder:
             times=np.array(self._times, dtype=np.int64),
             known_at=np.array(self._known_at, dtype=np.int64),
             values=np.array(self._values, dtype=np.int64),
-            ring_score=np.array(self._ring_score, dtype=np.float64),
+            ring_score=np.zeros(len(self), dtype=np.float64),
             joint=np.array(self._joint, dtype=np.float64),
             told=np.array(self._told, dtype=np.uint8),
             warm=np.array(self._warm, dtype=np.bool_),
@@ -231,7 +229,7 @@ class TableBuilder:
             transactions=self.transactions,
             rejected=self.rejected,
             true_rings=self.true_rings,
-            ledger=self.ledger,
+            ledger=RingLedger(),
             evidence=self.evidence,
             parties=self._parties,
             watermarks=np.array(self._watermarks, dtype=np.int64),
@@ -248,8 +246,8 @@ class TableBuilder:
         return whole
 
 
-def _told(evidence: Sequence[Evidence], ring_score: float) -> int:
-    bits = RING if ring_score > 0 else 0
+def _told(evidence: Sequence[Evidence]) -> int:
+    bits = 0
     for piece in evidence:
         bits |= RULES if piece.pattern in RULE_PATTERNS else GRAPH
         if piece.pattern is Pattern.BLOCKED:

@@ -161,9 +161,16 @@ def read_forest(saved: bytes) -> Forest:
             "this is not a model that XGBoost saved as JSON", field="model.json", remedy=_REMEDY
         ) from error
     expected = ("binary:logistic", "gbtree", 0, 1)
-    if shape != expected or not 0 < prior < 1 or not trees:
+    if shape != expected:
         raise Incompatible(
             f"only {expected} can be served", field="model.json", value=repr(shape), remedy=_REMEDY
+        )
+    if not 0 < prior < 1 or not trees:
+        raise Incompatible(
+            "a model has trees, and a base score between 0 and 1",
+            field="model.json",
+            value=f"{len(trees)} trees, base score {prior}",
+            remedy=_REMEDY,
         )
     nodes: list[tuple[float, int, int]] = []
     means: list[float] = []

@@ -4,6 +4,9 @@ Training and evaluation replay history; a model that is to use the deep analysis
 training what it will see in serving. So a replayer is wrapped in one that keeps the graph as the
 store would hold it, and before the first transaction of each new night analyses everything so far
 and tells the replayer inside.
+
+Members of alerted rings count as known fraud. Nothing is judged or scored yet where somebody is
+taught, so these are the rings of the rules.
 """
 
 import time
@@ -17,6 +20,7 @@ from cypher.analytics.embedded import compute, estimate, require_louvain
 from cypher.analytics.ports import Analysis, AnalysisSettings
 from cypher.analytics.stored_graph import stored_graph
 from graph.errors import InvalidSetting
+from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
 from graph.rings import RingEvent
 from graph.transaction import DAY, Entity, EntityKind, Label, Transaction
@@ -73,6 +77,7 @@ class NightlyReplayer:
         self._accounts: set[Entity] = set()
         self._money: set[tuple[Entity, Entity]] = set()
         self._used: set[tuple[Entity, Entity]] = set()
+        self._rings = RingBook(inner.ring_policy)
         self._alerted: set[Entity] = set()
         self._labels: list[tuple[int, Entity]] = []
 
@@ -113,7 +118,8 @@ class NightlyReplayer:
         signals = self._inner.observe_features(transactions, out)
         for transaction, seen in zip(transactions, signals, strict=True):
             if seen.accepted:
-                self._take(transaction, seen.ring_events)
+                events = self._rings.observe((*seen.findings, *seen.evidence), seen.watermark)
+                self._take(transaction, events)
         return signals
 
     def learn(self, label: Label) -> None:

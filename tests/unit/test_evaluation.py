@@ -166,7 +166,7 @@ def test_kinds_and_look_alikes_are_told_where_the_data_knows_them(history):
     late = [i.transaction.transaction_id for i in honest if i.transaction.timestamp > begins]
     truth = GroundTruth(
         rings={
-            name: RingFacts("ping_pong" if n % 2 else "pair", "split" if n % 3 else "plain")
+            name: RingFacts("cycle" if n % 2 else "pair", "split" if n % 3 else "plain")
             for n, name in enumerate(names)
         },
         look_alikes=(LookAlike("friends", tuple(late[:4])), LookAlike("firm", tuple(late[4:9]))),
@@ -174,11 +174,11 @@ def test_kinds_and_look_alikes_are_told_where_the_data_knows_them(history):
     )
     report = evaluate(history, PingPong(), settings=SMALL, truth=truth)
     kinds, rings = report["typologies"]["kinds"], report["rings"]
-    assert set(kinds) == {"ping_pong", "pair"}
+    assert set(kinds) - {"linked_suspects"} == {"cycle", "pair"}
     for figure in ("true", "matched", "false"):
         assert sum(row[figure] for row in kinds.values()) == rings[figure]
-    assert kinds["pair"]["false"] == 0  # what is false speaks of ping-pong
-    assert kinds["ping_pong"]["recall"] > 0.8
+    assert kinds["pair"]["false"] == 0  # what is false speaks of a cycle, or of suspects
+    assert kinds["cycle"]["recall"] > 0.8
     variants = report["typologies"]["variants"]
     assert sum(row["true"] for row in variants.values()) == rings["true"]
     assert {kind: row["groups"] for kind, row in report["look_alikes"]["kinds"].items()} == {
@@ -208,10 +208,11 @@ def test_rings_are_found_as_the_engine_told_them(report):
     assert rings["true"] > 10
     assert rings["recall"] > 0.9
     assert 0.5 < rings["precision"] < 1.0  # honest pairs pay back too
-    assert rings["member_precision"] == rings["member_recall"] == 1.0
-    assert rings["delay"]["transactions"] == 2.0
+    assert rings["member_recall"] == 1.0
+    assert 0.8 < rings["member_precision"] <= 1.0  # some share somebody with an honest pair
+    assert rings["delay"]["transactions"] >= 2.0
     assert 0 < rings["delay"]["minutes"] < 10
-    assert 0 < rings["delay"]["money_gone"] < 1
+    assert 0 < rings["delay"]["money_gone"] <= 1
 
 
 def test_the_future_is_not_in_the_past(table):

@@ -239,6 +239,18 @@ def test_bounds_are_those_under_which_the_past_is_told_best() -> None:
     assert ring_f1s([past, past], RingPolicy()) == f1s
 
 
+@pytest.mark.parametrize("honest", [0, 1])
+def test_where_evidence_is_all_fraud_the_starter_stands_or_a_fold_does(honest: int) -> None:
+    fraud = np.arange(60) >= honest
+    contexts = np.zeros((60, len(NAMES)), np.float32)
+    contexts[:, AGE] = np.arange(60)
+    table = table_of(fraud, contexts, [pair(number) for number in range(60)])
+    taught = teach(table, np.arange(60), RingPolicy(), 0)
+    assert np.isfinite(taught.weights).all()
+    if not honest:
+        assert taught.judge.booster is starter().booster
+
+
 def test_nothing_to_weigh_leaves_the_table_alone() -> None:
     empty = np.zeros((0, len(NAMES)), np.float32)
     table = table_of(np.array([True, False]), empty, [])

@@ -12,7 +12,7 @@ from scorer.table import Kept, TableBuilder
 from tests.oracles.streams import transaction
 
 WIDTH = len(SCHEMA.names)
-QUIET = Signals(accepted=True, ring_score=0.0, evidence=(), ring_events=())
+QUIET = Signals(accepted=True)
 
 
 def kept(first: int, count: int) -> list[Kept]:

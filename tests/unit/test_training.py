@@ -7,12 +7,12 @@ import pytest
 from graph.errors import InvalidInput, InvalidSetting
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.ring_policy import RingPolicy
-from graph.rings import Alert, Ring, RingEvent, RingEventKind, RingState
 from graph.transaction import DAY, HOUR, MINUTE, Money, Transaction, TransactionType
 from scorer import fitting
 from scorer import table as table_module
 from scorer.artefact import load_model
 from scorer.decision import FIXED
+from scorer.evidence_context import NAMES
 from scorer.fitting import BoosterSettings
 from scorer.history import LabelledTransaction
 from scorer.history_replay import replay
@@ -22,6 +22,8 @@ from scorer.training import train
 
 pytestmark = pytest.mark.slow
 
+USERS = 2_000
+"""Enough that two pairs seldom share somebody: of pairs that do, one ring is made."""
 SMALL = BoosterSettings(rounds=60, patience=20, depth=3, min_child_weight=1.0)
 
 
@@ -41,7 +43,6 @@ class PingPong:
         self.labels = {}
         self.seen_ids = set()
         self.learned = []
-        self.rings = {}
 
     ring_policy = RingPolicy()
 
@@ -50,7 +51,7 @@ class PingPong:
 
     def _observe(self, tx, out):
         if tx.transaction_id in self.seen_ids:
-            return Signals(False, 0.0, (), ())
+            return Signals(accepted=False)
         self.seen_ids.add(tx.transaction_id)
         for label in [label for label in self.pending if label.known_at <= tx.timestamp]:
             self.pending.remove(label)
@@ -71,34 +72,14 @@ class PingPong:
         self.counts[user] = self.counts.get(user, 0) + 1
         self.pairs[user, other] = tx
         if not fresh:
-            return Signals(True, self.rings.get(frozenset((user, other)), 0.0), (), ())
+            return Signals(accepted=True)
         hops = tuple(
             Hop(t.transaction_id, t.user, t.other_party, t.value, t.timestamp) for t in (back, tx)
         )
         members = ((tx.user, Role.MEMBER), (tx.other_party, Role.MEMBER))
-        seen = Evidence(Pattern.PING_PONG, tx.timestamp, members, hops, 0.6, "It came back.")
-        return Signals(True, 0.6, (seen,), (self._event(tx, seen),))
-
-    def _event(self, tx, seen):
-        key = frozenset((tx.user_id, tx.counterparty_id))
-        kind = RingEventKind.GREW if key in self.rings else RingEventKind.BORN
-        self.rings[key] = 0.6
-        name = "-".join(sorted(key))
-        ring = Ring(
-            name,
-            1,
-            RingState.ACTIVE,
-            tx.timestamp,
-            tx.timestamp,
-            seen.members,
-            (Pattern.PING_PONG,),
-            0.6,
-            seen.money,
-            tuple(hop.transaction_id for hop in seen.hops),
-            (seen.evidence_id,),
-        )
-        alert = Alert(f"a-{name}", name, 1, tx.timestamp, "", 0.6, seen.money, 2, (), "p")
-        return RingEvent(kind, tx.timestamp, ring, alert=alert)
+        seen = Evidence(Pattern.CYCLE, tx.timestamp, members, hops, 0.6, "It came back.")
+        nothing = np.full((1, len(NAMES)), np.nan, np.float32)
+        return Signals(True, (seen,), contexts=nothing, watermark=tx.timestamp)
 
     def learn(self, label):
         self.learned.append(label)
@@ -129,7 +110,7 @@ def made(seed=0, rows=3_000, delay=HOUR, unlabelled=0.1):
     while len(history) < rows:
         at += int(rng.integers(MINUTE, 10 * MINUTE))
         kind = rng.random()
-        a, b = rng.choice(200, 2, replace=False)
+        a, b = rng.choice(USERS, 2, replace=False)
         if kind < 0.06:
             names = (f"u{a}", f"u{b}")
             fraud, ring = kind < 0.05, f"ring{len(history)}" if kind < 0.05 else None
@@ -176,7 +157,7 @@ def test_signals_rings_and_warmth_go_with_their_row():
     assert table.warm.tolist() == (table.rows[:, 1] > 0).tolist()
     assert {ring for ring in table.ring_ids if ring} == set(table.true_rings)
     assert all(len(ring.members) == 2 for ring in table.true_rings.values())
-    assert len(table.ledger.rings(since=0)) > len(table.true_rings) / 2
+    assert table.evidence.pieces == (table.joint > 0).sum()
 
 
 def test_withheld_labels_are_never_learned_and_their_rows_stay():
