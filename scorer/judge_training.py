@@ -23,6 +23,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from graph.ring_policy import RingPolicy
+from scorer.beside import begin
 from scorer.booster import Booster
 from scorer.evidence_context import NAMES
 from scorer.evidence_judge import EvidenceJudge, column_of, ring_policy
@@ -91,18 +92,13 @@ def teach(table: Table, past: Rows, policy: RingPolicy, seed: int) -> Taught:
     says_little = frauds.sum() < LEAST_PIECES or frauds.all()
     if says_little or len(set(lesson.groups[frauds])) < LEAST_GROUPS:
         return Taught(began, plain)
-    booster = _corrected(began, lesson, np.arange(len(frauds)), seed)
-    weights = _probabilities(booster, rows)
-    folds = np.array([xxhash.xxh32_intdigest(group.encode()) % FOLDS for group in lesson.groups])
-    for fold in range(FOLDS):
-        others, mine = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        if len(mine) and frauds[others].any() and not frauds[others].all():
-            unseen = _corrected(began, lesson, others, seed)
-            weights[lesson.numbers[mine]] = _probabilities(unseen, lesson.rows[mine])
+    correcting = begin(lambda: _corrections(began, lesson, rows, seed))
     if len(lesson.rings) < LEAST_RINGS:
+        booster, weights = correcting()
         pays = _ranks(lesson, weights) > _ranks(lesson, plain)
         return Taught(replace(began, booster=booster), weights) if pays else Taught(began, plain)
     f1s = ring_f1s([(weighed(log, plain), lesson)], policy)
+    booster, weights = correcting()
     judge, kept, stands = began, plain, f1s[began.birth, began.alert]
     doubt = STANDARD_ERROR / sqrt(len(lesson.rings))
     corrected = ring_f1s([(weighed(log, weights), lesson)], policy)
@@ -112,6 +108,22 @@ def teach(table: Table, past: Rows, policy: RingPolicy, seed: int) -> Taught:
             judge, kept = EvidenceJudge(began.facts, trees, birth, alert), its
             stands = theirs[birth, alert]
     return Taught(judge, kept)
+
+
+def _corrections(
+    began: EvidenceJudge, lesson: Lesson, rows: NDArray[np.float32], seed: int
+) -> tuple[Booster, NDArray[np.float64]]:
+    """Trees corrected by the whole lesson, and what all evidence weighs: `Taught.weights`."""
+    frauds = lesson.fraud
+    booster = _corrected(began, lesson, np.arange(len(frauds)), seed)
+    weights = _probabilities(booster, rows)
+    folds = np.array([xxhash.xxh32_intdigest(group.encode()) % FOLDS for group in lesson.groups])
+    for fold in range(FOLDS):
+        others, mine = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        if len(mine) and frauds[others].any() and not frauds[others].all():
+            unseen = _corrected(began, lesson, others, seed)
+            weights[lesson.numbers[mine]] = _probabilities(unseen, lesson.rows[mine])
+    return booster, weights
 
 
 def _corrected(began: EvidenceJudge, lesson: Lesson, chosen: Rows, seed: int) -> Booster:
