@@ -82,6 +82,7 @@ Source
 """
 
 from collections.abc import Callable, Sequence
+from statistics import median
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -287,7 +288,7 @@ class BustOut:
                 "new_merchants": float(new),
                 "spree": float(week.spree > 0),
             }
-            | ({"company_times": float(np.median(their_times))} if their_times else {}),
+            | ({"company_times": median(their_times)} if their_times else {}),
             truncated=truncated or (len(own) < new if week.spree else sum(own) < week.spent),
         )
 
@@ -321,6 +322,8 @@ class BustOut:
         """
         shown: list[int] = []
         for account in accounts:
+            if len(shown) >= self.thresholds.witness:
+                break
             arguments = (window.edges, window.tail, account, since - 1, until, self._spent)
             self._spent_kernel = self._spent_kernel or bind(attempts_of, *arguments)
             count, _, _ = self._spent_kernel(*arguments)

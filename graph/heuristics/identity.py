@@ -141,7 +141,8 @@ class SharedIdentity:
             return ()
         rows, cut_users = self._users(window, ip)
         there = window.links.user[rows].tolist()
-        found, ahead = {user}, (companions & set(there)) - {user}
+        users = set(there)
+        found, ahead = {user}, (companions & users) - {user}
         looked = 1
         while ahead and looked < self.thresholds.witness:
             found |= ahead
@@ -151,7 +152,7 @@ class SharedIdentity:
                 around |= theirs
                 cut_companions |= cut
                 looked += 1
-            ahead = (around & set(there)) - found
+            ahead = (around & users) - found
         cut_companions |= bool(ahead)
         together = rows[np.array([u in found for u in there], np.bool_)]
         if len(together) not in self.told[Pattern.SHARED_IP]:

@@ -117,8 +117,9 @@ class PassThrough:
         """
         edges = window.edges
         centre, now = int(edges.source[went[0]]), int(edges.time[went[0]])
-        senders = np.setdiff1d(edges.source[came], edges.target[went]).astype(np.int64)
-        senders = senders[senders >= 0]
+        # Python's sets: of some dozen accounts they take a fifth of numpy's time.
+        payers = set(edges.source[came].tolist()).difference(edges.target[went].tolist())
+        senders = np.array(sorted(payer for payer in payers if payer >= 0), np.int64)
         senders = senders[edges.account_kind[senders] == KIND_USER]
         since = max(now - reach(window, self._limits.mule_within), window.cutoff)
         known, cut = self._acquaintance.of(
