@@ -9,6 +9,7 @@ from msgspec import structs
 
 from graph.ring_policy import RingPolicy
 from graph.transaction import DAY, HOUR, MINUTE, Transaction
+from scorer.blend import joint_strength
 from scorer.detector import Detector, DetectorConfig
 from scorer.features import FeatureConfig
 from scorer.history import LabelledTransaction
@@ -49,15 +50,16 @@ def test_batches_do_not_change_a_bit(
 
     alone = Detector(CONFIG)
     row = np.empty((1, len(alone.schema.names)), np.float32)
-    rows, scores, rejected = [], [], 0
+    rows, said, rejected = [], [], 0
     for item in history:
         (seen,) = alone.observe_features([item.transaction], row)
         rejected += not seen.accepted
         if seen.accepted and item.label is not None:
             alone.learn(item.label)
             rows.append(row[0].copy())
-            scores.append(seen.ring_score)
+            said.append((joint_strength(seen.evidence), seen.watermark))
     assert table.rejected == rejected
-    assert table.ring_score.tolist() == scores
+    told = zip(table.joint.tolist(), table.watermarks.tolist(), strict=True)
+    assert list(told) == said
     assert table.rows.tobytes() == b"".join(each.tobytes() for each in rows)
     assert batched.snapshot() == alone.snapshot()
