@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from graph.transaction import DAY, Location, Outcome, TransactionType
+from graph.transaction import MINUTE, Location, Outcome, TransactionType
 from ingest.card_numbers import is_card_number, mask_card_numbers
 from ingest.currencies import EXPONENTS, RateTable, nearest_currency
 
@@ -29,6 +29,8 @@ EARLIEST_OPENING: Final = -2_208_988_800_000
 """1900-01-01: no account of a living user is older."""
 LATEST_TIME: Final = 7_258_118_400_000
 """2200-01-01: later times are mistakes whatever the clock says."""
+MOST_AHEAD: Final = 2 * MINUTE
+"""How far a sender's clock may be ahead: less than a window's lateness."""
 EPOCH_SECONDS: Final = range(10**8, 10**11)
 """Whole numbers that are taken for epoch seconds; as milliseconds they are before 1973-03-03."""
 
@@ -201,12 +203,16 @@ def _rfc_3339(text: str) -> int:
 
 
 def check_not_ahead(time: int, now: int) -> None:
-    """Refuse a time more than 24 hours after `now`: clocks differ, but not by a day."""
-    if time > now + DAY:
+    """Refuse a time more than `MOST_AHEAD` after `now`.
+
+    Three transactions that are ahead take the watermark with them: what came too far behind it
+    would be late, so clocks may differ by less than lateness allows for (docs/adr/0002).
+    """
+    if time > now + MOST_AHEAD:
         raise Flaw(
-            "more than 24 hours in the future",
+            "more than 2 minutes in the future",
             rfc_3339(time),
-            "Check the clock of the sender, and that seconds were not sent as milliseconds.",
+            "Check the sender's clock and its time zone: local time sent as UTC is hours ahead.",
         )
 
 
