@@ -56,6 +56,7 @@ def create_app(service: Service | None) -> FastAPI:
             service.start()
         yield
         questions.close()
+        explanations.close()
         if service is not None:
             service.stop()
 
@@ -69,6 +70,7 @@ def create_app(service: Service | None) -> FastAPI:
     )
     app.state.service = service
     app.state.questions = questions = Questions()
+    app.state.explanations = explanations = Questions()
     for module in (
         scoring,
         contributions,

@@ -1,8 +1,9 @@
-"""Questions to the graph database on threads of their own: few at once, and few that wait.
+"""Questions on threads of their own: few at once, and few that wait.
 
-A question may take its twenty seconds. On the threads that everything else shares, half a dozen
-of them would keep the server from saying that it is ready; so they have their own, and who comes
-when all are taken and the queue is long is sent away at once instead of after a minute.
+One to the graph database may take its twenty seconds, what a ring rests on a few. On the threads
+that everything else shares, half a dozen of them would keep the server from saying that it is
+ready; so they have their own, and who comes when all are taken and the queue is long is sent away
+at once instead of after a minute.
 """
 
 import asyncio

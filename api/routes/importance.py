@@ -1,6 +1,7 @@
 """Importance: what a ring's score rests on, by what removing each part of it does."""
 
 import asyncio
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request
@@ -8,7 +9,7 @@ from starlette.responses import Response
 
 from api.answers import answer, described, service_of
 from api.importance_schemas import ImportanceOut
-from api.routes.rings import entry_of
+from api.routes.rings import entry_of, explanations_of
 from api.views import View, Views, entity, timestamp
 from gnn.explain import GraphScorer, HopEffect, Importance, MemberEffect, PieceEffect, own_score
 from gnn.explain import importance as ranked
@@ -37,10 +38,11 @@ async def importance(
     """
     service = service_of(request)
     entry = entry_of(service, ring_id)
-    evidence = await asyncio.to_thread(service.board.evidence, entry)
+    explain = explanations_of(request).run
+    evidence = await explain(partial(service.board.evidence, entry))
     policy = await asyncio.wrap_future(service.engine.ask(lambda detector: detector.rings.policy))
     scorer = service.ring_head or own_score(policy)
-    found = await asyncio.to_thread(_ranked, entry.ring, evidence, scorer)
+    found = await explain(partial(_ranked, entry.ring, evidence, scorer))
     scored_by = "ring_score" if service.ring_head is None else "ring_head"
     said = {"ring_id": entry.ring.ring_id, "revision": entry.ring.revision, "scored_by": scored_by}
     return answer(said | view(found, service.views, limit))
