@@ -6,7 +6,9 @@
 import { ACCOUNTS } from "./case.js";
 import { joined, MOST_NODES } from "./flow.js";
 
-const LENGTH = 76; // of an edge at rest
+const LENGTH = 76; // of an edge at rest, where many nodes share the page
+const ROOMY = 170; // where few do: a node with its two lines is 60 high, an amount 60 wide
+const MANY = 24;
 const ROUNDS = 240;
 const FIRST_STEP = 60;
 const GOLDEN = Math.PI * (3 - Math.sqrt(5));
@@ -82,7 +84,13 @@ function byKind(entities) {
   return kinds;
 }
 
+/** Of an edge at rest: the fewer nodes, the longer. */
+function lengthAmong(count) {
+  return LENGTH + (ROOMY - LENGTH) * Math.max(0, Math.min(1, (MANY - count) / (MANY - 6)));
+}
+
 function settleAll(nodes, edges, places) {
+  const length = lengthAmong(nodes.length);
   const pinned = new Set(nodes.filter((node) => places.has(node.key)).map((node) => node.key));
   nodes.forEach((node, i) => {
     if (pinned.has(node.key)) return;
@@ -90,7 +98,7 @@ function settleAll(nodes, edges, places) {
       .filter((edge) => edge.source === node.key || edge.target === node.key)
       .map((edge) => places.get(edge.source === node.key ? edge.target : edge.source))
       .find((at) => at !== undefined) ?? { x: 0, y: 0 };
-    const away = pinned.size ? LENGTH * 0.8 : LENGTH * 0.6 * Math.sqrt(i);
+    const away = pinned.size ? length * 0.8 : length * 0.6 * Math.sqrt(i);
     places.set(node.key, {
       x: near.x + away * Math.cos(i * GOLDEN),
       y: near.y + away * Math.sin(i * GOLDEN),
@@ -99,8 +107,8 @@ function settleAll(nodes, edges, places) {
   if (pinned.size === nodes.length) return;
   for (let round = 0; round < ROUNDS; round++) {
     const push = new Map(nodes.map((node) => [node.key, { x: 0, y: 0 }]));
-    repel(nodes, places, push);
-    attract(edges, places, push);
+    repel(nodes, places, push, length);
+    attract(edges, places, push, length);
     const step = FIRST_STEP * (1 - round / ROUNDS);
     for (const { key } of nodes) {
       if (pinned.has(key)) continue;
@@ -113,13 +121,13 @@ function settleAll(nodes, edges, places) {
   }
 }
 
-function repel(nodes, places, push) {
+function repel(nodes, places, push, length) {
   for (let i = 0; i < nodes.length; i++) {
     for (let j = i + 1; j < nodes.length; j++) {
       const [a, b] = [places.get(nodes[i].key), places.get(nodes[j].key)];
       const [dx, dy] = [a.x - b.x, a.y - b.y];
       const distance = Math.max(Math.hypot(dx, dy), 1);
-      const force = LENGTH ** 2 / distance ** 2;
+      const force = length ** 2 / distance ** 2;
       shift(push.get(nodes[i].key), dx * force, dy * force);
       shift(push.get(nodes[j].key), -dx * force, -dy * force);
     }
@@ -131,11 +139,11 @@ function repel(nodes, places, push) {
   }
 }
 
-function attract(edges, places, push) {
+function attract(edges, places, push, length) {
   for (const { source, target } of edges) {
     const [a, b] = [places.get(source), places.get(target)];
     const [dx, dy] = [b.x - a.x, b.y - a.y];
-    const force = Math.hypot(dx, dy) / LENGTH;
+    const force = Math.hypot(dx, dy) / length;
     shift(push.get(source), dx * force, dy * force);
     shift(push.get(target), -dx * force, -dy * force);
   }
