@@ -61,7 +61,7 @@ def lesson_of(
     Raises:
         InvalidSetting: The early rows that were scored lack fraud or legitimate transactions.
     """
-    scored = learned.blended(table)
+    scored = learned.blended(table, split.test)
     early = split.early[~np.isnan(learned.past[split.early])]
     require_both("early rows scored out of fold", table.fraud[early])
     chosen, weights = sample_negatives(

@@ -161,7 +161,7 @@ def backtest(
         chosen, trees = settings or BoosterSettings(), starter_trees(table.schema)
         learned = learn_whole(table, split, chosen, seed, trees).served
         model = learned.as_model(table.schema, Policy(), seed)
-        scored = learned.blended(table)
+        scored = learned.blended(table, split.test)
     else:
         rows, judge, bounds = _unseen(table, model, embargo), model.judge, replayer.ring_policy
         evidence = table.evidence

@@ -63,20 +63,33 @@ class Learned:
         """Calibrated probabilities of some rows, before the blend."""
         return np.array([self.calibration.apply(float(m)) for m in self.margins(table, rows)])
 
-    def history_margins(self, table: Table) -> NDArray[np.float32]:
+    def history_margins(self, table: Table, asked: Rows) -> NDArray[np.float32]:
         """Margins of the whole history by trees that had not seen the row, float32 [R].
 
         Rows of the past count with what was said of them before they were learned from; NaN for
         the first of them, of whom nothing was.
+
+        Args:
+            table: The replayed history.
+            asked: Rows that are not of the past and are scored in any case: where they are drawn
+                (the shuffled protocol), some may be older than all that were scored.
         """
         margins = self.past.copy()
-        unseen = np.flatnonzero(np.isnan(margins) & (table.times > _first(table, margins)))
+        wanted = np.isnan(margins) & (table.times > _first(table, margins))
+        wanted[asked] = True
+        unseen = np.flatnonzero(wanted)
         margins[unseen] = self.margins(table, unseen)
         return margins
 
-    def blended(self, table: Table) -> NDArray[np.float64]:
-        """The whole history after the blend, float64 [R, fields of a `BatchScore`]."""
-        return score_history(table, self.history_margins(table), self.calibration, self.blend)
+    def blended(self, table: Table, asked: Rows) -> NDArray[np.float64]:
+        """The whole history after the blend, float64 [R, fields of a `BatchScore`].
+
+        Args:
+            table: The replayed history.
+            asked: See `history_margins`.
+        """
+        margins = self.history_margins(table, asked)
+        return score_history(table, margins, self.calibration, self.blend)
 
     def as_model(
         self,

@@ -109,7 +109,7 @@ def learn_rungs(
     if whole.from_starter:
         learned["starter"] = whole.served
     served = whole.served
-    margins, calibration = served.history_margins(table), served.calibration
+    margins, calibration = served.history_margins(table, split.test), served.calibration
     without_rings = learn_stack(
         table, split.early, split.later, served.past, calibration, seed, rings=False
     )

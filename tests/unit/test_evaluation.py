@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 from sklearn.model_selection import train_test_split
 
 from graph.errors import InvalidSetting
@@ -358,6 +359,17 @@ def test_the_shuffled_test_is_the_published_one_and_never_learned(history):
     assert not taught & {history[place].transaction.transaction_id for place in drawn}
     split = shuffled_split(replay(history, PingPong(), withheld=drawn), drawn, seed=0)
     assert len(split.early) + len(split.later) + len(split.test) == len(places)
+
+
+def test_of_a_day_without_hours_all_are_judged_though_nothing_older_was_scored(history):
+    def of_its_day(item):
+        tx = item.transaction
+        return replace(item, transaction=structs.replace(tx, timestamp=tx.timestamp // DAY * DAY))
+
+    daily = [of_its_day(item) for item in history]
+    report = evaluate(daily, PingPong(), protocol="shuffled", settings=SMALL)
+    assert report["transactions"] == len(shuffled_test(daily))
+    assert report["rungs"]["blend"]["average_precision"] > 0
 
 
 def test_dates_choose_what_is_learned_and_judged(history):
