@@ -15,7 +15,6 @@ step_up = 0.02
 decline = 0.005
 """
 
-import math
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
@@ -26,6 +25,9 @@ from typing import Any, Final
 from graph.errors import InvalidSetting
 from scorer.decision import Budget, Costs, Policy
 
+LEAST: Final = 1e-9
+MOST: Final = 1e12
+"""What a cost or a threshold can be; beyond, sums of a million of them are no numbers any more."""
 _COSTS: Final = tuple(each.name for each in fields(Costs))
 _PAIR: Final = ("step_up", "decline")
 
@@ -118,12 +120,12 @@ def _numbers(table: Any, keys: Collection[str], place: str) -> dict[str, float]:
     _check_keys(table, keys, place)
     for key, value in table.items():
         numeric = isinstance(value, int | float) and not isinstance(value, bool)
-        if not numeric or not math.isfinite(value):
+        if not numeric or not (value == 0 or LEAST <= abs(value) <= MOST):
             raise InvalidSetting(
-                "this is a finite number",
+                f"this is a number: 0, or from {LEAST:g} to {MOST:g}",
                 field=f"{place}.{key}",
-                value=repr(value)[:80],
-                remedy="Write it without quotes.",
+                value=str(value)[:80] if numeric else repr(value)[:80],
+                remedy="Write it without quotes, in a money unit that suits it.",
             )
     return {key: float(value) for key, value in table.items()}
 

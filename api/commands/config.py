@@ -49,8 +49,9 @@ def config(
     """Show every setting and where it came from, or check that they can work.
 
     Secrets are masked. A check names every wrong key, not only the first, and ends with code 2;
-    with --connect it also asks the servers, and ends with code 4 if one does not answer. It
-    takes the options of `serve`, so that what is checked is what would be served.
+    then it reads the files that are named (policy, lists, model), and with --connect it also asks
+    the servers, and ends with code 4 if one does not answer. It takes the options of `serve`, so
+    that what is checked is what would be served.
     """
     from api.settings import read
 
@@ -114,6 +115,7 @@ def _show(settings: "Settings", found: "Reading", *, as_json: bool) -> None:
 
 
 def _check(settings: "Settings", found: "Reading", *, connect: bool, as_json: bool) -> None:
+    _read_files(settings)
     answers = _ask(settings) if connect else []
     adapters = {
         "log": "Kafka" if settings.kafka else "embedded",
@@ -144,6 +146,16 @@ def _check(settings: "Settings", found: "Reading", *, connect: bool, as_json: bo
         _tell(answers, connect=connect)
     if failed:
         raise typer.Exit(4)
+
+
+def _read_files(settings: "Settings") -> None:
+    """Read what the settings name, as `serve` would; raises what that would raise."""
+    from api.wiring import configured_lists, configured_policy, load
+
+    configured_policy(settings)
+    configured_lists(settings)
+    if settings.model_dir is not None:
+        load(settings.model_dir)
 
 
 def _ask(settings: "Settings") -> list["Answer"]:

@@ -58,24 +58,32 @@ def lists(
     from api.lists import read_lists
     from api.settings import Settings
     from graph.lists import Lists
-    from ingest.list_changes import message
+    from ingest.list_changes import checked, message
 
     settings = Settings.load(config=config, data_dir=data, kafka=kafka)
     log = open_log(settings)
     try:
+        begin = Lists() if settings.lists is None else read_lists(settings.lists)
+        board = ListBoard(log, begin)
+        board.catch_up_fully()
         if action is Action.SHOW:
-            begin = Lists() if settings.lists is None else read_lists(settings.lists)
-            board = ListBoard(log, begin)
-            board.catch_up_fully()
             names = list(ListName) if listing is None else [listing]
-            _show([each for name in names for each in board.entries(name)], as_json=as_json)
+            every = [each for name in names for each in board.entries(name)]
+            _show([each for each in every if _is_asked(each.entity, kind, entity)], as_json=as_json)
             return
-        change = _change(action, listing, kind, entity, reason, author, expires)
+        change = checked(_change(action, listing, kind, entity, reason, author, expires))
+        if not change.listed and board.get(change.listing, change.entity) is None:
+            say(f"{change.entity} is not on the {change.listing} list: nothing is written")
+            return
         (offset,) = log.append([message(change)])
         done = "is put on" if change.listed else "is taken off"
         say(f"{change.entity} {done} the {change.listing} list (decision {offset})")
     finally:
         log.close()
+
+
+def _is_asked(of: Entity, kind: EntityKind | None, id_: str | None) -> bool:
+    return (kind is None or of.kind is kind) and (id_ is None or of.id == id_)
 
 
 def _change(

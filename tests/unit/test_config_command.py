@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from api import cli
 from api.settings import Settings
+from graph.errors import RingfenceError
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,27 @@ def test_show_has_every_setting_with_its_value_and_its_source():
         "policy": {"value": "fixed", "from": "file", "key": "ringfence.toml:policy"},
     }
     assert shown["settings"]["host"] == {"value": "127.0.0.1", "from": "default", "key": None}
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "code", "says"),
+    [
+        ("RINGFENCE_POLICY_FILE", "[cost]\nloss = 1\n", "invalid-setting", "Did you mean costs"),
+        ("RINGFENCE_LISTS", "[bloked]\nuser = ['a']\n", "invalid-setting", "bloked"),
+        ("RINGFENCE_MODEL_DIR", None, "incompatible", "model"),
+    ],
+)
+def test_a_check_reads_the_files_that_are_named(
+    setting: str, text: str | None, code: str, says: str
+):
+    if text is None:
+        Path("named").mkdir()
+    else:
+        Path("named").write_text(text)
+    answer = config("check", **{setting: "named"})
+    assert isinstance(answer.exception, RingfenceError)
+    assert answer.exception.code == code
+    assert says in str(answer.exception)
 
 
 def test_show_has_the_same_as_a_table():

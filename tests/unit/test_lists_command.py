@@ -45,6 +45,19 @@ def test_what_is_put_is_shown_until_it_is_dropped(run, tmp_path) -> None:
     assert changes[0].at > 0
 
 
+def test_one_entity_is_shown_and_who_is_on_no_list_is_not_taken_off(run, tmp_path) -> None:
+    for name in ("u1", "u2"):
+        run("put", "block", "user", name)
+    shown = json.loads(run("show", "block", "user", "u2", "--json").stdout)
+    assert [each["id"] for each in shown["entries"]] == ["u2"]
+    told = run("drop", "block", "user", "u3")
+    assert told.exit_code == 0
+    assert "user:u3 is not on the block list: nothing is written" in told.output
+    log = EmbeddedLog(tmp_path / "state" / "log.sqlite")
+    assert len(log.read(Topic.LISTS, 0, 0, 10)) == 2
+    log.close()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
