@@ -69,7 +69,7 @@ def _too_large(limit: int, found: str) -> BodyTooLarge:
         f"at most {limit} bytes are read",
         field="body",
         value=found,
-        remedy="Send less in one request; /v1/score/batch takes several transactions.",
+        remedy="Send less in one request.",
     )
 
 

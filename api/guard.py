@@ -1,9 +1,13 @@
-"""Security headers on every answer, as plain ASGI: no wrapping of requests, a microsecond each."""
+"""Security headers on every answer, and paths that are text, as plain ASGI: a microsecond each."""
 
+import unicodedata
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import InvalidParameter, respond, shorten
 
 # The page is served whole from here: no other origin, no inline script, no frames.
 _POLICY: Final = (
@@ -20,10 +24,16 @@ _HEADERS: Final[Iterable[tuple[bytes, bytes]]] = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=()"),
 )
 _NO_STORE: Final = (b"cache-control", b"no-store")
+_CONTROL: Final = frozenset({"Cc", "Zl", "Zp"})
+_REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 class Guard:
-    """Adds the headers; what the API says is not kept by caches unless a route says otherwise."""
+    """Adds the headers; what the API says is not kept by caches unless a route says otherwise.
+
+    A path of the API with control characters, or that is not UTF-8, is refused here: the routes
+    do not see a line break at its end, and see one character for all bytes that are none.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -42,4 +52,29 @@ class Guard:
                 message = {**message, "headers": headers}
             await send(message)
 
-        await self._app(scope, receive, guarded)
+        wrong = _flaw(scope)
+        if wrong is None:
+            await self._app(scope, receive, guarded)
+            return
+        path = shorten(scope["path"])
+        refusal = InvalidParameter(
+            wrong,
+            field="path",
+            value=path,
+            remedy="Send the path as percent-encoded UTF-8 without control characters.",
+        )
+        await respond(refusal, path)(scope, receive, guarded)
+
+
+def _flaw(scope: Scope) -> str | None:
+    """What is wrong with the text of a path of the API."""
+    path: str = scope["path"]
+    if (path.isprintable() and _REPLACED not in path) or not path.startswith("/v1/"):
+        return None
+    try:
+        unquote_to_bytes(scope.get("raw_path") or b"").decode()
+    except UnicodeDecodeError:
+        return "the path is not UTF-8"
+    if any(unicodedata.category(each) in _CONTROL for each in path):
+        return "the path has control characters"
+    return None

@@ -54,7 +54,10 @@ milliseconds since the epoch. As a parameter a time may be RFC 3339 as well.
 
 What is not in the list can be asked in Cypher by whoever holds the token `RINGFENCE_CYPHER_TOKEN`
 (`POST /v1/cypher` with `{"query": …, "parameters": …}`): read-only, at most 500 rows and 5 s, every
-use in the log `ringfence.audit`. Without that setting nobody may.
+use in the log `ringfence.audit`. Without that setting nobody may. The embedded graph counts rows
+and time, not the bytes of a text: a statement that doubles one thirty times takes the memory of the
+machine and ends the process. Give the token to whom you would give a shell there, or use Neo4j,
+whose transactions have a limit of memory.
 
 The answers below are those of a small invented case (`cypher/casebook.py`): *anna*, *boris* and
 *clara* pass money round in a circle on one phone; *vera*, *walt* and *yusuf* are robbed by way of

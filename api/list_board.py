@@ -18,8 +18,8 @@ from ingest.ports import Log, Topic
 from ingest.records import VerdictRecord, decode
 
 _PAGE: Final = 1_000
-_LOOK_BACK: Final = 8
-"""Newest verdicts looked at for the event time."""
+_LOOK_BACK: Final = (8, 64, 512)
+"""Newest verdicts looked at for the event time: more where the fewer have too few witnesses."""
 _LOG: Final = logging.getLogger("ringfence.api.lists")
 
 
@@ -42,6 +42,7 @@ class ListBoard:
         self._thread: threading.Thread | None = None
         self._next = 0
         self._verdicts = 0
+        self._witnesses: list[tuple[int, str]] = []
         self._event_time = 0
 
     @property
@@ -123,18 +124,36 @@ class ListBoard:
                 self._stop.wait(self._poll_s)
 
     def _look_at_the_time(self) -> None:
+        """Let the newest verdicts count that were not looked at before.
+
+        All of them while they are few; where thousands come in a second, the last of them
+        are enough. It stands still only where the newest 512 have next to no accepted ones.
+        """
         end = self._log.bounds(Topic.VERDICTS, 0).next
-        if end == self._verdicts:
+        known = self._verdicts
+        if end == known:
             return
+        seen: set[tuple[int, str]] = set()
+        until = end
+        for look_back in _LOOK_BACK if end - known > _LOOK_BACK[1] else _LOOK_BACK[1:]:
+            first = max(known, end - look_back)
+            seen |= self._accepted(first, until)
+            until = first
+            if len(seen) >= WITNESSES or first == known:
+                break
         self._verdicts = end
-        page = self._log.read(Topic.VERDICTS, 0, max(0, end - _LOOK_BACK), _LOOK_BACK)
-        seen = []
-        for record in page:
+        self._witnesses = sorted(seen.union(self._witnesses))[-WITNESSES:]
+        if len(self._witnesses) == WITNESSES:
+            self._event_time = self._witnesses[0][0]
+
+    def _accepted(self, first: int, until: int) -> set[tuple[int, str]]:
+        """Time and transaction of the accepted ones among these verdicts."""
+        found = set()
+        for record in self._log.read(Topic.VERDICTS, 0, first, until - first):
             try:
                 verdict = decode(record.value, VerdictRecord).verdict
             except Incompatible:
                 continue
             if verdict.admission == "accepted":
-                seen.append(verdict.timestamp)
-        if len(seen) >= WITNESSES:
-            self._event_time = max(self._event_time, sorted(seen)[-WITNESSES])
+                found.add((verdict.timestamp, verdict.transaction_id))
+        return found

@@ -36,6 +36,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from graph.errors import InvalidInput, RingfenceError, Unavailable
+from ingest.card_numbers import mask_card_numbers
 from ingest.codec import InvalidTransaction
 from ingest.ports import Overloaded
 
@@ -188,7 +189,7 @@ def problem_of(error: RingfenceError, instance: str | None = None) -> dict[str, 
         "code": kind.code,
     }
     optional: dict[str, object] = {
-        "instance": instance,
+        "instance": None if instance is None else mask_card_numbers(instance),
         "field": error.field,
         "value": None if error.value is None else shorten(error.value),
         "remedy": error.remedy,

@@ -1,8 +1,9 @@
 """The codec: bytes to a `Transaction` or a precise refusal, and back to canonical bytes.
 
 One JSON object a transaction, as `docs/transaction.md` describes it. Every problem of a record is
-found and named, not only the first. Numbers are read digit by digit, never through a float; a key
-that occurs twice is refused, because two readers could each believe another one of them.
+found, not only the first, and up to `MOST_PROBLEMS` are named. Numbers are read digit by digit,
+never through a float; a key that occurs twice is refused, because two readers could each believe
+another one of them.
 
     InvalidInput
     ├── MalformedRecord      the bytes are not one JSON object            400
@@ -16,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -37,6 +39,8 @@ LARGEST_ATTRIBUTES: Final = 16_384
 """Bytes of all unknown fields of one record, as JSON."""
 DEEPEST_ATTRIBUTE: Final = 4
 """Levels of arrays and objects in an unknown field."""
+MOST_PROBLEMS: Final = 20
+"""Problems of one record that are told; of more it is said that there are."""
 
 Reader = Callable[[object], Any]
 
@@ -91,18 +95,21 @@ class Problem:
 class InvalidTransaction(InvalidInput):
     """The record is JSON, but not a transaction.
 
-    `field`, `value` and `remedy` are those of the first problem; `problems` has all of them.
+    `field`, `value` and `remedy` are those of the first problem; `problems` has the first
+    `MOST_PROBLEMS` of them.
     """
 
     code = "invalid-transaction"
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
-        first, *others = problems
+        first, *others = problems[:MOST_PROBLEMS]
         also = f"; also wrong: {', '.join(p.field for p in others)}" if others else ""
+        if len(problems) > MOST_PROBLEMS:
+            also += ", and more"
         super().__init__(
             first.what + also, field=first.field, value=first.value, remedy=first.remedy
         )
-        self.problems = problems
+        self.problems = problems[:MOST_PROBLEMS]
 
 
 def decode(
@@ -113,8 +120,8 @@ def decode(
     Args:
         data: UTF-8 JSON.
         rates: What each currency is worth in the base currency.
-        now: Epoch milliseconds; a timestamp more than 24 h later is refused. None for history,
-            where only the year 2200 is a limit.
+        now: Epoch milliseconds; a timestamp more than two minutes later is refused. None for
+            history, where only the year 2200 is a limit.
         largest: The most bytes that are read.
 
     Raises:
@@ -293,11 +300,12 @@ def _check_together(known: Mapping[str, Any], now: int | None, problems: list[Pr
 
 
 def _check_attributes(unknown: Mapping[str, object], problems: list[Problem]) -> None:
+    """Of more fields than there may be, as many are looked at as there may be."""
     count = len(unknown)
     if count > MOST_ATTRIBUTES:
         what = f"more than {MOST_ATTRIBUTES} unknown fields"
         problems.append(Problem("attributes", what, str(count), _fewer(unknown)))
-    for name, value in unknown.items():
+    for name, value in islice(unknown.items(), MOST_ATTRIBUTES):
         if len(name) > fields.LONGEST_WORD or not name.isprintable() or not name:
             what = f"the name of a field has 1 to {fields.LONGEST_WORD} printable characters"
             problems.append(Problem("attributes", what, show(name), "Rename it."))
@@ -341,7 +349,9 @@ def _problem(field: str, flaw: Flaw) -> Problem:
     return Problem(field, flaw.what, value, flaw.remedy)
 
 
-_PLACES: Final = {name: n for n, name in enumerate(dict.fromkeys((*REQUIRED, *READERS)))}
+_PLACES: Final = {
+    name: n for n, name in enumerate(dict.fromkeys((*REQUIRED, *READERS, "attributes")))
+}
 
 
 def _place(problem: Problem) -> tuple[int, str]:

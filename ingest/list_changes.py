@@ -62,22 +62,34 @@ def checked(change: ListChange) -> ListChange:
         InvalidListChange: The id is none of its kind, a text is too long, or a time absurd.
     """
     entity = change.entity
+    field = str(entity.kind)
     try:
         name = _NAMED.get(entity.kind, fields.identifier)(entity.id)
-        _must_be_a_line("reason", change.reason, LONGEST_REASON)
-        _must_be_a_line("author", change.author, LONGEST_AUTHOR)
+        field = "reason"
+        _must_be_a_line(change.reason, LONGEST_REASON)
+        field = "author"
+        _must_be_a_line(change.author, LONGEST_AUTHOR)
+        field = "expires_at"
         if change.expires_at is not None:
             fields.event_time(change.expires_at)
     except fields.Flaw as flaw:
-        raise InvalidListChange(
-            flaw.what, field=str(entity.kind), value=fields.show(flaw.value), remedy=flaw.remedy
-        ) from None
+        raise refusal(field, flaw) from None
     return change if name == entity.id else replace(change, entity=Entity(entity.kind, name))
 
 
-def _must_be_a_line(name: str, text: str, longest: int) -> None:
-    if len(text) > longest or not text.isprintable():
-        raise fields.Flaw(f"{name}: one line of at most {longest} characters", text, "Shorten it.")
+def refusal(field: str, flaw: fields.Flaw) -> InvalidListChange:
+    """The error that names the field of a decision; a card number is not shown back."""
+    value = None if flaw.value is None else fields.show(flaw.value)
+    return InvalidListChange(flaw.what, field=field, value=value, remedy=flaw.remedy)
+
+
+def _must_be_a_line(text: str, longest: int) -> None:
+    if len(text) > longest:
+        what, remedy = f"longer than {longest} characters", f"Shorten it to {longest} characters."
+        raise fields.Flaw(what, text, remedy)
+    if not text.isprintable():
+        what = "it has line breaks or other characters that cannot be printed"
+        raise fields.Flaw(what, text, "Send one line of plain text.")
 
 
 def _record(change: ListChange) -> ListChangeRecord:

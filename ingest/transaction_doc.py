@@ -159,7 +159,7 @@ def _refusals() -> str:
     lines = [
         "## What a refusal says",
         "",
-        "Every problem of a record is named, with the field, what was found, and what to send.",
+        "Up to 20 problems of a record are named, with the field, what was found, and what to send.",
         "",
         "| code | HTTP | meaning |",
         "|---|---|---|",

@@ -2,15 +2,15 @@
 
 import asyncio
 import math
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.answers import answer, described, service_of
 from api.contribution_schemas import ContributionsOut
 from api.problems import UnknownResource, shorten
-from api.routes.verdicts import verdict_in
+from api.routes.verdicts import TransactionId, id_of, verdict_in
 from api.views import View, timestamp
 from scorer.artefact import TrainedModel
 from scorer.explanation import Contribution, Explanation, explain
@@ -27,7 +27,7 @@ router: Final = APIRouter(prefix="/v1/contributions", tags=["scoring"])
 )
 async def contributions(
     request: Request,
-    transaction_id: Annotated[str, Path(max_length=128, examples=["t-1"])],
+    transaction_id: TransactionId,
 ) -> Response:
     """Exact contributions (TreeSHAP) of the model, and the terms of the blend.
 
@@ -36,6 +36,7 @@ async def contributions(
     it holds those it has judged again since its checkpoint.
     """
     service = service_of(request)
+    transaction_id = id_of(transaction_id)
     told = await asyncio.to_thread(verdict_in, service.log, transaction_id)
     held, model = await asyncio.wrap_future(
         service.engine.ask(lambda detector: (detector.kept.find(transaction_id), detector.model))

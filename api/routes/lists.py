@@ -12,12 +12,12 @@ from api.body import read_json_bytes
 from api.caching import Caching, caching_of
 from api.clock import wall_clock
 from api.listing_schemas import ListDecision, ListPage, ListStanding
-from api.problems import InvalidBody
+from api.problems import InvalidBody, InvalidParameter
 from api.views import View, entity, timestamp
 from graph.lists import ListChange, ListEntry, ListName
 from graph.transaction import Entity, EntityKind
 from ingest import fields
-from ingest.list_changes import InvalidListChange, checked
+from ingest.list_changes import InvalidListChange, checked, refusal
 
 router: Final = APIRouter(prefix="/v1/lists", tags=["lists"])
 
@@ -25,7 +25,8 @@ MOST_BYTES: Final = 8_192
 
 Listing = Annotated[ListName, Path()]
 Kind = Annotated[EntityKind, Path()]
-Id = Annotated[str, Path(max_length=128, examples=["u-17"])]
+# Not `max_length`: a spelling that is not NFC may be longer than the id that it stands for.
+Id = Annotated[str, Path(json_schema_extra={"maxLength": fields.LONGEST_ID}, examples=["u-17"])]
 
 
 class _Decision(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,9 +46,10 @@ async def entries(
 ) -> Response:
     """Entries by kind and id, as the log told them; those that event time ended are gone."""
     board = caching_of(request).lists
+    ended = None if after is None else _read(after)
     found = await asyncio.to_thread(board.entries, listing)
-    if after is not None:
-        found = [entry for entry in found if _place(entry) > _read(after)]
+    if ended is not None:
+        found = [entry for entry in found if _place(entry) > ended]
     page = found[:limit]
     return answer(
         {
@@ -122,15 +124,16 @@ async def put(request: Request, listing: Listing, kind: Kind, id: Id) -> Respons
             field="body",
             remedy='Send {"reason": ..., "author": ..., "expires_at": ...}; each may be left out.',
         ) from None
+    caching = caching_of(request)
     change = ListChange(
         Entity(kind, id),
         listing,
         reason=body.reason,
         author=body.author,
-        expires_at=_time(body.expires_at),
+        expires_at=_end(body.expires_at, caching.lists.event_time),
         at=wall_clock(),
     )
-    return await _decided(caching_of(request), change)
+    return await _decided(caching, change)
 
 
 @router.delete(
@@ -166,13 +169,22 @@ async def _decided(caching: Caching, change: ListChange) -> Response:
     )
 
 
-def _time(given: str | int | None) -> int | None:
+def _end(given: str | int | None, now: int) -> int | None:
+    """The event time at which an entry ends; one that has come by `now` would list nobody."""
+    if given is None:
+        return None
     try:
-        return None if given is None else fields.event_time(given)
+        ends = fields.event_time(given)
     except fields.Flaw as flaw:
+        raise refusal("expires_at", flaw) from None
+    if ends <= now:
         raise InvalidListChange(
-            flaw.what, field="expires_at", value=fields.show(flaw.value), remedy=flaw.remedy
-        ) from None
+            "event time is past it already, so the entry would end at once",
+            field="expires_at",
+            value=fields.show(given),
+            remedy=f"Send a time after {timestamp(now)}; DELETE takes an entity off the list.",
+        )
+    return ends
 
 
 def _place(entry: ListEntry) -> tuple[int, str]:
@@ -184,7 +196,7 @@ def _read(after: str) -> tuple[int, str]:
     try:
         return list(EntityKind).index(EntityKind(kind)), name
     except ValueError:
-        raise InvalidListChange(
+        raise InvalidParameter(
             "this is not the end of a page",
             field="after",
             value=fields.show(after),

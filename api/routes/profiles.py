@@ -1,14 +1,15 @@
 """Profiles: what the cache has counted of an entity. What it has not counted is unknown."""
 
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.answers import answer, described
 from api.caching import READ_S, STALE_MS, caching_of
 from api.clock import wall_clock
 from api.listing_schemas import ProfileOut
+from api.routes.lists import Id
 from api.views import View, entity, timestamp
 from graph.lists import ListChange, ListName
 from graph.transaction import ACCOUNTS, HOUR, Entity, EntityKind
@@ -31,7 +32,7 @@ router: Final = APIRouter(prefix="/v1/profiles", tags=["profiles"])
 async def profile(
     request: Request,
     kind: EntityKind,
-    id: Annotated[str, Path(max_length=128, examples=["u-17"])],  # noqa: A002
+    id: Id,  # noqa: A002
 ) -> Response:
     """Risk profile and the last hours, as a follower of the log counted them.
 

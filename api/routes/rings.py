@@ -2,7 +2,8 @@
 
 import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Annotated, Final
+from functools import partial
+from typing import Annotated, Final, Literal
 
 import msgspec
 import networkx as nx
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from api.answers import answer, described, service_of, streamed
 from api.board import Entry
 from api.problems import InvalidParameter, UnknownResource, shorten
+from api.questions import Questions
 from api.routes.resume import start_after
 from api.schemas import RingDetail, RingEventOut, RingPage
 from api.service import Service
@@ -21,11 +23,14 @@ from graph.counterfactual import Counterfactual, what_clears
 from graph.evidence import Evidence, Pattern
 from graph.ring_policy import RingPolicy
 from graph.ring_roles import MemberRole, ring_roles
-from graph.rings import Ring, RingState
+from graph.rings import Ring
 from graph.subgraph import neighbourhood
 from graph.transaction import Entity
 
 router: Final = APIRouter(prefix="/v1/rings", tags=["rings"])
+
+Listed = Literal["active", "quiet", "expired"]
+"""States of rings on the board: one that merged is there as the ring it became."""
 
 
 class _Cursor(msgspec.Struct, array_like=True, frozen=True):
@@ -38,7 +43,7 @@ class _Cursor(msgspec.Struct, array_like=True, frozen=True):
 @router.get("", summary="Rings, the newest change first", responses=described(RingPage, 422))
 async def rings(
     request: Request,
-    state: Annotated[list[RingState] | None, Query(description="Only these states.")] = None,
+    state: Annotated[list[Listed] | None, Query(description="Only these states.")] = None,
     min_score: Annotated[float, Query(ge=0, le=1, description="At least this score.")] = 0.0,
     pattern: Annotated[list[Pattern] | None, Query(description="Any of these.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -90,11 +95,19 @@ async def ring(
     """A ring with its drawing, evidence and life. The id of a merged ring leads here too."""
     service = service_of(request)
     entry = entry_of(service, ring_id)
-    evidence = await asyncio.to_thread(service.board.evidence, entry)
+    explain = explanations_of(request).run
+    evidence = await explain(partial(service.board.evidence, entry))
     drawn, policy = await _drawn(service, entry.ring, evidence)
-    roles, clears = await asyncio.to_thread(_judged, entry.ring, evidence, policy)
-    related = await asyncio.to_thread(service.board.related, entry.ring)
+    roles, clears = await explain(partial(_judged, entry.ring, evidence, policy))
+    related = await explain(partial(service.board.related, entry.ring))
     return answer(_detail(service, entry, evidence, drawn, roles, clears, related))
+
+
+def explanations_of(request: Request) -> Questions:
+    """The threads on which rings are explained."""
+    explanations = request.app.state.explanations
+    assert isinstance(explanations, Questions)  # noqa: S101 - what create_app put there
+    return explanations
 
 
 def entry_of(service: Service, ring_id: str) -> Entry:

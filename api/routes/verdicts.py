@@ -9,8 +9,9 @@ from starlette.responses import Response
 
 from api.answers import described, service_of
 from api.caching import READ_S, Caching, caching_of
-from api.problems import UnknownResource, shorten
+from api.problems import InvalidParameter, UnknownResource, shorten
 from api.schemas import VerdictOut
+from ingest import fields
 from ingest.ports import Log, Topic
 from ingest.records import VerdictRecord, decode
 from scorer.cache.port import CacheUnavailable, Shelf
@@ -21,6 +22,11 @@ router: Final = APIRouter(prefix="/v1/verdicts", tags=["scoring"])
 SOURCE: Final = "X-Ringfence-Source"
 """Says who answered: `cache` or `log`."""
 
+# Not `max_length`: a spelling that is not NFC may be longer than the id that it stands for.
+TransactionId = Annotated[
+    str, Path(json_schema_extra={"maxLength": fields.LONGEST_ID}, examples=["t-1"])
+]
+
 
 @router.get(
     "/{transaction_id:path}",
@@ -29,13 +35,14 @@ SOURCE: Final = "X-Ringfence-Source"
 )
 async def verdict(
     request: Request,
-    transaction_id: Annotated[str, Path(max_length=128, examples=["t-1"])],
+    transaction_id: TransactionId,
 ) -> Response:
     """The same bytes whoever answers: any process of the API may, and the log has the last word.
 
     `X-Ringfence-Source` says `cache` or `log`.
     """
     caching = caching_of(request)
+    transaction_id = id_of(transaction_id)
     found = await _cached(caching, transaction_id)
     source = "cache"
     if found is None:
@@ -43,6 +50,23 @@ async def verdict(
         told = await asyncio.to_thread(verdict_in, caching.log, transaction_id)
         found = msgspec.json.encode(service_of(request).views.verdict(told))
     return Response(found, media_type="application/json", headers={SOURCE: source})
+
+
+def id_of(transaction_id: str) -> str:
+    """The id as the codec names the transaction, however it was spelled in the path.
+
+    Raises:
+        InvalidParameter: No transaction has such an id.
+    """
+    try:
+        return fields.identifier(transaction_id)
+    except fields.Flaw as flaw:
+        raise InvalidParameter(
+            flaw.what,
+            field="transaction_id",
+            value=fields.show(transaction_id),
+            remedy=flaw.remedy,
+        ) from None
 
 
 def verdict_in(log: Log, transaction_id: str) -> Verdict:

@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
+from urllib.parse import unquote
 
 import httpx
 import msgspec
@@ -223,6 +224,15 @@ def test_bad_input_gets_a_problem_that_helps(client, name):
     assert "Traceback" not in found.detail
 
 
+def test_an_answer_to_a_record_of_thousands_of_faults_stays_short(client):
+    body = transfer(**{f"card{n}": "4111111111111111" for n in range(4_000)})
+    answer = client.post("/v1/score", json=body)
+    found = problem(answer, 422, "invalid-transaction")
+    assert found.detail.endswith(", and more")
+    assert len(found.problems) == 20
+    assert len(answer.content) < 5_000
+
+
 def test_a_card_number_is_not_shown_back(client):
     answer = client.post("/v1/score", json=transfer(card_id="4111111111111111"))
     assert "4111111111111111" not in answer.text
@@ -263,10 +273,11 @@ def test_only_plain_json_is_read(client, path, headers):
         ("GET", "/" + "a" * 3000, 404),
         ("GET", "/v1/rings/none", 404),
         ("GET", "/v1/rings/" + "a" * 500, 422),
-        ("GET", "/v1/rings/%ff", 404),
+        ("GET", "/v1/rings/%ff", 422),
         ("GET", "/v1/rings?limit=0", 422),
         ("GET", "/v1/rings?limit=501", 422),
         ("GET", "/v1/rings?state=asleep", 422),
+        ("GET", "/v1/rings?state=merged", 422),
         ("GET", "/v1/rings?pattern=love", 422),
         ("GET", "/v1/rings?min_score=nan", 422),
         ("GET", "/v1/rings?min_score=2", 422),
@@ -282,6 +293,39 @@ def test_only_plain_json_is_read(client, path, headers):
 )
 def test_what_is_not_there_or_not_allowed_is_a_problem(client, method, path, status):
     problem(client.request(method, path), status)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/v1/lists/block/user/evil%0A"),
+        ("PUT", "/v1/lists/block/user/%ff"),
+        ("DELETE", "/v1/lists/block/user/a%00b"),
+        ("GET", "/v1/lists/block%0A"),
+        ("GET", "/v1/verdicts/c0%0A"),
+        ("GET", "/v1/rings/x%E2%80%A8"),
+        ("GET", "/v1/profiles/user/%ED%A0%80"),
+        ("POST", "/v1/score%0A"),
+    ],
+)
+def test_a_path_that_is_no_plain_text_is_refused(client, method, path):
+    body = {"json": transfer() if method == "POST" else {}} if method in ("PUT", "POST") else {}
+    answer = client.request(method, path, **body)
+    assert problem(answer, 422, "invalid-parameter").field == "path"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("name", ["%EF%BF%BD", "%E2%80%8Fabc", "a%C2%A0b", "caf%C3%A9", "a/b"])
+def test_a_path_may_be_any_other_text(client, name):
+    told = client.get(f"/v1/lists/block/user/{name}")
+    assert told.status_code == 200
+    assert told.json()["entity"]["id"] == unquote(name)
+
+
+def test_a_state_that_no_listed_ring_has_is_refused_with_those_there_are(client):
+    found = problem(client.get("/v1/rings?state=merged"), 422, "invalid-parameter")
+    assert found.detail == "Input should be 'active', 'quiet' or 'expired'"
+    assert found.value == "merged"
 
 
 def test_a_wrong_method_names_the_right_one(client):

@@ -114,3 +114,15 @@ def test_without_a_model_there_is_nothing_to_take_apart(tmp_path):
         assert score_cycle(client)["c/2"]["evidence"]
         found = refused(client.get("/v1/contributions/c/2"), "no model answered")
         assert "--model" in found.remedy
+        body = {
+            "transaction_id": "cafe\u0301",
+            "timestamp": NOW,
+            "type": "deposit",
+            "amount": "1.00",
+            "currency": "EUR",
+            "user_id": "u1",
+        }
+        client.post("/v1/score", json=body).raise_for_status()
+        refused(client.get("/v1/contributions/cafe%CC%81"), "no model answered")
+        none = Problem.model_validate(client.get("/v1/contributions/%20c").json())
+        assert (none.status, none.field) == (422, "transaction_id")

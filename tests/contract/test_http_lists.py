@@ -1,6 +1,7 @@
 """Lists, profiles and verdicts over HTTP: the log decides, the cache may be gone."""
 
 import asyncio
+import json
 import runpy
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from api.caching import Caching
 from api.list_board import ListBoard
 from api.listing_schemas import ListDecision, ListPage, ListStanding, ProfileOut
 from api.rate_limit import RateLimiter
+from api.routes.lists import _end
 from api.schemas import Problem
 from api.views import Views
 from ingest import cache_sink, list_changes
@@ -188,7 +190,8 @@ def test_an_entry_ends_on_the_board_when_event_time_has_come_there(stage) -> Non
         ("PUT", "/v1/lists/block/user/u1", '{"reason": "a\\nb"}', 422, "invalid-list-change"),
         ("PUT", "/v1/lists/block/user/u1", "[" * 5_000, 400, "invalid-body"),
         ("PUT", "/v1/lists/block/user/u1", '"' + "x" * 9_000 + '"', 413, "body-too-large"),
-        ("GET", "/v1/lists/block?after=planet:x", None, 422, "invalid-list-change"),
+        ("GET", "/v1/lists/block?after=planet:x", None, 422, "invalid-parameter"),
+        ("GET", "/v1/lists/watch?after=zzz", None, 422, "invalid-parameter"),
         ("GET", "/v1/verdicts/nobody", None, 404, "unknown-resource"),
         ("GET", "/v1/profiles/ip/nonsense", None, 422, "invalid-list-change"),
     ],
@@ -197,7 +200,45 @@ def test_what_cannot_be_is_refused_with_a_problem(stage, method, path, body, sta
     headers = {"content-type": "application/json"}
     answer = stage.client.request(method, path, content=body, headers=headers)
     refused(answer, status, code)
+    assert "4111111111111111" not in answer.text
     assert stage.log.bounds(Topic.LISTS, 0).next == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "value", "words"),
+    [
+        ("user/u1", {"reason": "x" * 201}, "reason", "x" * 79 + "…", "Shorten it to 200"),
+        ("user/u1", {"author": "a\nb"}, "author", "a\N{REPLACEMENT CHARACTER}b", "one line"),
+        ("user/u1", {"expires_at": "soon"}, "expires_at", "soon", "RFC 3339"),
+        ("user/u1", {"expires_at": 0}, "expires_at", "0", "Send a time after 2023-11-14T23:"),
+        ("user/u1", {"expires_at": "2000-01-01T00:00:00Z"}, "expires_at", "2000-01-01T00:00:00Z",
+         "DELETE"),
+        ("card/4111111111111111", {}, "card", None, "Send a token"),
+        ("ip/nonsense", {}, "ip", "nonsense", "Send IPv4 or IPv6"),
+    ],
+)  # fmt: skip
+def test_a_decision_that_cannot_be_names_field_value_and_remedy_and_changes_nothing(
+    stage, path, body, field, value, words
+) -> None:
+    answer = stage.client.put(f"/v1/lists/block/{path}", json=body)
+    refused(answer, 422, "invalid-list-change")
+    found = Problem.model_validate(answer.json())
+    assert (found.field, found.value) == (field, value)
+    assert words in found.remedy
+    assert stage.log.bounds(Topic.LISTS, 0).next == 0
+
+
+def test_before_event_time_is_known_an_entry_may_end_at_any_time_but_zero() -> None:
+    with pytest.raises(list_changes.InvalidListChange) as caught:
+        _end(0, 0)
+    assert caught.value.field == "expires_at"
+    assert (_end(1, 0), _end(None, 0)) == (1, None)
+
+
+def test_a_list_body_that_is_too_large_is_told_nothing_of_transactions(stage) -> None:
+    answer = stage.client.put("/v1/lists/block/user/u1", json={"reason": "x" * 9_000})
+    refused(answer, 413, "body-too-large")
+    assert answer.json()["remedy"] == "Send less in one request."
 
 
 def test_a_profile_is_unknown_until_it_was_counted_and_never_zero(stage) -> None:
@@ -241,6 +282,26 @@ def test_a_verdict_is_the_same_bytes_from_the_cache_and_from_the_log(stage) -> N
     assert cached.json()["score"] == stage.verdicts[7].score
     stage.cache.down = True
     assert stage.client.get("/v1/verdicts/t7").headers["x-ringfence-source"] == "log"
+
+
+def test_a_verdict_is_read_under_the_id_it_was_sent_with_whatever_its_spelling(stage) -> None:
+    record = json.loads(world.raw(60)) | {"transaction_id": "cafe\u0301" * 25}
+    data = json.dumps(record).encode()
+    with world.engine(stage.log) as engine:
+        (verdict,) = engine.submit([world.decode(data)], [data]).result(30)
+    assert verdict.transaction_id == "caf\u00e9" * 25
+    path = "/v1/verdicts/" + "cafe%CC%81" * 25
+    assert stage.client.get(path).json()["transaction_id"] == verdict.transaction_id
+    stage.feed.start()
+    world.until(lambda: world.caught_up(stage.log, stage.thread), "cache that has caught up")
+    assert stage.client.get(path).headers["x-ringfence-source"] == "cache"
+
+
+@pytest.mark.parametrize("name", ["", "%20t7", "x" * 129, "a%00b"])
+def test_an_id_that_no_transaction_can_have_is_refused(stage, name) -> None:
+    answer = stage.client.get(f"/v1/verdicts/{name}")
+    refused(answer, 422, "invalid-parameter")
+    assert answer.json()["field"] == "transaction_id"
 
 
 def test_whoever_runs_away_is_told_when_to_come_back(stage) -> None:

@@ -7,7 +7,9 @@ import pytest
 from msgspec import structs
 
 from graph.errors import InvalidInput
-from graph.transaction import DAY, Location, Money, Outcome, Transaction, TransactionType
+from graph.transaction import DAY, MINUTE, Location, Money, Outcome, Transaction, TransactionType
+from graph.watermark import Punctuality, Watermark
+from graph.window import WindowConfig
 from ingest import codec, transaction_doc
 from ingest.codec import InvalidTransaction, MalformedRecord, RecordTooLarge, decode, encode
 from ingest.currencies import RateTable
@@ -177,7 +179,7 @@ def test_what_is_no_json_number_is_a_malformed_record(raw: str):
         ("2024-05-01T17:30:00+05:30", NOW),
         ("2024-05-01T12:00:00.123456789Z", NOW + 123),
         ("1970-01-01T00:00:00Z", 0),
-        (NOW + DAY, NOW + DAY),
+        (NOW + 2 * MINUTE, NOW + 2 * MINUTE),
         (1, 1),
     ],
 )
@@ -204,7 +206,8 @@ def test_times_in_both_forms(text: object, ms: int):
         (-1, "outside the years"),
         (1714564800000.0, "expected a time"),
         (True, "expected a time"),
-        ("2024-05-02T12:00:00.001Z", "24 hours in the future"),
+        ("2024-05-01T12:02:00.001Z", "2 minutes in the future"),
+        ("2024-05-01T14:00:00Z", "2 minutes in the future"),
         ("2" * 1000, "not a time"),
     ],
 )
@@ -216,6 +219,14 @@ def test_a_time_that_is_none_is_refused_by_name(value: object, what: str):
 
 def test_seconds_by_mistake_are_told_what_they_should_be():
     assert "1714564800000" in refusal(PAYMENT, timestamp=1_714_564_800).remedy
+
+
+def test_three_clocks_that_are_let_in_make_nobody_late():
+    ahead = decode(wire(PAYMENT, timestamp="2024-05-01T12:02:00Z"), rates=RATES, now=NOW).timestamp
+    mark = Watermark(WindowConfig().lateness, WindowConfig().horizon)
+    for key in range(3):
+        mark.observe(ahead, key)
+    assert mark.observe(NOW, 3) is Punctuality.ON_TIME
 
 
 def test_history_has_no_clock_to_be_ahead_of():
@@ -502,6 +513,22 @@ def test_a_record_over_the_limit_is_not_parsed():
 )
 def test_unknown_fields_are_bounded(unknown: dict[str, object], field: str):
     assert refusal(PAYMENT, **unknown).field == field
+
+
+def test_of_many_problems_some_are_told_and_that_there_are_more():
+    cards = {f"a_card_{n:05}": "4111111111111111" for n in range(10_000)}
+    found = refusal(PAYMENT, amount="-1", **cards)
+    assert [problem.field for problem in found.problems[:3]] == [
+        "amount",
+        "attributes",
+        "a_card_00000",
+    ]
+    assert found.problems[1].value == "10000"
+    assert len(found.problems) == codec.MOST_PROBLEMS
+    assert found.what.endswith(", a_card_00017, and more")
+    few = refusal(PAYMENT, **{f"card{n}": "4111111111111111" for n in range(20)})
+    assert len(few.problems) == codec.MOST_PROBLEMS
+    assert "more" not in few.what
 
 
 def test_unknown_numbers_are_kept_exactly():

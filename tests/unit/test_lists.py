@@ -233,20 +233,23 @@ def test_a_decision_comes_back_from_the_wire_as_it_went_under_the_name_the_codec
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "field", "value"),
     [
-        ListChange(Entity(EntityKind.IP, "not an address"), ListName.BLOCK),
-        ListChange(Entity(EntityKind.CARD, "4111111111111111"), ListName.BLOCK),
-        ListChange(Entity(EntityKind.USER, ""), ListName.BLOCK),
-        ListChange(Entity(EntityKind.USER, "x" * 129), ListName.BLOCK),
-        ListChange(ADA, ListName.BLOCK, reason="x" * 201),
-        ListChange(ADA, ListName.BLOCK, author="two\nlines"),
-        ListChange(ADA, ListName.BLOCK, expires_at=-5),
+        (ListChange(Entity(EntityKind.IP, "no address"), ListName.BLOCK), "ip", "no address"),
+        (ListChange(Entity(EntityKind.CARD, "4111111111111111"), ListName.BLOCK), "card", None),
+        (ListChange(Entity(EntityKind.USER, ""), ListName.BLOCK), "user", ""),
+        (ListChange(Entity(EntityKind.USER, "x" * 129), ListName.BLOCK), "user", "x" * 79 + "…"),
+        (ListChange(ADA, ListName.BLOCK, reason="x" * 201), "reason", "x" * 79 + "…"),
+        (ListChange(ADA, ListName.BLOCK, author="two\nlines"), "author", "two\ufffdlines"),
+        (ListChange(ADA, ListName.BLOCK, expires_at=-5), "expires_at", "-5"),
     ],
 )
-def test_what_cannot_be_listed_is_refused_with_a_remedy(change: ListChange) -> None:
+def test_what_cannot_be_listed_is_refused_with_field_value_and_remedy(
+    change: ListChange, field: str, value: str | None
+) -> None:
     with pytest.raises(InvalidListChange) as caught:
         list_changes.message(change)
+    assert (caught.value.field, caught.value.value) == (field, value)
     assert caught.value.remedy
 
 
