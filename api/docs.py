@@ -98,8 +98,9 @@ _ABOUT_ERRORS: Final = (
     "Over HTTP an error is a problem document (RFC 9457, `application/problem+json`) with "
     "`type`, `title`, `status`, `detail` and `code`, and where they apply `field`, `value` "
     "(what was found), `remedy` (what to do) and `problems` (all that is wrong with a "
-    "transaction, 20 at most). On the command line it is a message and an exit code; on a stream it "
-    "is a dead letter with the same code. `GET /v1/problems/{code}` answers with a row of this table."
+    "transaction, 20 at most). On the command line it is a message and an exit code; on a stream "
+    "it is a dead letter with the same code. `GET /v1/problems/{code}` answers with a row of this "
+    "table."
 )
 _WORDS: Final = {bool: "", str: "text", int: "number", float: "number", Path: "path"}
 

@@ -383,7 +383,8 @@ class Problem(BaseModel):
     value: str | None = Field(default=None, description="What was found there, shortened.")
     remedy: str | None = Field(default=None, description="What to do about it.")
     problems: list[FieldProblem] | None = Field(
-        default=None, description="What is wrong with a transaction, not only the first; at most 20."
+        default=None,
+        description="What is wrong with a transaction, not only the first; at most 20.",
     )
 
 
