@@ -24,8 +24,8 @@ from graph.transaction import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Money
 from ingest import fields
 from ingest.currencies import EXPONENTS, RateTable
 from ingest.fields import Flaw
-from ingest.mapping import Source
-from ingest.tables import InvalidDataset, SourceTable, coded, text_of
+from ingest.mapping import Source, text_of
+from ingest.tables import InvalidDataset, SourceTable, coded
 
 Codes = npt.NDArray[np.int64]
 
@@ -40,6 +40,7 @@ _UNITS: Final = {
     "hours": HOUR,
     "days": DAY,
 }
+_LARGEST: Final = np.iinfo(np.int64).max
 _NUMBER: Final = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,12})?")
 
 
@@ -149,14 +150,18 @@ def read_money(
 def read_times(table: SourceTable, field: str, source: Source, earliest: int = 0) -> Codes:
     """A column of times as int64[n] epoch milliseconds, `NO_TIME` for null.
 
-    Columns with a time type need no format, only a zone if they name none.
+    Columns with a time type need no format, only a zone if they name none. A pattern reads the
+    digits of a column of numbers, if nothing can be lost before them.
 
     Raises:
         InvalidDataset: A value is not a time in that format, or outside the years we accept.
     """
     column = table.data[_column(source)]
-    if pa.types.is_temporal(column.type) or pa.types.is_integer(column.type):
+    written = source.time in ("iso", "pattern")
+    if pa.types.is_temporal(column.type) or (pa.types.is_integer(column.type) and not written):
         return _typed_times(table, field, source, earliest)
+    if written and _is_number(column.type):
+        _check_digits(table, field, source)
     read = _time_reader(source, earliest)
     cells = read_cells(
         table, field, source, lambda raw: fields.within_years(read(raw), earliest, raw)
@@ -166,7 +171,7 @@ def read_times(table: SourceTable, field: str, source: Source, earliest: int = 0
 
 
 def _column(source: Source) -> str:
-    assert source.column is not None  # noqa: S101 - the mapping gives a column or a constant
+    assert source.column is not None  # noqa: S101 - the mapping admits no constant here
     return source.column
 
 
@@ -187,7 +192,7 @@ def _constant(
 def _preparation(field: str, source: Source) -> Callable[[Any], object]:
     """How a raw value becomes what the reader of the field expects."""
     if source.values:
-        return lambda raw: _listed(raw, source.values)
+        return lambda raw: source.prefix + _listed(raw, source.values)
     if field in ("timestamp", "user_created_at", "label_known_at"):
         return lambda raw: raw
     if field == "location":
@@ -254,18 +259,39 @@ def _rounded(value: object, currency: str) -> object:
         return exact.quantize(Decimal(1).scaleb(-EXPONENTS[currency]), ROUND_HALF_EVEN)
 
 
+def _check_digits(table: SourceTable, field: str, source: Source) -> None:
+    """Refuse text forms of time for numbers whose digits do not say all of it."""
+    remedy = 'Say what they count, as in time = "epoch_ms", or write the column as text.'
+    if source.time == "iso":
+        flaw = Flaw("numbers are not ISO 8601", None, remedy)
+    elif source.pattern is not None and not source.pattern.startswith("%Y"):
+        what = f"numbers have no zeros in front, so the pattern {source.pattern} is ambiguous"
+        flaw = Flaw(what, None, "Write the column as text; a pattern that begins with %Y is safe.")
+    else:
+        return
+    refuse(table, field, source, flaw, 0)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return any(
+        test(kind) for test in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    )
+
+
 def _typed_times(table: SourceTable, field: str, source: Source, earliest: int) -> Codes:
     """Times of a column of integers or of a time type, all at once; the reader judges bad ones."""
     column = table.data[_column(source)]
     if pa.types.is_temporal(column.type):
+        _check_convertible(table, field, source, earliest)
         try:
             numbers = _native_times(source, column)
         except Flaw as flaw:
             refuse(table, field, source, flaw, 0)
         source = Source(column=source.column, time="epoch_ms")
     else:
-        filled = column.cast(pa.int64()).combine_chunks().fill_null(NO_TIME)
-        numbers = np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.int64)
+        if pa.types.is_uint64(column.type):  # what int64 cannot hold is as wrong as its largest
+            column = pc.min_element_wise(column, pa.scalar(_LARGEST, pa.uint64()), skip_nulls=False)
+        numbers = _numbers(column)
     scale, origin = _UNITS.get(source.time, MILLISECOND), source.origin_ms
     known = numbers != NO_TIME
     first, last = (earliest - origin) // scale, (fields.LATEST_TIME - origin) // scale
@@ -276,9 +302,9 @@ def _typed_times(table: SourceTable, field: str, source: Source, earliest: int) 
     for row in np.flatnonzero(odd).tolist():
         number = int(numbers[row])
         try:
-            fields.within_years(read(number), earliest, str(column[row]))
+            fields.within_years(read(number), earliest, number)
         except Flaw as flaw:
-            refuse(table, field, source, flaw, row)
+            refuse(table, field, source, flaw, row, _shown(table, source, row))
     return np.where(known, origin + np.where(known, numbers, 0) * scale, NO_TIME)
 
 
@@ -291,8 +317,46 @@ def _native_times(source: Source, column: Any) -> Codes:
     if unzoned:
         zone = _zone(source, "the column has no time zone")
         times = pc.assume_timezone(times, zone, ambiguous="earliest", nonexistent="earliest")
-    found = times.cast(pa.int64()).combine_chunks().fill_null(NO_TIME)
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
+    return _numbers(times)
+
+
+def _check_convertible(table: SourceTable, field: str, source: Source, earliest: int) -> None:
+    """Refuse timestamps so far out that their milliseconds, or their zone, would be nonsense."""
+    column = table.data[_column(source)]
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("ms"))
+    if not pa.types.is_timestamp(column.type):
+        return
+    numbers = _numbers(column)
+    first, last = (
+        _ticks(edge, column.type.unit) for edge in (earliest - DAY, fields.LATEST_TIME + DAY)
+    )
+    far = (numbers != NO_TIME) & ((numbers < first) | (numbers >= last))
+    if far.any():
+        row = int(np.argmax(far))
+        years = f"outside the years {1970 if earliest == 0 else 1900} to 2199"
+        flaw = Flaw(years, None, "Check the column and its unit.")
+        refuse(table, field, source, flaw, row, _shown(table, source, row))
+
+
+def _ticks(time: int, unit: str) -> int:
+    """Epoch milliseconds in the unit of a time type."""
+    return time // 1000 if unit == "s" else time * {"ms": 1, "us": 1000, "ns": 1_000_000}[unit]
+
+
+def _numbers(column: Any) -> Codes:
+    """A column of integers or instants as int64[n], `NO_TIME` for null."""
+    filled = column.cast(pa.int64()).combine_chunks().fill_null(NO_TIME)
+    return np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _shown(table: SourceTable, source: Source, row: int) -> str:
+    """A cell as an error shows it; a time beyond the years of Python as its number."""
+    cell = table.data[_column(source)][row]
+    try:
+        return str(cell)
+    except (OverflowError, ValueError):
+        return f"{cell.value:.4g} of type {cell.type}"
 
 
 def _time_reader(source: Source, earliest: int) -> Callable[[Any], int]:

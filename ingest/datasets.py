@@ -29,9 +29,9 @@ from ingest.columns import (
 )
 from ingest.currencies import RateTable
 from ingest.fields import Flaw
-from ingest.mapping import DatasetMapping, LabelSource, Source
+from ingest.mapping import DatasetMapping, LabelSource, Source, text_of
 from ingest.parties import check_parties
-from ingest.tables import InvalidDataset, SourceTable, coded, matches, read_table, text_of
+from ingest.tables import InvalidDataset, SourceTable, coded, matches, read_table
 from scorer.history import LabelledTransaction
 
 _CHUNK: Final = 65_536
@@ -285,10 +285,34 @@ def _known_at(
 ) -> Codes:
     if label is None:
         return np.full(len(time), NO_TIME)
-    known_at = time + label.delay_ms
-    if label.known_at is not None:
-        known_at = read_times(table, "label_known_at", label.known_at)
-    return np.where(fraud == _UNKNOWN, NO_TIME, known_at)
+    labelled = fraud != _UNKNOWN
+    if label.known_at is None:
+        return np.where(labelled, time + label.delay_ms, NO_TIME)
+    known_at = read_times(table, "label_known_at", label.known_at)
+    _check_known_at(table, label.known_at, known_at, labelled, time)
+    return np.where(labelled, known_at, NO_TIME)
+
+
+def _check_known_at(
+    table: SourceTable,
+    source: Source,
+    known_at: Codes,
+    labelled: npt.NDArray[np.bool_],
+    time: Codes,
+) -> None:
+    """Refuse a label that nobody says when it was known, or that is older than its transaction."""
+    absent = labelled & (known_at == NO_TIME)
+    if absent.any():
+        remedy = "Fill it, or leave the label of such rows empty: then it is unknown."
+        flaw = Flaw("the row has a label, and no time at which it became known", None, remedy)
+        refuse(table, "label_known_at", source, flaw, int(np.argmax(absent)))
+    early = labelled & (known_at < time)
+    if early.any():
+        row = int(np.argmax(early))
+        what = f"the label is known before its transaction ({fields.rfc_3339(int(time[row]))})"
+        remedy = "Check the formats of both times; a day without a time of day is its midnight."
+        flaw = Flaw(what, fields.rfc_3339(int(known_at[row])), remedy)
+        refuse(table, "label_known_at", source, flaw, row)
 
 
 def _ring(table: SourceTable, column: str, none: set[str]) -> Cells:

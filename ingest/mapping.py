@@ -8,6 +8,7 @@ do not know is an error that names the nearest one we do: a misspelt key must no
 import datetime as dt
 import re
 import tomllib
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, get_args
@@ -26,6 +27,11 @@ TimeFormat = Literal[
     "wire", "iso", "pattern", "epoch_s", "epoch_ms", "seconds", "minutes", "hours", "days"
 ]
 _UNITS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
+_TIMES: Final = ("timestamp", "user_created_at", "known_at")
+_REMOVED: Final = {
+    "shares": "Take it out: the temporal split is 60/20/20 in the order of time. For another one "
+    "give train_from, train_until, test_from and test_until."
+}
 
 
 class InvalidMapping(InvalidInput):
@@ -77,6 +83,8 @@ class Source(Section, frozen=True, kw_only=True):
             raise ValueError("origin belongs to time = seconds, minutes, hours or days")
         if self.origin is not None:
             instant(self.origin)
+        if self.constant is not None and (self.optional or self.values or self.prefix):
+            raise ValueError("optional, values and prefix belong to a column, not to a constant")
 
     @property
     def origin_ms(self) -> int:
@@ -128,8 +136,8 @@ class Drop(Section, frozen=True, kw_only=True):
 class LabelSource(Section, frozen=True, kw_only=True):
     """What is known about a row: from the values of a column, or from conditions.
 
-    A null is always unknown. `known_at` is a column; without it a label is known `delay` after
-    its transaction.
+    A null is always unknown, and no value means two things. `known_at` is a column that every
+    label has a time in; without it a label is known `delay` after its transaction.
     """
 
     column: str | None = None
@@ -145,10 +153,13 @@ class LabelSource(Section, frozen=True, kw_only=True):
             raise ValueError("give either column or fraud_when")
         if self.column is not None and not (self.fraud and self.legitimate):
             raise ValueError("list the values that mean fraud and those that mean legitimate")
+        _check_apart(fraud=self.fraud, legitimate=self.legitimate, unknown=self.unknown)
         if (self.delay is None) == (self.known_at is None):
             raise ValueError('give either delay, as in "7d", or known_at')
         if self.delay is not None:
             duration(self.delay)
+        if self.known_at is not None:
+            _check_source("known_at", self.known_at, required=True)
 
     @property
     def delay_ms(self) -> int:
@@ -173,7 +184,6 @@ class Evaluation(Section, frozen=True, kw_only=True):
 
     Attributes:
         protocol: Train on the past and test on the future, or shuffled (a published protocol).
-        shares: Train, validation and test shares of the transactions, in time order.
         train_from: First day of training; what comes before only warms up the window.
         train_until: First day after training.
         test_from: First day of the test; between training and it labels become known.
@@ -183,7 +193,6 @@ class Evaluation(Section, frozen=True, kw_only=True):
     """
 
     protocol: Literal["temporal", "shuffled"] = "temporal"
-    shares: tuple[float, float, float] | None = None
     train_from: str | None = None
     train_until: str | None = None
     test_from: str | None = None
@@ -201,8 +210,6 @@ class Evaluation(Section, frozen=True, kw_only=True):
             if not all(days):
                 raise ValueError("known_since belongs to train_from, ..., test_until")
             instant(self.known_since)
-        if self.shares is not None and abs(sum(self.shares) - 1) > 1e-9:
-            raise ValueError("shares add up to 1")
 
     @property
     def periods(self) -> tuple[int, int, int, int] | None:
@@ -265,14 +272,12 @@ class DatasetMapping(Section, frozen=True, kw_only=True):
                 raise ValueError(f"{name} is not a field of a transaction.{hint}")
         if self.sources.get("transaction_id", Source(column="")).column is None:
             raise ValueError("transaction_id cannot be constant; leave it out to number the rows")
+        for name, source in self.sources.items():
+            _check_source(name, source, required=name in self.REQUIRED)
         missing = [name for name in self.REQUIRED if name not in self.fields]
         if missing:
             raise ValueError(f"fields needs {', '.join(missing)}")
-        for pattern in self.files:
-            if Path(pattern).is_absolute() or ".." in Path(pattern).parts or not pattern:
-                raise ValueError("files are patterns inside the data folder")
-        if not self.files:
-            raise ValueError("files needs at least one pattern")
+        _check_patterns(self.files)
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -357,6 +362,58 @@ def _check_rates(mapping: DatasetMapping) -> None:
         )
 
 
+def text_of(value: Scalar | Decimal) -> str:
+    """A value as one compares it, whatever type its column has: 1, 1.0, "1" and true, "true"."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+        case Decimal():
+            return format(value.normalize(), "f")
+        case _:
+            return str(value)
+
+
+def _check_source(name: str, source: Source, *, required: bool) -> None:
+    """Refuse the keys of a source that its field has no use for."""
+    if required and source.optional:
+        raise ValueError(f"{name} cannot be optional: every row needs it. Take optional out")
+    if name in _TIMES and source.constant is not None:
+        raise ValueError(f"{name} cannot be constant. Name the column with the times")
+    if source.values and name in (*_TIMES, "amount"):
+        raise ValueError(f"{name} takes no values: each is read as it is written. Take values out")
+    if source.prefix and name in (*_TIMES, "amount", "location"):
+        raise ValueError(f"{name} takes no prefix: it is no id. Take prefix out")
+
+
+def _check_apart(**lists: list[Scalar]) -> None:
+    """Refuse a value that two of the lists have."""
+    seen: dict[str, str] = {}
+    for name, values in lists.items():
+        for text in map(text_of, values):
+            if seen.setdefault(text, name) != name:
+                raise ValueError(
+                    f"{fields.show(text)} is under {seen[text]} and under {name}. "
+                    "List it under the one that it means"
+                )
+
+
+def _check_patterns(patterns: list[str]) -> None:
+    """Refuse globs that are none, or that leave the data folder."""
+    for pattern in patterns:
+        parts = Path(pattern).parts
+        if Path(pattern).is_absolute() or ".." in parts or not pattern:
+            raise ValueError("files are patterns inside the data folder")
+        if not parts or "\0" in pattern or any("**" in part and part != "**" for part in parts):
+            raise ValueError(
+                f"files has a pattern that names no file (found {fields.show(pattern)}). "
+                "Write one such as payments*.csv, or **/*.csv for all folders"
+            )
+    if not patterns:
+        raise ValueError("files needs at least one pattern")
+
+
 def duration(text: str) -> int:
     """A duration such as "90s", "15m", "12h" or "7d", in milliseconds."""
     shape = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
@@ -391,7 +448,7 @@ def _check_keys(content: dict[str, Any], section: type[Section], place: str) -> 
                 f"there is no key {fields.show(key)} here",
                 field=place,
                 value=fields.show(key),
-                remedy=f"The keys are {', '.join(known)}.{_nearest(key, known)}",
+                remedy=_remedy(key, section, known),
             )
         inner = _section_in(known[key])
         members = value.values() if key == "fields" and isinstance(value, dict) else [value]
@@ -399,6 +456,12 @@ def _check_keys(content: dict[str, Any], section: type[Section], place: str) -> 
             for item in member if isinstance(member, list) else [member]:
                 if inner is not None and isinstance(item, dict):
                     _check_keys(item, inner, f"{place}.{key}")
+
+
+def _remedy(key: str, section: type[Section], known: Any) -> str:
+    if section is Evaluation and key in _REMOVED:
+        return _REMOVED[key]
+    return f"The keys are {', '.join(known)}.{_nearest(key, known)}"
 
 
 def _section_in(annotation: Any) -> type[Section] | None:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from graph.errors import InvalidInput
 from ingest import fields
-from ingest.mapping import Condition, DatasetMapping, Join, Scalar
+from ingest.mapping import Condition, DatasetMapping, Join, text_of
 
 _FORMATS: Final = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _LINES: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
@@ -101,19 +101,6 @@ def matches(data: pa.Table, condition: Condition) -> npt.NDArray[np.bool_]:
     return _bools(pc.equal(_texts(column), text_of(condition.equals)))
 
 
-def text_of(value: Scalar | Decimal) -> str:
-    """A value as one compares it, whatever type its column has: 1, 1.0, "1" and true, "true"."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
-        case Decimal():
-            return format(value.normalize(), "f")
-        case _:
-            return str(value)
-
-
 def coded(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[Any]]:
     """A column as int64[n] codes (-1 for null and NaN) and the distinct values they stand for."""
     if pa.types.is_boolean(column.type):
@@ -167,7 +154,7 @@ def _read_file(
     try:
         if kind == "parquet":
             there = _present(pq.read_schema(path).names, path, wanted, optional)
-            return pq.read_table(path, columns=there)
+            return _plain(pq.read_table(path, columns=there), path)
         if kind == "csv":
             parse = pa.csv.ParseOptions(delimiter=mapping.delimiter, newlines_in_values=True)
             with pa.csv.open_csv(path, parse_options=parse) as reader:
@@ -187,6 +174,42 @@ def _read_file(
             field=path.name,
             remedy="Check the format, the delimiter and that the file is whole.",
         ) from None
+
+
+def _plain(table: pa.Table, path: Path) -> pa.Table:
+    """The table of a Parquet file with bytes as text; refuses what is more than a value a row."""
+    for index, column in enumerate(table.schema):
+        what = None
+        if not _is_plain(column.type):
+            what = "no single text, number or time a row"
+        elif _is_binary(column.type):
+            try:
+                table = table.set_column(index, column.name, table[index].cast(pa.string()))
+            except pa.ArrowInvalid:
+                what = "bytes that are not UTF-8"
+        if what is not None:
+            raise InvalidDataset(
+                f"the column has {what}",
+                field=f'column "{column.name}" of {path.name}',
+                value=str(column.type)[:80],
+                remedy="Write it as text, or as a number, when the file is made.",
+            )
+    return table
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    try:
+        pa.nulls(0, kind).dictionary_encode()
+    except pa.ArrowNotImplementedError:
+        return False
+    return True
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    return any(test(kind) for test in (*tests, pa.types.is_binary_view))
 
 
 def _read_lines(path: Path, wanted: list[str], optional: set[str]) -> pa.Table:
@@ -231,6 +254,14 @@ def _present(names: list[str], path: Path, wanted: list[str], optional: set[str]
             field=f'column "{absent[0]}" of {path.name}',
             value=", ".join(names)[:400],
             remedy=f"Correct the mapping.{hint}",
+        )
+    doubled = [name for name in wanted if names.count(name) > 1]
+    if doubled:
+        raise InvalidDataset(
+            f"the file has {names.count(doubled[0])} columns of this name",
+            field=f'column "{doubled[0]}" of {path.name}',
+            value=", ".join(names)[:400],
+            remedy="Give each its own name; which of them is meant cannot be known.",
         )
     return [name for name in wanted if name in names]
 

@@ -11,6 +11,7 @@ from api.console import examples, figures, progress, say
 
 if TYPE_CHECKING:
     from graph.evidence import Evidence
+    from ingest.mapping import DatasetMapping
 
 EXAMPLES: Final = examples(
     "ringfence rings amlsim-10k --mapping amlsim-10k",
@@ -62,7 +63,7 @@ def rings(
             {"payments": len(ledger), **shares, **without, "rings": plain, **judged}, as_json=True
         )
         return
-    _listed(found[:show])
+    _listed(found[:show], chosen)
     if any(piece.truncated for piece in found):
         say("a bound was hit: there may be more than what is shown (see `truncated` in --json)")
     for pattern in seen.without_habits:
@@ -76,14 +77,20 @@ def rings(
         figures(judged, as_json=False, title=chosen.name)
 
 
-def _listed(found: "list[Evidence]") -> None:
+def _listed(found: "list[Evidence]", mapping: "DatasetMapping") -> None:
+    """The strongest as a table, their money in the base currency of the mapping."""
+    from api.history_hints import currency_of
+    from api.views import Views
+
+    base = currency_of(mapping)
+    views = None if base is None else Views(base["code"], base["decimals"])
     table = Table("pattern", "strength", "members", "money", "what was seen", box=None)
     for piece in found:
         table.add_row(
             str(piece.pattern),
             f"{piece.strength:.2f}",
             str(len(piece.members)),
-            f"{piece.money / 100:,.2f}",
+            f"{piece.money:,} minor units" if views is None else views.money_text(piece.money),
             piece.reason,
         )
     Console(highlight=False).print(table)

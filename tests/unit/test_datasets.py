@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from graph.transaction import DAY, HOUR, EntityKind, Location, Money, Outcome, TransactionType
-from ingest import codec, datasets
+from ingest import codec, datasets, fields
 from ingest.currencies import RateTable
 from ingest.datasets import count, read
 from ingest.mapping import DatasetMapping, InvalidMapping, load_mapping, parse_mapping
@@ -243,6 +243,108 @@ def test_a_time_that_is_none_says_where(tmp_path: Path, source: str, value: obje
     assert caught.value.field == "timestamp"
 
 
+PATTERN = '{ column = "t", time = "pattern", pattern = "%Y%m%d", zone = "Europe/Berlin" }'
+
+
+@pytest.mark.parametrize("kind", [pa.int32(), pa.int64(), pa.uint64(), pa.float64(), pa.string()])
+def test_a_pattern_reads_the_digits_of_numbers(tmp_path: Path, kind: pa.DataType):
+    days = pa.array([20240101, 20240702]).cast(kind)
+    columns = {"a": [1, 1], "u": ["u", "u"], "v": ["v", "v"]}
+    found = of_table(tmp_path, mapping(timestamp=PATTERN, files="*.parquet"), t=days, **columns)
+    assert [fields.rfc_3339(each.transaction.timestamp) for each in found] == [
+        "2023-12-31T23:00:00.000Z",
+        "2024-07-01T22:00:00.000Z",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        (PATTERN.replace("%Y%m%d", "%Y%m"), "not a time of the pattern %Y%m"),
+        (PATTERN.replace("%Y%m%d", "%d%m%Y"), "numbers have no zeros in front"),
+        (PATTERN.replace("Europe/Berlin", "Mars"), "no such time zone"),
+        (PATTERN.replace(', zone = "Europe/Berlin"', ""), "names no zone"),
+        ('{ column = "t", time = "iso", zone = "UTC" }', "numbers are not ISO 8601"),
+    ],
+)
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float64()])
+def test_numbers_are_never_taken_for_another_form_of_time(
+    tmp_path: Path, source: str, what: str, kind: pa.DataType
+):
+    found = mapping(timestamp=source, files="*.parquet")
+    with pytest.raises(InvalidDataset, match=f'timestamp: column "t", row 1 .*{re.escape(what)}'):
+        of_table(tmp_path, found, t=pa.array([20240101]).cast(kind), a=[1], u=["u"], v=["v"])
+
+
+@pytest.mark.parametrize(
+    ("times", "shown"),
+    [
+        (pa.array([0, 2**63 + 5], pa.uint64()), "9223372036854775813"),
+        (pa.array([0, 2**62], pa.timestamp("us", "UTC")), "4.612e+18 of type timestamp"),
+        (pa.array([0, 2**50], pa.timestamp("s", "UTC")), "1.126e+18 of type timestamp[ms"),
+        (pa.array([0, 2**62], pa.timestamp("ms")), "4.612e+18 of type timestamp"),
+        (pa.array([0, -(2**62)], pa.timestamp("us", "UTC")), "-4.612e+18 of type timestamp"),
+        (pa.array([0, 2**31 - 1], pa.date32()), "2.147e+09 of type date32"),
+        (pa.array([0, 2**63 - 1], pa.timestamp("ns", "UTC")), "2262-04-11"),
+    ],
+)
+def test_a_time_beyond_all_years_is_refused_as_it_is_written(
+    tmp_path: Path, times: pa.Array, shown: str
+):
+    source = '{ column = "t", zone = "UTC" }'
+    for field, names in ("timestamp", {"timestamp": source}), ("user_created_at", {}):
+        own = names or {"timestamp": PATTERN.replace('"t"', '"d"'), "user_created_at": source}
+        columns = {"d": ["20240101"] * 2, "a": [1] * 2, "u": ["u"] * 2, "v": ["v"] * 2}
+        with pytest.raises(InvalidDataset, match=r'column "t", row 2 of rows\.parquet') as caught:
+            of_table(tmp_path, mapping(files="*.parquet", **own), t=times, **columns)
+        assert caught.value.field == field
+        assert shown in str(caught.value.value)
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(2)])
+def test_bytes_are_read_as_utf_8(tmp_path: Path, kind: pa.DataType):
+    columns = {"t": ["2024-01-01"] * 2, "a": [1] * 2, "v": ["v"] * 2}
+    whole = mapping(files="*.parquet")
+    known = pa.array([b"u0", "é".encode()], pa.binary()).cast(kind)
+    for users in (known, known.dictionary_encode()):
+        found = of_table(tmp_path, whole, **columns, u=users)
+        assert [each.transaction.user_id for each in found] == ["u0", "é"]
+    with pytest.raises(InvalidDataset, match=r'column "u" of rows\.parquet.*not UTF-8'):
+        of_table(tmp_path, whole, **columns, u=pa.array([b"u0", b"\xff\xfe"], kind))
+
+
+@pytest.mark.parametrize(
+    "users",
+    [
+        pa.array([["u"]]),
+        pa.array([{"id": "u"}]),
+        pa.array([[("k", "u")]], pa.map_(pa.string(), pa.string())),
+    ],
+)
+@pytest.mark.parametrize("extra", ["", '[[drop]]\nwhen = [{ column = "u", equals = 1 }]\n'])
+def test_a_column_of_lists_or_structs_is_refused(tmp_path: Path, users: pa.Array, extra: str):
+    with pytest.raises(InvalidDataset, match=r'column "u" of rows\.parquet: .*no single text'):
+        of_table(
+            tmp_path, mapping(extra, files="*.parquet"), t=["2024-01-01"], a=[1], u=users, v=["v"]
+        )
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path):
+    what = r'column "u" of rows.*: the file has 2 columns of this name'
+    with pytest.raises(InvalidDataset, match=what):
+        of(tmp_path, "t,a,u,u,v\n2024-01-01,1,x,y,z\n")
+    assert of(tmp_path, "t,a,u,v,w,w\n2024-01-01,1,x,y,z,z\n")
+    columns = [pa.array(["2024-01-01"]), pa.array([1]), *[pa.array(["x"])] * 3]
+    pq.write_table(pa.table(columns, names=["t", "a", "u", "v", "u"]), tmp_path / "rows.parquet")
+    with pytest.raises(InvalidDataset, match=what):
+        read(tmp_path, mapping(files="*.parquet"))
+
+
+def test_a_prefix_goes_before_what_a_value_means(tmp_path: Path):
+    users = mapping(user_id='{ column = "u", prefix = "acc-", values = { a = "1", b = "2" } }')
+    assert [each.transaction.user_id for each in of(tmp_path, ROWS, users)] == ["acc-1", "acc-2"]
+
+
 @pytest.mark.parametrize("bad", [1_704_067_200, -(10**13), 10**17])
 def test_one_bad_number_among_good_times_is_found(tmp_path: Path, bad: int):
     good = [1_704_067_200_000, None, -5]  # an account may be older than the epoch
@@ -386,6 +488,30 @@ def test_labels_are_known_after_their_delay(tmp_path: Path):
     assert [each.known_at for each in found] == [known, known, None, None]
     with pytest.raises(InvalidDataset, match=r"label.*row 5.*one of 1, 0, 2 \(found 3\)"):
         of(tmp_path, rows + "2024-01-01,1,u,v,3\n", mapping(LABEL))
+
+
+KNOWN = LABEL.replace('delay = "1d"', 'known_at = { column = "k", time = "iso", zone = "UTC" }')
+
+
+def test_labels_are_known_at_the_time_of_a_column(tmp_path: Path):
+    head = "t,a,u,v,l,k\n"
+    rows = ("1,2024-01-03", "0,2024-01-02", "2,", ",2023-01-01")
+    good = head + "".join(f"2024-01-02,1,u,v,{row}\n" for row in rows)
+    found = of(tmp_path, good, mapping(KNOWN))
+    at = found[0].transaction.timestamp
+    assert [(each.fraud, each.known_at) for each in found] == [
+        (True, at + DAY),
+        (False, at),
+        (None, None),
+        (None, None),
+    ]
+    for row, what in (
+        ("0,", "no time at which it became known"),
+        ("1,2024-01-01T23:59:59.999", r"before its transaction \(2024-01-02T00:00:00"),
+    ):
+        with pytest.raises(InvalidDataset, match=rf'column "k", row 5 .*{what}') as caught:
+            of(tmp_path, f"{good}2024-01-02,1,u,v,{row}\n", mapping(KNOWN))
+        assert caught.value.field == "label_known_at"
 
 
 def test_rings_and_the_values_that_mean_none(tmp_path: Path):

@@ -22,6 +22,17 @@ currency = { constant = "EUR" }
 user_id = "u"
 """
 
+KNOWN_AT = (
+    MINIMAL
+    + """
+[label]
+column = "x"
+fraud = [1]
+legitimate = [0]
+known_at = { SOURCE }
+"""
+)
+
 
 def changed(old: str, new: str) -> DatasetMapping:
     assert old in MINIMAL
@@ -129,7 +140,36 @@ def test_an_unknown_key_names_the_nearest_one(extra: str, place: str, nearest: s
         (MINIMAL + "[[join]]\nfile = 'x'\non = {}\ncolumns = {}\n", "on has one pair"),
         (MINIMAL + "[evaluation]\ntrain_from = 2020-01-01\n", "all four"),
         (MINIMAL + "[evaluation]\nknown_since = 2020-01-01\n", "belongs to"),
-        (MINIMAL + "[evaluation]\nshares = [0.5, 0.2, 0.2]\n", "add up to 1"),
+        (MINIMAL + "[evaluation]\nshares = [0.6, 0.2, 0.2]\n", "temporal split is 60/20/20"),
+        (MINIMAL.replace('["a.csv"]', '["a**b"]'), "names no file (found a**b)"),
+        (MINIMAL.replace('["a.csv"]', '["."]'), "names no file (found .)"),
+        (MINIMAL.replace('["a.csv"]', '["\\u0000"]'), "names no file"),
+        (MINIMAL.replace('"u"', '{ column = "u", optional = true }'), "user_id cannot be optional"),
+        (MINIMAL.replace('"a"', '{ column = "a", optional = true }'), "amount cannot be optional"),
+        (MINIMAL.replace('"t"', '{ constant = "2024-01-01T00:00:00Z" }'), "cannot be constant"),
+        (MINIMAL + "user_created_at = { constant = 'x' }\n", "user_created_at cannot be constant"),
+        (
+            MINIMAL.replace('"a"', '{ column = "a", values = { x = "1" } }'),
+            "amount takes no values",
+        ),
+        (MINIMAL.replace('"a"', '{ column = "a", prefix = "1" }'), "amount takes no prefix"),
+        (MINIMAL.replace('"t"', '{ column = "t", values = { x = "1" } }'), "takes no values"),
+        (MINIMAL + "location = { column = 'p', prefix = 'x' }\n", "location takes no prefix"),
+        (MINIMAL + "merchant_id = { constant = 'm', prefix = 'x' }\n", "belong to a column"),
+        (
+            MINIMAL + "[label]\ncolumn = 'x'\nfraud = [true]\nlegitimate = [false, 'true']\n",
+            "true is under fraud and under legitimate",
+        ),
+        (
+            MINIMAL + "[label]\ncolumn = 'x'\nfraud = [1]\nlegitimate = [0]\nunknown = [0.0]\n",
+            "0 is under legitimate and under unknown",
+        ),
+        (KNOWN_AT.replace("SOURCE", "constant = '2024-01-01'"), "known_at cannot be constant"),
+        (
+            KNOWN_AT.replace("SOURCE", "column = 'k', optional = true"),
+            "known_at cannot be optional",
+        ),
+        (KNOWN_AT.replace("SOURCE", "column = 'k', values = { x = 'y' }"), "takes no values"),
         ("files = [\n", "not TOML"),
         ("delimiter = ';;'\n" + MINIMAL, "one character"),
         (MINIMAL + "[rates]\nbase = 'EUR'\nUSD = '-1'\n", "positive decimal"),

@@ -1,0 +1,42 @@
+"""`ringfence rings`: what it lists of a history by hand."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from api.cli import app
+
+MAPPING = """
+files = ["rows.csv"]
+[fields]
+timestamp = { column = "t", time = "days", origin = 2022-01-03 }
+type = { constant = "transfer" }
+amount = "a"
+currency = { constant = "CURRENCY" }
+user_id = "u"
+counterparty_id = "v"
+"""
+
+
+@pytest.mark.parametrize(
+    ("currency", "shown"),
+    [("JPY", "¥200,000"), ("EUR", "€200,000.00"), ("KWD", "KWD 200,000.000")],
+)
+def test_money_is_in_the_units_of_its_currency(tmp_path: Path, currency: str, shown: str):
+    rows = [
+        (7 * week + user % 7, f"u{user}", f"u{(user + step) % 40}", 1000)
+        for user in range(40)
+        for step in (1, 5)
+        for week in range(30)
+    ]
+    rows += [(100 + n, f"u{10 * n}", f"u{10 * (n + 1) % 40}", 50_000) for n in range(4)]
+    lines = "".join(f"{day},{payer},{payee},{sum_}\n" for day, payer, payee, sum_ in rows)
+    (tmp_path / "rows.csv").write_text(f"t,u,v,a\n{lines}")
+    chosen = tmp_path / "m.toml"
+    chosen.write_text(MAPPING.replace("CURRENCY", currency))
+    command = ["rings", str(tmp_path), "--mapping", str(chosen)]
+    answer = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+    assert answer.exit_code == 0, answer.output
+    (line,) = [line for line in answer.output.splitlines() if line.startswith(" cycle")]
+    assert shown in line
