@@ -12,17 +12,21 @@ one.
     alerts        the alerts it raised
 """
 
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from graph.errors import InvalidSetting
 from ingest.embedder import InLine
+from ingest.output_folder import new_folder
 from ingest.ports import LearningDetector
-from ingest.replay_files import SCHEMAS, ReplayFiles
+from ingest.replay_files import FILES, ReplayFiles
 from scorer.history import LabelledTransaction
+
+WHAT: Final = "a replay"
+"""What `FILES` are together, in errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,36 +84,30 @@ def replay(
         progress: Called after every batch with the transactions done so far.
 
     Raises:
-        InvalidSetting: `out_dir` holds something that is not a replay, or a number is out of
-            range.
+        InvalidSetting: `out_dir` holds something that is not a replay, or cannot be replaced or
+            written, or a number is out of range.
     """
     for name, number, least in (("batch", batch, 1), ("resume_from", resume_from, 0)):
         if number < least:
             raise InvalidSetting(
                 f"must be at least {least}", field=name, value=str(number), remedy="Raise it."
             )
-    _check_replaceable(out_dir)
-    unfinished = out_dir.with_name(f"{out_dir.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
     began = time.perf_counter()
-    try:
-        with ReplayFiles(unfinished, list(detector.feature_names)) as files:
-            for position, rows in _batches(history, batch, resume_from, embed):
-                first = rows[0].transaction.timestamp
-                if embed is not None and embed.is_due(first):
-                    embed.run(detector, first)
-                verdicts = detector.observe_batch([row.transaction for row in rows])
-                files.add(position, rows, verdicts, detector.last_features)
-                for row in rows:
-                    if row.label is not None:
-                        detector.learn(row.label)
-                if progress is not None:
-                    progress(position + len(rows) - resume_from)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    _replace(unfinished, out_dir)
+    with (
+        new_folder(out_dir, FILES, WHAT) as folder,
+        ReplayFiles(folder, list(detector.feature_names)) as files,
+    ):
+        for position, rows in _batches(history, batch, resume_from, embed):
+            first = rows[0].transaction.timestamp
+            if embed is not None and embed.is_due(first):
+                embed.run(detector, first)
+            verdicts = detector.observe_batch([row.transaction for row in rows])
+            files.add(position, rows, verdicts, detector.last_features)
+            for row in rows:
+                if row.label is not None:
+                    detector.learn(row.label)
+            if progress is not None:
+                progress(position + len(rows) - resume_from)
     return ReplaySummary(
         transactions=files.rows("verdicts"),
         labelled=files.labelled,
@@ -151,32 +149,3 @@ def _batches(
             first_known = known_at if first_known is None else min(first_known, known_at)
     if rows:
         yield begin, rows
-
-
-def _check_replaceable(out_dir: Path) -> None:
-    """Only ever replace what a replay wrote: the folder is named by a person."""
-    names = {f"{name}.parquet" for name in (*SCHEMAS, "features")}
-    if out_dir.is_dir():
-        foreign = sorted(path.name for path in out_dir.iterdir() if path.name not in names)
-        if not foreign:
-            return
-        found = f"a folder with {foreign[0]}"
-    elif out_dir.exists():
-        found = "a file"
-    else:
-        return
-    raise InvalidSetting(
-        "this holds something that is not a replay",
-        field=str(out_dir),
-        value=found,
-        remedy="Name an empty or new folder.",
-    )
-
-
-def _replace(unfinished: Path, out_dir: Path) -> None:
-    replaced = out_dir.with_name(f"{out_dir.name}.replaced")
-    shutil.rmtree(replaced, ignore_errors=True)
-    if out_dir.exists():
-        out_dir.rename(replaced)
-    unfinished.rename(out_dir)
-    shutil.rmtree(replaced, ignore_errors=True)

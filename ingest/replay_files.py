@@ -138,6 +138,8 @@ SCHEMAS: Final = {
     ),
 }
 """Columns of every file but `features`, whose columns are the detector's feature names."""
+FILES: Final = tuple(f"{name}.parquet" for name in (*SCHEMAS, "features"))
+"""The names of the six files."""
 
 
 class _Table:

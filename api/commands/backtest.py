@@ -42,26 +42,32 @@ def backtest(
     about the later part, on the same scores. Every verdict that differs is told with why.
     """
     from api.history_hints import currency_of, split_dates
+    from api.option_ranges import check_seed, embargo_of
     from api.wiring import detector, load
-    from graph.transaction import DAY
     from ingest.datasets import count, read
     from ingest.mapping import load_mapping
+    from ingest.output_folder import check_writable
     from scorer.backtest import backtest as judge
     from scorer.backtest_report import comparison, findings, write_backtest
     from scorer.policy_file import load_policy, policy_names
 
+    check_seed(seed)
+    embargoed = embargo_of(embargo)
     policies = {
         name: load_policy(path) for name, path in zip(policy_names(policy), policy, strict=True)
     }
     found = load_mapping(mapping)
-    with stages({"replay": count(data, found)}) as told:
+    transactions = count(data, found)
+    if out is not None:
+        check_writable(out, "--out")
+    with stages({"replay": transactions}) as told:
         judged = judge(
             read(data, found),
             detector(),
             policies,
             model=None if model is None else load(model),
             dates=split_dates(found),
-            embargo=round(embargo * DAY),
+            embargo=embargoed,
             seed=seed,
             data={"name": data.name, "mapping": found.name, "currency": currency_of(found)},
             progress=told,

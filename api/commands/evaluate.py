@@ -72,12 +72,13 @@ def evaluate(
     from time import perf_counter
 
     from api.history_hints import currency_of, split_dates
+    from api.option_ranges import check_seed, embargo_of
     from api.wiring import detector, load
     from cypher.analytics.nightly import NightlyReplayer
-    from graph.transaction import DAY
     from ingest.datasets import count, read
     from ingest.ground_truth import find_ground_truth
     from ingest.mapping import load_mapping
+    from ingest.output_folder import check_writable
     from scorer.confounders import shuffle_edges
     from scorer.detector import Detector
     from scorer.evaluation import evaluate as judge
@@ -85,6 +86,8 @@ def evaluate(
     from scorer.ports import Replayer
     from scorer.report import write_report
 
+    check_seed(seed)
+    embargoed = embargo_of(embargo)
     found = load_mapping(mapping)
 
     def replayer(engine: Detector) -> Replayer:
@@ -93,6 +96,7 @@ def evaluate(
     hint = found.evaluation.protocol if found.evaluation else "temporal"
     chosen = protocol.value if protocol else hint
     rows = count(data, found)
+    check_writable(report, "--report")
     twice = model is None and (rows < _TWICE_BELOW if confounders is None else confounders)
     engine = detector(sweeps=sweep)
     first = replayer(engine)
@@ -117,7 +121,7 @@ def evaluate(
             first,
             protocol="shuffled" if chosen == "shuffled" else "temporal",
             dates=split_dates(found) if chosen == "temporal" else None,
-            embargo=round(embargo * DAY),
+            embargo=embargoed,
             model=None if model is None else load(model),
             seed=seed,
             data={"name": data.name, "mapping": found.name, "currency": currency_of(found)},

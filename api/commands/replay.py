@@ -38,9 +38,15 @@ def replay(
     from ingest.datasets import count, read
     from ingest.embedder import Encoding, InLine
     from ingest.mapping import load_mapping
+    from ingest.output_folder import check_apart, check_replaceable
+    from ingest.replay import WHAT
     from ingest.replay import replay as run
+    from ingest.replay_files import FILES
 
     found = load_mapping(mapping)
+    transactions = count(data, found)
+    check_apart(out, data, "--out")
+    check_replaceable(out, FILES, WHAT, field="--out")
     loaded = None if model is None else load(model)
     graph = NO_GRAPH_MODEL if model is None or loaded is None else open_graph_model(model, loaded)
     if graph.missing is not None:
@@ -48,7 +54,7 @@ def replay(
     embed = None if graph.scorer is None else InLine(Encoding(graph.scorer))
     engine = detector(loaded, sweeps=sweep, gnn=graph.scorer)
     done = 0
-    with progress("replay", count(data, found)) as advance:
+    with progress("replay", transactions) as advance:
 
         def told(total: int) -> None:
             nonlocal done

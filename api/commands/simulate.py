@@ -26,9 +26,11 @@ def simulate(
 
     The data is read by `train`, `evaluate` and `replay` with `--mapping ringfence`.
     """
+    from ingest.output_folder import check_writable
     from ingest.simulator import SimulationConfig, write
 
     config = SimulationConfig(seed=seed, days=days, users=users)
+    check_writable(out, "--out")
     say(f"simulating about {config.expected:,} transactions")
     began = time.perf_counter()
     counts = write(config, out)

@@ -54,11 +54,15 @@ def train(
 
     The figures are of the slice the model was calibrated on. `evaluate` gives honest ones.
     """
+    from api.option_ranges import check_seed
     from ingest.datasets import count, read
     from ingest.mapping import load_mapping
+    from ingest.output_folder import check_writable
 
+    check_seed(seed)
     found = load_mapping(mapping)
     transactions = count(data, found)
+    check_writable(out, "--out")
     # What these load takes seconds: not before the data are there.
     from api.graph_model import forget_networks
     from api.recorded_rows import RecordedRows
@@ -109,5 +113,6 @@ def _graph_training(
             field="--gnn",
             remedy="Install the extra `train`: pip install 'ringfence[train]'.",
         ) from None
-    workshop = out.with_name(f"{out.name}.training")
+    whole = out.resolve()  # that of "." has a name
+    workshop = whole.with_name(f"{whole.name}.training")
     return GraphTraining(replayer, engine, workshop, rows, progress=told)

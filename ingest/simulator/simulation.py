@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from graph.errors import InvalidSetting
+from ingest.output_folder import new_files
 from ingest.simulator.attire import dressed
 from ingest.simulator.config import SimulationConfig
 from ingest.simulator.labels import labelled
@@ -30,6 +31,8 @@ Ints = npt.NDArray[np.int64]
 
 MOST_IN_MEMORY: Final = 50_000_000
 """Expected rows that `run` holds at once, at 0.6 to 1.2 KB each."""
+FILES: Final = ("transactions.parquet", "look_alikes.parquet", "rings.parquet", "world.json")
+"""What `write` writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,26 +146,29 @@ def write(config: SimulationConfig, out_dir: Path) -> dict[str, Any]:
     """Simulate into a folder: transactions, rings and look_alikes (Parquet) and world.json.
 
     Every period is written when it is over, as a row group, so memory does not grow with the
-    number of transactions. The same configuration writes the same bytes; `world.json` is written
-    last.
+    number of transactions. The same configuration writes the same bytes. The files are moved into
+    the folder when all are whole, `world.json` last; before that, what was there stays.
 
     Returns:
         The sizes of everything, by name (`Simulation.counts`).
+
+    Raises:
+        InvalidSetting: The folder cannot be written.
     """
-    out_dir.mkdir(parents=True, exist_ok=True)
-    making = Making(config)
-    with ExitStack() as files:
-        transactions, look_alikes = (
-            files.enter_context(pq.ParquetWriter(out_dir / name, schema, compression="zstd"))
-            for name, schema in (
-                ("transactions.parquet", TRANSACTION_SCHEMA),
-                ("look_alikes.parquet", LOOK_ALIKE_SCHEMA),
+    with new_files(out_dir, FILES) as folder:
+        making = Making(config)
+        with ExitStack() as files:
+            transactions, look_alikes = (
+                files.enter_context(pq.ParquetWriter(folder / name, schema, compression="zstd"))
+                for name, schema in (
+                    ("transactions.parquet", TRANSACTION_SCHEMA),
+                    ("look_alikes.parquet", LOOK_ALIKE_SCHEMA),
+                )
             )
-        )
-        for happened_, alike in making.periods():
-            transactions.write_table(happened_)
-            look_alikes.write_table(alike)
-    pq.write_table(making.rings(), out_dir / "rings.parquet", compression="zstd")
-    about = {"config": config.as_record(), "counts": making.counts()}
-    (out_dir / "world.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+            for happened_, alike in making.periods():
+                transactions.write_table(happened_)
+                look_alikes.write_table(alike)
+        pq.write_table(making.rings(), folder / "rings.parquet", compression="zstd")
+        about = {"config": config.as_record(), "counts": making.counts()}
+        (folder / "world.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return making.counts()

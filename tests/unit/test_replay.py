@@ -2,6 +2,8 @@
 
 import importlib.util
 import random
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -229,6 +231,54 @@ def test_it_replaces_nothing_but_a_replay(tmp_path: Path, make: Callable[[Path],
     with pytest.raises(InvalidSetting, match=r"not a replay.*(thesis|a file)"):
         replay(history(), TinyDetector(), tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_folders_beside_it_are_not_a_replays_to_remove(tmp_path: Path) -> None:
+    for name in ("out.unfinished", "out.replaced"):
+        _folder_of_somebody(tmp_path / name)
+    for seed in (1, 2):
+        replay(history(seed), TinyDetector(), tmp_path / "out")
+    for name in ("out.unfinished", "out.replaced"):
+        assert (tmp_path / name / "thesis.tex").read_text() == "years of work"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_one_that_ends_while_another_runs_takes_nothing_from_it(tmp_path: Path) -> None:
+    def while_another_runs() -> Iterator[LabelledTransaction]:
+        yield from history()
+        replay(history(seed=2), TinyDetector(), tmp_path / "out")
+
+    replay(while_another_runs(), TinyDetector(), tmp_path / "out")
+    replay(history(), TinyDetector(), tmp_path / "alone")
+    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "out"]
+
+
+_KILLED = """
+import os, signal, sys
+sys.path[:0] = [sys.argv[1]]
+from pathlib import Path
+from ingest.replay import replay
+from tiny_detector import TinyDetector
+
+def rows():
+    os.kill(os.getpid(), signal.SIGKILL)
+    yield
+
+replay(rows(), TinyDetector(), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.slow
+def test_a_replay_that_is_killed_leaves_what_was_there(tmp_path: Path) -> None:
+    replay(history(), TinyDetector(), tmp_path / "out")
+    before = contents(tmp_path / "out")
+    arguments = [sys.executable, "-c", _KILLED, str(Path(__file__).parents[1]), tmp_path / "out"]
+    assert subprocess.run(arguments, check=False).returncode == -signal.SIGKILL
+    assert contents(tmp_path / "out") == before
+    assert len(list(tmp_path.glob("out.unfinished-*"))) == 1
+    replay(history(seed=2), TinyDetector(), tmp_path / "out")
+    assert contents(tmp_path / "out") != before
 
 
 def test_numbers_that_cannot_work_are_named(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import ipaddress
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -21,6 +23,7 @@ from ingest.currencies import RateTable
 from ingest.simulator import (
     KINDS,
     WIRE_FIELDS,
+    Making,
     RingCounts,
     Simulation,
     SimulationConfig,
@@ -198,6 +201,35 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
     assert written("second", config) == first
     other = written("other", SimulationConfig(seed=6, days=2, users=200))
     assert other["transactions.parquet"] != first["transactions.parquet"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_simulation_that_ends_early_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    old, new = (SimulationConfig(seed=seed, days=3, users=200) for seed in (5, 6))
+
+    def bytes_of(folder: Path) -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+    def one_period(making: Making) -> Iterator[tuple[pa.Table, pa.Table]]:
+        yield next(periods(making))
+        raise error
+
+    write(old, tmp_path / "city")
+    before = bytes_of(tmp_path / "city")
+    periods = Making.periods
+    with monkeypatch.context() as patched:
+        patched.setattr(Making, "periods", one_period)
+        for name in ("city", "deep/another"):
+            with pytest.raises(error):
+                write(new, tmp_path / name)
+    assert bytes_of(tmp_path / "city") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["city"]
+    write(new, tmp_path / "city")
+    after = bytes_of(tmp_path / "city")
+    assert set(after) == set(before)
+    assert all(after[name] != before[name] for name in before)
 
 
 def test_files_hold_what_the_frame_holds(tmp_path: Path) -> None:

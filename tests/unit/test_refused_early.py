@@ -1,0 +1,105 @@
+"""Commands over history refuse what cannot end well before the replay, not after it."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import ingest.datasets
+from api import cli
+from graph.errors import InvalidSetting
+from ingest.simulator import SimulationConfig, write
+
+POLICIES = Path(cli.__file__).parents[1] / "docs" / "policies"
+LEARNING = {
+    "train": ("--out",),
+    "evaluate": ("--report",),
+    "backtest": (
+        *("--policy", POLICIES / "by-cost.toml", "--policy", POLICIES / "fixed.toml"),
+        "--out",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("a") / "city"
+    write(SimulationConfig(days=1, users=80), folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_replay(monkeypatch):
+    """Whatever comes as far as the history has come too far."""
+
+    def read(*_, **__):
+        raise AssertionError("the replay began")
+
+    monkeypatch.setattr(ingest.datasets, "read", read)
+
+
+def refused(*arguments):
+    answer = CliRunner().invoke(cli.app, [str(each) for each in arguments])
+    assert isinstance(answer.exception, InvalidSetting), answer.exception
+    assert answer.exception.exit_code == 2
+    assert answer.exception.value
+    assert answer.exception.remedy
+    return str(answer.exception)
+
+
+@pytest.mark.parametrize("out", ["file", "file/x", "/proc/foo"])
+@pytest.mark.parametrize("name", LEARNING)
+def test_an_output_folder_that_cannot_be_written(tmp_path, city, name, out):
+    (tmp_path / "file").write_text("")
+    options = LEARNING[name]
+    said = refused(name, city, "--mapping", "ringfence", *options, tmp_path / out)
+    assert said.startswith(f"{options[-1]}: this folder cannot be made or written")
+    assert str(tmp_path / out) in said
+
+
+SEEDS = ("--seed=-1", "--seed=99999999999999999999")
+EMBARGOES = ("--embargo=nan", "--embargo=inf", "--embargo=-1")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [(name, wrong) for name in LEARNING for wrong in SEEDS]
+    + [(name, wrong) for name in ("evaluate", "backtest") for wrong in EMBARGOES],
+)
+def test_numbers_that_libraries_do_not_take(tmp_path, city, name, wrong):
+    options = (*LEARNING[name], tmp_path / "out", wrong)
+    said = refused(name, city, "--mapping", "ringfence", *options)
+    assert said.startswith(f"{wrong.split('=')[0]}: must be between 0 and ")
+    assert wrong.split("=")[1] in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("out", ["file", "file/x", "/proc/x"])
+def test_a_replay_that_has_no_place(tmp_path, city, out):
+    (tmp_path / "file").write_text("")
+    said = refused("replay", city, "--mapping", "ringfence", "--out", tmp_path / out)
+    assert said.startswith("--out")
+    assert str(tmp_path / out) in said
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_replay_in_the_place_of_the_folder_one_is_in(tmp_path, city, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = refused("replay", city, "--mapping", "ringfence", "--out", ".")
+    assert "--out: a folder that is a working directory" in said
+
+
+@pytest.mark.parametrize("out", ["", "in/it", "..", "../city"])
+def test_a_replay_over_or_in_its_own_data(city, out):
+    before = {file.name: file.read_bytes() for file in city.iterdir()}
+    said = refused("replay", city, "--mapping", "ringfence", "--out", city / out)
+    assert said.startswith("--out: the result and the data")
+    assert {file.name: file.read_bytes() for file in city.iterdir()} == before
+
+
+@pytest.mark.parametrize("out", ["file", "file/x", "/proc/foo"])
+def test_a_city_that_has_no_place(tmp_path, out):
+    (tmp_path / "file").write_text("")
+    said = refused("simulate", "--days", "1", "--users", "80", "--out", tmp_path / out)
+    assert said.startswith("--out: this folder cannot be made or written")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
