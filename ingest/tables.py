@@ -198,9 +198,10 @@ def _plain(table: pa.Table, path: Path) -> pa.Table:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
+    """Whether Arrow can tell values of this type apart, as `coded` asks it to."""
     try:
         pa.nulls(0, kind).dictionary_encode()
-    except pa.ArrowNotImplementedError:
+    except pa.ArrowNotImplementedError:  # Arrow's word for a list, a struct or a map
         return False
     return True
 

@@ -92,7 +92,7 @@ def test_neighbours_of_any_name_are_left_alone(tmp_path: Path) -> None:
 
 def test_an_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
     folder_of(tmp_path / "out", "old")
-    rename = Path.rename
+    rename = Path.rename  # the system's: a disk that is full at this very moment cannot be had
 
     def refused(path: Path, target: Path) -> Path:
         if path.name == "new":
@@ -110,7 +110,7 @@ def test_an_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path,
 def test_files_are_exchanged_all_or_none(tmp_path, monkeypatch, error) -> None:
     files_of(tmp_path / "out", "old")
     (tmp_path / "out" / "one").unlink()
-    rename = Path.rename
+    rename = Path.rename  # the system's: a disk that is full at this very moment cannot be had
 
     def refused(path: Path, target: Path) -> Path:
         if path.parts[-2:] == ("new", "two"):
