@@ -156,6 +156,20 @@ def decode(
     return from_fields(record, rates=rates, now=now)
 
 
+def require_not_ahead(transaction: Transaction, now: int) -> None:
+    """Refuse a transaction more than two minutes later than `now`, epoch milliseconds.
+
+    For whoever learns the time only after reading: the stream, from the broker that took it.
+
+    Raises:
+        InvalidTransaction: It is.
+    """
+    try:
+        fields.check_not_ahead(transaction.timestamp, now)
+    except Flaw as flaw:
+        raise InvalidTransaction((_problem("timestamp", flaw),)) from None
+
+
 def from_fields(
     record: Mapping[str, object], *, rates: RateTable, now: int | None = None
 ) -> Transaction:

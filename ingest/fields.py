@@ -210,7 +210,7 @@ def check_not_ahead(time: int, now: int) -> None:
     """
     if time > now + MOST_AHEAD:
         raise Flaw(
-            "more than 2 minutes in the future",
+            "more than 2 minutes in the future when it arrived",
             rfc_3339(time),
             "Check the sender's clock and its time zone: local time sent as UTC is hours ahead.",
         )

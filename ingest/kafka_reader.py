@@ -33,6 +33,7 @@ READ_COMMITTED: Final = 1
 _EARLIEST: Final = -2
 _LATEST: Final = -1
 _OFFSET_OUT_OF_RANGE: Final = 1
+_LOG_APPEND_TIME: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +198,14 @@ def unpack(topic: Topic, answer: tuple[Any, ...], offset: int, limit: int) -> Pa
             if ControlRecord.parse(next(batch).key) == ABORT_MARKER:
                 dead.discard(batch.producer_id)
         elif not (batch.is_transactional and batch.producer_id in dead):
+            appended_at = batch.max_timestamp if batch.timestamp_type == _LOG_APPEND_TIME else None
             for each in batch:
                 at = each.offset
                 if at >= offset:
                     key = each.key
                     text = None if key is None else key.decode("utf-8", "replace")
-                    records.append(Record(topic, partition, at, each.value or b"", text))
+                    value = each.value or b""
+                    records.append(Record(topic, partition, at, value, text, appended_at))
                     if len(records) >= limit:
                         return Page(records, at + 1, stable, first)
         following = batch.next_offset

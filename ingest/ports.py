@@ -76,13 +76,24 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """A message with its place in the log."""
+    """A message with its place in the log.
+
+    Attributes:
+        topic: Where it stands.
+        partition: Partition there.
+        offset: Offset there.
+        value: The message.
+        key: What it is found by, if it has one.
+        appended_at: Epoch milliseconds at which the log took it, by the log's own clock; None
+            where the log writes down no such time.
+    """
 
     topic: Topic
     partition: int
     offset: int
     value: bytes
     key: str | None
+    appended_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

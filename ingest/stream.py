@@ -7,6 +7,10 @@ the record with the smallest timestamp of those at hand. A partition that holds 
 nothing at hand is waited for, for at most `PATIENCE_S`: then the rest goes on without it, and what
 it brings may be late (counted by the window, as ever).
 
+What is dated more than two minutes after its broker took it becomes a dead letter: three such,
+and everybody else would be late (docs/adr/0002). The same stream read again, or months later, is
+judged by the same moments, so it says the same.
+
 The order is not a promise: it depends on what was at hand. The journal writes down which it was.
 """
 
@@ -23,6 +27,7 @@ import msgspec
 from graph.errors import InvalidInput
 from graph.transaction import Transaction
 from ingest import records
+from ingest.codec import require_not_ahead
 from ingest.ports import Log, Record, Topic
 
 AHEAD: Final = 1_024
@@ -184,6 +189,8 @@ class Stream:
     def _decoded(self, record: Record) -> Input | records.DeadLetterRecord:
         try:
             transaction = self._decode(record.value)
+            if record.appended_at is not None:
+                require_not_ahead(transaction, record.appended_at)
         except InvalidInput as error:
             return records.DeadLetterRecord(
                 consumer=CONSUMER,

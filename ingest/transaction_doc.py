@@ -143,7 +143,7 @@ def _limits() -> str:
 | one record | {codec.LARGEST_RECORD} bytes |
 | unknown fields | {codec.MOST_ATTRIBUTES}, together {codec.LARGEST_ATTRIBUTES} bytes of JSON |
 | levels of arrays and objects in an unknown field | {codec.DEEPEST_ATTRIBUTE} |
-| timestamp | over HTTP at most 2 min ahead of the server's clock; never 2200 or later |
+| timestamp | at most 2 min after the server or the broker took it; never 2200 or later |
 | opening of the account | not more than a day after the transaction |
 
 A key that occurs twice in one object is refused at any depth. An unknown field whose name has

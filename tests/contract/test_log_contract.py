@@ -155,6 +155,18 @@ def test_any_bytes_and_any_key_come_back(log: Log) -> None:
     assert log.find(Topic.VERDICTS, [key, ""]) == {key: first, "": second}
 
 
+def test_when_a_record_was_taken_is_the_logs_own_clock_where_it_has_one(log: Log) -> None:
+    before = int(time.time() * 1000)
+    log.append([message(b"x")])
+    after = int(time.time() * 1000)
+    (record,) = log.read(Topic.TRANSACTIONS, 0, 0, 10)
+    if isinstance(log, KafkaLog):
+        assert record.appended_at is not None
+        assert before <= record.appended_at <= after
+    else:
+        assert record.appended_at is None
+
+
 def test_a_consumer_that_never_committed_stands_at_the_start(log: Log) -> None:
     assert log.committed("nobody", Topic.VERDICTS, 0) == 0
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from graph.errors import InvalidSetting, Unavailable
+from graph.transaction import HOUR
 from ingest import codec, kafka_writer, records
 from ingest.currencies import RateTable
 from ingest.engine import Engine, EngineConfig
@@ -54,9 +55,13 @@ class Written(NamedTuple):
     letters: Counter[int]
 
 
+START = 1_700_000_000_000
+"""Epoch milliseconds that the streams begin at."""
+
+
 def raw(name: str, user: str, at: int, currency: str = "EUR") -> bytes:
     record = {
-        "transaction_id": name, "timestamp": 1_700_000_000_000 + at, "type": "transfer",
+        "transaction_id": name, "timestamp": START + at, "type": "transfer",
         "amount": "12.50", "currency": currency, "user_id": user, "counterparty_id": "shop",
     }  # fmt: skip
     return json.dumps(record).encode()
@@ -398,6 +403,29 @@ def test_dead_letters_say_where_and_why_and_go_back_once(
     assert engine.stop(30)
     assert verdict_ids(log) == Counter(["good", "after", "krona"])
     assert put_back(Choice()) == [Became.REDRIVEN, Became.BEFORE]  # the poison, and what went
+    log.close()
+
+
+def test_clocks_an_hour_ahead_are_dead_letters_and_make_nobody_late(
+    places: Callable[..., KafkaSettings],
+) -> None:
+    now = int(time.time() * 1000) - START  # of `raw`
+    ahead = [raw(f"fast{n}", f"u{n}", now + HOUR) for n in range(3)]
+    log = KafkaLog(places(partitions=1))
+    log.append([Message(Topic.TRANSACTIONS, 0, value) for value in ahead])
+    log.append([Message(Topic.TRANSACTIONS, 0, raw("right", "a", now))])
+    engine = run_engine(log)
+    until(lambda: done(log))
+    assert engine.stop(30)
+    (line,) = log.read(Topic.VERDICTS, 0, 0, 10)
+    verdict = records.decode(line.value, records.VerdictRecord).verdict
+    assert (verdict.transaction_id, verdict.admission) == ("right", "accepted")
+    letters = [
+        records.decode(record.value, records.DeadLetterRecord)
+        for record in log.read(Topic.DEAD_LETTERS, 0, 0, 10)
+    ]
+    assert [letter.raw for letter in letters] == ahead
+    assert {letter.code for letter in letters} == {"invalid-transaction"}
     log.close()
 
 

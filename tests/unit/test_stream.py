@@ -3,13 +3,17 @@
 import json
 from collections.abc import Mapping, Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.errors import InvalidInput
-from graph.transaction import Money, Transaction, TransactionType
+from graph.transaction import DAY, MINUTE, Money, Transaction, TransactionType
 from ingest.ports import Bounds, Polled, Record, Topic
 from ingest.stream import AHEAD, PATIENCE_S, Stream
+
+NOON = 1_714_564_800_000
+"""2024-05-01T12:00:00Z, epoch milliseconds."""
 
 
 def decode(data: bytes) -> Transaction:
@@ -23,9 +27,12 @@ def decode(data: bytes) -> Transaction:
 class Partitions:
     """A log of input partitions that hands out what it is told to have at hand."""
 
-    def __init__(self, *values: Sequence[bytes], first: int = 0) -> None:
+    def __init__(
+        self, *values: Sequence[bytes], first: int = 0, appended_at: int | None = None
+    ) -> None:
         self.values = values
         self.first = first
+        self.appended_at = appended_at
         self.at_hand = [len(each) for each in values]
 
     def partitions(self, topic: Topic) -> int:
@@ -45,7 +52,8 @@ class Partitions:
             start = max(offset, self.first)
             stop = min(start + limit - len(records), self.at_hand[number])
             records += [
-                Record(topic, number, at, held[at], None) for at in range(start, max(stop, start))
+                Record(topic, number, at, held[at], None, self.appended_at)
+                for at in range(start, max(stop, start))
             ]
             if max(stop, start) < len(held):
                 behind.add(number)
@@ -54,6 +62,11 @@ class Partitions:
 
 def value(name: str, at: int) -> bytes:
     return json.dumps([name, at]).encode()
+
+
+def dated(name: str, at: int, appended_at: int | None) -> Partitions:
+    """One record, with the time at which the log took it."""
+    return Partitions([value(name, at)], appended_at=appended_at)
 
 
 def taken(source: Stream, limit: int = 512, now: float | None = None) -> list[str]:
@@ -105,6 +118,24 @@ def test_what_cannot_be_read_goes_at_once_and_its_place_is_committed() -> None:
     (letter,) = page.letters
     assert (letter.partition, letter.offset, letter.raw) == (1, 0, b"poison")
     assert page.next_offsets == {0: 1, 1: 1}
+
+
+@pytest.mark.parametrize("appended_at", [None, NOON, NOON + 10 * DAY])
+def test_a_time_two_minutes_after_the_log_took_it_is_let_in(appended_at: int | None) -> None:
+    log = dated("a", NOON + 2 * MINUTE, appended_at)
+    assert taken(Stream(log, decode)) == ["a"]  # type: ignore[arg-type] - as above
+
+
+def test_a_later_one_becomes_a_dead_letter_that_says_so() -> None:
+    log = dated("a", NOON + 2 * MINUTE + 1, NOON)
+    page = Stream(log, decode).take(10)  # type: ignore[arg-type] - as above
+    assert page is not None
+    assert page.inputs == ()
+    (letter,) = page.letters
+    assert letter.code == "invalid-transaction"
+    assert "timestamp" in letter.reason
+    assert "2024-05-01T12:02:00.001Z" in letter.reason
+    assert "time zone" in letter.reason
 
 
 def test_what_retention_took_is_counted_once() -> None:
