@@ -37,7 +37,7 @@ class RingPolicy:
         alert_apart: Least share of a ring's accounts that are not in any one live ring that was
             told. Below, it is no news, of two accounts not if one is there: the machines and
             invented names of a hand that tries stolen cards are seen apart from the cards. Found
-            on eight simulated cities (`docs/results.md`).
+            on eight simulated cities (`docs/experiments.md`).
         max_members, max_transactions, max_evidence: What one ring holds; beyond, `truncated`.
         max_rings: Live rings; beyond, the one still the longest expires early.
         max_closed: Ended rings that can still be looked up.
