@@ -19,7 +19,8 @@ from gnn.explain import GraphScorer
 from graph.errors import RingfenceError
 from ingest.currencies import RateTable
 from ingest.embedder import Embedder
-from ingest.engine import Engine, EngineStats
+from ingest.engine import Engine
+from ingest.engine_stats import EngineStats
 from ingest.ports import Log
 from ingest.sinks import Follows
 from ingest.sweeper import Sweeper

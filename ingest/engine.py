@@ -17,7 +17,6 @@ which may hold what was never written, and follows again.
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
@@ -30,17 +29,18 @@ from graph.errors import InvalidInput, Unavailable
 from graph.transaction import Transaction
 from ingest import records
 from ingest.arrivals import Arrivals, Submission
+from ingest.engine_stats import EngineStats, Tally
 from ingest.journal import Entry, entry, known_verdicts, write
 from ingest.lease import Lease
 from ingest.ports import Detector, Fenced, Log, Message, Record, Topic, Writer
 from ingest.recovery import PAGE, Build, Checkpoints, Recovered, Recovery
 from ingest.reference import Facts, ReadFact
+from ingest.standing import NOT_YET, Standing
 from ingest.stream import CONSUMER, Decode, Input, Stream, StreamPage
 from scorer.verdict import Verdict
 
 T = TypeVar("T")
 
-_NOT_YET: Final = ("recovering", "standby")
 FIRST_GUESS_S: Final = 0.0005
 """What a transaction is taken to cost before the first batch was timed."""
 
@@ -77,54 +77,6 @@ class EngineConfig:
     retry_ms: int = 2_000
     checkpoint_every: int = 200_000
     give_up_ms: int = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStats:
-    """What the engine did since it started, and how it stands.
-
-    Attributes:
-        state: "recovering", "standby", "running", "stopping", "stopped" or "failed".
-        error: Why it failed, or why the log does not take what it wants to write.
-        observed: Transactions given to the detector, by its answer: accepted, late, ahead,
-            duplicate (of something the log no longer holds).
-        duplicates: Transactions answered with the verdict they already had.
-        dead_letters: Records of the stream that could not be understood.
-        lost: Records of the stream that retention took before they were read.
-        decisions: Verdicts by decision.
-        ring_events: Ring events written.
-        alerts: Alerts written.
-        batches: Micro-batches committed.
-        commit_failures: Attempts at a commit that failed.
-        queued: Transactions now waiting in `submit`.
-        stream_lag: Records of the stream not yet read; None while the log does not answer.
-        checkpoint_failures: Checkpoints that could not be written.
-        checkpoint_error: Why the last one could not; None once one could again.
-        checkpoint: Journal offset of the newest checkpoint tried; None if there is none.
-        fenced: Times it led and had to give way.
-        known: Offset up to which the detector knows each reference topic.
-        recovered: What recovery did; None until it is done.
-    """
-
-    state: str
-    error: str | None
-    observed: dict[str, int]
-    duplicates: int
-    dead_letters: int
-    lost: int
-    decisions: dict[str, int]
-    ring_events: int
-    alerts: int
-    batches: int
-    commit_failures: int
-    queued: int
-    stream_lag: int | None
-    checkpoint_failures: int
-    checkpoint_error: str | None
-    checkpoint: int | None
-    fenced: int
-    known: dict[str, int]
-    recovered: Recovered | None
 
 
 class Engine:
@@ -170,16 +122,11 @@ class Engine:
         self._config = config or EngineConfig()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._arrivals = Arrivals(transactions=self._config.queue, questions=self._config.questions)
-        self._arrivals.shut(self._unavailable)
+        self._standing = Standing(self._arrivals)
         self._cost = FIRST_GUESS_S  # seconds a transaction, of the last batches
         self._expect()
-        self._turn = threading.Condition()  # guards the state and the error
-        self._state = "recovering"
-        self._error: str | None = None
         # The rest is written by the engine's thread alone; `stats` reads it as it is.
-        self._counts: Counter[str] = Counter()
-        self._admissions: Counter[str] = Counter()
-        self._decisions: Counter[str] = Counter()
+        self._tally = Tally()
         self._stream: Stream | None = None
         self._known: dict[Topic, int] = {}
         self._news_at = 0.0  # when the reference topics are to be looked at again
@@ -202,10 +149,7 @@ class Engine:
         Raises:
             Unavailable: It failed, or is not done in `timeout` seconds.
         """
-        with self._turn:
-            done = self._turn.wait_for(lambda: self._state not in _NOT_YET, timeout)
-            if not done or self._state == "failed":
-                raise self._unavailable()
+        self._standing.wait_ready(timeout)
 
     def submit(
         self, transactions: Sequence[Transaction], raw: Sequence[bytes]
@@ -257,16 +201,14 @@ class Engine:
     @property
     def batches(self) -> int:
         """Micro-batches committed since the start; it stands still while nothing arrives."""
-        return self._counts["batches"]
+        return self._tally.batches
 
     def standing(self) -> tuple[str, str | None]:
         """State and error, without asking the log anything."""
-        with self._turn:
-            return self._state, self._error
+        return self._standing.now()
 
     def stats(self) -> EngineStats:
         """Figures since the start."""
-        counts = self._counts
         stream = self._stream
         try:
             lag = None if stream is None else stream.lag()
@@ -276,23 +218,13 @@ class Engine:
         return EngineStats(
             state=state,
             error=error,
-            observed=dict(self._admissions),
-            duplicates=counts["duplicates"],
-            dead_letters=counts["dead_letters"],
-            lost=counts["lost"],
-            decisions=dict(self._decisions),
-            ring_events=counts["ring_events"],
-            alerts=counts["alerts"],
-            batches=counts["batches"],
-            commit_failures=counts["commit_failures"],
             queued=self._arrivals.queued,
             stream_lag=lag,
-            checkpoint_failures=counts["checkpoint_failures"],
             checkpoint_error=self._checkpoint_error,
             checkpoint=self._checkpoint,
-            fenced=counts["fenced"],
             known={topic.value: offset for topic, offset in self._known.items()},
             recovered=self._recovered,
+            **self._tally.figures(),
         )
 
     def stop(self, timeout: float | None = None) -> bool:
@@ -302,12 +234,7 @@ class Engine:
             Whether it ended within `timeout` seconds; whatever it had not committed is as if it
             had never been taken.
         """
-        with self._turn:
-            if self._state in ("running", *_NOT_YET):
-                # Shut first: whoever sees "stopping" has seen the last arrival.
-                self._arrivals.shut(self._unavailable)
-                self._state = "stopping"
-            self._turn.notify_all()
+        self._standing.stop()
         if self._thread.ident is not None:
             self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -342,16 +269,12 @@ class Engine:
             writer = self._insist(lambda: self._log.claim(CONSUMER))
             if self._lease is not None:
                 self._lease.hold()
-            self._enter("recovering", "standby")
+            self._standing.enter("recovering", "standby")
             self._recovered = self._insist(recovery.finish)
             self._next_verdict = self._recovered.next_verdict
             self._known = recovery.known
             self._stream = self._insist(lambda: Stream(self._log, self._decode))
-            with self._turn:
-                if self._state == "recovering":  # unless it was stopped meanwhile
-                    self._state = "running"
-                    self._arrivals.open()
-                self._turn.notify_all()
+            self._standing.open()
             with closing(self._stream):
                 self._work(recovery.detector, writer, self._stream)
         except Fenced as error:
@@ -359,8 +282,9 @@ class Engine:
                 raise
             _log.warning("the engine gives way: %s", error)
             self._lease.drop()
-            self._counts["fenced"] += 1
-            self._give_way()
+            self._tally.fenced += 1
+            self._standing.give_way()
+            self._refuse_all()  # the next leader answers it when it comes again
             return True
         return False
 
@@ -374,9 +298,9 @@ class Engine:
         """Follow the journal until it is this engine's turn; False if it was stopped before."""
         lease = self._lease
         if lease is None:
-            return self._state != "stopping"
+            return self._standing.state != "stopping"
         look_at = 0.0
-        while self._state in _NOT_YET:
+        while self._standing.state in NOT_YET:
             behind = False
             try:
                 behind = recovery.step()
@@ -392,29 +316,16 @@ class Engine:
                 self._note(None)
             self._next_verdict, self._known = recovery.so_far.next_verdict, recovery.known
             if not behind:
-                self._enter("standby", "recovering")
+                self._standing.enter("standby", "recovering")
                 self._save(recovery.detector, due=self._config.checkpoint_every)
-                with self._turn:
-                    self._turn.wait(min(lease.beat / 2, self._config.poll_ms / 1000))
+                pause = min(lease.beat / 2, self._config.poll_ms / 1000)
+                self._standing.wait_while("standby", pause)
         return False
-
-    def _enter(self, state: str, before: str) -> None:
-        with self._turn:
-            if self._state == before:
-                self._state = state
-
-    def _give_way(self) -> None:
-        """Refuse what was taken and what waits: the next leader answers it when it comes again."""
-        with self._turn:
-            if self._state == "running":
-                self._arrivals.shut(self._unavailable)
-                self._state = "recovering"
-        self._refuse_all()
 
     def _work(self, detector: Detector, writer: Writer, stream: Stream) -> None:
         every = self._config.checkpoint_every
         while True:
-            stopping = self._state != "running"
+            stopping = self._standing.state != "running"
             if self._lease is not None and self._lease.superseded:
                 raise Fenced("another process leads now", remedy="Let it: this one follows.")
             for question in self._arrivals.take_questions():
@@ -446,7 +357,7 @@ class Engine:
             self._note(error)
         if letters:
             self._insist(lambda: _append(writer, letters))
-            self._counts["dead_letters"] += len(letters)
+            self._tally.dead_letters += len(letters)
         self._news_at = time.monotonic() + self._config.news_ms / 1000
 
     def _read(self, stream: Stream, taken: int) -> StreamPage | None:
@@ -493,7 +404,9 @@ class Engine:
         verdicts.update(zip(fresh, observed, strict=True))
 
         self._next_verdict = following or self._next_verdict
-        self._count(observed, duplicates=len(arrived) - len(fresh), page=page)
+        self._tally.count(observed, duplicates=len(arrived) - len(fresh), page=page)
+        if page and page.lost:
+            _log.warning("retention took %d records of the stream unread", page.lost)
         self._pace(len(arrived), time.monotonic() - began)
         taken, self._taken = self._taken, []
         for submission in taken:
@@ -526,33 +439,18 @@ class Engine:
             except Fenced:
                 raise
             except Unavailable as error:
-                self._counts["commit_failures"] += 1
+                self._tally.commit_failures += 1
                 self._note(error)
-                with self._turn:
-                    if self._state == "stopping" and given_up is None:
-                        given_up = time.monotonic() + self._config.give_up_ms / 1000
-                    if given_up is not None and time.monotonic() > given_up:
-                        raise
-                    self._turn.wait(pause)
+                state = self._standing.state
+                if state == "stopping" and given_up is None:
+                    given_up = time.monotonic() + self._config.give_up_ms / 1000
+                if given_up is not None and time.monotonic() > given_up:
+                    raise
+                self._standing.wait_while(state, pause)
                 pause = min(2 * pause, self._config.retry_ms / 1000)
             else:
                 self._note(None)
                 return answer
-
-    def _count(self, observed: list[Verdict], *, duplicates: int, page: StreamPage | None) -> None:
-        self._counts["batches"] += 1
-        self._counts["duplicates"] += duplicates
-        self._admissions.update([verdict.admission for verdict in observed])
-        for decision, count in Counter([verdict.decision for verdict in observed]).items():
-            self._decisions[decision.value] += count
-        events = [event for verdict in observed for event in verdict.ring_events]
-        self._counts["ring_events"] += len(events)
-        self._counts["alerts"] += sum(event.alert is not None for event in events)
-        if page is not None:
-            self._counts["dead_letters"] += len(page.letters)
-            self._counts["lost"] += page.lost
-            if page.lost:
-                _log.warning("retention took %d records of the stream unread", page.lost)
 
     def _save(self, detector: Detector, *, due: int) -> None:
         """Write a checkpoint if `due` verdicts were given since the last one."""
@@ -563,7 +461,7 @@ class Engine:
         except OSError as error:
             # Recovery reads more of the journal then; no verdict depends on it.
             _log.warning("no checkpoint could be written: %s", error)
-            self._counts["checkpoint_failures"] += 1
+            self._tally.checkpoint_failures += 1
             self._checkpoint_error = str(error.strerror or error)
         else:
             self._checkpoint_error = None
@@ -572,30 +470,19 @@ class Engine:
     def _note(self, error: Unavailable | None) -> None:
         if error is not None:
             _log.warning("%s", error)
-        with self._turn:
-            self._error = None if error is None else str(error)
+        self._standing.note(error)
 
     def _end(self, state: str, error: str | None) -> None:
         """Refuse whatever is left: nothing of it was committed, all of it may be sent again."""
-        with self._turn:
-            self._state = state
-            self._error = error or self._error
-            self._arrivals.shut(self._unavailable)
-            self._turn.notify_all()
+        self._standing.end(state, error)
         self._refuse_all()
 
     def _refuse_all(self) -> None:
-        refusal = self._unavailable()
+        refusal = self._standing.unavailable()
         taken, self._taken = self._taken, []
         for submission in taken:
             submission.future.set_exception(refusal)
         self._arrivals.send_away(refusal)
-
-    def _unavailable(self) -> Unavailable:
-        return Unavailable(
-            f"the engine is {self._state}" + (f": {self._error}" if self._error else ""),
-            remedy="Send it again when /readyz says ready; nothing of it was taken.",
-        )
 
 
 def _commit(

@@ -17,7 +17,7 @@ from api.metrics import ADMISSIONS, STATES, TIMED
 from api.serving import server_of
 from api.settings import Settings
 from api.wiring import build
-from ingest.engine import EngineStats
+from ingest.engine_stats import EngineStats
 from scorer.verdict import Decision
 
 NOW = 1_772_366_400_000
