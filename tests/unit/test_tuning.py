@@ -128,6 +128,7 @@ def test_a_starved_default_is_left(table, past):
     assert "was taken" in said.sentences[0]
 
 
+@pytest.mark.slow
 def test_training_writes_down_what_was_tried():
     history = planted.made(rows=1_000)
     model = train(history, planted.PingPong(), settings=FEW, tuned=True)
