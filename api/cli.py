@@ -7,7 +7,7 @@ another version or damaged; 4 a part outside this process does not answer.
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple, NoReturn
 
 import typer
 
@@ -110,11 +110,21 @@ def main() -> None:
     try:
         app()
     except RingfenceError as error:
-        STDERR.print(f"ringfence: {error}", markup=False, soft_wrap=True, style="red")
-        sys.exit(error.exit_code)
+        _end(error)
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        from ingest.output_folder import FULL, no_room  # noqa: PLC0415 - loaded where it is needed
+
+        if error.errno not in FULL:
+            raise
+        _end(no_room(error, error.filename or "the output, or a temporary file"))
+
+
+def _end(error: RingfenceError) -> NoReturn:
+    STDERR.print(f"ringfence: {error}", markup=False, soft_wrap=True, style="red")
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ that was trained for that case answers, and everything says that `gnn` is missin
 
 import logging
 from pathlib import Path
-from shutil import rmtree
 from typing import Final, NamedTuple
 
 from gnn.explain import GraphScorer
@@ -21,6 +20,8 @@ _LOG: Final = logging.getLogger("ringfence.api.graph_model")
 FOLDER: Final = "gnn"
 HEAD: Final = "ring_head"
 """Folder of the ring head within that of a model."""
+NETWORKS: Final = (FOLDER, HEAD)
+"""What a training may leave beside a model."""
 SCHEMA: Final = GraphSchema(context=CONTEXT)
 """The columns this engine gives a graph model."""
 
@@ -38,12 +39,6 @@ class GraphModel(NamedTuple):
 
 
 NO_GRAPH_MODEL: Final = GraphModel()
-
-
-def forget_networks(folder: Path) -> None:
-    """Take away the graph model and the ring head that an earlier training left beside a model."""
-    for name in (FOLDER, HEAD):
-        rmtree(folder / name, ignore_errors=True)
 
 
 def open_graph_model(folder: Path, model: TrainedModel) -> GraphModel:

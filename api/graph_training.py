@@ -25,6 +25,7 @@ from gnn.artefact import RingArtefact
 from gnn.export import export
 from gnn.model import ModelSettings
 from gnn.recording import Recorder
+from gnn.ring_artefact import load_head
 from gnn.spool import Spool, SpoolWriter, open_spool
 from gnn.training import Learned, TrainingSettings, score, train
 from graph.errors import Incompatible
@@ -151,5 +152,5 @@ class GraphTraining:
         if self._artefact is not None:
             self._artefact.save(out / FOLDER)
         if (self._workshop / HEAD).exists():
-            shutil.copytree(self._workshop / HEAD, out / HEAD)
+            load_head(self._workshop / HEAD).save(out / HEAD)
         shutil.rmtree(self._workshop, ignore_errors=True)

@@ -11,12 +11,12 @@ merchant = ["payroll-gmbh"]
 card = ["tok-4711"]
 """
 
-import tomllib
 from pathlib import Path
 from typing import Any, Final
 
 from graph.errors import InvalidSetting
 from graph.lists import Lists
+from graph.toml_text import NotToml, read_toml
 from graph.transaction import Entity, EntityKind
 
 _REMEDY: Final = (
@@ -31,8 +31,15 @@ def read_lists(path: Path) -> Lists:
         InvalidSetting: The file cannot be read, or a key or value in it is wrong.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = read_toml(path.read_text(encoding="utf-8"))
+    except NotToml as error:
+        raise InvalidSetting(
+            f"the lists cannot be read: {path} {error.what}",
+            field="--lists",
+            value=error.value,
+            remedy=f"{error.remedy} {_REMEDY}",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
         raise InvalidSetting(
             f"the lists cannot be read: {error}", field="--lists", value=str(path), remedy=_REMEDY
         ) from None

@@ -6,7 +6,6 @@ where a value belongs or a secret given twice is a problem of the source.
 """
 
 import difflib
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from graph.errors import InvalidSetting
+from graph.toml_text import NotToml, read_toml
 
 PREFIX: Final = "RINGFENCE_"
 CONFIG: Final = "RINGFENCE_CONFIG"
@@ -208,13 +208,13 @@ class TomlFile(Source):
 
     def _parsed(self, path: Path, named_by: str | None) -> dict[str, Any]:
         try:
-            return tomllib.loads(_read(path, _MOST_BYTES))
-        except tomllib.TOMLDecodeError as error:
-            text = str(error)
+            return read_toml(_read(path, _MOST_BYTES))
+        except NotToml as error:
             self._wrong(
-                f"is not TOML: {text[:1].lower()}{text[1:]}",
+                error.what,
                 str(path),
-                "docs/configuration.md has an example to begin with.",
+                f"{error.remedy} docs/configuration.md has an example to begin with.",
+                error.value,
             )
         except (OSError, ValueError) as error:
             self._wrong(

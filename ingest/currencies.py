@@ -7,7 +7,6 @@ stream of conversions does not drift upwards.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from difflib import get_close_matches
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from graph.errors import InvalidSetting
+from graph.toml_text import NotToml, read_toml
 
 # ISO 4217, list one (2024-06-25): the codes of money people pay with, by number of decimals.
 # Metals, test codes and bond units are left out: nobody pays with them.
@@ -114,8 +114,12 @@ def rates_from_toml(path: Path) -> RateTable:
     """
     remedy = 'Write: base = "EUR", then [rates], then lines such as USD = "0.92".'
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = read_toml(path.read_text(encoding="utf-8"))
+    except NotToml as error:
+        raise InvalidSetting(
+            error.what, field=path.name, value=error.value, remedy=f"{error.remedy} {remedy}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
         raise InvalidSetting(str(error), field=path.name, remedy=remedy) from None
     base, rates = content.pop("base", None), content.pop("rates", {})
     if content or not isinstance(base, str) or not isinstance(rates, dict):

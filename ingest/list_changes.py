@@ -73,11 +73,39 @@ def checked(change: ListChange) -> ListChange:
         if change.expires_at is not None:
             fields.event_time(change.expires_at)
     except fields.Flaw as flaw:
-        raise refusal(field, flaw) from None
+        raise _refusal(field, flaw) from None
     return change if name == entity.id else replace(change, entity=Entity(entity.kind, name))
 
 
-def refusal(field: str, flaw: fields.Flaw) -> InvalidListChange:
+def ending(given: str | int | None, now: int, field: str = "expires_at") -> int | None:
+    """The event time at which an entry ends; one that has come by `now` would list nobody.
+
+    Args:
+        given: RFC 3339 or epoch milliseconds, as it was sent; None: nothing ends it.
+        now: Event time.
+        field: What names it to whoever sent it.
+
+    Raises:
+        InvalidListChange: It is no time, or past.
+    """
+    if given is None:
+        return None
+    try:
+        ends = fields.event_time(given)
+    except fields.Flaw as flaw:
+        raise _refusal(field, flaw) from None
+    if ends <= now:
+        raise InvalidListChange(
+            "event time is past it already, so the entry would end at once",
+            field=field,
+            value=fields.show(given),
+            remedy=f"Send a time after {fields.rfc_3339(now)}; to take the entity off the list, "
+            "DELETE it or `ringfence lists drop` it.",
+        )
+    return ends
+
+
+def _refusal(field: str, flaw: fields.Flaw) -> InvalidListChange:
     """The error that names the field of a decision; a card number is not shown back."""
     value = None if flaw.value is None else fields.show(flaw.value)
     return InvalidListChange(flaw.what, field=field, value=value, remedy=flaw.remedy)

@@ -7,7 +7,6 @@ do not know is an error that names the nearest one we do: a misspelt key must no
 
 import datetime as dt
 import re
-import tomllib
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,9 +15,11 @@ from typing import Any, ClassVar, Final, Literal, get_args
 import msgspec
 
 from graph.errors import InvalidInput, InvalidSetting
+from graph.toml_text import NotToml, read_toml
 from graph.transaction import DAY, HOUR, MINUTE, SECOND
 from ingest import codec, fields
 from ingest.currencies import RateTable
+from ingest.idle_keys import TIMES, check_keys
 
 SHIPPED: Final = Path(__file__).resolve().parent / "mappings"
 
@@ -27,7 +28,6 @@ TimeFormat = Literal[
     "wire", "iso", "pattern", "epoch_s", "epoch_ms", "seconds", "minutes", "hours", "days"
 ]
 _UNITS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
-_TIMES: Final = ("timestamp", "user_created_at", "known_at")
 _REMOVED: Final = {
     "shares": "Take it out: the temporal split is 60/20/20 in the order of time. For another one "
     "give train_from, train_until, test_from and test_until."
@@ -330,13 +330,14 @@ def parse_mapping(text: str, name: str) -> DatasetMapping:
     """
     place = f"mapping {name}"
     try:
-        content = _with_text_dates(tomllib.loads(text))
+        content = _with_text_dates(read_toml(text))
         _check_keys(content, DatasetMapping, place)
         mapping = msgspec.convert({"name": name, **content}, DatasetMapping)
+        check_keys(mapping)
         _check_rates(mapping)
-    except tomllib.TOMLDecodeError as error:
+    except NotToml as error:
         raise InvalidMapping(
-            f"not TOML: {error}", field=place, remedy="Texts are quoted, tables are in [brackets]."
+            error.what, field=place, value=error.value, remedy=error.remedy
         ) from None
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
@@ -379,11 +380,11 @@ def _check_source(name: str, source: Source, *, required: bool) -> None:
     """Refuse the keys of a source that its field has no use for."""
     if required and source.optional:
         raise ValueError(f"{name} cannot be optional: every row needs it. Take optional out")
-    if name in _TIMES and source.constant is not None:
+    if name in TIMES and source.constant is not None:
         raise ValueError(f"{name} cannot be constant. Name the column with the times")
-    if source.values and name in (*_TIMES, "amount"):
+    if source.values and name in (*TIMES, "amount"):
         raise ValueError(f"{name} takes no values: each is read as it is written. Take values out")
-    if source.prefix and name in (*_TIMES, "amount", "location"):
+    if source.prefix and name in (*TIMES, "amount", "location"):
         raise ValueError(f"{name} takes no prefix: it is no id. Take prefix out")
 
 

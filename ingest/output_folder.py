@@ -1,9 +1,9 @@
 """The folder a command writes into: tried before the work, and changed by whole results only.
 
-What is being made lies in a folder of its own with a name nobody else has, and is moved into place
-when it is whole. Only such a folder is ever removed with what is in it. A process that is killed
-leaves it behind, named `unfinished`; what was there before is whole, in its place or in that
-folder.
+What is being made lies in a folder of its own with a name nobody else has (`ingest.workshop`), and
+is moved into place when it is whole. Only such a folder is ever removed with what is in it. A
+process that is killed leaves it behind, named `unfinished`; what was there before is whole, in its
+place or in that folder. The next run into the same place puts it back and takes the folder away.
 """
 
 import errno
@@ -12,12 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
-from tempfile import TemporaryFile, mkdtemp
+from tempfile import TemporaryFile
 from typing import Final
 
 from graph.errors import InvalidSetting
+from ingest.workshop import NEW, abandoned, held, remove, workshop
 
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Of an `OSError`: there is no room for what was to be written."""
 _FIELD: Final = "out_dir"
+_OLD: Final = "old"
+_LEAVING: Final = "leaving"
 _TRIES: Final = 16
 """Times a folder is put in place: each but the last may find that another was put there first."""
 
@@ -30,9 +35,12 @@ def check_writable(folder: Path, field: str = _FIELD) -> None:
         field: What names it to the person: an option.
 
     Raises:
-        InvalidSetting: It cannot be made or written.
+        InvalidSetting: It cannot be made or written, or another process is at work in it.
     """
     _try_writing(folder, folder, field)
+    if folder.is_dir():
+        with _alone(folder, field):
+            pass
 
 
 def check_replaceable(
@@ -78,73 +86,98 @@ def check_apart(folder: Path, data: Path, field: str) -> None:
 
 
 @contextmanager
-def new_folder(folder: Path, names: Sequence[str], what: str) -> Iterator[Path]:
+def new_folder(
+    folder: Path, names: Sequence[str], what: str, *, field: str = _FIELD
+) -> Iterator[Path]:
     """A folder to write to, which takes the place of `folder` when the block ends without error.
 
     Args:
         folder: The place; it may hold an earlier result.
         names: The files of a result.
         what: What they are together.
+        field: What names the folder to the person: an option.
 
     Raises:
-        InvalidSetting: `folder` cannot be replaced (`check_replaceable`) or moved.
+        InvalidSetting: `folder` cannot be replaced (`check_replaceable`) or moved, or the disk is
+            full.
     """
-    check_replaceable(folder, names, what)
+    check_replaceable(folder, names, what, field=field)
     place = _real(folder)
-    missing = _missing(place.parent)
+    prefix = f"{place.name}.unfinished-"
+    missing = _made(place.parent, folder, field)
+    for left in abandoned(place.parent, prefix):
+        with suppress(OSError):
+            _put_back(left, place)
+            _clear(left, names)
     try:
-        with _workshop(place.parent, f"{place.name}.unfinished-", folder) as workshop:
-            new = workshop / "new"
-            yield new
+        with _workshop(place.parent, prefix, folder, field) as made:
+            yield made / NEW
             try:
-                _put_in_place(new, place, lambda: _check_contents(place, names, what, _FIELD))
+                _put_in_place(
+                    made / NEW, place, lambda: _check_contents(place, names, what, field), field
+                )
             except OSError as error:
-                raise _unwritable(error, folder) from error
-            for old in workshop.glob("old-*"):
-                for name in names:
-                    with suppress(OSError):
-                        (old / name).unlink(missing_ok=True)
-    except BaseException:
+                raise _unwritable(error, folder, field) from error
+            _forget(made, names)
+    finally:
         _remove_empty(missing)
-        raise
 
 
 @contextmanager
-def new_files(folder: Path, names: Sequence[str]) -> Iterator[Path]:
-    """A folder to write these files to, which go into `folder` when the block ends without error.
+def new_files(
+    folder: Path, names: Sequence[str], *, folders: Sequence[str] = (), field: str = _FIELD
+) -> Iterator[Path]:
+    """A folder to write these to, which go into `folder` when the block ends without error.
 
-    What else is in `folder` stays. Old and new files are never there together.
+    What else is in `folder` stays. Old and new files are never there together: what the block did
+    not write is not there afterwards. Nobody else can do the same in the meantime.
 
     Args:
         folder: Where the files go; made where it is missing.
-        names: Every file that the block writes.
+        names: Every file that the block may write.
+        folders: Every folder that it may write.
+        field: What names the folder to the person: an option.
 
     Raises:
-        InvalidSetting: `folder`, or a file, cannot be written.
+        InvalidSetting: `folder`, or a file, cannot be written, the disk is full, or another process
+            is at work in it.
     """
-    check_writable(folder)
+    check_writable(folder, field)
     for name in names:
         if (folder / name).is_dir():
             raise InvalidSetting(
                 "a file is to be written where a folder is",
-                field=_FIELD,
+                field=field,
                 value=str(folder / name),
                 remedy="Name another folder.",
             )
-    missing = _missing(folder)
-    try:
-        with _workshop(folder, "unfinished-", folder) as workshop:
-            new, old = workshop / "new", workshop / "old"
-            try:
-                yield new
-                old.mkdir()
-                _exchange(new, old, folder, names)
-            except OSError as error:
-                raise _unwritable(error, folder) from error
-            rmtree(old, ignore_errors=True)
-    except BaseException:
-        _remove_empty(missing)
-        raise
+    every = (*names, *folders)
+    missing = _made(folder, folder, field)
+    with _alone(folder, field):
+        try:
+            for left in abandoned(folder, "unfinished-"):
+                with suppress(OSError):
+                    _undo(left, folder, every)
+                    _clear(left, every)
+            with _workshop(folder, "unfinished-", folder, field) as made:
+                yield made / NEW
+                try:
+                    _exchange(made, folder, every)
+                except OSError as error:
+                    raise _unwritable(error, folder, field) from error
+                _forget(made, every)
+        finally:
+            _remove_empty(missing)
+
+
+def no_room(error: OSError, place: str, field: str | None = None) -> InvalidSetting:
+    """What to say of an error of `FULL`."""
+    return InvalidSetting(
+        f"there is no room for what is to be written: {os.strerror(error.errno or errno.ENOSPC)}",
+        field=field,
+        value=place,
+        remedy="Free some space, or name a folder on another disk.",
+    )
 
 
 def _try_writing(folder: Path, wanted: Path, field: str) -> None:
@@ -160,29 +193,58 @@ def _try_writing(folder: Path, wanted: Path, field: str) -> None:
 
 
 @contextmanager
-def _workshop(parent: Path, prefix: str, wanted: Path) -> Iterator[Path]:
-    """A folder of our own with an empty `new`; taken away with it, but not what else is there."""
+def _alone(folder: Path, field: str) -> Iterator[None]:
+    """Keep everybody else out of a folder that is there."""
+    with held(folder) as ours:
+        if ours is False:
+            raise InvalidSetting(
+                "another process is writing into this folder",
+                field=field,
+                value=str(folder),
+                remedy="Wait until it has ended, or name another folder.",
+            )
+        yield
+
+
+@contextmanager
+def _workshop(parent: Path, prefix: str, wanted: Path, field: str) -> Iterator[Path]:
+    """A workshop whose errors name the folder that was wanted: nobody has heard of another."""
+    made: Path | None = None
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        workshop = Path(mkdtemp(prefix=prefix, dir=parent))
+        with workshop(parent, prefix) as made:
+            yield made
+    except InvalidSetting as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and _is_within(error.value, made):
+            raise _unwritable(cause, wanted, field) from error
+        raise
     except OSError as error:
-        raise _unwritable(error, wanted) from error
-    new = workshop / "new"  # one level down: mkdtemp's own folder is for its owner alone
+        if made is None or _is_within(error.filename, made):
+            raise _unwritable(error, wanted, field) from error
+        if error.errno in FULL:  # some libraries do not say what they were writing
+            raise no_room(error, error.filename or str(wanted), field) from error
+        raise
+
+
+def _is_within(named: object, made: Path | None) -> bool:
+    return isinstance(named, str) and made is not None and Path(named).is_relative_to(made)
+
+
+def _made(folder: Path, wanted: Path, field: str) -> list[Path]:
+    """Make a folder; what of it was not there yet, the deepest first."""
+    missing = _missing(folder)
     try:
-        new.mkdir()
-        yield workshop
-    finally:
-        rmtree(new, ignore_errors=True)
-        for left in (*workshop.iterdir(), workshop):
-            with suppress(OSError):  # an old result that could not be put back stays here
-                left.rmdir()
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(error, wanted, field) from error
+    return missing
 
 
-def _put_in_place(new: Path, place: Path, check: Callable[[], None]) -> None:
+def _put_in_place(new: Path, place: Path, check: Callable[[], None], field: str) -> None:
     """Rename a folder to `place`; what was there goes beside `new`, and back if that fails."""
     for last in range(_TRIES):
         check()
-        old = new.with_name(f"old-{last}")
+        old = new.with_name(f"{_OLD}-{last:02}")
         try:
             with suppress(FileNotFoundError):
                 place.rename(old)
@@ -196,27 +258,69 @@ def _put_in_place(new: Path, place: Path, check: Callable[[], None]) -> None:
         return
     raise InvalidSetting(
         "others keep writing into this folder",
-        field=_FIELD,
+        field=field,
         value=str(place),
         remedy="Name a folder for each of them.",
     )
 
 
-def _exchange(new: Path, old: Path, folder: Path, names: Sequence[str]) -> None:
-    """Move files out of a folder and their successors in: all of them, or none."""
+def _put_back(made: Path, place: Path) -> None:
+    """What a killed process had moved out of the way, where nothing has come in its place."""
+    for old in sorted(made.glob(f"{_OLD}-*"), reverse=True):
+        if not os.path.lexists(place):
+            old.rename(place)
+
+
+def _exchange(made: Path, folder: Path, names: Sequence[str]) -> None:
+    """Move what is there out of a folder and its successors in: all of it, or nothing.
+
+    What is moved out lies in `leaving` as long as not all of it is, and then in `old`: so `_undo`
+    knows, however early the process was killed, which of both a name in the folder is.
+    """
+    (made / _LEAVING).mkdir()
     try:
         for name in names:
             with suppress(FileNotFoundError):
-                (folder / name).rename(old / name)
+                (folder / name).rename(made / _LEAVING / name)
+        (made / _LEAVING).rename(made / _OLD)
         for name in names:
-            (new / name).rename(folder / name)
-    except BaseException:
-        for name in names:
-            if not (new / name).exists():
-                (folder / name).unlink(missing_ok=True)
             with suppress(FileNotFoundError):
-                (old / name).rename(folder / name)
+                (made / NEW / name).rename(folder / name)
+    except BaseException:
+        _undo(made, folder, names)
         raise
+
+
+def _undo(made: Path, folder: Path, names: Sequence[str]) -> None:
+    """Take back an exchange that did not come to its end; one that did, stays."""
+    new, leaving, old = made / NEW, made / _LEAVING, made / _OLD
+    if old.exists():
+        if not any(os.path.lexists(new / name) for name in names):
+            return
+        for name in names:
+            if not os.path.lexists(new / name):
+                with suppress(FileNotFoundError):
+                    (folder / name).rename(new / name)
+        old.rename(leaving)
+    if leaving.exists():
+        for name in names:
+            with suppress(FileNotFoundError):
+                (leaving / name).rename(folder / name)
+
+
+def _clear(made: Path, names: Sequence[str]) -> None:
+    """Take a workshop away whose result is in place, or will not be."""
+    _forget(made, names)
+    remove(made)
+
+
+def _forget(made: Path, names: Sequence[str]) -> None:
+    """Remove an earlier result: nothing but what is of these names, whatever else came into it."""
+    for old in made.glob(f"{_OLD}*"):
+        for name in names:
+            with suppress(OSError):
+                (old / name).unlink(missing_ok=True)
+            rmtree(old / name, ignore_errors=True)
 
 
 def _check_contents(
@@ -264,6 +368,8 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 
 
 def _unwritable(error: OSError, folder: Path, field: str = _FIELD) -> InvalidSetting:
+    if error.errno in FULL:
+        return no_room(error, str(folder), field)
     return InvalidSetting(
         f"this folder cannot be made or written: {error.strerror or error}",
         field=field,

@@ -6,6 +6,7 @@ pyarrow. `position` is the place in the history; every row also names its `trans
 """
 
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -171,6 +172,9 @@ class _Table:
         self.flush()
         self._writer.close()
 
+    def give_up(self) -> None:
+        _give_up(self._writer)
+
 
 class _Features:
     """The feature file: its rows are kept as one array, not as Python numbers."""
@@ -213,6 +217,9 @@ class _Features:
         self.flush()
         self._writer.close()
 
+    def give_up(self) -> None:
+        _give_up(self._writer)
+
 
 class ReplayFiles:
     """The six files of one replay, and the figures of its summary.
@@ -247,9 +254,13 @@ class ReplayFiles:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._features.close()
-        for table in self._tables.values():
-            table.close()
+        files: list[_Features | _Table] = [self._features, *self._tables.values()]
+        if error is None:
+            for file in files:
+                file.close()
+            return
+        for file in files:
+            file.give_up()
 
     def add(
         self,
@@ -394,6 +405,13 @@ class ReplayFiles:
                 [pattern.value for pattern in alert.patterns],
                 alert.policy_version,
             )
+
+
+def _give_up(writer: pq.ParquetWriter) -> None:
+    """Close a file that will not be whole, as on a disk that is full: why, is said already."""
+    with suppress(OSError):
+        writer.close()
+    writer.is_open = False  # else it is tried once more when the writer is collected
 
 
 def _entity(entity: Entity) -> dict[str, str]:

@@ -37,6 +37,8 @@ MODEL: Final = "model.json"
 JUDGE: Final = "judge.json"
 METADATA: Final = "metadata.json"
 SUMS: Final = "SHA256SUMS"
+FILES: Final = (MODEL, JUDGE, METADATA, SUMS)
+"""Every file that a model may have."""
 _REMEDY: Final = "Restore the directory from its copy, or train again with `ringfence train`."
 
 

@@ -15,7 +15,6 @@ step_up = 0.02
 decline = 0.005
 """
 
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from graph.errors import InvalidSetting
+from graph.toml_text import NotToml, read_toml
 from scorer.decision import Budget, Costs, Policy
 
 LEAST: Final = 1e-9
@@ -74,10 +74,10 @@ def parse_policy(text: str, name: str) -> Policy:
         InvalidSetting: It is not TOML, or a key or value in it is wrong.
     """
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        content = read_toml(text)
+    except NotToml as error:
         raise InvalidSetting(
-            f"not TOML: {error}", field=name, remedy="Tables are in [brackets], texts are quoted."
+            error.what, field=name, value=error.value, remedy=error.remedy
         ) from None
     _check_keys(content, ("costs", "thresholds", "budget"), name)
     costs = _numbers(content.get("costs", {}), _COSTS, f"{name}: costs")

@@ -41,14 +41,16 @@ def backtest(
     The history is replayed once; a model is learned from its earlier part, and both policies decide
     about the later part, on the same scores. Every verdict that differs is told with why.
     """
+    from contextlib import ExitStack
+
     from api.history_hints import currency_of, split_dates
     from api.option_ranges import check_seed, embargo_of
     from api.wiring import detector, load
     from ingest.datasets import count, read
     from ingest.mapping import load_mapping
-    from ingest.output_folder import check_writable
+    from ingest.output_folder import new_files
     from scorer.backtest import backtest as judge
-    from scorer.backtest_report import comparison, findings, write_backtest
+    from scorer.backtest_report import CSV, HTML, JSON, comparison, findings, write_backtest
     from scorer.policy_file import load_policy, policy_names
 
     check_seed(seed)
@@ -58,9 +60,11 @@ def backtest(
     }
     found = load_mapping(mapping)
     transactions = count(data, found)
-    if out is not None:
-        check_writable(out, "--out")
-    with stages({"replay": transactions}) as told:
+    written: list[Path] = []
+    with ExitStack() as kept, stages({"replay": transactions}) as told:
+        folder = None
+        if out is not None:
+            folder = kept.enter_context(new_files(out, (JSON, HTML, CSV), field="--out"))
         judged = judge(
             read(data, found),
             detector(),
@@ -72,8 +76,10 @@ def backtest(
             data={"name": data.name, "mapping": found.name, "currency": currency_of(found)},
             progress=told,
         )
-    if out is not None:
-        say(f"wrote {', '.join(str(path) for path in write_backtest(judged, out))}")
+        if out is not None and folder is not None:
+            written = [out / path.name for path in write_backtest(judged, folder)]
+    if written:
+        say(f"wrote {', '.join(map(str, written))}")
     if as_json:
         figures(judged.report, as_json=True)
         return

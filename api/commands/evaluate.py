@@ -78,13 +78,13 @@ def evaluate(
     from ingest.datasets import count, read
     from ingest.ground_truth import find_ground_truth
     from ingest.mapping import load_mapping
-    from ingest.output_folder import check_writable
+    from ingest.output_folder import new_files
     from scorer.confounders import shuffle_edges
     from scorer.detector import Detector
     from scorer.evaluation import evaluate as judge
     from scorer.ladder import Rung
     from scorer.ports import Replayer
-    from scorer.report import write_report
+    from scorer.report import HTML, JSON, write_report
 
     check_seed(seed)
     embargoed = embargo_of(embargo)
@@ -96,12 +96,15 @@ def evaluate(
     hint = found.evaluation.protocol if found.evaluation else "temporal"
     chosen = protocol.value if protocol else hint
     rows = count(data, found)
-    check_writable(report, "--report")
     twice = model is None and (rows < _TWICE_BELOW if confounders is None else confounders)
-    engine = detector(sweeps=sweep)
-    first = replayer(engine)
     rungs: Sequence[Rung] = ()
-    with ExitStack() as kept, stages({"replay": rows}) as told:
+    with (
+        new_files(report, (JSON, HTML), field="--report") as folder,
+        ExitStack() as kept,
+        stages({"replay": rows}) as told,
+    ):
+        engine = detector(sweeps=sweep)
+        first = replayer(engine)
         if ladder:
             from api.ring_rungs import RingRungs
             from api.sequence_rung import sequence_rungs
@@ -109,9 +112,8 @@ def evaluate(
             from scorer.fitting import BoosterSettings
             from scorer.neighbour_labels import NeighbourLabels
 
-            report.mkdir(parents=True, exist_ok=True)
-            folder = Path(kept.enter_context(TemporaryDirectory(dir=report)))
-            network = RingRungs(first, engine, folder)
+            recorded = Path(kept.enter_context(TemporaryDirectory(dir=folder)))
+            network = RingRungs(first, engine, recorded)
             first = network.replayer
             rungs = (*alternatives(), *network.rungs(), *sequence_rungs(network))
             if chosen == "shuffled":
@@ -133,7 +135,7 @@ def evaluate(
             clock=perf_counter if ladder else None,
             progress=told,
         )
-    write_report(judged, report)
+        write_report(judged, folder)
     say(f"wrote {report / 'report.json'} and {report / 'report.html'}")
     shown = judged if as_json else {key: judged[key] for key in judged if key not in _LONG}
     figures(shown, as_json=as_json, title=f"{found.name}, {judged['protocol']}")

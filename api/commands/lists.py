@@ -71,7 +71,9 @@ def lists(
             every = [each for name in names for each in board.entries(name)]
             _show([each for each in every if _is_asked(each.entity, kind, entity)], as_json=as_json)
             return
-        change = checked(_change(action, listing, kind, entity, reason, author, expires))
+        change = checked(
+            _change(action, listing, kind, entity, reason, author, expires, board.event_time)
+        )
         if not change.listed and board.get(change.listing, change.entity) is None:
             say(f"{change.entity} is not on the {change.listing} list: nothing is written")
             return
@@ -94,8 +96,9 @@ def _change(
     reason: str,
     author: str,
     expires: str | None,
+    event_time: int,
 ) -> ListChange:
-    from ingest import fields
+    from ingest.list_changes import ending
 
     if listing is None or kind is None or entity is None:
         raise InvalidInput(
@@ -103,21 +106,16 @@ def _change(
             field=action.value,
             remedy=f"Write it as in `ringfence lists {action.value} block device phone-17`.",
         )
-    try:
-        ends = None
-        if expires is not None:
-            ends = fields.event_time(int(expires) if expires.isdecimal() else expires)
-    except fields.Flaw as flaw:
-        raise InvalidInput(
-            flaw.what, field="--expires", value=fields.show(flaw.value), remedy=flaw.remedy
-        ) from None
+    ends: str | int | None = expires
+    if expires is not None and expires.isdecimal():
+        ends = int(expires)
     return ListChange(
         Entity(kind, entity),
         listing,
         listed=action is Action.PUT,
         reason=reason,
         author=author,
-        expires_at=ends,
+        expires_at=ending(ends, event_time, "--expires"),
         at=time.time_ns() // 1_000_000,
     )
 

@@ -57,25 +57,29 @@ def train(
     from api.option_ranges import check_seed
     from ingest.datasets import count, read
     from ingest.mapping import load_mapping
-    from ingest.output_folder import check_writable
+    from ingest.output_folder import check_writable, new_files
 
     check_seed(seed)
     found = load_mapping(mapping)
     transactions = count(data, found)
     check_writable(out, "--out")
     # What these load takes seconds: not before the data are there.
-    from api.graph_model import forget_networks
+    from api.graph_model import NETWORKS
     from api.recorded_rows import RecordedRows
     from api.wiring import detector
     from cypher.analytics.nightly import NightlyReplayer
+    from scorer.artefact import FILES
     from scorer.training import as_it_is
     from scorer.training import train as learn
 
-    engine = detector(sweeps=sweep)
-    replayer = engine if deep_analysis is None else NightlyReplayer(engine, deep_analysis)
     created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    history = read(data, found)
-    with stages({"replay": transactions}) as told:
+    with (
+        new_files(out, FILES, folders=NETWORKS, field="--out") as folder,
+        stages({"replay": transactions}) as told,
+    ):
+        engine = detector(sweeps=sweep)
+        replayer = engine if deep_analysis is None else NightlyReplayer(engine, deep_analysis)
+        history = read(data, found)
         rows = RecordedRows(transactions, seed) if gnn else None
         graph = None if rows is None else _graph_training(replayer, engine, out, rows, told)
         model = learn(
@@ -88,10 +92,9 @@ def train(
             then=as_it_is if graph is None else graph,
             progress=told,
         )
-    forget_networks(out)
-    model.save(out)
-    if graph is not None:
-        graph.save(out)
+        model.save(folder)
+        if graph is not None:
+            graph.save(folder)
     figures(
         {"model": str(out), "version": model.version, **model.metrics, "data": dict(model.data)},
         as_json=as_json,
@@ -113,6 +116,7 @@ def _graph_training(
             field="--gnn",
             remedy="Install the extra `train`: pip install 'ringfence[train]'.",
         ) from None
+    # Nobody else is in it: whoever writes into `out` is alone there (`new_files`).
     whole = out.resolve()  # that of "." has a name
     workshop = whole.with_name(f"{whole.name}.training")
     return GraphTraining(replayer, engine, workshop, rows, progress=told)

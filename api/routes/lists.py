@@ -17,7 +17,7 @@ from api.views import View, entity, timestamp
 from graph.lists import ListChange, ListEntry, ListName
 from graph.transaction import Entity, EntityKind
 from ingest import fields
-from ingest.list_changes import InvalidListChange, checked, refusal
+from ingest.list_changes import checked, ending
 
 router: Final = APIRouter(prefix="/v1/lists", tags=["lists"])
 
@@ -130,7 +130,7 @@ async def put(request: Request, listing: Listing, kind: Kind, id: Id) -> Respons
         listing,
         reason=body.reason,
         author=body.author,
-        expires_at=_end(body.expires_at, caching.lists.event_time),
+        expires_at=ending(body.expires_at, caching.lists.event_time),
         at=wall_clock(),
     )
     return await _decided(caching, change)
@@ -167,24 +167,6 @@ async def _decided(caching: Caching, change: ListChange) -> Response:
             "offset": offset,
         }
     )
-
-
-def _end(given: str | int | None, now: int) -> int | None:
-    """The event time at which an entry ends; one that has come by `now` would list nobody."""
-    if given is None:
-        return None
-    try:
-        ends = fields.event_time(given)
-    except fields.Flaw as flaw:
-        raise refusal("expires_at", flaw) from None
-    if ends <= now:
-        raise InvalidListChange(
-            "event time is past it already, so the entry would end at once",
-            field="expires_at",
-            value=fields.show(given),
-            remedy=f"Send a time after {timestamp(now)}; DELETE takes an entity off the list.",
-        )
-    return ends
 
 
 def _place(entry: ListEntry) -> tuple[int, str]:

@@ -18,7 +18,6 @@ from api.caching import Caching
 from api.list_board import ListBoard
 from api.listing_schemas import ListDecision, ListPage, ListStanding, ProfileOut
 from api.rate_limit import RateLimiter
-from api.routes.lists import _end
 from api.schemas import Problem
 from api.views import Views
 from ingest import cache_sink, list_changes
@@ -230,9 +229,9 @@ def test_a_decision_that_cannot_be_names_field_value_and_remedy_and_changes_noth
 
 def test_before_event_time_is_known_an_entry_may_end_at_any_time_but_zero() -> None:
     with pytest.raises(list_changes.InvalidListChange) as caught:
-        _end(0, 0)
+        list_changes.ending(0, 0)
     assert caught.value.field == "expires_at"
-    assert (_end(1, 0), _end(None, 0)) == (1, None)
+    assert (list_changes.ending(1, 0), list_changes.ending(None, 0)) == (1, None)
 
 
 def test_a_list_body_that_is_too_large_is_told_nothing_of_transactions(stage) -> None:

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from api.graph_model import FOLDER, HEAD, NO_GRAPH_MODEL, forget_networks, open_graph_model
+from api.graph_model import FOLDER, HEAD, NETWORKS, NO_GRAPH_MODEL, open_graph_model
 from api.graph_training import GraphTraining
 from api.recorded_rows import RecordedRows
 from api.wiring import detector
@@ -14,8 +14,9 @@ from graph.transaction import DAY
 from ingest.datasets import count, read
 from ingest.embedder import Encoding, InLine
 from ingest.mapping import load_mapping
+from ingest.output_folder import new_files
 from ingest.simulator import SimulationConfig, write
-from scorer.artefact import load_model
+from scorer.artefact import FILES, load_model
 from scorer.detector import Detector
 from scorer.fitting import MOST_NEGATIVES, BoosterSettings
 from scorer.history_replay import silent
@@ -72,9 +73,9 @@ def test_the_trees_are_the_same_and_what_does_not_pay_is_not_written(
     assert model.gnn is None
 
     (out / FOLDER).mkdir(parents=True)  # of a training before
-    forget_networks(out)
-    model.save(out)
-    graph.save(out)
+    with new_files(out, FILES, folders=NETWORKS) as folder:
+        model.save(folder)
+        graph.save(folder)
     assert not (out / FOLDER).exists()
     assert (out / HEAD).exists() == told["ring_head"]["kept"]
     assert not workshop.exists()

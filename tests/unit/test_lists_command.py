@@ -1,6 +1,9 @@
 """`ringfence lists`: decisions into the log, and the lists out of it."""
 
 import json
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -8,9 +11,12 @@ from typer.testing import CliRunner
 
 from api.commands.lists import lists
 from graph.errors import InvalidInput, RingfenceError
+from graph.transaction import DAY
 from ingest.embedded import EmbeddedLog
-from ingest.list_changes import read
+from ingest.list_changes import InvalidListChange, read
 from ingest.ports import Topic
+
+world = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "cached_world.py")))
 
 
 @pytest.fixture
@@ -72,3 +78,25 @@ def test_what_cannot_be_says_what_to_do(run, arguments) -> None:
     assert isinstance(told.exception, InvalidInput)
     assert isinstance(told.exception, RingfenceError)
     assert told.exception.remedy
+
+
+@pytest.mark.parametrize("expires", ["2000-01-01T00:00:00Z", str(world.START)])
+def test_an_entry_that_event_time_ended_already_is_refused_as_it_is_over_http(
+    run, tmp_path, expires
+) -> None:
+    (tmp_path / "state").mkdir()
+    log = EmbeddedLog(tmp_path / "state" / "log.sqlite")
+    with world.engine(log) as engine:
+        world.score(engine, *range(60))
+    log.close()
+    told = run("put", "block", "user", "u1", "--expires", expires)
+    assert isinstance(told.exception, InvalidListChange), told.output
+    assert "event time is past it already" in told.exception.what
+    assert (told.exception.field, told.exception.value) == ("--expires", expires)
+    assert "Send a time after 2023-11-14T23:" in told.exception.remedy
+    assert "`ringfence lists drop`" in told.exception.remedy
+    log = EmbeddedLog(tmp_path / "state" / "log.sqlite")
+    assert log.bounds(Topic.LISTS, 0).next == 0
+    log.close()
+    later = str(world.START + 10 * DAY)
+    assert run("put", "block", "user", "u1", "--expires", later).exit_code == 0

@@ -182,6 +182,93 @@ def test_a_mapping_that_cannot_work_is_refused(text: str, what: str):
     assert what in str(refusal(text))
 
 
+LABEL = "[label]\nfraud_when = [{ column = 'x', equals = 1 }]\ndelay = '1d'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "value"),
+    [
+        (
+            MINIMAL + "merchant_id = { column = 'm', round = true }",
+            "fields.merchant_id.round",
+            "true",
+        ),
+        (MINIMAL + "channel = { column = 'c', ip = 'name' }", "fields.channel.ip", "name"),
+        (MINIMAL + "device_id = { column = 'd', zone = 'UTC' }", "fields.device_id.zone", "UTC"),
+        (MINIMAL + "location = { column = 'p', time = 'iso' }", "fields.location.time", "iso"),
+        (
+            MINIMAL + "country = { column = 'c', time = 'pattern', pattern = '%Y' }",
+            "fields.country.time",
+            "pattern",
+        ),
+        (
+            MINIMAL + "outcome = { constant = 'approved', time = 'days', origin = 2020-01-01 }",
+            "fields.outcome.time",
+            "days",
+        ),
+        (MINIMAL.replace('"a"', '{ column = "a", ip = "name" }'), "fields.amount.ip", "name"),
+        (
+            MINIMAL.replace('"t"', '{ column = "t", round = true }'),
+            "fields.timestamp.round",
+            "true",
+        ),
+        (
+            MINIMAL.replace('"t"', '{ column = "t", time = "epoch_s", zone = "UTC" }'),
+            "fields.timestamp.zone",
+            "UTC",
+        ),
+        (
+            MINIMAL + "ip_address = { constant = '::1', ip = 'name' }",
+            "fields.ip_address.ip",
+            "name",
+        ),
+        (
+            MINIMAL + "ip_address = { column = 'i', ip = 'name', values = { a = '::1' } }",
+            "fields.ip_address.ip",
+            "name",
+        ),
+        (
+            MINIMAL + "ip_address = { column = 'i', ip = 'name', prefix = 'x' }",
+            "fields.ip_address.prefix",
+            "x",
+        ),
+        (KNOWN_AT.replace("SOURCE", "column = 'k', round = true"), "label.known_at.round", "true"),
+        (
+            KNOWN_AT.replace("SOURCE", "column = 'k', time = 'epoch_ms', zone = 'UTC'"),
+            "label.known_at.zone",
+            "UTC",
+        ),
+        (MINIMAL + LABEL + "legitimate = [0]", "label.legitimate", "[0]"),
+        (MINIMAL + LABEL + "unknown = [2]", "label.unknown", "[2]"),
+        ("delimiter = ';'\n" + MINIMAL.replace("a.csv", "a.parquet"), "delimiter", ";"),
+        ("null = ['NA']\nformat = 'jsonl'\n" + MINIMAL, "null", "NA"),
+    ],
+)
+def test_a_key_that_would_do_nothing_is_refused(text: str, place: str, value: str):
+    found = refusal(text)
+    assert (found.field, found.value) == (f"mapping m.{place}", value)
+    assert found.what.startswith("this key does nothing here")
+    assert found.remedy.startswith(f"Take {place.rpartition('.')[2]} out")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MINIMAL.replace('"t"', '{ column = "t", zone = "UTC" }'),  # a column of times without one
+        MINIMAL.replace('{ constant = "EUR" }', '{ constant = "JPY" }').replace(
+            '"a"', '{ constant = "12.5", round = true }'
+        ),
+        "delimiter = ';'\nformat = 'csv'\n" + MINIMAL.replace("a.csv", "a.txt"),
+        "null = ['NA']\n" + MINIMAL.replace("a.csv", "*"),
+        "delimiter = ';'\n"
+        + MINIMAL.replace("a.csv", "a.parquet")
+        + "[[join]]\nfile = 'b.csv'\non = { k = 'k' }\ncolumns = { x = 'y' }\n",
+    ],
+)
+def test_a_key_that_may_do_something_is_not(text: str):
+    assert parse_mapping(text, "m")
+
+
 def test_training_comes_before_the_test():
     days = (
         "train_from = 2020-02-01\ntrain_until = 2020-01-01\n"

@@ -38,7 +38,7 @@ def test_what_is_left_out_keeps_its_default():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[costs", r"p\.toml: not TOML"),
+        ("[costs", r"p\.toml: is not TOML"),
         (
             "[cost]\nloss = 1",
             r"p\.toml: a policy has no such key \(found cost\).*Did you mean costs",

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from api import cli
 from graph.errors import InvalidSetting
+from ingest.output_folder import new_files
 from ingest.simulator import SimulationConfig, write
 from ingest.tables import InvalidDataset
 
@@ -107,3 +108,21 @@ def test_a_city_that_has_no_place(tmp_path, out):
     said = refused("simulate", "--days", "1", "--users", "80", "--out", tmp_path / out)
     assert said.startswith("--out: this folder cannot be made or written")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_an_output_folder_that_another_process_writes_into(tmp_path, city, name):
+    """`train --gnn` included, whose folder for going on after a kill is of that name as well."""
+    options = LEARNING[name]
+    more = ("--gnn",) if name == "train" else ()
+    with new_files(tmp_path / "out", ()):
+        said = refused(name, city, "--mapping", "ringfence", *more, *options, tmp_path / "out")
+    assert said.startswith(f"{options[-1]}: another process is writing into this folder")
+    assert "Wait until it has ended" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_city_that_another_process_is_building(tmp_path):
+    with new_files(tmp_path / "out", ()):
+        said = refused("simulate", "--days", "1", "--users", "80", "--out", tmp_path / "out")
+    assert said.startswith("--out: another process is writing into this folder")

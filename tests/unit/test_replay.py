@@ -279,6 +279,7 @@ def test_a_replay_that_is_killed_leaves_what_was_there(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("out.unfinished-*"))) == 1
     replay(history(seed=2), TinyDetector(), tmp_path / "out")
     assert contents(tmp_path / "out") != before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_numbers_that_cannot_work_are_named(tmp_path: Path) -> None:
