@@ -50,7 +50,9 @@ curl -s localhost:8000/v1/investigations/money-trail \\
 ```
 
 `ringfence investigate` shows money in the base currency and times in UTC; JSON has minor units and
-milliseconds since the epoch. As a parameter a time may be RFC 3339 as well.
+milliseconds since the epoch. As a parameter a time may be RFC 3339 as well. Where a ring is asked
+about that merged into another, the rows are those of the ring it became, and the answer names it
+(`became`).
 
 What is not in the list can be asked in Cypher by whoever holds the token `RINGFENCE_CYPHER_TOKEN`
 (`POST /v1/cypher` with `{"query": …, "parameters": …}`): read-only, at most 500 rows and 5 s, every

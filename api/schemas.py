@@ -295,7 +295,7 @@ class ParameterOut(_Out):
     """A parameter of an investigation."""
 
     name: str
-    type: str = Field(description="string, integer, choice or timestamp.")
+    type: str = Field(description="string, ring (the id of one), integer, choice or timestamp.")
     minimum: int | None = Field(description="Smallest integer taken.")
     maximum: int | None = Field(description="Greatest integer taken.")
     choices: list[str] = Field(description="The words that a choice takes.")
@@ -341,11 +341,20 @@ class InvestigationList(_Out):
 
 
 class InvestigationResult(_Out):
-    """Rows of an investigation."""
+    """Rows that answer a question to the graph database."""
 
     columns: list[str]
     rows: list[list[Any]]
     truncated: bool = Field(description="The row bound was hit: there is more.")
+
+
+class InvestigationAnswer(InvestigationResult):
+    """Rows of an investigation, and which rings they tell of."""
+
+    became: dict[str, str] = Field(
+        description="Of each ring that was asked about and had merged: which one the rows tell of.",
+        examples=[{"8d1f0c6be2a94437": "3f9c0d2ab8e51f77"}],
+    )
 
 
 class CypherStatement(BaseModel):

@@ -1,7 +1,8 @@
 // Evidence trail of an alert
 //
 // Which transactions made us raise this alert, in what order? With the part that each side plays in
-// the ring. Declined attempts are shown too. The evidence is the ring's as it stands now.
+// the ring. Declined attempts are shown too. The evidence is the ring's as it stands now; of a ring
+// that merged, that of the ring it became.
 //
 // :group rings
 // :asked-by An analyst who decides on an alert, and whoever writes the report on it.
@@ -24,7 +25,10 @@
 //
 // :cost All payments of the ring's users.
 // :bound At most 200 members and their payments.
-MATCH (a:Alert {id: $alert})-[:ABOUT]->(r:Ring)
+MATCH (a:Alert {id: $alert})-[:ABOUT]->(told:Ring)
+OPTIONAL MATCH (told)-[:MERGED_INTO]->(became:Ring)
+  WHERE NOT (became)-[:MERGED_INTO]->(:Ring)
+WITH coalesce(became, told) AS r
 CALL (r) {
   MATCH (r)-[:HAS_MEMBER]->(u:User)-[p:PAID|ATTEMPTED|PAID_OUT|PAID_IN]->(t)
     WHERE p.transaction_id IN r.transactions

@@ -3,7 +3,8 @@
 What `docs/investigations.md` shows is answered from it, so that a page that explains a question
 also shows what an answer looks like. Everybody in it is invented.
 
-- *anna*, *boris* and *clara* pass money round in a circle, on one phone (ring `r-circle`).
+- *anna*, *boris* and *clara* pass money round in a circle, on one phone (ring `r-circle`, into
+  which `r-phone` merged).
 - *vera*, *walt* and *yusuf* are robbed; their money goes to *mike* and *nora*, on to *olga*, and
   out as cash and gift cards (ring `r-mules`). Olga sometimes borrows the circle's phone.
 - *sam* sleeps for six weeks; then somebody guesses the limit of his card on a new phone.
@@ -111,6 +112,7 @@ def batch() -> GraphBatch:
             {"anna": Role.CONTROLLER, "boris": Role.MEMBER, "clara": Role.MEMBER},
             Entity(EntityKind.DEVICE, "d-farm"),
             ("t-02", "t-03", "t-04", "t-09", "t-10", "t-11"),
+            aliases=("r-phone",),
         ),
         _ring(
             "r-mules",
@@ -162,6 +164,7 @@ def _ring(
     people: dict[str, Role],
     shared: Entity,
     witness: tuple[str, ...],
+    aliases: tuple[str, ...] = (),
 ) -> Ring:
     members = ((Entity(EntityKind.USER, name), role) for name, role in people.items())
     return Ring(
@@ -176,6 +179,7 @@ def _ring(
         money=sum(t.value for t in transactions() if t.transaction_id in witness),
         transactions=witness,
         evidence=(f"e-{ring_id}",),
+        aliases=aliases,
     )
 
 

@@ -8,8 +8,8 @@
 // :example ringfence investigate common-counterparties --param ring_a=r-0001 --param ring_b=r-0002
 // :limits 500 rows, 5 s
 //
-// :param ring_a string example "r-0001" The one ring.
-// :param ring_b string example "r-0002" The other ring.
+// :param ring_a ring example "r-0001" The one ring.
+// :param ring_b ring example "r-0002" The other ring.
 //
 // :column kind string User or Merchant.
 // :column counterparty string Its id.

@@ -10,7 +10,7 @@
 // :limits 500 rows, 5 s
 //
 // :param user string example "u-0001" The account.
-// :param ring string example "r-0001" The ring.
+// :param ring ring example "r-0001" The ring.
 //
 // :column at timestamp When this contact began.
 // :column how string paid, was paid by, or shares.

@@ -15,6 +15,7 @@ catalogue, the validation, the page in `docs/` and the form in the browser all f
     // :limits 500 rows, 5 s
     //
     // :param NAME string example "u-1" What it means.
+    // :param NAME ring example "r-1" What it means; the id of a ring.
     // :param NAME integer MIN..MAX default 4 What it means.
     // :param NAME choice This|That default "This" What it means.
     // :param NAME timestamp default "1970-01-01T00:00:00Z" What it means.
@@ -60,6 +61,8 @@ class ParameterType(StrEnum):
     """What a parameter takes."""
 
     STRING = "string"
+    RING = "ring"
+    """The id of a ring; that of one that merged asks about the ring it became."""
     INTEGER = "integer"
     CHOICE = "choice"
     """One of a few words; upper and lower case are the same."""
@@ -104,7 +107,7 @@ class Parameter:
                 found, and gives an example.
         """
         match self.type:
-            case ParameterType.STRING:
+            case ParameterType.STRING | ParameterType.RING:
                 return self._text(value)
             case ParameterType.INTEGER:
                 return self._integer(value)
@@ -173,6 +176,8 @@ class Parameter:
     def describe(self) -> str:
         """The type in words."""
         match self.type:
+            case ParameterType.RING:
+                return f"the id of a ring, at most {MAX_TEXT} characters"
             case ParameterType.STRING:
                 return f"text of at most {MAX_TEXT} characters"
             case ParameterType.INTEGER:
@@ -288,7 +293,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 _PARAMETER: Final = re.compile(
-    r"(?P<name>[a-z_]+) (?P<type>string|integer|timestamp|choice)"
+    r"(?P<name>[a-z_]+) (?P<type>string|ring|integer|timestamp|choice)"
     r"(?: (?P<low>-?\d+)\.\.(?P<high>-?\d+)| (?P<choices>\w+(?:\|\w+)+))? "
     r"(?P<word>example|default) (?P<value>\"[^\"]+\"|-?\d+) (?P<meaning>\S.*)"
 )

@@ -7,7 +7,7 @@
 // :example ringfence investigate linked-rings --param ring=r-0001
 // :limits 500 rows, 5 s
 //
-// :param ring string example "r-0001" The ring.
+// :param ring ring example "r-0001" The ring.
 //
 // :column ring_id string The other ring.
 // :column state string active, quiet or expired.

@@ -8,7 +8,7 @@
 // :example ringfence investigate ring-cash-flow --param ring=r-0001
 // :limits 500 rows, 5 s
 //
-// :param ring string example "r-0001" The ring.
+// :param ring ring example "r-0001" The ring.
 // :param since timestamp default "1970-01-01T00:00:00Z" Payments not before this.
 // :param until timestamp default "9999-12-31T23:59:59Z" Payments before this.
 //

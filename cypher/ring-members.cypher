@@ -9,7 +9,7 @@
 // :example ringfence investigate ring-members --param ring=r-0001
 // :limits 500 rows, 5 s
 //
-// :param ring string example "r-0001" The ring.
+// :param ring ring example "r-0001" The ring.
 //
 // :column kind string The member's label.
 // :column member string The member's id.

@@ -240,7 +240,9 @@ def _rings(rings: Sequence[Ring], known: Known) -> list[Statement]:
             [
                 Statement(
                     f"UNWIND $rows AS row {match_node('a', 'Ring', 'alias', known)} "
-                    f"{match_node('r', 'Ring', 'ring', known)} MERGE (a)-[:MERGED_INTO]->(r)",
+                    f"{match_node('r', 'Ring', 'ring', known)} MERGE (a)-[:MERGED_INTO]->(r) "
+                    # No event tells of its end: that of a merge is of the ring that lives on.
+                    f"SET a.state = '{RingState.MERGED}'",
                     merged,
                 )
             ]

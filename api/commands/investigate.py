@@ -68,16 +68,21 @@ def investigate(
     finally:
         store.close()
     if as_json:
-        answer = {"columns": rows.columns, "rows": rows.rows, "truncated": rows.truncated}
+        answer = {
+            "columns": rows.columns, "rows": rows.rows, "truncated": rows.truncated,
+            "became": rows.became,
+        }  # fmt: skip
         figures(answer, as_json=True)
         return
-    from api.findings import drawn
+    from api.findings import drawn, printable
     from api.rates import rate_table
     from api.views import Views
     from ingest.currencies import EXPONENTS
 
     base = rate_table(settings).base
     say(found.title)
+    for given, became in rows.became.items():
+        say(f"Ring {printable(given)} merged into {printable(became)}, which this tells of.")
     if rows.rows:
         console = Console(highlight=False)
         views = Views(base, EXPONENTS[base])

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.answers import answer, described, service_of
 from api.body import decode_object, read_json_bytes
 from api.questions import Questions
-from api.schemas import InvestigationList, InvestigationResult
+from api.schemas import InvestigationAnswer, InvestigationList
 from api.views import View
 from cypher.investigation import Investigation
 from cypher.ports import Dialect, Rows
@@ -28,7 +28,7 @@ async def investigations(request: Request) -> Response:
 @router.post(
     "/{name}",
     summary="Ask one",
-    responses=described(InvestigationResult, 400, 404, 413, 415, 422, 503),
+    responses=described(InvestigationAnswer, 400, 404, 413, 415, 422, 503),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -51,11 +51,14 @@ async def investigate(
     request: Request,
     name: Annotated[str, Path(max_length=80, examples=[catalogue()[0].name])],
 ) -> Response:
-    """The body is an object of parameters by name; those with a default may be left out."""
+    """The body is an object of parameters by name; those with a default may be left out.
+
+    The id of a ring that merged asks about the ring it became; `became` names that one.
+    """
     service = service_of(request)
     parameters = decode_object(await read_json_bytes(request, service.settings.max_body))
-    rows = await questions_of(request).run(partial(run, service.graph, name, parameters))
-    return answer(result(rows))
+    found = await questions_of(request).run(partial(run, service.graph, name, parameters))
+    return answer({**result(found), "became": found.became})
 
 
 def questions_of(request: Request) -> Questions:

@@ -249,9 +249,22 @@ def test_a_ring_is_replaced_by_a_newer_revision_and_by_no_older(store: GraphStor
 def test_a_merged_ring_points_at_the_one_it_became(store: GraphStore) -> None:
     store.write(GraphBatch(rings=(ring(1, ring_id="r0"),)))
     store.write(GraphBatch(rings=(ring(2, aliases=("r0",)),)))
-    assert rows(store, "MATCH (a:Ring)-[:MERGED_INTO]->(b:Ring) RETURN a.ring_id, b.ring_id") == [
-        ("r0", "r1")
-    ]
+    asked = "MATCH (a:Ring)-[:MERGED_INTO]->(b:Ring) RETURN a.ring_id, a.state, b.ring_id, b.state"
+    assert rows(store, asked) == [("r0", "merged", "r1", "active")]
+
+
+def test_a_merged_ring_goes_with_the_one_it_became_and_is_never_live_again(
+    store: GraphStore,
+) -> None:
+    past = {"born_at": OLD, "changed_at": OLD + 3}
+    store.write(GraphBatch(rings=(ring(1, ring_id="r0", **past),)))  # as it was last told: active
+    store.write(GraphBatch(rings=(ring(2, aliases=("r0",), **past),)))
+    assert retain(store, NEW).rings == 0
+    assert len(rows(store, "MATCH (r:Ring) RETURN r.id")) == 2
+    expired = past | {"state": RingState.EXPIRED}
+    store.write(GraphBatch(rings=(ring(3, aliases=("r0",), **expired),)))
+    assert retain(store, NEW).rings == 2
+    assert rows(store, "MATCH (r:Ring) RETURN r.id") == []
 
 
 def test_a_part_points_at_the_ring_it_split_from(store: GraphStore) -> None:

@@ -28,7 +28,7 @@ from cypher.sink import graph_batch
 from cypher.store import Neo4jStore
 from graph.errors import InvalidInput
 from graph.evidence import Pattern, Role
-from graph.rings import Ring, RingState
+from graph.rings import Alert, Ring, RingState
 from graph.transaction import HOUR, Entity, EntityKind, Money, Outcome, Transaction, TransactionType
 
 Open = Callable[[Path], GraphStore]
@@ -94,7 +94,9 @@ def understood(store: GraphStore) -> list[Investigation]:
 def required(about: Investigation, text: str) -> dict[str, object]:
     """What must be given, with this text for every id."""
     return {
-        p.name: text if p.type == "string" else p.example for p in about.parameters if p.required
+        p.name: text if p.type in ("string", "ring") else p.example
+        for p in about.parameters
+        if p.required
     }
 
 
@@ -226,6 +228,63 @@ def test_a_ring_that_merged_away_is_shown_as_what_it_became(store: GraphStore) -
     fill(store, paid("t1", "ann", "bob", 1, device_id="phone"), rings=(old, new))
     assert {row[0] for row in ask(store, "ring-of-user", user="ann")} == {"r2"}
     assert ask(store, "accounts-sharing-device", device="phone") == [("ann", 1, HOUR, HOUR, ["r2"])]
+
+
+ABOUT_RINGS = [each.name for each in catalogue() if any(p.type == "ring" for p in each.parameters)]
+
+
+def test_a_question_about_a_ring_that_merged_tells_of_the_ring_it_became(
+    open_store: Open, tmp_path: Path
+) -> None:
+    city = questions.city(1)
+    store = open_store(tmp_path)
+    store.write(city.batch())
+    store.close()
+    store = open_store(tmp_path)  # the alias is the graph's: nobody has to remember it
+    assert len(ABOUT_RINGS) >= 6
+    for name in ABOUT_RINGS:
+        given = next(each for each in questions.ASKED[name] if "r-cycle" in each.values())
+        old = {key: "r-old" if value == "r-cycle" else value for key, value in given.items()}
+        now, before = run(store, name, given), run(store, name, old)
+        assert now.became == {}, name
+        assert before.became == {"r-old": "r-cycle"}, name
+        assert (before.columns, before.rows) == (now.columns, now.rows), name
+        assert now.rows, name
+    store.close()
+
+
+def test_a_ring_that_merged_twice_is_the_last_one_wherever_its_id_is_asked_about(
+    store: GraphStore,
+) -> None:
+    for told in (
+        ring("r1", 0.4, (user("ann"), Role.MULE)),
+        ring("r2", 0.5, (user("bob"), Role.MULE), aliases=("r1",)),
+        ring("r3", 0.9, (user("cat"), Role.MULE), aliases=("r2", "r1")),
+    ):
+        fill(store, rings=(told,))
+    fill(store, paid("t2", "ann", "cat", 1), paid("t3", "ann", "bob", 2))
+    for key, became in (("r1", {"r1": "r3"}), ("r2", {"r2": "r3"}), ("r3", {}), ("r4", {})):
+        answer = run(store, "ring-members", {"ring": key})
+        assert answer.became == became
+        assert [row[1] for row in answer.rows] == ([] if key == "r4" else ["cat"])
+    contact = run(store, "first-contact", {"user": "ann", "ring": "r1"})
+    assert [row[3] for row in contact.rows] == ["cat"]
+    both = run(store, "common-counterparties", {"ring_a": "r1", "ring_b": "r2"})
+    assert both.became == {"r1": "r3", "r2": "r3"}
+    assert [row[1] for row in both.rows] == ["ann"]
+
+
+def test_the_evidence_of_an_alert_on_a_ring_that_merged_is_that_of_the_ring_it_became(
+    store: GraphStore,
+) -> None:
+    alert = Alert("a1", "r1", 1, 1, "One mule", 0.4, 900, 1, (Pattern.MULE,), "p1")
+    fill(store, paid("t1", "ann", "bob", 1), rings=(ring("r1", 0.4, (user("cat"), Role.MULE)),))
+    store.write(GraphBatch(alerts=(alert,)))
+    assert ask(store, "alert-evidence", alert="a1") == []
+    became = ring("r2", 0.9, (user("ann"), Role.SENDER), (user("bob"), Role.MULE), aliases=("r1",))
+    fill(store, rings=(became,))
+    (row,) = ask(store, "alert-evidence", alert="a1")
+    assert (row[3], row[4], row[6], row[7], row[9]) == ("ann", "sender", "bob", "mule", "t1")
 
 
 def test_accounts_sharing_a_device_the_busiest_first(store: GraphStore) -> None:

@@ -454,7 +454,7 @@ def test_investigations_say_what_they_take_and_answer(client):
         "ring in the graph",
     )
     answer = client.post("/v1/investigations/ring-of-user", json={"user": "u1"})
-    rows = fits(schemas.InvestigationResult, answer)
+    rows = fits(schemas.InvestigationAnswer, answer)
     assert rows["columns"] == [each["name"] for each in by_name["ring-of-user"]["columns"]]
     members = {row[rows["columns"].index("member")] for row in rows["rows"]}
     assert {"u1", "u2", "u3"} <= members
@@ -465,7 +465,7 @@ def test_the_example_of_every_investigation_runs(client, name):
     listed = client.get("/v1/investigations").json()["investigations"]
     (about,) = [each for each in listed if each["name"] == name]
     given = {each["name"]: each["example"] for each in about["parameters"] if each["required"]}
-    fits(schemas.InvestigationResult, client.post(f"/v1/investigations/{name}", json=given))
+    fits(schemas.InvestigationAnswer, client.post(f"/v1/investigations/{name}", json=given))
 
 
 @pytest.mark.parametrize(
@@ -491,7 +491,7 @@ def test_a_question_is_a_value_and_never_a_query(client):
     text = "x'}) DETACH DELETE n //"
     before = client.post("/v1/investigations/neighbourhood", json={"user": "u1"}).json()
     rows = client.post("/v1/investigations/neighbourhood", json={"user": text})
-    assert fits(schemas.InvestigationResult, rows)["rows"] == []
+    assert fits(schemas.InvestigationAnswer, rows)["rows"] == []
     assert client.post("/v1/investigations/neighbourhood", json={"user": "u1"}).json() == before
 
 

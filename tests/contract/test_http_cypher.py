@@ -65,6 +65,16 @@ def test_without_the_setting_nobody_may_and_it_says_how(closed: httpx.Client) ->
         assert "RINGFENCE_CYPHER_TOKEN" in (found.remedy or "")
 
 
+def test_an_investigation_says_which_ring_an_old_id_leads_to(client: httpx.Client) -> None:
+    old, now = (
+        client.post("/v1/investigations/ring-members", json={"ring": ring}).json()
+        for ring in ("r-phone", "r-circle")
+    )
+    schemas.InvestigationAnswer.model_validate(old)
+    assert (old["became"], now["became"]) == ({"r-phone": "r-circle"}, {})
+    assert old["rows"] == now["rows"] != []
+
+
 @pytest.mark.parametrize(
     "headers",
     [

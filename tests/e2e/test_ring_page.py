@@ -173,6 +173,26 @@ DRAWN = """() => {
 }"""
 
 
+COVERED = """() => {
+  const cy = window.ringfence.view.drawing;
+  const only = {includeNodes: false, includeEdges: false, includeOverlays: false};
+  const labels = cy.nodes().map((n) => [n.id(), n.boundingBox({...only, includeLabels: true})]);
+  const heads = cy.edges('[kind != "shared"]').map((e) => [e, e.targetEndpoint()]);
+  return {
+    heads: heads.length,
+    away: heads.filter(([e, at]) => {
+      // Where all round a node are heads, some end at its label.
+      const also = {includeLabels: e.data('short') === 1, includeOverlays: false};
+      const box = e.target().boundingBox(also);
+      return at.x < box.x1 - 4 || at.x > box.x2 + 4 || at.y < box.y1 - 4 || at.y > box.y2 + 4;
+    }).map(([e]) => e.id()),
+    under: heads.flatMap(([e, at]) => labels
+      .filter(([, b]) => at.x > b.x1 + 7 && at.x < b.x2 - 7 && at.y > b.y1 + 7 && at.y < b.y2 - 7)
+      .map(([label]) => `${e.id()} under ${label}`)),
+  };
+}"""
+
+
 CROWD = """() => {
   const cy = window.ringfence.view.drawing;
   const stack = cy.nodes('[?stack]').max((n) => n.data('keys').length).ele;
@@ -313,6 +333,38 @@ def test_a_crowd_is_stacked_opened_and_still_counted_to_the_cent(
     assert 30 < many["nodes"] <= 40
     assert many["minor"] == few["minor"]
     expect(page.locator(".legend")).to_contain_text("user: victim")
+    assert watched.complaints == []
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_no_label_lies_on_the_head_of_an_arrow(
+    watched: Watched, server: Server, width: int
+) -> None:
+    start = now() - 60 * 60_000
+    *_, closing = server.score(*(each | {"device_id": "one-phone"} for each in cycle(start)))
+    *_, gathered = server.score(
+        *(
+            transfer(100 + n, start + 45 * 60_000 + n * 20_000, f"payer-{n}", "hub", f"{10 + n}.37")
+            for n in range(12)
+        ),
+        *(
+            transfer(200 + n, start + (50 + n) * 60_000, "hub", f"exit-{n}", f"{90 + n}.10")
+            for n in range(2)
+        ),
+    )
+    page = watched.page
+    page.set_viewport_size({"width": width, "height": 900})
+    for ring_id in {closing["rings"][0], gathered["rings"][0]}:
+        page.goto(f"{server.url}/#ring={ring_id}")
+        page.reload()
+        canvas = page.locator(".canvas")
+        for view in ("flow", "network"):
+            expect(canvas).to_have_attribute("data-view", view)
+            expect(canvas).to_have_attribute("data-ring", ring_id)
+            found = page.evaluate(COVERED)
+            assert found["heads"] >= 4, view
+            assert (found["away"], found["under"]) == ([], []), (view, ring_id)
+            page.keyboard.press("v")
     assert watched.complaints == []
 
 

@@ -1,5 +1,6 @@
 """What an investigation found, as a person reads it: tables, cards and trees on the casebook."""
 
+import json
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -160,6 +161,20 @@ def test_an_answer_comes_with_how_many_rows_there_were(folder: Path) -> None:
     assert code == 0
     assert "€950.00" in out
     assert err.splitlines() == ["Fan-in of an account", "3 rows"]
+
+
+def test_an_old_id_of_a_ring_finds_the_ring_it_became_and_says_which(folder: Path) -> None:
+    asked = ("ring-payments", "--data", str(folder), "-p")
+    code, out, err = shell(*asked, "ring=r-phone")
+    assert (code, out) == (0, shell(*asked, "ring=r-circle")[1])
+    assert err.splitlines()[1:] == [
+        "Ring r-phone merged into r-circle, which this tells of.",
+        "6 rows",
+    ]
+    _, out, _ = shell(*asked, "ring=r-phone", "--json")
+    assert json.loads(out)["became"] == {"r-phone": "r-circle"}
+    _, out, _ = shell(*asked, "ring=r-circle", "--json")
+    assert json.loads(out)["became"] == {}
 
 
 def test_nobody_is_told_apart_from_an_empty_table(folder: Path) -> None:

@@ -1,6 +1,7 @@
 // The canvas: what `drawFlow` or `drawNetwork` say, drawn by Cytoscape, never rearranged by it.
 
 import cytoscape from "../vendor/cytoscape.esm.min.mjs";
+import { gapOf, readable, SIDES } from "./labels.js";
 import { briefMoney, shortened, words } from "./text.js";
 
 const SHAPES = {
@@ -14,6 +15,8 @@ const SHAPES = {
 const MARGIN = 20;
 const LARGEST = 1.15; // a small ring is not blown up
 const MOST_AMOUNTS = 24;
+const RADIUS = { member: 22, other: 17 }; // of a node with its border
+const WEIGHT = { witness: 2, money: 1, shared: 0.5 }; // of a line that a label would cover
 const FRESH_MS = 2_400;
 
 /** A drawing in an element. `on.entity`, `on.edge` and `on.stack` are told what was clicked. */
@@ -22,6 +25,7 @@ export class Drawing {
   #drawn = null; // identifies the ring and view on the canvas
   #moved = false; // the investigator chose the view: it is not changed under them
   #focus = null;
+  #sides = new Map(); // on which side of its node each label stands
 
   constructor(container, on) {
     this.#on = on;
@@ -59,6 +63,8 @@ export class Drawing {
     const wanted = new Map(
       [...nodes.map(nodeOf), ...edgesOf(edges, nodes)].map((e) => [e.data.id, e]),
     );
+    if (!same) this.#sides = new Map();
+    this.#sides = arranged([...wanted.values()], this.#sides);
     const fresh = [];
     this.cy.batch(() => {
       if (!same) this.cy.elements().remove();
@@ -175,6 +181,50 @@ function nodeOf(node) {
   };
 }
 
+/** How Cytoscape is told where a label stands. */
+const STANDS = new Map(
+  SIDES.map(({ side, across, down }) => [
+    side,
+    {
+      side,
+      across: ["left", "center", "right"][across + 1],
+      down: ["top", "center", "bottom"][down + 1],
+      aside: across * gapOf({ across, down }),
+      below: down * gapOf({ across, down }),
+    },
+  ]),
+);
+
+const placed = ({ data, position }) => ({
+  key: data.id,
+  ...position,
+  radius: data.member || data.paid ? RADIUS.member : RADIUS.other,
+  text: data.text,
+  bold: data.stack === 1,
+});
+
+/** Say of each element where its text stands; gives the sides of the nodes' labels. */
+function arranged(elements, kept) {
+  const nodes = elements.filter(({ group }) => group === "nodes");
+  const edges = elements.filter(({ group }) => group === "edges");
+  const lines = edges
+    .map(({ data }) => ({
+      ...data,
+      key: data.id,
+      weight: WEIGHT[data.kind],
+      head: data.kind !== "shared",
+      text: data.kind === "witness" && data.written ? data.text : "",
+    }))
+    .sort((a, b) => b.minor - a.minor || (a.key < b.key ? -1 : 1));
+  const { sides, written, short } = readable(nodes.map(placed), lines, kept);
+  for (const { data } of nodes) Object.assign(data, STANDS.get(sides.get(data.id)));
+  for (const { data } of edges) {
+    data.written = written.has(data.id) ? 1 : 0;
+    data.short = short.has(data.id) ? 1 : 0;
+  }
+  return sides;
+}
+
 function edgesOf(edges, nodes) {
   const at = new Map(nodes.map((node) => [node.key, node.place]));
   const there = new Set(edges.map((edge) => `${edge.source} ${edge.target}`));
@@ -249,19 +299,19 @@ function styles() {
         "border-opacity": 1,
         label: "data(text)",
         "text-wrap": "wrap",
-        "text-max-width": 140,
+        "text-max-width": 200,
         "line-height": 1.2,
-        "text-valign": "bottom",
-        "text-margin-y": 4,
+        "text-halign": "data(across)",
+        "text-valign": "data(down)",
+        "text-margin-x": "data(aside)",
+        "text-margin-y": "data(below)",
         color: colour("text"),
         "font-family": font,
         "font-size": 13,
         "font-weight": 500,
         "min-zoomed-font-size": 5,
-        "text-background-color": colour("canvas"),
-        "text-background-opacity": 0.85,
-        "text-background-padding": 2,
-        "text-background-shape": "roundrectangle",
+        "text-outline-color": colour("canvas"), // a halo: it hides less than a box
+        "text-outline-width": 2.5,
         "overlay-opacity": 0,
         "transition-property": "opacity, border-color",
         "transition-duration": 150,
@@ -333,6 +383,7 @@ function styles() {
       },
     },
     { selector: 'edge[kind = "witness"][?written]', style: { label: "data(text)" } },
+    { selector: "edge[?short]", style: { "target-endpoint": "outside-to-node-or-label" } },
     { selector: 'edge[kind = "money"]', style: { "line-opacity": 0.6, "arrow-scale": 0.8 } },
     {
       selector: 'edge[kind = "shared"]',

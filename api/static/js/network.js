@@ -11,6 +11,12 @@ const ROOMY = 170; // where few do: a node with its two lines is 60 high, an amo
 const MANY = 24;
 const ROUNDS = 240;
 const FIRST_STEP = 60;
+const ROOM = { x: 128, y: 74 }; // of a node with its label
+const PARTINGS = 160;
+const CLEARINGS = 120;
+const BERTH = 34; // from a line of money to a node that is not its end
+const SHAPE = { wide: 2, narrow: 0.9 }; // width by height
+const MOST_STRETCHED = 2.2;
 const GOLDEN = Math.PI * (3 - Math.sqrt(5));
 
 /**
@@ -24,7 +30,7 @@ export function drawNetwork(found, plan) {
   const nodes = chosen(found, kept, plan);
   for (const node of nodes) for (const key of node.keys) stands.set(key, node.key);
   const edges = joined(transfers, found.links, stands);
-  settleAll(nodes, edges, plan.places);
+  settleAll(nodes, edges, plan);
   return {
     nodes: nodes.map((node) => ({ ...node, place: plan.places.get(node.key) })),
     edges,
@@ -50,6 +56,7 @@ function chosen(found, kept, plan) {
   for (const { user, identifier } of found.links) (count(user), count(identifier));
   const ranked = kept.sort(
     (a, b) =>
+      (b.kind === "outside") - (a.kind === "outside") || // two at most, and never in a stack
       plan.places.has(b.key) - plan.places.has(a.key) ||
       b.member - a.member ||
       (degree.get(b.key) ?? 0) - (degree.get(a.key) ?? 0) ||
@@ -64,15 +71,19 @@ function chosen(found, kept, plan) {
     : byKind(ranked.slice(shown.length));
   return [
     ...shown.map(single),
-    ...[...rest].map(([kind, of]) => ({
-      key: `stack:${kind}`,
-      kind,
-      id: "",
-      role: null,
-      member: false,
-      stack: true,
-      keys: of.map((entity) => entity.key),
-    })),
+    ...[...rest].map(([kind, of]) =>
+      of.length === 1
+        ? single(of[0])
+        : {
+            key: `stack:${kind}`,
+            kind,
+            id: "",
+            role: null,
+            member: false,
+            stack: true,
+            keys: of.map((entity) => entity.key),
+          },
+    ),
   ];
 }
 
@@ -89,7 +100,7 @@ function lengthAmong(count) {
   return LENGTH + (ROOMY - LENGTH) * Math.max(0, Math.min(1, (MANY - count) / (MANY - 6)));
 }
 
-function settleAll(nodes, edges, places) {
+function settleAll(nodes, edges, { places, wide }) {
   const length = lengthAmong(nodes.length);
   const pinned = new Set(nodes.filter((node) => places.has(node.key)).map((node) => node.key));
   nodes.forEach((node, i) => {
@@ -117,6 +128,65 @@ function settleAll(nodes, edges, places) {
       const at = places.get(key);
       at.x += (force.x / size) * Math.min(size, step);
       at.y += (force.y / size) * Math.min(size, step);
+    }
+  }
+  if (pinned.size === 0) stretch(nodes, places, wide ? SHAPE.wide : SHAPE.narrow);
+  const money = edges.filter((edge) => edge.kind === "witness");
+  for (let round = 0; round < PARTINGS; round++) {
+    if (round < CLEARINGS) clear(nodes, money, places, pinned);
+    if (!part(nodes, places, pinned, wide) && round >= CLEARINGS) return;
+  }
+}
+
+/** Springs settle into a round; the page is not. */
+function stretch(nodes, places, shape) {
+  const all = nodes.map(({ key }) => places.get(key));
+  const span = (axis) => {
+    const along = all.map((at) => at[axis]);
+    return Math.max(1, Math.max(...along) - Math.min(...along));
+  };
+  const factor = (shape * span("y")) / span("x");
+  for (const at of all) {
+    if (factor > 1) at.x *= Math.min(MOST_STRETCHED, factor);
+    else at.y *= Math.min(MOST_STRETCHED, 1 / factor);
+  }
+}
+
+/** Move apart what would lie on each other's labels, to the side that the page has room on. */
+function part(nodes, places, pinned, wide) {
+  let moved = false;
+  for (let i = 0; i < nodes.length; i++) {
+    for (let j = i + 1; j < nodes.length; j++) {
+      const free = [nodes[i], nodes[j]].map(({ key }) => !pinned.has(key));
+      const [a, b] = [places.get(nodes[i].key), places.get(nodes[j].key)];
+      const [x, y] = [ROOM.x - Math.abs(a.x - b.x), ROOM.y - Math.abs(a.y - b.y)];
+      if (x <= 0.5 || y <= 0.5 || !(free[0] || free[1])) continue;
+      const axis = x < y * (wide ? SHAPE.wide : 1) ? "x" : "y";
+      const way = (axis === "x" ? x : y) * (a[axis] < b[axis] ? -1 : 1);
+      const share = free[0] && free[1] ? 0.5 : 1;
+      if (free[0]) a[axis] += way * share;
+      if (free[1]) b[axis] -= way * share;
+      moved = true;
+    }
+  }
+  return moved;
+}
+
+/** Move aside who stands on a line of the ring's money without being its end. */
+function clear(nodes, money, places, pinned) {
+  for (const { key } of nodes) {
+    if (pinned.has(key)) continue;
+    const at = places.get(key);
+    for (const { source, target } of money) {
+      if (key === source || key === target) continue;
+      const [a, b] = [places.get(source), places.get(target)];
+      const [dx, dy] = [b.x - a.x, b.y - a.y];
+      const length = Math.hypot(dx, dy) || 1;
+      const along = ((at.x - a.x) * dx + (at.y - a.y) * dy) / length;
+      const off = ((at.x - a.x) * dy - (at.y - a.y) * dx) / length;
+      if (along <= 0 || along >= length || Math.abs(off) >= BERTH) continue;
+      const push = (BERTH - Math.abs(off)) * (off < 0 ? -0.5 : 0.5);
+      shift(at, (dy / length) * push, (-dx / length) * push);
     }
   }
 }

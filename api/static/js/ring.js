@@ -19,7 +19,7 @@ import { drawNetwork } from "./network.js";
 import { chips } from "./queue.js";
 import { relatives } from "./related.js";
 import { story } from "./story.js";
-import { counted, dayAndTime, sentence, span, time, visible, words } from "./text.js";
+import { counted, day, dayAndTime, sentence, span, time, visible, words } from "./text.js";
 
 const WIDE = 720; // px from which a drawing may spread
 const PLANS = 50; // rings whose drawings are remembered
@@ -270,7 +270,9 @@ export class RingView {
       figure("State", sentence(words(ring.state))),
       figure(
         "Alerted",
-        ring.last_alert_at === null ? "not told" : time(Date.parse(ring.last_alert_at)),
+        ring.last_alert_at === null
+          ? "not told"
+          : `${day(Date.parse(ring.last_alert_at))}, ${time(Date.parse(ring.last_alert_at))}`,
         ring.last_alert_at === null
           ? "Its score is below what wakes anybody, or most of it is in a ring that was told"
           : `Last told of ${dayAndTime(Date.parse(ring.last_alert_at))} UTC`,
