@@ -31,9 +31,10 @@ from graph.errors import Incompatible
 from graph.heuristics import Lists
 from graph.sweep import Sweep, SweepLimits
 from graph.transaction import HOUR
+from graph.window import ANY_TIME, WindowConfig
 from ingest.analysis_parts import read as read_part
 from ingest.cache_sink import CacheFeed
-from ingest.codec import decode
+from ingest.codec import LARGEST_KEPT, decode
 from ingest.currencies import EXPONENTS
 from ingest.embedded_parts import read as read_embedded
 from ingest.embedder import Embedder, Encoding
@@ -62,6 +63,9 @@ EMBEDDED_POLL_MS: Final = 50
 SERVER_PAGE: Final = 1_000
 SERVER_POLL_MS: Final = 5
 """Reading ahead is done in the background there, so that looking often costs little."""
+GUARDED: Final = WindowConfig(ahead=ANY_TIME)
+"""Every way in has seen to the time: HTTP and the stream by a clock (docs/adr/0002), and a history
+is read in order of time."""
 IN_LINE: Final = SweepLimits(every=HOUR)
 """A replay has no idle core to sweep on: hourly it costs a quarter to a third of its time."""
 FACTS: Final[Mapping[Topic, ReadFact]] = {
@@ -85,7 +89,7 @@ def build(settings: Settings) -> Service:
     graph = NO_GRAPH_MODEL if folder is None or model is None else open_graph_model(folder, model)
     if graph.missing is not None:
         _LOG.warning("scores do without the graph model: %s", graph.missing)
-    config = DetectorConfig(lists=configured_lists(settings))
+    config = DetectorConfig(window=GUARDED, lists=configured_lists(settings))
     policy = configured_policy(settings)
 
     def detector_from(snapshot: bytes | None) -> Detector:
@@ -132,7 +136,9 @@ def detector(
         sweeps: Whether it sweeps its window in line, as a service does beside it.
         gnn: The head of the graph model that the model was trained with.
     """
-    return Detector(model=model, sweep=Sweep(limits=IN_LINE) if sweeps else None, gnn=gnn)
+    config = DetectorConfig(window=GUARDED)
+    sweep = Sweep(limits=IN_LINE) if sweeps else None
+    return Detector(config, model=model, sweep=sweep, gnn=gnn)
 
 
 def load(folder: Path) -> TrainedModel:
@@ -173,7 +179,7 @@ def assemble(
     views = Views(rates.base, EXPONENTS[rates.base])
     log = open_log(settings)
     # History has no clock: only what comes over HTTP is compared with the wall.
-    read = partial(decode, rates=rates, now=None)
+    read = partial(decode, rates=rates, now=None, largest=LARGEST_KEPT)
     caching = open_caching(settings, log, lists)
     engine = Engine(
         log,
@@ -231,7 +237,7 @@ def followers(
                 "graph",
                 scored(log, read),
                 GraphSink(store),
-                start=store.offset,
+                stands=store,
                 page=SERVER_PAGE if settings.neo4j else BATCH,
                 lease=lease(settings, log, "graph"),
             )

@@ -80,7 +80,7 @@ class FastPath:
         limits, config = catalogue.thresholds, into.config
         self._limits = Limits(
             lateness=config.lateness,
-            ahead=config.horizon,
+            ahead=config.most_ahead,
             horizon=config.horizon,
             retention=config.retention,
             max_edges=config.max_edges,

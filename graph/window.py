@@ -55,6 +55,8 @@ _LATER_HOPS: Final = 5
     TAIL, END, LINK_TAIL, LINK_END, FLOOR, CUTOFF, EDGE_PAGES, LINK_PAGES, TEXT, WITNESSES, NOW,
 ) = range(11)  # fmt: skip
 
+ANY_TIME: Final = 400 * 365 * DAY
+"""For `WindowConfig.ahead`: no time that can be written lies as far in front of another."""
 _FOREVER: Final = np.iinfo(np.int64).max
 _INWARD: Final = (TransactionType.DEPOSIT, TransactionType.REFUND)
 
@@ -75,6 +77,10 @@ class WindowConfig:
 
     horizon: int = DAY
     lateness: int = 5 * MINUTE
+    # In front of event time: what lies further is not kept, as its time may be absurd. `ANY_TIME`
+    # where somebody has looked at it, so that a silence of days ends with its first transaction;
+    # the horizon where it is left out.
+    ahead: int | None = None
     retention: int = 30 * DAY  # of links: the longest horizon anybody counts over
     # Of entities, while there is room: somebody who was away for a month is not a stranger, and
     # to take them for one cost a third of the average precision on AMLSim.
@@ -83,6 +89,11 @@ class WindowConfig:
     max_accounts: int = 1_048_576
     max_identifiers: int = 2_097_152
     max_links: int = 8_388_608
+
+    @property
+    def most_ahead(self) -> int:
+        """How far in front of event time a transaction may lie and be kept, ms."""
+        return self.horizon if self.ahead is None else self.ahead
 
 
 class WindowParts(NamedTuple):
@@ -140,7 +151,7 @@ class TransactionWindow:
             config.memory,
             config.retention,
         )
-        self._mark = Watermark(config.lateness, ahead=config.horizon)
+        self._mark = Watermark(config.lateness, ahead=config.most_ahead)
         self._edge_columns = PagedColumns(_EDGE_DTYPES, config.max_edges)
         time, value, source, target, out, in_, pred, hash_, self._text = self._edge_columns.columns
         self.edges = EdgeLog(

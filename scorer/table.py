@@ -298,9 +298,12 @@ def require_labels(table: Table) -> None:
             remedy="Name the label column and its values in the mapping.",
         )
     if table.fraud.all() or not table.fraud.any():
+        lost = f", of {table.transactions} transactions {table.rejected} not accepted"
         raise InvalidSetting(
             "all labels say the same",
             field="history",
-            value=f"{int(table.fraud.sum())} frauds of {len(table.fraud)} labelled",
-            remedy="Check the values of the label column in the mapping.",
+            value=f"{int(table.fraud.sum())} frauds of {len(table.fraud)} labelled"
+            + (lost if table.rejected else ""),
+            remedy="Check the values of the label column in the mapping"
+            + ("; `ringfence replay` says of each why it was not." if table.rejected else "."),
         )

@@ -31,6 +31,7 @@ from graph.transaction import (
     Transaction,
 )
 from graph.transaction import TransactionType as Type
+from graph.window import ANY_TIME
 from scorer.detector import Detector, DetectorConfig
 from scorer.features import FeatureConfig
 from tests.examples import examples
@@ -311,6 +312,23 @@ def test_a_crowd_is_told_the_same(seed, config, monkeypatch) -> None:
     assert patterns >= ({"mule", "cycle", "fan_in", "shared_device"} if config is ROOMY else set())
     reasons = [piece.reason for verdict in fast[0] for piece in verdict.evidence]
     assert any("its own days" in reason for reason in reasons) == (config is SETTLED)
+
+
+@pytest.mark.parametrize("config", [ROOMY, TIGHT], ids=["roomy", "tight"])
+def test_silences_of_days_are_told_and_remembered_the_same(config, monkeypatch) -> None:
+    """Where somebody has looked at the times, the first after a silence is taken in."""
+    config = replace(config, window=replace(config.window, ahead=ANY_TIME))
+    stream = [
+        structs.replace(tx, timestamp=tx.timestamp + n // 60 * 3 * DAY)
+        for n, tx in enumerate(sorted(crowded(0), key=lambda tx: tx.timestamp))
+    ]
+    fast = told(config, stream, [100, 180], FACTS)
+    the_long_way(monkeypatch)
+    slow = told(config, stream, [100, 180], FACTS)
+    assert fast[0] == slow[0]
+    np.testing.assert_array_equal(fast[1], slow[1])
+    assert fast[2] == slow[2]
+    assert {verdict.admission for verdict in fast[0]} <= {"accepted", "duplicate"}
 
 
 def test_a_crowd_in_haste_leaves_something_unfinished() -> None:
