@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorer.batch_scores import BatchScores
+from scorer.beside import begin
 from scorer.blend import Blend
 from scorer.calibration import Calibration
 from scorer.decision import Policy
@@ -75,10 +76,14 @@ def learn_stack(
     plain = learner.fit(later, remembers=False)
     if min(table.fraud[early].sum(), table.fraud[later].sum()) < LEAST_FRAUDS:
         return plain
+    past = np.sort(np.concatenate([early, later]))
+    # Whether it is wanted is seen by the trial, which leaves another core idle.
+    fitted = begin(lambda: learner.fit(past, remembers=True))
     without, trial = (learner.fit(early, remembers=remembers) for remembers in (False, True))
-    if learner.is_worse(trial, without, later):
+    worse = learner.is_worse(trial, without, later)
+    found = fitted()
+    if worse:
         return plain
-    found = learner.fit(np.sort(np.concatenate([early, later])), remembers=True)
     return learner.put_right(found, later) if found.memory else plain
 
 
@@ -126,7 +131,8 @@ class _Stack:
     def is_worse(self, blend: Blend, other: Blend, rows: Rows) -> bool:
         """Whether it ranks these rows worse than the other, beyond doubt."""
         rings = [self._table.ring_ids[row] for row in rows]
-        scores, others = (self._scores(each)[rows] for each in (blend, other))
+        scored = begin(lambda: self._scores(other)[rows])
+        scores, others = self._scores(blend)[rows], scored()
         _, high = paired_interval(scores, others, self._table.fraud[rows], rings, self._seed)
         return high < 0
 

@@ -16,6 +16,7 @@ import numpy as np
 from graph.errors import InvalidSetting
 from scorer.artefact import TrainedModel
 from scorer.batch_scores import BatchScore
+from scorer.beside import begin
 from scorer.decision import Policy
 from scorer.fitting import BoosterSettings
 from scorer.history_replay import Progress
@@ -113,10 +114,9 @@ def learn_rungs(
     without_rings = learn_stack(
         table, split.early, split.later, served.past, calibration, seed, rings=False
     )
-    memory, history = (
-        score_history(table, margins, calibration, stack) for stack in (without_rings, served.blend)
-    )
-    memory, blend = memory[split.test], history[split.test]
+    remembered = begin(lambda: score_history(table, margins, calibration, without_rings))
+    history = score_history(table, margins, calibration, served.blend)
+    memory, blend = remembered()[split.test], history[split.test]
     if whole.from_starter:
         scores["starter"] = blend[:, _MODEL_SCORE]
     scores["memory"], scores["blend"] = memory[:, _SCORE], blend[:, _SCORE]

@@ -23,8 +23,8 @@ os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 settings.register_profile("house", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "house")
-# `make check`: a third of the examples, and the same ones every time; `make test` tries them all.
-settings.register_profile("check", settings.get_profile("ci"), max_examples=33)
+# `make check`: a fifth of the examples, and the same ones every time; `make test` tries them all.
+settings.register_profile("check", settings.get_profile("ci"), max_examples=20)
 
 
 def pytest_configure(config: pytest.Config) -> None:
