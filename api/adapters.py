@@ -1,14 +1,17 @@
 """Which adapter stands behind each port: a URL names a server, without one the part is embedded."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from api.settings import Settings
 from cypher.ports import GraphStore
-from graph.errors import InvalidSetting
+from graph.errors import InvalidSetting, Unavailable
 from ingest.embedded import EmbeddedLog
 from ingest.lease import Lease
 from ingest.ports import Log
+from ingest.workshop import held
 
 if TYPE_CHECKING:
     from ingest.kafka_client import KafkaSettings
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 GRAPH: Final = "graph.kgl"
 LOG: Final = "log.sqlite"
 INDEX: Final = "verdicts.sqlite"
+SERVED: Final = ".ringfence-served"
+"""A file in the data folder that its server holds."""
 
 
 def data_folder(settings: Settings) -> Path:
@@ -36,8 +41,67 @@ def data_folder(settings: Settings) -> Path:
     return settings.data_dir
 
 
+@contextmanager
+def served(settings: Settings) -> Iterator[None]:
+    """Be the only server of the data folder for the time of the block.
+
+    Commands may work with the folder meanwhile, and followers in processes of their own.
+
+    Raises:
+        InvalidSetting: The folder cannot be made or written.
+        Unavailable: Another server has it.
+    """
+    file = data_folder(settings) / SERVED
+    try:
+        file.touch()
+    except OSError as error:
+        raise InvalidSetting(
+            f"the data folder cannot be written: {error.strerror}",
+            field="--data",
+            value=str(settings.data_dir),
+            remedy="Name a folder that can be written.",
+        ) from error
+    with held(file) as ours:
+        if ours is False:  # None where there are no such locks: nobody is kept out there
+            raise Unavailable(
+                "another server has this data folder",
+                field="--data",
+                value=str(settings.data_dir),
+                remedy="Stop it first, or name another folder: on Kafka, a leader and its standby"
+                " have folders of their own.",
+            )
+        yield
+
+
+def visit_log(settings: Settings, *, must_exist: bool = True) -> Log:
+    """The log, for a command that does one thing and ends: nothing is left behind by having looked.
+
+    Args:
+        settings: The settings.
+        must_exist: Refuse a folder that holds no log, rather than begin one.
+
+    Raises:
+        InvalidSetting: There is no such log, or Kafka lacks a topic.
+        Incompatible: The file is no log, or of another version.
+        Unavailable: It does not answer.
+    """
+    where = kafka_settings(settings)
+    if where is not None:
+        from ingest.kafka import KafkaLog  # noqa: PLC0415 - only where it is used
+
+        return KafkaLog(where)
+    if must_exist and not (settings.data_dir / LOG).exists():
+        raise InvalidSetting(
+            "there is no log in this folder",
+            field="--data",
+            value=str(settings.data_dir),
+            remedy="Name the data folder of `ringfence serve`, or a broker with --kafka.",
+        )
+    return open_log(settings)
+
+
 def open_log(settings: Settings) -> Log:
-    """Kafka, or the embedded log of the data folder.
+    """Kafka, or the embedded log of the data folder, which is made where it is missing.
 
     Raises:
         InvalidSetting: The folder cannot be made, or Kafka lacks a topic.

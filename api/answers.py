@@ -41,8 +41,25 @@ def streamed(model: type[BaseModel], name: str) -> dict[int | str, dict[str, Any
     return {200: events, **_problems(422, 503)}
 
 
+_PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+REFUSED_ANYWHERE: Final[dict[str, dict[str, Any]]] = {
+    "405": {
+        "description": "A problem (RFC 9457): this path does not take that method.",
+        "headers": {
+            "Allow": {"description": "All that it takes.", "schema": {"type": "string"}},
+        },
+        "content": _PROBLEM,
+    },
+    "default": {
+        "description": "A problem (RFC 9457) that any route can answer with: 400 of what is not "
+        "HTTP, 408, 422 of a path that is no plain text, 429 with Retry-After, 500.",
+        "content": _PROBLEM,
+    },
+}
+"""`responses` that every operation has beside its own."""
+
+
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        status: {"description": "A problem (RFC 9457).", "content": content} for status in statuses
+        status: {"description": "A problem (RFC 9457).", "content": _PROBLEM} for status in statuses
     }

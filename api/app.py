@@ -14,8 +14,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from api import problems
+from api.answers import REFUSED_ANYWHERE
 from api.caching import Caching
 from api.guard import Guard
+from api.head import Head
 from api.metrics import measure
 from api.questions import Questions
 from api.rate_limit import RateLimit
@@ -40,7 +42,8 @@ from api.transaction_schema import SCHEMA
 STATIC: Final = Path(__file__).parent / "static"
 _DESCRIPTION: Final = (
     "Send a transaction, get a verdict with the evidence of the fraud ring behind it. "
-    "Every error is a problem document (RFC 9457); its `type` leads to what it means."
+    "Every error is a problem document (RFC 9457); its `type` leads to what it means. "
+    "Where GET is answered, HEAD is too: with the same head and no body."
 )
 
 
@@ -67,6 +70,8 @@ def create_app(service: Service | None) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # both load scripts from a CDN, which our own policy forbids
         redoc_url=None,
+        # Whoever leaves a slash too many is told so: a redirect would name the host of the request.
+        redirect_slashes=False,
     )
     app.state.service = service
     app.state.questions = questions = Questions()
@@ -86,6 +91,7 @@ def create_app(service: Service | None) -> FastAPI:
     install_caching(app, None if service is None else service.caching)
     app.add_middleware(Guard)
     measure(app, service)
+    app.add_middleware(Head)
     app.add_route("/docs", reference_page(app), include_in_schema=False)
     app.add_route("/docs.css", reference_style, include_in_schema=False)
     app.router.default = _page
@@ -106,10 +112,22 @@ _FILES: Final = StaticFiles(directory=STATIC, html=True, check_dir=False)
 
 async def _page(scope: Scope, receive: Receive, send: Send) -> None:
     """What no route takes is a file of the page, or nothing."""
-    if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+    if scope["type"] != "http":
         raise HTTPException(404)
-    answer: Response = await _FILES.get_response(_FILES.get_path(scope), scope)
+    reads = scope["method"] in ("GET", "HEAD")
+    # Files are small and sent whole: of what a `Range` asks that cannot be, Starlette says so in
+    # plain text. Whoever ignores it is right (RFC 9110 14.2).
+    whole = {
+        **scope,
+        "method": scope["method"] if reads else "HEAD",
+        "headers": [each for each in scope["headers"] if each[0] != b"range"],
+    }
+    answer: Response = await _FILES.get_response(_FILES.get_path(scope), whole)
+    if not reads:
+        raise HTTPException(405, headers={"Allow": "GET, HEAD"})
+    answer.headers["Accept-Ranges"] = "none"
     answer.headers["Cache-Control"] = "no-cache"  # revalidated by ETag: an upgrade shows at once
+    scope = whole
     await answer(scope, receive, send)
 
 
@@ -134,6 +152,10 @@ class _App(FastAPI):
             document["components"]["securitySchemes"] = {
                 "cypher": {"type": "http", "scheme": "bearer", "description": "Free Cypher only."}
             }
+            for methods in document["paths"].values():
+                for operation in methods.values():
+                    told = operation["responses"] | REFUSED_ANYWHERE
+                    operation["responses"] = dict(sorted(told.items()))
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
             self.openapi_schema = document

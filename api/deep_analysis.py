@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 
-from api.adapters import open_graph, open_log
+from api.adapters import open_graph, visit_log
 from api.settings import Settings
 from cypher.analytics.ports import AnalysisSettings, Analytics
 from cypher.embedded import EmbeddedGraphStore
@@ -36,7 +36,8 @@ def opened(settings: Settings, chosen: AnalysisSettings) -> Iterator[DeepAnalysi
     """
     with ExitStack() as stack:
         analytics = _analytics(settings, chosen, stack)
-        log = open_log(settings)
+        # An embedded graph is of this folder, and has said that it is there.
+        log = visit_log(settings, must_exist=settings.neo4j is not None)
         stack.callback(log.close)
 
         def publish(parts: Iterable[AnalysisPart]) -> int:

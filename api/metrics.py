@@ -150,7 +150,8 @@ def _engine(figures: dict[str, Any]) -> Iterator[Metric]:
     lag = figures["stream_lag"]
     # Only who leads reads the stream: of a standby, no lag says nothing about the log.
     if lag is not None or figures["state"] == "running":
-        yield _gauge("log_up", "Whether the log answers who leads.", lag is not None)
+        up = lag is not None and figures["error"] is None
+        yield _gauge("log_up", "Whether the log answers who leads, and takes what it writes.", up)
     if lag is not None:
         yield _gauge("stream_lag_records", "Records of the stream not yet read.", lag)
     recovered = figures["recovered"]

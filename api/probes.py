@@ -6,12 +6,17 @@ Nothing is written to any server. What fails is said with the likely remedy.
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from api.settings import Settings
+
+if TYPE_CHECKING:
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    from ingest.kafka_topics import Fault
 
 DEADLINE_S: Final = 5.0
 """How long one server may take, connecting included."""
@@ -27,13 +32,30 @@ _SECURITY: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of the question: `said` is what the server told or what failed."""
+    """What became of the question.
+
+    Attributes:
+        server: Which.
+        address: Where it was asked.
+        ok: Whether it can be worked with.
+        said: What it told, or what failed.
+        remedy: What to do where it is not ok.
+        warnings: What can be worked with and should not be.
+    """
 
     server: str
     address: str
     ok: bool
     said: str
     remedy: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class _Told(NamedTuple):
+    """What a server that can be worked with told, and warnings."""
+
+    said: str
+    warnings: tuple[str, ...] = ()
 
 
 class _NoAnswerError(Exception):
@@ -47,7 +69,7 @@ class _NoAnswerError(Exception):
 
 async def ask_all(settings: Settings) -> list[Answer]:
     """Ask every server that is named, at the same time; at most `DEADLINE_S` for all of them."""
-    asked: list[tuple[str, str, Callable[[Settings], Awaitable[str]]]] = []
+    asked: list[tuple[str, str, Callable[[Settings], Awaitable[_Told]]]] = []
     if settings.kafka is not None:
         asked.append(("kafka", settings.kafka, _kafka))
     if settings.neo4j is not None:
@@ -58,11 +80,12 @@ async def ask_all(settings: Settings) -> list[Answer]:
 
 
 async def _ask(
-    settings: Settings, server: str, address: str, question: Callable[[Settings], Awaitable[str]]
+    settings: Settings, server: str, address: str, question: Callable[[Settings], Awaitable[_Told]]
 ) -> Answer:
     try:
         async with asyncio.timeout(DEADLINE_S):
-            return Answer(server, address, ok=True, said=await question(settings))
+            told = await question(settings)
+            return Answer(server, address, ok=True, said=told.said, warnings=told.warnings)
     except TimeoutError:
         return Answer(
             server,
@@ -100,9 +123,11 @@ def kafka_arguments(settings: Settings) -> dict[str, Any]:
     return found
 
 
-async def _kafka(settings: Settings) -> str:
+async def _kafka(settings: Settings) -> _Told:
     from aiokafka.admin import AIOKafkaAdminClient  # noqa: PLC0415 - only who asks waits for it
     from aiokafka.errors import KafkaError  # noqa: PLC0415
+
+    from ingest.kafka_client import CANNOT_ENTER  # noqa: PLC0415
 
     try:
         arguments = kafka_arguments(settings)
@@ -119,40 +144,59 @@ async def _kafka(settings: Settings) -> str:
             await admin.start()
             cluster = await admin.describe_cluster()
             topics = await admin.list_topics()
+            wrong = await _wrong_topics(settings, admin, topics)
         except (KafkaError, OSError, ValueError) as error:
             # The library raises "unable to bootstrap" and logs why: 'Unable connect to "...": why'.
             said = reasons[0].partition('": ')[2] if reasons else str(error)
             said = said or f"no answer to {settings.kafka_security}"
-            raise _NoAnswerError(said, _kafka_remedy(said, settings)) from error
+            # Never a guess alone: of a wrong port, of TLS on one side only, and of a user that is
+            # not known the library says things that are easily taken for one another.
+            hint = _network_remedy(said) or _not_there(said)
+            raise _NoAnswerError(said, f"{hint} {CANNOT_ENTER}".strip()) from error
         finally:
             await admin.close()
             # aiokafka closes a connection that failed without waiting until it is closed.
             await asyncio.sleep(_CLOSING_S)
+    for each in wrong:
+        if each.refused:
+            what = f"{each.error.field}: {each.error.what} ({each.error.value})"
+            raise _NoAnswerError(what, each.error.remedy)
     ours = sorted(each for each in topics if each.startswith(settings.kafka_prefix))
     brokers = len(cluster["brokers"])
-    return (
+    said = (
         f"{brokers} broker{'' if brokers == 1 else 's'}, "
         f"{len(ours) or 'no'} topic{'' if len(ours) == 1 else 's'} named {settings.kafka_prefix}*"
     )
+    return _Told(said, tuple(str(each.error) for each in wrong))
 
 
-def _kafka_remedy(said: str, settings: Settings) -> str:
-    low = said.lower()
-    if network := _network_remedy(said):
-        return network
-    if "certificate" in low or "ssl" in low:
-        return "Is kafka_ca the authority of Kafka's certificate, and its host the name in it?"
-    if "authenti" in low or "sasl" in low or "credential" in low:
-        return "Are kafka_user, kafka_password and kafka_mechanism those that Kafka knows?"
-    if "refused" in low or "connect call failed" in low:
-        return "Does Kafka run there? The port is that of its listener for clients."
-    return (
-        f"Does this listener speak {settings.kafka_security}? "
-        "kafka_security must be what the listener expects."
+async def _wrong_topics(
+    settings: Settings, admin: "AIOKafkaAdminClient", topics: Iterable[str]
+) -> "list[Fault]":
+    """What is wrong with the settings of our topics, as far as they are there and may be seen."""
+    from aiokafka.admin.config_resource import (  # noqa: PLC0415 - only who asks waits for it
+        ConfigResource,
+        ConfigResourceType,
     )
 
+    from api.adapters import kafka_settings  # noqa: PLC0415
+    from ingest.kafka_topics import asked_of, faults  # noqa: PLC0415
 
-async def _neo4j(settings: Settings) -> str:
+    where = kafka_settings(settings)
+    assert where is not None  # noqa: S101 - it is asked
+    there = asked_of(where).keys() & set(topics)
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(there)]
+    answers = await admin.describe_configs(asked) if asked else []
+    found = {
+        name: {str(entry[0]): str(entry[1]) for entry in entries}
+        for answer in answers
+        for code, _, _, name, entries in answer.resources
+        if code == 0
+    }
+    return faults(where, found)
+
+
+async def _neo4j(settings: Settings) -> _Told:
     from neo4j import AsyncGraphDatabase, RoutingControl  # noqa: PLC0415
     from neo4j.exceptions import AuthError, DriverError, Neo4jError  # noqa: PLC0415
 
@@ -191,7 +235,7 @@ async def _neo4j(settings: Settings) -> str:
         raise _NoAnswerError(_reason(error), _neo4j_remedy(error, settings)) from error
     version, edition = found.records[0].values()
     gds = "with" if science.records[0].value() else "without"
-    return (
+    return _Told(
         f"Neo4j {version} {edition}, database {settings.neo4j_database}, {gds} Graph Data Science"
     )
 
@@ -209,6 +253,10 @@ def _reason(error: Exception) -> str:
     text = getattr(cause, "message", None) or str(cause)
     lines = [line.strip() for line in str(text).splitlines() if line.strip()]
     return lines[-1].rstrip(".") if lines else type(cause).__name__
+
+
+def _not_there(said: str) -> str:
+    return "Does Kafka run there?" if "connect call failed" in said.lower() else ""
 
 
 def _network_remedy(said: str) -> str | None:
@@ -232,7 +280,7 @@ def _neo4j_remedy(error: Exception, settings: Settings) -> str:
     return "Does Neo4j run there? 7687 is its usual port for Bolt, 7474 is for the browser."
 
 
-async def _redis(settings: Settings) -> str:
+async def _redis(settings: Settings) -> _Told:
     from redis.asyncio import Redis  # noqa: PLC0415
     from redis.exceptions import AuthenticationError, RedisError  # noqa: PLC0415
 
@@ -250,7 +298,7 @@ async def _redis(settings: Settings) -> str:
         ) from error
     except (RedisError, OSError, ValueError) as error:
         raise _NoAnswerError(_reason(error), _redis_remedy(error)) from error
-    return f"Redis {version}"
+    return _Told(f"Redis {version}")
 
 
 def _redis_remedy(error: Exception) -> str:

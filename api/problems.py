@@ -34,6 +34,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from graph.errors import InvalidInput, RingfenceError, Unavailable
 from ingest.card_numbers import mask_card_numbers
@@ -42,6 +43,7 @@ from ingest.ports import Overloaded
 
 MEDIA_TYPE: Final = "application/problem+json"
 _LONGEST_VALUE: Final = 120
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _LOG = logging.getLogger("ringfence.api")
 
 
@@ -241,28 +243,48 @@ def install(app: FastAPI) -> None:
 
 async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RingfenceError)  # noqa: S101 - what it was registered for
-    return respond(error, shorten(request.url.path))
+    return respond(error, shorten(request.scope["path"]))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it was registered for
-    path = shorten(request.url.path)
+    path = shorten(request.scope["path"])
+    headers = dict(error.headers or {})
     found: RingfenceError
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("Allow", "another method")
+        # The router says what the first of its routes takes that has the path; others take more.
+        allowed = _methods_of(request) or headers.get("Allow", "another method").split(", ")
+        headers["Allow"] = ", ".join(allowed)
         found = WrongMethod(
-            "this route does not take that method",
+            "this path does not take that method",
             field="method",
             value=request.method,
-            remedy=f"Use {allowed}.",
+            remedy=f"Use {' or '.join([*filter(None, [', '.join(allowed[:-1])]), allowed[-1]])}.",
         )
     elif error.status_code == HTTPStatus.NOT_FOUND:
+        slash = "Leave out the slash at its end, or see" if path.endswith("/") else "See"
         found = UnknownResource(
-            "there is nothing here", field="path", value=path, remedy="See /docs for the routes."
+            "there is nothing here",
+            field="path",
+            value=path,
+            remedy=f"{slash} /docs for the routes.",
         )
     else:
         found = InvalidBody(str(error.detail), remedy="See /docs for what this route takes.")
-    return respond(found, path, error.headers)
+    return respond(found, path, headers)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Every method that a path takes, of whichever routes; HEAD wherever there is GET."""
+    taken = [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
+    return [*taken[:1], "HEAD", *taken[1:]] if taken[:1] == ["GET"] else taken
 
 
 async def _on_parameters(request: Request, error: Exception) -> Response:
@@ -275,13 +297,17 @@ async def _on_parameters(request: Request, error: Exception) -> Response:
         value=shorten(str(first.get("input", ""))),
         remedy="See /docs for what this parameter takes.",
     )
-    return respond(found, shorten(request.url.path))
+    return respond(found, shorten(request.scope["path"]))
 
 
 async def _on_fault(request: Request, error: Exception) -> Response:
     incident = secrets.token_hex(4)
     _LOG.error(
-        "incident %s: %s %s", incident, request.method, shorten(request.url.path), exc_info=error
+        "incident %s: %s %s",
+        incident,
+        request.method,
+        shorten(request.scope["path"]),
+        exc_info=error,
     )
     return respond(
         InternalError(
@@ -290,5 +316,5 @@ async def _on_fault(request: Request, error: Exception) -> Response:
             value=incident,
             remedy="Report it with the incident number; the request may be sent again.",
         ),
-        shorten(request.url.path),
+        shorten(request.scope["path"]),
     )

@@ -39,6 +39,10 @@ class MoneyOut(_Out):
 
     minor: int = Field(description="Minor units (cents for EUR, yen for JPY).", examples=[521000])
     currency: str = Field(description="ISO 4217 code.", examples=["EUR"])
+    decimals: int = Field(
+        description="How many of the minor units' digits stand behind the point, by ISO 4217.",
+        examples=[2],
+    )
     text: str = Field(description="For display only.", examples=["€5,210.00"])
 
 

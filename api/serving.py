@@ -29,6 +29,8 @@ _LEVELS: Final = {
 class _Protocol(HttpToolsProtocol):
     """HTTP/1.1: its head bounded in bytes and in time, a problem document for what is not HTTP.
 
+    That is said also where the head was HTTP and the body is not, unless the answer has begun.
+
     The parser takes heads of any size at any pace; the body is bounded where it is read
     (`api.body`), and a line that says nothing between requests by `timeout_keep_alive`.
     """
@@ -64,9 +66,10 @@ class _Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A head has ended: what follows is its body."""
         self._in_time()
-        self._in_body = self._head_ended = True
+        self._head_ended = True
         self._head = 0
         super().on_headers_complete()
+        self._in_body = True
 
     def on_message_complete(self) -> None:
         """A request has ended: what follows is the next one's head."""
@@ -94,12 +97,22 @@ class _Protocol(HttpToolsProtocol):
 
     def _refuse(self, error: RingfenceError) -> None:
         self._in_time()
-        if self._idle():  # else the bytes would land within the answer that is being sent
+        # Else the bytes would land within the answer that is being sent, in its place or after it.
+        if self._broken_off() if self._in_body else self._idle():
             problem = respond(error, headers={"Connection": "close"})
             lines = [STATUS_LINE[problem.status_code]]
             lines += [b"%b: %b\r\n" % header for header in problem.raw_headers]
             self.transport.write(b"".join([*lines, b"\r\n", bytes(problem.body)]))
         self.transport.close()
+
+    def _broken_off(self) -> bool:
+        """Whether the body at hand cannot end and nobody has begun to answer: nobody will then."""
+        cycle = self.cycle
+        if cycle.response_started or self.pipeline:
+            return False
+        cycle.disconnected = True  # what the application says from here on is not sent
+        cycle.message_event.set()
+        return True
 
     def _idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr] # None at first, whatever its annotation says

@@ -14,10 +14,11 @@ import networkx as nx
 
 from graph.alerting import headline
 from graph.counterfactual import Counterfactual
-from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.evidence import Evidence, Hop, Role
 from graph.ring_roles import MemberRole
 from graph.rings import Alert, Ring, RingEvent, RingEventKind
 from graph.transaction import Entity
+from graph.wording import pattern_words
 from scorer.verdict import Reason, Verdict
 
 View = dict[str, Any]
@@ -61,11 +62,6 @@ def counterfactual(found: Counterfactual) -> View:
     }
 
 
-def pattern_name(pattern: Pattern) -> str:
-    """A pattern as it stands in a sentence."""
-    return pattern.value.replace("_", "-" if pattern is Pattern.PING_PONG else " ")
-
-
 def _listed(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
@@ -88,7 +84,12 @@ class Views:
 
     def money(self, minor: int) -> View:
         """`MoneyOut` of an amount in the base currency."""
-        return {"minor": minor, "currency": self.currency, "text": self.money_text(minor)}
+        return {
+            "minor": minor,
+            "currency": self.currency,
+            "decimals": self.exponent,
+            "text": self.money_text(minor),
+        }
 
     def money_text(self, minor: int) -> str:
         """The amount as a person reads it: exact, with thousands apart."""
@@ -227,7 +228,7 @@ class Views:
         if event.added_money:
             parts.append(f"{self.money_text(event.added_money)} more moved")
         if event.added_patterns:
-            parts.append(f"{_listed([pattern_name(p) for p in event.added_patterns])} seen first")
+            parts.append(f"{_listed([pattern_words(p) for p in event.added_patterns])} seen first")
         return f"Grew: {_listed(parts) if parts else 'more of the same was seen'}."
 
     def subgraph(

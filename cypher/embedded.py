@@ -145,6 +145,16 @@ class EmbeddedGraphStore:
         found = self._session.cypher("MATCH (s:Sink {id: 'graph'}) RETURN s.offset").scalar()
         return found if isinstance(found, int) else None
 
+    def fed_from(self) -> str | None:
+        """See `GraphStore.fed_from`."""
+        self._check_open()
+        found = self._session.cypher("MATCH (s:Sink {id: 'graph'}) RETURN s.log").scalar()
+        return found if isinstance(found, str) else None
+
+    def feed_from(self, log: str) -> None:
+        """See `GraphStore.feed_from`."""
+        self.write(GraphBatch(log=log))
+
     def annotate(self, statements: Sequence[Statement]) -> None:
         """Run statements that set properties, as one unit: the deep analysis writes with it.
 

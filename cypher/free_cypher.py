@@ -22,6 +22,8 @@ MAX_CHARACTERS: Final = 20_000
 MAX_ROWS: Final = 500
 TIMEOUT_MS: Final = 5_000
 
+_REMEDY: Final = "Send one Cypher statement; long lists belong into parameters."
+
 _QUIET: Final = re.compile(
     r"""
       '(?:\\.|[^'\\])*'      # text
@@ -66,7 +68,7 @@ def check(statement: str) -> None:
 
     Raises:
         NotReading: A word, procedure or function in it is not of a reading query.
-        InvalidInput: It is empty or too long.
+        InvalidInput: It is empty, too long, or more than one.
 
     >>> check("MATCH (u:User {id: $user}) RETURN u.id AS account")
     >>> check("MATCH (n) SET n.x = 1")
@@ -78,7 +80,7 @@ def check(statement: str) -> None:
             f"must have 1 to {MAX_CHARACTERS} characters",
             field="query",
             value=f"{len(statement)} characters",
-            remedy="Send one Cypher statement; long lists belong into parameters.",
+            remedy=_REMEDY,
         )
     if _ESCAPE.search(statement):
         # Neo4j turns \u0027 into a quote before it reads the statement, also inside of a string.
@@ -106,6 +108,11 @@ def _check_words(statement: str) -> None:
     for namespace in _DOTTED_CALL.findall(bare):
         if namespace.upper() not in _NAMESPACES:
             raise _refusal(f"{namespace}.…()", "Use the functions of Cypher itself.")
+    if ";" in bare.strip().removesuffix(";"):
+        # A store answers the last of several, and says nothing of the others.
+        raise InvalidInput(
+            "must be one statement", field="query", value="more after a semicolon", remedy=_REMEDY
+        )
 
 
 def ask(
@@ -127,7 +134,7 @@ def ask(
 
     Raises:
         NotReading: See `check`.
-        InvalidInput: It is no Cypher, or misses a parameter.
+        InvalidInput: It is no Cypher, more than one statement, or misses a parameter.
         QueryTooBroad: It took longer or needed more memory than it may.
         GraphUnavailable: The store does not answer.
     """

@@ -93,12 +93,14 @@ class GraphBatch:
         rings: Rings at one revision each, at most one of an id.
         alerts: Alerts, at most one of an id; the ring of each is created bare if it is missing.
         offset: Up to where the log is in the graph once this batch is; None leaves it as it was.
+        log: The identity of that log; None leaves it as it was.
     """
 
     movements: tuple[Movement, ...] = ()
     rings: tuple[Ring, ...] = ()
     alerts: tuple[Alert, ...] = ()
     offset: int | None = None
+    log: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +267,22 @@ class GraphStore(Protocol):
 
         Raises:
             GraphUnavailable: The store is closed or does not answer.
+        """
+        ...
+
+    def fed_from(self) -> str | None:
+        """The identity of the log that `offset` is one of; None before it was told.
+
+        Raises:
+            GraphUnavailable: The store is closed or does not answer.
+        """
+        ...
+
+    def feed_from(self, log: str) -> None:
+        """Write down which log `offset` is one of, to stay as long as the graph does.
+
+        Raises:
+            GraphUnavailable: As `write`.
         """
         ...
 

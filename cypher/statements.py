@@ -66,6 +66,13 @@ def plan(batch: GraphBatch, known: Known) -> tuple[list[Statement], Written]:
                 [{"offset": batch.offset}],
             )
         )
+    if batch.log is not None:
+        statements.append(
+            Statement(
+                "UNWIND $rows AS row MERGE (s:Sink {id: 'graph'}) SET s.log = row.log",
+                [{"log": batch.log}],
+            )
+        )
     forgotten = len(batch.movements) - len(movements) + len(fresh) - len(alerts)
     forgotten += sum(_ring_is_past(r, known) for r in batch.rings)
     return statements, Written(len(new), len(rings), len(alerts), forgotten)

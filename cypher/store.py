@@ -186,13 +186,25 @@ class Neo4jStore:
 
     def offset(self) -> int | None:
         """See `GraphStore.offset`."""
-        ask = "MATCH (s:Sink {id: 'graph'}) RETURN s.offset"
+        found = self._standing("offset")
+        return found if isinstance(found, int) else None
+
+    def fed_from(self) -> str | None:
+        """See `GraphStore.fed_from`."""
+        found = self._standing("log")
+        return found if isinstance(found, str) else None
+
+    def feed_from(self, log: str) -> None:
+        """See `GraphStore.feed_from`."""
+        self.write(GraphBatch(log=log))
+
+    def _standing(self, name: str) -> object:
+        ask = f"MATCH (s:Sink {{id: 'graph'}}) RETURN s.{name}"
         try:
             rows = self.query(ask, {}, max_rows=1, timeout_ms=OFFSET_MS).rows
         except QueryTooBroad as error:  # one node by its key: it is not the question that is slow
             raise driver_errors.silent(OFFSET_MS / 1_000) from error
-        found = rows[0][0] if rows else None
-        return found if isinstance(found, int) else None
+        return rows[0][0] if rows else None
 
     def close(self) -> None:
         """See `GraphStore.close`; a call in flight is given up."""

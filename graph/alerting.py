@@ -1,22 +1,12 @@
 """When a change of a ring is news: the rule that keeps an investigator from being told twice."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import xxhash
 
-from graph.evidence import Pattern
 from graph.rings import Alert, Ring
 from graph.transaction import EntityKind
-from graph.wording import counted
-
-_NAMES: Final = {
-    Pattern.BLOCKED: "blocked entity",
-    Pattern.MULE: "pass-through mule",
-    Pattern.DORMANT_BURST: "dormant account in a burst",
-    Pattern.TAKEOVER: "account takeover",
-    Pattern.BUST_OUT: "bust-out",
-}
+from graph.wording import counted, pattern_words
 
 
 @dataclass(slots=True)
@@ -87,7 +77,7 @@ def alert_on(
 
 def headline(ring: Ring) -> str:
     """One line on what the ring is: "Cycle and shared device among 5 users, 12 transactions"."""
-    names = [_NAMES.get(p, p.replace("_", " ")) for p in ring.patterns]
+    names = [pattern_words(each) for each in ring.patterns]
     seen = " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
     text = f"{seen} among {counted(_users(ring), 'user')}"
     if ring.transactions:

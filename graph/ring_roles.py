@@ -44,7 +44,7 @@ from graph.evidence import Evidence, Hop, Role
 from graph.ring_policy import RingPolicy
 from graph.ring_score import is_proof
 from graph.transaction import ACCOUNTS, Entity, EntityKind
-from graph.wording import counted
+from graph.wording import counted, pattern_words
 
 _PASSES_ON: Final = 0.5
 """Share of what it received that an account sends on to be more than where money ends."""
@@ -218,9 +218,9 @@ def _paid_role(account: _Account) -> tuple[Role, str]:
         )
     if on >= _PASSES_ON or Role.MULE in account.told:
         onto = counted(len(account.payees), "account") if account.payees else "the outside"
+        origin = _members(payers) if payers else "outside the graph"
         return Role.MULE, (
-            f"It received money from {_members(payers)} and passed {_percent(on)} of it on to "
-            f"{onto}."
+            f"It received money from {origin} and passed {_percent(on)} of it on to {onto}."
         )
     stays = f"{100 * (1 - on):.0f} % of it has not been seen to leave."
     if payers >= 2 and Role.CASH_OUT not in account.told:
@@ -239,7 +239,7 @@ def _paying_role(account: _Account) -> tuple[Role, str]:
         )
     if Role.MULE in account.told and Role.VICTIM not in account.told:
         return Role.MULE, (
-            f"The evidence of a {_name(account.told[Role.MULE])} names it as mule: it paid "
+            f"Evidence of {_name(account.told[Role.MULE])} names it as mule: it paid "
             f"{_members(payees)}; where its money came from was not seen."
         )
     if not account.payees:
@@ -268,8 +268,8 @@ def _told_role(told: Role, account: _Account) -> tuple[Role, str]:
             "hand does not."
         )
     if role is Role.BYSTANDER:
-        return role, f"No money of the ring touches it; only a {_name(piece)} joins it to the ring."
-    return role, f"The evidence of a {_name(piece)} names it as {_words(told)}."
+        return role, f"No money of the ring touches it; only evidence of {_name(piece)} names it."
+    return role, f"Evidence of {_name(piece)} names it as {_words(told)}."
 
 
 def _little_names(naming: int, pieces: int) -> str:
@@ -296,7 +296,7 @@ def _shared_reason(entity: Entity, account: _Account) -> str:
 
 
 def _name(piece: Evidence) -> str:
-    return piece.pattern.value.replace("_", " ")
+    return pattern_words(piece.pattern)
 
 
 def _words(role: Role) -> str:

@@ -25,13 +25,13 @@ class NotToml(ValueError):
 
 
 def read_toml(text: str) -> dict[str, Any]:
-    """The table in a text.
+    """The table in a text, which may begin with a byte order mark, as Windows writes it.
 
     Raises:
         NotToml: It is not TOML, has a number that is too long, or is nested too deeply.
     """
     try:
-        found = tomllib.loads(text)
+        found = tomllib.loads(text.removeprefix("\ufeff"))
     except ValueError as error:  # a number of more than 4300 digits is no TOMLDecodeError
         text = str(error)
         raise NotToml(

@@ -32,8 +32,10 @@ from ingest.fields import Flaw, show
 from ingest.parties import check_parties
 from ingest.plain_records import read_plain
 
-LARGEST_RECORD: Final = 1 << 20
-"""Bytes of one record."""
+LARGEST_RECORD: Final = 1 << 19
+"""Bytes of one record that is read: every log takes it whole, also as a dead letter, in base64."""
+LARGEST_KEPT: Final = 1 << 20
+"""Bytes of one record that a log may hold: so many were read before."""
 MOST_ATTRIBUTES: Final = 64
 LARGEST_ATTRIBUTES: Final = 16_384
 """Bytes of all unknown fields of one record, as JSON."""
@@ -129,12 +131,7 @@ def decode(
         MalformedRecord: It is not one JSON object, or a key in it occurs twice.
         InvalidTransaction: A field is missing or wrong, or the fields do not fit together.
     """
-    if len(data) > largest:
-        raise RecordTooLarge(
-            f"a record has at most {largest} bytes",
-            value=f"{len(data)} bytes",
-            remedy="Send one transaction a record, and fewer unknown fields.",
-        )
+    require_size(data, largest)
     plain = read_plain(data, rates, now)
     if plain is not None:
         return plain
@@ -154,6 +151,20 @@ def decode(
     if _may_repeat_a_key(data, record):
         _refuse_repeated_keys(data)
     return from_fields(record, rates=rates, now=now)
+
+
+def require_size(data: bytes, largest: int = LARGEST_RECORD) -> None:
+    """Refuse a record of more than `largest` bytes.
+
+    Raises:
+        RecordTooLarge: It is.
+    """
+    if len(data) > largest:
+        raise RecordTooLarge(
+            f"a record has at most {largest} bytes",
+            value=f"{len(data)} bytes",
+            remedy="Send one transaction a record, and fewer unknown fields.",
+        )
 
 
 def require_not_ahead(transaction: Transaction, now: int) -> None:

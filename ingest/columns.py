@@ -22,9 +22,10 @@ import pyarrow.compute as pc
 
 from graph.transaction import DAY, HOUR, MILLISECOND, MINUTE, SECOND, Money
 from ingest import fields
+from ingest.cell_text import compared, text_of
 from ingest.currencies import EXPONENTS, RateTable
 from ingest.fields import Flaw
-from ingest.mapping import Source, text_of
+from ingest.mapping import Source
 from ingest.tables import InvalidDataset, SourceTable, coded
 
 Codes = npt.NDArray[np.int64]
@@ -40,8 +41,13 @@ _UNITS: Final = {
     "hours": HOUR,
     "days": DAY,
 }
+_AS_MILLISECONDS: Final = range(10**11, 10**14)
+"""Whole numbers that are taken for epoch milliseconds; as seconds they are after 5138."""
+_IS_SECONDS: Final = 'Set time = "epoch_s".'
 _LARGEST: Final = np.iinfo(np.int64).max
 _NUMBER: Final = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,12})?")
+_COMPUTED: Final = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
+"""What a floating-point number is written as."""
 
 
 class Cells(NamedTuple):
@@ -81,10 +87,20 @@ def read_cells(
 
 
 def refuse(
-    table: SourceTable, field: str, source: Source, flaw: Flaw, index: int, found: object = None
+    table: SourceTable,
+    field: str,
+    source: Source | None,
+    flaw: Flaw,
+    index: int,
+    found: object = None,
 ) -> NoReturn:
-    """Raise the error for a value of one row: which column and row, what was found and expected."""
-    column = "constant" if source.column is None else f'column "{source.column}"'
+    """Raise the error for a value of one row: which column and row, what was found and expected.
+
+    Without a source, the field has no column.
+    """
+    column = "no column is mapped"
+    if source is not None:
+        column = "constant" if source.column is None else f'column "{source.column}"'
     value = flaw.value if found is None else found
     hidden = field == "card_id" and flaw.value is None
     raise InvalidDataset(
@@ -157,6 +173,7 @@ def read_times(table: SourceTable, field: str, source: Source, earliest: int = 0
         InvalidDataset: A value is not a time in that format, or outside the years we accept.
     """
     column = table.data[_column(source)]
+    _check_zone(table, field, source)
     written = source.time in ("iso", "pattern")
     if pa.types.is_temporal(column.type) or (pa.types.is_integer(column.type) and not written):
         return _typed_times(table, field, source, earliest)
@@ -192,7 +209,8 @@ def _constant(
 def _preparation(field: str, source: Source) -> Callable[[Any], object]:
     """How a raw value becomes what the reader of the field expects."""
     if source.values:
-        return lambda raw: source.prefix + _listed(raw, source.values)
+        alike = {compared(value): meaning for value, meaning in source.values.items()}
+        return lambda raw: source.prefix + _listed(raw, source.values, alike)
     if field in ("timestamp", "user_created_at", "label_known_at"):
         return lambda raw: raw
     if field == "location":
@@ -202,10 +220,12 @@ def _preparation(field: str, source: Source) -> Callable[[Any], object]:
     return lambda raw: f"{source.prefix}{text_of(raw)}"
 
 
-def _listed(raw: Any, values: dict[str, str]) -> str:
+def _listed(raw: Any, values: dict[str, str], alike: dict[str, str]) -> str:
+    """What a value means: as it is written, or else as one that equals it."""
     text = text_of(raw)
-    if text in values:
-        return values[text]
+    found = values.get(text, alike.get(compared(raw)))
+    if found is not None:
+        return found
     raise Flaw(
         f"the mapping lists the values {', '.join(values)}", text, "List this one too, or drop it."
     )
@@ -250,7 +270,7 @@ def _exact_amounts(table: SourceTable, source: Source) -> Cells:
 
 def _rounded(value: object, currency: str) -> object:
     number = str(value).strip()
-    if not _NUMBER.fullmatch(number) and not isinstance(value, Decimal | int):
+    if not _COMPUTED.fullmatch(number) and not isinstance(value, Decimal | int):
         return value
     with localcontext(prec=60):
         exact = Decimal(number)
@@ -281,6 +301,8 @@ def _is_number(kind: pa.DataType) -> bool:
 def _typed_times(table: SourceTable, field: str, source: Source, earliest: int) -> Codes:
     """Times of a column of integers or of a time type, all at once; the reader judges bad ones."""
     column = table.data[_column(source)]
+    read: Callable[[Any], int] = int
+    mistaken = range(0)
     if pa.types.is_temporal(column.type):
         _check_convertible(table, field, source, earliest)
         try:
@@ -289,6 +311,9 @@ def _typed_times(table: SourceTable, field: str, source: Source, earliest: int) 
             refuse(table, field, source, flaw, 0)
         source = Source(column=source.column, time="epoch_ms")
     else:
+        read = _time_reader(source, earliest)
+        if source.time in ("wire", "epoch_ms"):
+            mistaken = fields.EPOCH_SECONDS
         if pa.types.is_uint64(column.type):  # what int64 cannot hold is as wrong as its largest
             column = pc.min_element_wise(column, pa.scalar(_LARGEST, pa.uint64()), skip_nulls=False)
         numbers = _numbers(column)
@@ -296,9 +321,7 @@ def _typed_times(table: SourceTable, field: str, source: Source, earliest: int) 
     known = numbers != NO_TIME
     first, last = (earliest - origin) // scale, (fields.LATEST_TIME - origin) // scale
     odd = known & ((numbers < first) | (numbers >= last))
-    if source.time == "wire":
-        odd |= known & (np.abs(numbers) < fields.EPOCH_SECONDS.stop)
-    read = _time_reader(source, earliest)
+    odd |= (numbers >= mistaken.start) & (numbers < mistaken.stop)
     for row in np.flatnonzero(odd).tolist():
         number = int(numbers[row])
         try:
@@ -316,8 +339,34 @@ def _native_times(source: Source, column: Any) -> Codes:
     times = column.cast(pa.timestamp("ms", None if unzoned else column.type.tz), safe=False)
     if unzoned:
         zone = _zone(source, "the column has no time zone")
-        times = pc.assume_timezone(times, zone, ambiguous="earliest", nonexistent="earliest")
+        return _numbers(_in_zone(times, zone))
     return _numbers(times)
+
+
+def _in_zone(times: Any, zone: str) -> Any:
+    """Local times as instants, as `datetime` has them where the clock was changed.
+
+    Of an hour that comes twice the first one is meant; in an hour that was left out the offset of
+    before the change still holds.
+    """
+    try:
+        return pc.assume_timezone(times, zone, ambiguous="earliest", nonexistent="raise")
+    except pa.ArrowInvalid:
+        before = pc.assume_timezone(times, zone, ambiguous="earliest", nonexistent="earliest")
+        return pc.add(before, pc.subtract(times, pc.local_timestamp(before)))
+
+
+def _check_zone(table: SourceTable, field: str, source: Source) -> None:
+    """Refuse a zone for times of the wire that are no times to Arrow: they name their offset."""
+    column = table.data[_column(source)]
+    if source.time != "wire" or source.zone is None or pa.types.is_temporal(column.type):
+        return
+    present = column.is_valid()
+    if pc.any(present).as_py():
+        what = f"the zone {source.zone} is for times without offset, and a time of the wire has one"
+        flaw = Flaw(what, None, 'For times as text set time = "iso"; else take zone out.')
+        row = pc.index(present, True).as_py()
+        refuse(table, field, source, flaw, row, _shown(table, source, row))
 
 
 def _check_convertible(table: SourceTable, field: str, source: Source, earliest: int) -> None:
@@ -367,6 +416,8 @@ def _time_reader(source: Source, earliest: int) -> Callable[[Any], int]:
             return lambda raw: _civil_time(raw, source, None)
         case "pattern":
             return lambda raw: _civil_time(raw, source, source.pattern)
+        case "epoch_s" | "epoch_ms":
+            return lambda raw: _epoch(raw, source.time)
         case unit:
             scale, origin = _UNITS[unit], source.origin_ms
             return lambda raw: origin + _scaled(raw, scale)
@@ -376,7 +427,34 @@ def _wire_time(raw: Any, earliest: int) -> int:
     """As the wire has it; in a CSV file milliseconds come as text."""
     if isinstance(raw, str) and re.fullmatch("-?[0-9]{1,15}", raw):
         raw = int(raw)
-    return fields.event_time(raw) if earliest == 0 else fields.opening_time(raw)
+    try:
+        return fields.event_time(raw) if earliest == 0 else fields.opening_time(raw)
+    except Flaw as flaw:
+        raise Flaw(flaw.what, raw, _file_remedy(raw) or flaw.remedy) from None
+
+
+def _file_remedy(raw: Any) -> str | None:
+    """What to write in the mapping for a time that the wire does not take."""
+    if isinstance(raw, int):
+        return _IS_SECONDS if raw in fields.EPOCH_SECONDS else None
+    try:
+        if datetime.fromisoformat(raw).tzinfo is not None:
+            return None
+    except (TypeError, ValueError):
+        return None
+    return 'Set time = "iso" and zone = "UTC", or the name of the zone it means: "Europe/Berlin".'
+
+
+def _epoch(raw: Any, unit: str) -> int:
+    """Seconds or milliseconds since 1970, if they are not plainly the other ones."""
+    time = _scaled(raw, _UNITS[unit])
+    if unit == "epoch_ms" and time in fields.EPOCH_SECONDS:
+        what = "this looks like epoch seconds; the mapping says milliseconds"
+        raise Flaw(what, raw, _IS_SECONDS)
+    if unit == "epoch_s" and time // SECOND in _AS_MILLISECONDS:
+        what = "this looks like epoch milliseconds; the mapping says seconds"
+        raise Flaw(what, raw, 'Set time = "epoch_ms".')
+    return time
 
 
 def _scaled(raw: Any, scale: int) -> int:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from graph.transaction import DAY, Transaction
 from ingest import codec, fields
+from ingest.cell_text import compared
 from ingest.columns import (
     NO_TIME,
     Cells,
@@ -29,7 +30,7 @@ from ingest.columns import (
 )
 from ingest.currencies import RateTable
 from ingest.fields import Flaw
-from ingest.mapping import DatasetMapping, LabelSource, Source, text_of
+from ingest.mapping import DatasetMapping, LabelSource, Source
 from ingest.parties import check_parties
 from ingest.tables import InvalidDataset, SourceTable, coded, matches, read_table
 from scorer.history import LabelledTransaction
@@ -131,7 +132,7 @@ def _read_history(folder: Path, mapping: DatasetMapping, rates: RateTable) -> _H
         known_at=_known_at(table, mapping.label, fraud, time),
         ring=None
         if ring is None or ring.column not in there
-        else _ring(table, ring.column, {text_of(value) for value in ring.none}),
+        else _ring(table, ring.column, {compared(value) for value in ring.none}),
         kind=None
         if ring is None or ring.kind is None or ring.kind not in there
         else read_cells(table, "ring_kind", Source(column=ring.kind), fields.identifier),
@@ -242,7 +243,7 @@ def _check_parties(table: SourceTable, sources: dict[str, Source], cells: dict[s
         found = check_parties(*parties)
         if found is not None:
             field, flaw = found
-            refuse(table, field, sources.get(field, sources["type"]), flaw, row)
+            refuse(table, field, sources.get(field), flaw, row)
 
 
 def _opened(table: SourceTable, source: Source | None, time: Codes) -> Codes | None:
@@ -265,13 +266,14 @@ def _fraud(table: SourceTable, label: LabelSource | None) -> npt.NDArray[np.int8
     if label.column is None:
         conditions = [matches(table.data, condition) for condition in label.fraud_when]
         return np.asarray(np.logical_and.reduce(conditions), dtype=np.int8)
-    meaning = {text_of(value): 1 for value in label.fraud}
-    meaning |= {text_of(value): 0 for value in label.legitimate}
-    meaning |= {text_of(value): _UNKNOWN for value in label.unknown}
+    meaning = {compared(value): 1 for value in label.fraud}
+    meaning |= {compared(value): 0 for value in label.legitimate}
+    meaning |= {compared(value): _UNKNOWN for value in label.unknown}
 
     def read(text: object) -> int:
-        if text in meaning:
-            return meaning[str(text)]
+        found = meaning.get(compared(str(text)))
+        if found is not None:
+            return found
         what = f"a label is one of {', '.join(meaning)}"
         raise Flaw(what, text, "List the value under fraud, legitimate or unknown.")
 
@@ -317,7 +319,9 @@ def _check_known_at(
 
 def _ring(table: SourceTable, column: str, none: set[str]) -> Cells:
     cells = read_cells(table, "ring_id", Source(column=column), fields.identifier)
-    outside = np.array([value in none for value in cells.values] + [True])
+    outside = np.array(
+        [value is not None and compared(value) in none for value in cells.values] + [True]
+    )
     return Cells(np.where(outside[cells.codes], -1, cells.codes), cells.values)
 
 

@@ -13,6 +13,7 @@ Readers never wait for writers.
 """
 
 import logging
+import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,6 +68,9 @@ CREATE TABLE offsets (
     PRIMARY KEY (consumer, stream)) WITHOUT ROWID;
 CREATE TABLE owners (owner TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
 """
+# Files of before have none of this, and are given it where they are opened; older versions do not
+# look at it.
+_ABOUT: Final = "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID"
 # The driver gives up the interpreter at every statement and every row, and beside a busy event
 # loop waits for it again each time: a batch is written in as few statements as can be.
 _CHUNKS: Final = (256, 64, 16, 4, 1)
@@ -119,7 +123,13 @@ class EmbeddedLog:
         self._open: list[_Line] = []
         self._closed = False
         self._guard = threading.Lock()
+        self._identity = ""
         self._streams = self._prepare()
+
+    @property
+    def identity(self) -> str:
+        """Drawn when the file was made, and written in it: a copy of the file is the same log."""
+        return self._identity
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -246,6 +256,14 @@ class EmbeddedLog:
                     value=f"format {found}",
                     remedy="Name another file, or read it with the version that wrote it.",
                 )
+            connection.execute(_ABOUT)
+            connection.execute(
+                "INSERT OR IGNORE INTO about VALUES ('identity', ?)", (secrets.token_hex(16),)
+            )
+            (drawn,) = connection.execute(
+                "SELECT value FROM about WHERE name = 'identity'"
+            ).fetchone()
+            self._identity = f"embedded/{drawn}"
             streams = {}
             for topic in Topic:
                 connection.execute(

@@ -135,6 +135,7 @@ class Engine:
         self._checkpoint: int | None = None
         self._checkpoint_error: str | None = None
         self._taken: list[Submission] = []
+        self._unread: dict[str, Unavailable] = {}  # what could not be read when it was last tried
         self._recovered: Recovered | None = None
 
     # -- from any thread -----------------------------------------------------------------------
@@ -354,7 +355,9 @@ class Engine:
                 self._known[topic] = known
                 letters += [_letter(record, error) for record, error in refused]
         except Unavailable as error:
-            self._note(error)
+            self._note_reading("facts", error)
+        else:
+            self._note_reading("facts", None)
         if letters:
             self._insist(lambda: _append(writer, letters))
             self._tally.dead_letters += len(letters)
@@ -372,8 +375,10 @@ class Engine:
         try:
             page = stream.take(limit)
         except Unavailable as error:
-            self._note(error)  # submissions go on; the stream is tried again later
+            self._note_reading("stream", error)  # submissions go on; it is tried again later
             page = None
+        else:
+            self._note_reading("stream", None)
         self._look_at = 0.0 if page else now + self._config.poll_ms / 1000
         return page
 
@@ -392,6 +397,7 @@ class Engine:
                 fresh.setdefault(key, item)
         unseen = [item.transaction for item in fresh.values()]
         observed = detector.observe_batch(unseen) if unseen else []
+        observed = [records.fitted(said) for said in observed]
         if missing := self._degraded():
             observed = [
                 structs.replace(said, degraded=(*said.degraded, *missing)) for said in observed
@@ -457,7 +463,9 @@ class Engine:
         if self._checkpoints is None or self._next_verdict - (self._checkpoint or 0) < due:
             return
         try:
-            self._checkpoints.save(self._next_verdict, detector.snapshot(), self._known)
+            self._checkpoints.save(
+                self._next_verdict, detector.snapshot(), self._known, log=self._log.identity
+            )
         except OSError as error:
             # Recovery reads more of the journal then; no verdict depends on it.
             _log.warning("no checkpoint could be written: %s", error)
@@ -471,6 +479,14 @@ class Engine:
         if error is not None:
             _log.warning("%s", error)
         self._standing.note(error)
+
+    def _note_reading(self, what: str, error: Unavailable | None) -> None:
+        """What cannot be read troubles an idle engine until it can be: no commit ends that."""
+        before = self._unread.pop(what, None)
+        if error is not None:
+            self._unread[what] = error
+        if error is not None or before is not None:
+            self._note(next(iter(self._unread.values()), None))
 
     def _end(self, state: str, error: str | None) -> None:
         """Refuse whatever is left: nothing of it was committed, all of it may be sent again."""
@@ -498,13 +514,6 @@ def _append(writer: Writer, messages: Sequence[Message]) -> list[int]:
 
 
 def _letter(record: Record, error: InvalidInput) -> Message:
-    letter = records.DeadLetterRecord(
-        consumer=CONSUMER,
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        code=error.code,
-        reason=str(error),
-        raw=record.value,
+    return Message(
+        Topic.DEAD_LETTERS, 0, records.encode(records.dead_letter(CONSUMER, record, error))
     )
-    return Message(Topic.DEAD_LETTERS, 0, records.encode(letter))

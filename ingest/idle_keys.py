@@ -4,12 +4,12 @@ Which key belongs to which field is a table, so that the rules are read in one p
 """
 
 from collections.abc import Iterator
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from graph.errors import InvalidSetting
+from ingest.file_formats import format_of
 
 if TYPE_CHECKING:  # they import this one
     from ingest.mapping import DatasetMapping, LabelSource, Source
@@ -21,7 +21,6 @@ _OF_FIELDS: Final = {
     "ip": ("ip_address",),
 }
 _ZONED: Final = ("wire", "iso", "pattern")
-_NO_CSV: Final = {".parquet", ".jsonl", ".ndjson"}
 
 
 class _Idle(NamedTuple):
@@ -48,13 +47,14 @@ def check_keys(mapping: "DatasetMapping") -> None:
 
 
 def _idle(mapping: "DatasetMapping") -> Iterator[_Idle]:
-    for name, source in mapping.sources.items():
-        yield from _of_source(f"fields.{name}", name, source)
-    if mapping.label is not None:
-        yield from _of_label(mapping.label)
     names = [*mapping.files, *(join.file for join in mapping.join)]
-    suffixes = {PurePath(name).suffix.lower() for name in names}
-    if mapping.format not in (None, "csv") or (mapping.format is None and suffixes <= _NO_CSV):
+    formats = {mapping.format or format_of(name) for name in names}  # None: it may be any
+    typed = bool(formats & {None, "parquet"})
+    for name, source in mapping.sources.items():
+        yield from _of_source(f"fields.{name}", name, source, typed=typed)
+    if mapping.label is not None:
+        yield from _of_label(mapping.label, typed=typed)
+    if not formats & {None, "csv"}:
         why = "it is for CSV files, and none is named"
         if mapping.delimiter != ",":
             yield _Idle("delimiter", mapping.delimiter, why)
@@ -62,7 +62,7 @@ def _idle(mapping: "DatasetMapping") -> Iterator[_Idle]:
             yield _Idle("null", ", ".join(mapping.null), why)
 
 
-def _of_source(place: str, name: str, source: "Source") -> Iterator[_Idle]:
+def _of_source(place: str, name: str, source: "Source", *, typed: bool) -> Iterator[_Idle]:
     plain = {each.name: each.default for each in msgspec.structs.fields(source)}
     for key, names in _OF_FIELDS.items():
         value = getattr(source, key)
@@ -70,6 +70,9 @@ def _of_source(place: str, name: str, source: "Source") -> Iterator[_Idle]:
             yield _Idle(f"{place}.{key}", value, f"it is for {', '.join(names)}")
     if source.zone is not None and source.time not in _ZONED:
         why = f'time = "{source.time}" counts from an instant, which no zone moves'
+        yield _Idle(f"{place}.zone", source.zone, why)
+    if source.zone is not None and source.time == "wire" and not typed:
+        why = 'a time of the wire has its offset; for times without one set time = "iso"'
         yield _Idle(f"{place}.zone", source.zone, why)
     if source.ip != "text" and source.constant is not None:
         yield _Idle(f"{place}.ip", source.ip, "a constant is an address as text")
@@ -79,13 +82,13 @@ def _of_source(place: str, name: str, source: "Source") -> Iterator[_Idle]:
         yield _Idle(f"{place}.prefix", source.prefix, "an address has none")
 
 
-def _of_label(label: "LabelSource") -> Iterator[_Idle]:
+def _of_label(label: "LabelSource", *, typed: bool) -> Iterator[_Idle]:
     if label.fraud_when:
         for key in ("fraud", "legitimate", "unknown"):
             if getattr(label, key):
                 yield _Idle(f"label.{key}", getattr(label, key), "fraud_when says what is fraud")
     if label.known_at is not None:
-        yield from _of_source("label.known_at", "known_at", label.known_at)
+        yield from _of_source("label.known_at", "known_at", label.known_at, typed=typed)
 
 
 def _shown(value: object) -> str:

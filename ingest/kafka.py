@@ -51,6 +51,7 @@ class KafkaLog:
             self._partitions, identity = self._connection.call(must_exist(self._connection))
             end = self._connection.call(self._reader.end(Topic.VERDICTS, 0))
             self._index = VerdictIndex(index, identity, end)
+            self._identity = f"kafka/{identity}"
         except BaseException:
             self._connection.close()
             raise
@@ -58,6 +59,11 @@ class KafkaLog:
         self._ahead: dict[Topic, Ahead] = {}
         self._plain = PlainProducer(self._connection)
         self._nobody: KafkaWriter | None = None
+
+    @property
+    def identity(self) -> str:
+        """The cluster and the topic of verdicts by its id: made anew, it is another."""
+        return self._identity
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -84,7 +90,10 @@ class KafkaLog:
         return ahead.poll(offsets, limit)
 
     def partitions(self, topic: Topic) -> int:
-        """As many as the topic had when this log was opened."""
+        """As many as the topic has; of those that are added it is known within half a minute."""
+        if topic is Topic.TRANSACTIONS:
+            name = self._connection.settings.name(topic)
+            return max(self._partitions[topic], self._connection.partitions(name))
         return self._partitions[topic]
 
     def bounds(self, topic: Topic, partition: int) -> Bounds:
@@ -193,10 +202,14 @@ class KafkaLog:
             self._must_exist(message.topic, message.partition)
 
     def _must_exist(self, topic: Topic, partition: int) -> None:
-        if not 0 <= partition < self._partitions[topic]:
+        if 0 <= partition < self.partitions(topic):
+            return
+        if partition >= 0 and topic is Topic.TRANSACTIONS:  # another process may know of more
+            self._connection.call(self._connection.refresh())
+        if not 0 <= partition < self.partitions(topic):
             raise InvalidSetting(
                 f"the topic {topic} has no such partition",
                 field="partition",
                 value=str(partition),
-                remedy=f"It has {self._partitions[topic]}, counted from 0.",
+                remedy=f"It has {self.partitions(topic)}, counted from 0.",
             )

@@ -34,8 +34,16 @@ PAUSE_S: Final = 0.05
 """Between two attempts at a broker that did not answer, or answered that it cannot yet."""
 SOON_S: Final = 0.001
 """Between two looks at what takes the brokers milliseconds, such as the marks of a commit."""
+METADATA_MS: Final = 30_000
+"""How old what is known of brokers and partitions may be."""
 START_S: Final = 20.0
 """How long to connect may take."""
+CANNOT_ENTER: Final = (
+    "Look at all three: the address (kafka: host and port of a listener for clients), TLS"
+    " (kafka_security must be what that listener speaks, kafka_ca the authority of its"
+    " certificate), and who enters (kafka_user, kafka_password, kafka_mechanism)."
+)
+"""What to do where no connection comes about."""
 
 Security = Literal["plaintext", "tls", "sasl", "sasl-tls"]
 Mechanism = Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"]
@@ -128,6 +136,7 @@ class Connection:
         self._thread = threading.Thread(target=self._run, name="kafka", daemon=True)
         self._thread.start()
         self._client: Any = None
+        self._entered = False  # whether a broker has ever let us in
         try:
             self.call(self._connect(), START_S)
         except BaseException:
@@ -172,11 +181,12 @@ class Connection:
 
     def unavailable(self, what: str) -> Unavailable:
         """The error of a Kafka that does not do what it was asked."""
+        remedy = "Look at the brokers, the network, and what the user may do."
         return Unavailable(
             f"Kafka does not answer: {what}",
             field="kafka",
             value=self.settings.bootstrap,
-            remedy="Look at the brokers, the network, and what the user may do.",
+            remedy=remedy if self._entered else CANNOT_ENTER,
         )
 
     # -- on the loop ---------------------------------------------------------------------------
@@ -340,8 +350,10 @@ class Connection:
             sasl_plain_username=settings.user,
             sasl_plain_password=settings.password,
             retry_backoff_ms=int(PAUSE_S * 1000),
+            metadata_max_age_ms=METADATA_MS,
         )
         await self._client.bootstrap()
+        self._entered = True
 
     async def _bounded(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
         try:

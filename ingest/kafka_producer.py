@@ -17,9 +17,9 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from graph.errors import InvalidInput
 from ingest.kafka_client import PAUSE_S, Answer, Connection, together
 from ingest.kafka_protocol import NO_PRODUCER, InitProducerId
-from ingest.ports import Message, Topic
+from ingest.ports import LARGEST_VALUE, Message, Topic
 
-BATCH_BYTES: Final = 900_000
+BATCH_BYTES: Final = LARGEST_VALUE
 """Most bytes of one batch: the brokers' own bound is 1 MiB."""
 
 # OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, UNKNOWN_PRODUCER_ID

@@ -11,6 +11,7 @@ runs. Leases are noise after minutes.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -58,9 +59,18 @@ RETENTION_BYTES: Final[Mapping[Topic, int]] = {
 """Most bytes of one partition, where there is a bound. 10 000 transactions a second write some
 600 GB of verdicts a day: on a system that busy these decide, not the week."""
 
+_STAMP: Final = "message.timestamp.type"
+_BY_BROKER: Final = "LogAppendTime"
+_ASKED: Final[Mapping[Topic, tuple[str, ...]]] = {
+    Topic.TRANSACTIONS: (_STAMP,),
+    Topic.LISTS: ("retention.ms", "retention.bytes"),
+}
 _TOPIC: Final = 2  # a kind of resource in the protocol
 _EXISTS: Final = 36
+_DESCRIBED: Final = (_STAMP, "retention.ms", "retention.bytes")
 _UNKNOWN_TOPIC: Final = 3
+
+_log: Final = logging.getLogger(__name__)
 
 
 def configuration(topic: Topic, replication: int) -> dict[str, str]:
@@ -110,6 +120,7 @@ class Described:
         retention_ms: How long records are kept; -1: for good.
         lag: Of each consumer that has committed: what it has not done with, in all partitions.
             The brokers' marks between transactions count.
+        warnings: What is wrong with its settings, and what mends it.
     """
 
     topic: Topic
@@ -117,6 +128,22 @@ class Described:
     bounds: tuple[Bounds, ...]
     retention_ms: int
     lag: Mapping[str, int]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A setting of a topic that is not as it should be.
+
+    Attributes:
+        topic: Whose.
+        error: What it is, and what mends it.
+        refused: Whether the log is not opened with it; else it is said.
+    """
+
+    topic: Topic
+    error: InvalidSetting
+    refused: bool
 
 
 def create_topics(
@@ -144,7 +171,7 @@ def check_topics(settings: KafkaSettings) -> dict[str, int]:
     """Partitions of each topic, by its name on the brokers.
 
     Raises:
-        InvalidSetting: A topic does not exist.
+        InvalidSetting: A topic does not exist, or does not keep what it must.
         Incompatible: A topic that must have one partition has several.
         Unavailable: No broker answers.
     """
@@ -154,6 +181,52 @@ def check_topics(settings: KafkaSettings) -> dict[str, int]:
     finally:
         connection.close()
     return {settings.name(topic): count for topic, count in found.items()}
+
+
+def asked_of(settings: KafkaSettings) -> dict[str, list[str]]:
+    """What has to be known of topics that somebody else may have made: settings, by topic name."""
+    return {settings.name(topic): list(keys) for topic, keys in _ASKED.items()}
+
+
+def faults(settings: KafkaSettings, found: Mapping[str, Mapping[str, str]]) -> list[Fault]:
+    """What is wrong with topics that were made by hand.
+
+    Args:
+        settings: Where Kafka is, and the prefix.
+        found: What the brokers say to `asked_of`; what is left out is not looked at.
+    """
+    faults = []
+    name = settings.name(Topic.LISTS)
+    kept = found.get(name, {})
+    cut = {key: kept[key] for key in _ASKED[Topic.LISTS] if kept.get(key, "-1") != "-1"}
+    if cut:
+        error = InvalidSetting(
+            "this topic must keep its records for good: who is on a list is all of them, folded",
+            field=name,
+            value=", ".join(f"{key}={value}" for key, value in cut.items()),
+            remedy=_mend(settings, name, dict.fromkeys(cut, "-1")),
+        )
+        faults.append(Fault(Topic.LISTS, error, refused=True))
+    name = settings.name(Topic.TRANSACTIONS)
+    stamp = found.get(name, {}).get(_STAMP, _BY_BROKER)
+    if stamp != _BY_BROKER:
+        error = InvalidSetting(
+            "this topic does not say when a broker took a record, so that one dated ahead of time"
+            " passes, and three of them make everybody else late",
+            field=name,
+            value=f"{_STAMP}={stamp}",
+            remedy=_mend(settings, name, {_STAMP: _BY_BROKER}),
+        )
+        faults.append(Fault(Topic.TRANSACTIONS, error, refused=False))
+    return faults
+
+
+def _mend(settings: KafkaSettings, name: str, right: Mapping[str, str]) -> str:
+    wanted = ",".join(f"{key}={value}" for key, value in right.items())
+    return (
+        f"Run `kafka-configs.sh --bootstrap-server {settings.bootstrap} --alter "
+        f"--entity-type topics --entity-name {name} --add-config {wanted}`."
+    )
 
 
 def delete_topics(settings: KafkaSettings) -> None:
@@ -225,9 +298,11 @@ async def _create(connection: Connection, partitions: int, replication: int) -> 
 
 async def _describe(connection: Connection, consumers: Sequence[str]) -> list[Described]:
     settings = connection.settings
-    counts, _ = await must_exist(connection)
+    counts, _ = await _there(connection)
     reader = Reader(connection)
-    kept = await _retention(connection)
+    names = [settings.name(topic) for topic in Topic]
+    made = await _settings(connection, dict.fromkeys(names, _DESCRIBED))
+    wrong = faults(settings, made)
     found = []
     for topic in Topic:
         bounds = [await reader.bounds(topic, number) for number in range(counts[topic])]
@@ -242,29 +317,51 @@ async def _describe(connection: Connection, consumers: Sequence[str]) -> list[De
                 pairs = zip(stands, bounds, strict=True)
                 lag[consumer] = sum(max(0, each.next - max(at, each.first)) for at, each in pairs)
         name = settings.name(topic)
-        found.append(Described(topic, name, tuple(bounds), kept[name], lag))
+        kept = int(made[name]["retention.ms"])
+        warnings = tuple(str(each.error) for each in wrong if each.topic is topic)
+        found.append(Described(topic, name, tuple(bounds), kept, lag, warnings))
     return found
 
 
-async def _retention(connection: Connection) -> dict[str, int]:
-    names = [connection.settings.name(topic) for topic in Topic]
-    request = DescribeConfigsRequest([(_TOPIC, name, ["retention.ms"]) for name in names])
+async def _settings(
+    connection: Connection, asked: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, str]]:
+    """Settings of topics as they hold now, the brokers' own where the topic has none."""
+    request = DescribeConfigsRequest([(_TOPIC, name, list(keys)) for name, keys in asked.items()])
     response = await connection.anywhere(request, lambda each: (0, each))
-    found: dict[str, int] = {}
+    found: dict[str, dict[str, str]] = {}
     for code, _, _, name, entries in response.resources:
         if code:
             raise Answer(name, code)
-        found[name] = int(entries[0][1])
+        found[name] = {str(entry[0]): str(entry[1]) for entry in entries}
     return found
 
 
 async def must_exist(connection: Connection) -> tuple[dict[Topic, int], str]:
     """Partitions of each topic, and the identity of the topic of verdicts.
 
+    What can be served with and should not be is said in the log.
+
     Raises:
-        InvalidSetting: A topic does not exist.
+        InvalidSetting: A topic does not exist, or does not keep what it must.
         Incompatible: A topic that must have one partition has several.
     """
+    settings = connection.settings
+    found, identity = await _there(connection)
+    try:
+        made = await _settings(connection, asked_of(settings))
+    except Answer as error:  # who may read and write a topic may not always ask for its settings
+        _log.warning("whether the topics are set up as they must be cannot be seen: %s", error)
+    else:
+        for each in faults(settings, made):
+            if each.refused:
+                raise each.error
+            _log.warning("%s", each.error)
+    return found, identity
+
+
+async def _there(connection: Connection) -> tuple[dict[Topic, int], str]:
+    """`must_exist`, whatever the topics' settings."""
     settings = connection.settings
     names = {settings.name(topic): topic for topic in Topic}
     found: dict[Topic, int] = {}

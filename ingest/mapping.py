@@ -7,7 +7,6 @@ do not know is an error that names the nearest one we do: a misspelt key must no
 
 import datetime as dt
 import re
-from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, get_args
@@ -18,12 +17,12 @@ from graph.errors import InvalidInput, InvalidSetting
 from graph.toml_text import NotToml, read_toml
 from graph.transaction import DAY, HOUR, MINUTE, SECOND
 from ingest import codec, fields
+from ingest.cell_text import Scalar, compared
 from ingest.currencies import RateTable
 from ingest.idle_keys import TIMES, check_keys
 
 SHIPPED: Final = Path(__file__).resolve().parent / "mappings"
 
-Scalar = bool | int | float | str
 TimeFormat = Literal[
     "wire", "iso", "pattern", "epoch_s", "epoch_ms", "seconds", "minutes", "hours", "days"
 ]
@@ -363,19 +362,6 @@ def _check_rates(mapping: DatasetMapping) -> None:
         )
 
 
-def text_of(value: Scalar | Decimal) -> str:
-    """A value as one compares it, whatever type its column has: 1, 1.0, "1" and true, "true"."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
-        case Decimal():
-            return format(value.normalize(), "f")
-        case _:
-            return str(value)
-
-
 def _check_source(name: str, source: Source, *, required: bool) -> None:
     """Refuse the keys of a source that its field has no use for."""
     if required and source.optional:
@@ -392,7 +378,7 @@ def _check_apart(**lists: list[Scalar]) -> None:
     """Refuse a value that two of the lists have."""
     seen: dict[str, str] = {}
     for name, values in lists.items():
-        for text in map(text_of, values):
+        for text in map(compared, values):
             if seen.setdefault(text, name) != name:
                 raise ValueError(
                     f"{fields.show(text)} is under {seen[text]} and under {name}. "

@@ -50,6 +50,10 @@ REFERENCE: Final = (Topic.LISTS, Topic.DEEP_ANALYSIS, Topic.FINDINGS, Topic.EMBE
 """Topics of facts the detector is told between two batches (see `Detector.refer`)."""
 
 
+LARGEST_VALUE: Final = 900_000
+"""Bytes of one record that every log takes: Kafka's brokers take batches of 1 MiB."""
+
+
 class Overloaded(Unavailable):
     """The engine's queue is full: come back in `retry_after` seconds."""
 
@@ -169,6 +173,15 @@ class Log(Protocol):
     Failure: every method raises `graph.errors.Unavailable` where the log does not answer in time,
     and never an error of its driver.
     """
+
+    @property
+    def identity(self) -> str:
+        """Names this log among all: whoever opens it again reads the same, of another log another.
+
+        What is kept outside of a log together with an offset in it, keeps this as well: offsets of
+        two logs look alike.
+        """
+        ...
 
     def append(self, messages: Sequence[Message]) -> list[int]:
         """Append all or none, without an owner: for producers that only put transactions in."""

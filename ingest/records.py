@@ -6,17 +6,18 @@ shortest exact form. Fields may be added with a default under the same version; 
 a new one.
 """
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from graph.errors import Incompatible
+from graph.errors import Incompatible, RingfenceError
 from graph.evidence import Pattern, Role
 from graph.rings import Alert, RingEvent, RingEventKind, RingState
 from graph.transaction import EntityKind
-from ingest.ports import Topic
+from ingest.ports import LARGEST_VALUE, Record, Topic
+from ingest.verdict_size import cut_to_fit, with_id
 from scorer.verdict import Decision, Standing, Verdict
 
 
@@ -165,7 +166,11 @@ class VerdictRecord(
         fields = self.verdict
         if fields.findings is UNSET:
             fields = replace(fields, findings=())
-        return msgspec.convert(fields, Verdict, from_attributes=True)
+        verdict = msgspec.convert(fields, Verdict, from_attributes=True)
+        for piece, written in zip(verdict.evidence, fields.evidence, strict=True):
+            if written.truncated:
+                with_id(piece, written.evidence_id)
+        return verdict
 
 
 class _Subject(msgspec.Struct, frozen=True, gc=False):
@@ -215,6 +220,9 @@ class DeadLetterRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="dea
         code: Stable code of the error (see `graph.errors`).
         reason: The error in words: field, value and remedy.
         raw: The bytes as they came, base64 on the wire.
+        key: The key they came with; left out where there was none, or a very long one.
+        size: How many bytes came, where they are more than a letter can carry: `raw` is then their
+            beginning, and the record itself stands at its place for as long as it is retained.
     """
 
     consumer: str
@@ -224,17 +232,51 @@ class DeadLetterRecord(msgspec.Struct, frozen=True, tag_field="schema", tag="dea
     code: str
     reason: str
     raw: bytes
+    key: str | UnsetType = UNSET
+    size: int | UnsetType = UNSET
 
 
 AnyRecord = VerdictRecord | RingEventRecord | AlertRecord | DeadLetterRecord | VerdictHeader
 R = TypeVar("R", bound=AnyRecord)
 S = TypeVar("S")
 
+LONGEST_KEY: Final = 1_024
+"""Characters of a key that a dead letter keeps."""
+_LONGEST_REASON: Final = 8_192
+_AROUND: Final = 10_000
+"""Bytes that stand around a verdict in its record."""
+
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
+def dead_letter(consumer: str, record: Record, error: RingfenceError) -> DeadLetterRecord:
+    """The letter of a record that a consumer could not process."""
+    named = record.key is not None and len(record.key) <= LONGEST_KEY
+    return DeadLetterRecord(
+        consumer=consumer,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        code=error.code,
+        reason=str(error),
+        raw=record.value,
+        key=record.key if named and record.key is not None else UNSET,
+    )
+
+
+def fitted(verdict: Verdict) -> Verdict:
+    """A verdict that every log takes, and its ring events: cut, with `truncated`, if need be."""
+    return cut_to_fit(
+        verdict, lambda each: len(_ENCODER.encode(_wire(each))), LARGEST_VALUE - _AROUND
+    )
+
+
 def verdict_fields(verdict: Verdict) -> VerdictFields:
-    """A verdict of the core in the form of the wire."""
+    """A verdict of the core in the form of the wire, as `fitted` to it."""
+    return _wire(fitted(verdict))
+
+
+def _wire(verdict: Verdict) -> VerdictFields:
     # Most say nothing of reasons, evidence and rings: only what is there is converted.
     return VerdictFields(
         transaction_id=verdict.transaction_id,
@@ -272,8 +314,21 @@ def alert_record(transaction_id: str, alert: Alert) -> AlertRecord:
 
 
 def encode(record: AnyRecord) -> bytes:
-    """JSON; equal records give equal bytes."""
+    """JSON; equal records give equal bytes. Of a dead letter, as much as every log takes."""
+    if isinstance(record, DeadLetterRecord):
+        record = _fitted_letter(record)
     return _ENCODER.encode(record)
+
+
+def _fitted_letter(letter: DeadLetterRecord) -> DeadLetterRecord:
+    if len(letter.reason) > _LONGEST_REASON:
+        letter = replace(letter, reason=letter.reason[: _LONGEST_REASON - 1] + "…")
+    size = len(letter.raw)
+    if 4 * size < 3 * (LARGEST_VALUE - 12 * _LONGEST_REASON):
+        return letter
+    rest = len(_ENCODER.encode(replace(letter, raw=b"", size=size)))
+    most = (LARGEST_VALUE - rest) // 4 * 3
+    return letter if size <= most else replace(letter, raw=letter.raw[:most], size=size)
 
 
 def decode(data: bytes, kind: type[R]) -> R:

@@ -2,14 +2,16 @@
 
 The journal is the topic `verdicts`: its order is the order in which the detector saw the
 transactions, and each record names the input it answers. A checkpoint is a snapshot of the
-detector and the journal's offset it was taken at. Recovery restores the newest checkpoint that
-can be read, then feeds the detector every input the journal names after it, with the facts that
+detector, the journal's offset it was taken at, and which log that journal is of: offsets of two
+logs look alike. Recovery restores the newest checkpoint that is of this log and can be read, then
+feeds the detector every input the journal names after it, with the facts that
 were known then, and compares what it says with what is written.
 
 A standby does the same without end: it follows the journal of the engine that leads, so that its
 detector is a few records behind when its turn comes.
 """
 
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,41 +39,51 @@ KEPT: Final = 2
 """Checkpoints kept: the newest, and the one before in case the newest is torn."""
 
 _KIND: Final = "checkpoint"
-_VERSION: Final = 2
+_VERSION: Final = 3
 
 _log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A detector's snapshot and what of the log it holds."""
+    """A detector's snapshot and what of the log it holds; `log` is the log's identity."""
 
+    log: str
     offset: int
     known: Mapping[Topic, int]
     state: bytes
 
 
 class Checkpoints:
-    """Checkpoints in a folder, written so that a crash leaves the previous ones whole."""
+    """Checkpoints in a folder, written so that a crash leaves the previous ones whole.
+
+    A file is named for its offset and its log, so that two logs never write over each other's.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def save(self, offset: int, state: bytes, known: Mapping[Topic, int]) -> Path:
+    def save(self, offset: int, state: bytes, known: Mapping[Topic, int], *, log: str) -> Path:
         """Write a checkpoint: `state` is the detector after the journal's records below `offset`.
+
+        `KEPT` of this log stay. What cannot be gone back to from here goes once there are as many:
+        those of another log, and those beyond `offset`, which were refused at the start.
 
         Args:
             offset: The journal's.
             state: The detector's snapshot.
             known: Up to where it had been told each reference topic.
+            log: The log's identity.
 
         Raises:
             OSError: The disk is full or the folder cannot be written; older ones are untouched.
         """
-        values = {"offset": offset, "known": {topic.value: at for topic, at in known.items()}}
+        told = {topic.value: at for topic, at in known.items()}
+        values = {"log": log, "offset": offset, "known": told}
         data = pack(_KIND, _VERSION, Snapshot(values, {"state": np.frombuffer(state, np.uint8)}))
-        path = self._folder / f"{offset:015d}.checkpoint"
+        mark = f"-{hashlib.sha256(log.encode()).hexdigest()[:8]}.checkpoint"
+        path = self._folder / f"{offset:015d}{mark}"
         unfinished = path.with_suffix(".unfinished")
         try:
             with unfinished.open("wb") as file:
@@ -87,8 +99,12 @@ class Checkpoints:
             os.fsync(folder)  # the new name, too, must outlive a power cut
         finally:
             os.close(folder)
-        for old in self._newest_first()[KEPT:]:
-            old.unlink()
+        newest = self._newest_first()
+        ours = [each for each in newest if each.name.endswith(mark) and each.name <= path.name]
+        if len(ours) >= KEPT:
+            for old in newest:
+                if old not in ours[:KEPT]:
+                    old.unlink()
         return path
 
     def load(self) -> Iterable[tuple[Path, "Checkpoint | Incompatible"]]:
@@ -96,6 +112,7 @@ class Checkpoints:
         for path in self._newest_first():
             try:
                 snapshot = unpack(_KIND, _VERSION, path.read_bytes())
+                log = str(snapshot.values["log"])
                 known = {Topic(topic): int(at) for topic, at in snapshot.values["known"].items()}
             except Incompatible as error:
                 yield path, error
@@ -108,7 +125,7 @@ class Checkpoints:
                 )
             else:
                 state = snapshot.arrays["state"].tobytes()
-                yield path, Checkpoint(int(snapshot.values["offset"]), known, state)
+                yield path, Checkpoint(log, int(snapshot.values["offset"]), known, state)
 
     def _newest_first(self) -> list[Path]:
         return sorted(self._folder.glob("*.checkpoint"), reverse=True)
@@ -306,6 +323,11 @@ def _restore(
     for path, found in checkpoints.load() if checkpoints else ():
         if isinstance(found, Incompatible):
             refused.append(f"{path.name}: {found}")
+        elif found.log != log.identity:
+            refused.append(
+                f"{path.name}: taken of another log, {found.log}; this one is {log.identity}."
+                " The state is built again from this log"
+            )
         elif found.offset > end:
             refused.append(f"{path.name}: taken at {found.offset}, but the journal ends at {end}")
         else:

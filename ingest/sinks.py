@@ -70,6 +70,22 @@ def alerts(page: Sequence[Record]) -> list[tuple[Record, Alert]]:
     ]
 
 
+class Stands(Protocol):
+    """A sink that keeps itself up to where it was fed, and from which log."""
+
+    def offset(self) -> int | None:
+        """Where to go on; None before the first write."""
+        ...
+
+    def fed_from(self) -> str | None:
+        """The identity of the log that `offset` is one of; None before it was told."""
+        ...
+
+    def feed_from(self, log: str) -> None:
+        """Write down which log it is fed from, before the first row of it."""
+        ...
+
+
 class Follows(Protocol):
     """What a process runs beside the engine: a follower, or what behaves as one."""
 
@@ -121,8 +137,8 @@ class Follower(Generic[T]):
         consumer: Whose offset it is; two followers of one name fence each other.
         load: Records to the sink's rows.
         sink: Where the rows go.
-        start: Says where the sink itself stands; None, or without it, what was committed here
-            decides.
+        stands: Says where the sink itself stands, and of which log that is; without it, or where
+            it does not say, what was committed here decides.
         page: Most rows of one write. A server's write costs it about the same for four times as
             many; an embedded sink's is taken from the threads that score.
         lease: Who follows, where several processes could; without it this one does at once, and
@@ -137,11 +153,11 @@ class Follower(Generic[T]):
         load: Load[T],
         sink: Sink[T],
         *,
-        start: Callable[[], int | None] | None = None,
+        stands: Stands | None = None,
         page: int = BATCH,
         lease: Lease | None = None,
     ) -> None:
-        self._standing = start
+        self._stands = stands
         self._page = page
         self._lease = lease
         self._log = log
@@ -225,17 +241,18 @@ class Follower(Generic[T]):
         self._state = "running"
         committed = self._patiently(lambda: self._log.committed(self._consumer, self._topic, 0))
         self._offset = committed  # until the sink has said where it stands
-        offset = None if self._standing is None else self._patiently(self._standing)
-        if offset is None:
-            offset = committed
+        sink = self._stands
+        offset = None if sink is None else self._patiently(sink.offset)
+        fed_from = None if sink is None else self._patiently(sink.fed_from)
+        if fed_from not in (None, self._log.identity):
+            raise self._of_another("log", f"{fed_from}, but this one is {self._log.identity}")
+        at = committed if offset is None else offset
         end = self._patiently(lambda: self._log.bounds(self._topic, 0)).next
-        if offset > end:
-            raise InvalidSetting(
-                f"what {self._consumer} holds was fed from another log",
-                field=f"offset in {self._topic}",
-                value=f"{offset}, but this log ends at {end}",
-                remedy="Name the log it was fed from, or empty it and let it be fed anew.",
-            )
+        if at > end:
+            raise self._of_another(f"offset in {self._topic}", f"{at}, but this log ends at {end}")
+        if sink is not None and fed_from is None:
+            self._adopt(sink, offset)
+        offset = at
         while not self._stop.is_set():
             if self._lease is not None and self._lease.superseded:
                 raise Fenced("another process follows now", remedy="Let it: this one waits.")
@@ -243,6 +260,26 @@ class Follower(Generic[T]):
         until, before = time.monotonic() + FLUSH_S, -1
         while before < offset and time.monotonic() < until:
             before, offset = offset, self._step(writer, offset)
+
+    def _of_another(self, field: str, value: str) -> InvalidSetting:
+        return InvalidSetting(
+            f"what {self._consumer} holds was fed from another log",
+            field=field,
+            value=value,
+            remedy="Name the log it was fed from, or empty it and let it be fed anew.",
+        )
+
+    def _adopt(self, sink: Stands, offset: int | None) -> None:
+        """Have the sink write down that it is fed from this log."""
+        if offset is not None:
+            _log.warning(
+                "%s does not say which log it was fed from, up to %d: from now on that is this"
+                " one, %s. If it was another, empty it and let it be fed anew",
+                self._consumer,
+                offset,
+                self._log.identity,
+            )
+        self._patiently(lambda: sink.feed_from(self._log.identity))
 
     def _step(self, writer: Writer, offset: int) -> int:
         self._offset = offset

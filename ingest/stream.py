@@ -9,12 +9,14 @@ it brings may be late (counted by the window, as ever).
 
 What is dated more than two minutes after its broker took it becomes a dead letter: three such,
 and everybody else would be late (docs/adr/0002). The same stream read again, or months later, is
-judged by the same moments, so it says the same.
+judged by the same moments, so it says the same. Where the log does not write them down (the
+embedded one, topics of `CreateTime`) it is the moment in which the record is read.
 
 The order is not a promise: it depends on what was at hand. The journal writes down which it was.
 """
 
 import heapq
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -27,17 +29,26 @@ import msgspec
 from graph.errors import InvalidInput
 from graph.transaction import Transaction
 from ingest import records
-from ingest.codec import require_not_ahead
+from ingest.codec import require_not_ahead, require_size
 from ingest.ports import Log, Record, Topic
 
 AHEAD: Final = 1_024
 """Records of one partition that are read ahead."""
 PATIENCE_S: Final = 0.25
+COUNT_S: Final = 1.0
+"""How often it is looked whether the stream has more partitions."""
 CONSUMER: Final = "engine"
 """The engine's name in the log: consumer of the stream, and owner of the outputs."""
 
 Decode = Callable[[bytes], Transaction]
 """Bytes of the log to a transaction; raises `InvalidInput` (see `ingest.codec`)."""
+
+
+_log: Final = logging.getLogger(__name__)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 class Input(msgspec.Struct, frozen=True, gc=False):
@@ -79,16 +90,16 @@ class Stream:
     Args:
         log: The log.
         decode: Bytes of a record to a transaction.
+        clock: Epoch milliseconds now, for logs that do not write down when they took a record.
     """
 
-    def __init__(self, log: Log, decode: Decode) -> None:
+    def __init__(self, log: Log, decode: Decode, clock: Callable[[], int] = _now) -> None:
         self._log = log
         self._decode = decode
-        self._partitions = {
-            number: _Partition(offset, offset)
-            for number in range(log.partitions(Topic.TRANSACTIONS))
-            for offset in [log.committed(CONSUMER, Topic.TRANSACTIONS, number)]
-        }
+        self._clock = clock
+        self._partitions: dict[int, _Partition] = {}
+        self._count_at = 0.0  # when partitions are to be counted again (monotonic seconds)
+        self._count()
         self._behind: frozenset[int] = frozenset()
         self._waits_since: float | None = None
         self._reader = ThreadPoolExecutor(1, "stream")
@@ -104,10 +115,9 @@ class Stream:
 
     def lag(self) -> int:
         """Records not yet taken; a broker's marks between transactions may count as such."""
-        ends = {
-            number: self._log.bounds(Topic.TRANSACTIONS, number).next for number in self._partitions
-        }
-        return sum(max(0, end - self._partitions[n].taken) for n, end in ends.items())
+        partitions = self._partitions
+        ends = {number: self._log.bounds(Topic.TRANSACTIONS, number).next for number in partitions}
+        return sum(max(0, end - partitions[n].taken) for n, end in ends.items())
 
     def take(self, limit: int, now: float | None = None) -> StreamPage | None:
         """The next records by event time, at most `limit`; None where nothing is at hand.
@@ -167,7 +177,22 @@ class Stream:
         self._waits_since = now if self._waits_since is None else self._waits_since
         return now - self._waits_since >= PATIENCE_S
 
+    def _count(self) -> None:
+        """Take up partitions that are new: a topic may get more at any time, and never fewer."""
+        if time.monotonic() < self._count_at:
+            return
+        known = len(self._partitions)
+        new = range(known, self._log.partitions(Topic.TRANSACTIONS))
+        begins = [self._log.committed(CONSUMER, Topic.TRANSACTIONS, number) for number in new]
+        if new:
+            found = {n: _Partition(at, at) for n, at in zip(new, begins, strict=True)}
+            self._partitions = {**self._partitions, **found}  # `lag` may be looking at the old
+            if known:
+                _log.warning("the stream has %d partitions more", len(new))
+        self._count_at = time.monotonic() + COUNT_S
+
     def _fill(self) -> None:
+        self._count()
         offsets = {n: p.read for n, p in self._partitions.items() if len(p.ahead) < AHEAD}
         if not offsets:
             return
@@ -188,19 +213,12 @@ class Stream:
 
     def _decoded(self, record: Record) -> Input | records.DeadLetterRecord:
         try:
+            require_size(record.value)
             transaction = self._decode(record.value)
-            if record.appended_at is not None:
-                require_not_ahead(transaction, record.appended_at)
+            taken = record.appended_at
+            require_not_ahead(transaction, self._clock() if taken is None else taken)
         except InvalidInput as error:
-            return records.DeadLetterRecord(
-                consumer=CONSUMER,
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                code=error.code,
-                reason=str(error),
-                raw=record.value,
-            )
+            return records.dead_letter(CONSUMER, record, error)
         return Input(transaction, record.value, record.topic, record.partition, record.offset)
 
 

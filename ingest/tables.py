@@ -4,6 +4,8 @@ Only the columns that the mapping names are read. CSV cells stay text, so amount
 digit and ids keep their leading zeros.
 """
 
+import gzip
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,10 +24,13 @@ import pyarrow.parquet as pq
 
 from graph.errors import InvalidInput
 from ingest import fields
-from ingest.mapping import Condition, DatasetMapping, Join, text_of
+from ingest.cell_text import all_compared, compared, text_of, without_point
+from ingest.file_formats import format_of, is_gzip, no_text
+from ingest.mapping import Condition, DatasetMapping, Join
 
-_FORMATS: Final = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_LINES: Final = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+_LINES: Final = msgspec.json.Decoder(dict[str, Any], float_hook=fields.exact)
+_MARK: Final = b"\xef\xbb\xbf"
+"""The byte order mark that Windows puts before UTF-8."""
 
 
 class InvalidDataset(InvalidInput):
@@ -98,27 +103,33 @@ def matches(data: pa.Table, condition: Condition) -> npt.NDArray[np.bool_]:
     if condition.equals_column is not None:
         return _bools(pc.equal(_texts(column), _texts(data[condition.equals_column])))
     assert condition.equals is not None  # noqa: S101 - the mapping gives one of the three
-    return _bools(pc.equal(_texts(column), text_of(condition.equals)))
+    return _bools(pc.equal(_texts(column), compared(condition.equals)))
 
 
 def coded(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[Any]]:
     """A column as int64[n] codes (-1 for null and NaN) and the distinct values they stand for."""
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.string())
-    encoded = column.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    values = encoded.dictionary.to_pylist()
+    codes, distinct = _encoded(column)
+    values = distinct.to_pylist()
     gaps = [code for code, value in enumerate(values) if value is None or value != value]  # noqa: PLR0124 - NaN
     codes[np.isin(codes, gaps)] = -1
     return codes, values
 
 
 def _texts(column: pa.ChunkedArray) -> pa.Array:
-    codes, values = coded(column)
-    known = pa.array([None if value is None else text_of(value) for value in values], pa.string())
-    return known.take(pa.array(codes, mask=codes < 0))
+    """What stands for each row in comparisons; null for null and NaN."""
+    codes, distinct = _encoded(column)
+    return all_compared(distinct).take(pa.array(codes, mask=codes < 0))
+
+
+def _encoded(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], pa.Array]:
+    """A column as int64[n] codes (-1 for null) and its distinct values, NaN among them."""
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.string())
+    encoded = column.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes, encoded.dictionary
 
 
 def _bools(found: Any) -> npt.NDArray[np.bool_]:
@@ -143,7 +154,7 @@ def _files(folder: Path, mapping: DatasetMapping) -> list[Path]:
 def _read_file(
     path: Path, mapping: DatasetMapping, wanted: list[str], optional: set[str]
 ) -> pa.Table:
-    kind = mapping.format or _FORMATS.get(path.suffix.lower())
+    kind = mapping.format or format_of(path.name)
     if kind is None:
         raise InvalidDataset(
             "the suffix does not say what format this is",
@@ -152,6 +163,9 @@ def _read_file(
             remedy='Say it in the mapping: format = "parquet", "csv" or "jsonl".',
         )
     try:
+        found = None if kind == "parquet" else no_text(path)
+        if found is not None:
+            raise InvalidDataset(found[0], field=path.name, remedy=found[1])
         if kind == "parquet":
             there = _present(pq.read_schema(path).names, path, wanted, optional)
             return _plain(pq.read_table(path, columns=there), path)
@@ -166,13 +180,16 @@ def _read_file(
                 null_values=["", *mapping.null],
                 strings_can_be_null=True,
             )
-            return pa.csv.read_csv(path, parse_options=parse, convert_options=convert)
+            table = pa.csv.read_csv(path, parse_options=parse, convert_options=convert)
+            return pa.table({name: without_point(table[name]) for name in there})
         return _read_lines(path, wanted, optional)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        foreign = isinstance(error, UnicodeDecodeError) or "invalid UTF8" in str(error)
+        remedy = "Check the format, the delimiter and that the file is whole."
         raise InvalidDataset(
             f"cannot be read as {kind}: {fields.show(str(error))}",
             field=path.name,
-            remedy="Check the format, the delimiter and that the file is whole.",
+            remedy="Write the file in UTF-8." if foreign else remedy,
         ) from None
 
 
@@ -216,8 +233,11 @@ def _is_binary(kind: pa.DataType) -> bool:
 def _read_lines(path: Path, wanted: list[str], optional: set[str]) -> pa.Table:
     columns: dict[str, list[str | None]] = {name: [] for name in wanted}
     seen: set[str] = set()
-    with path.open("rb") as lines:
+    records = False
+    with gzip.open(path) if is_gzip(path.name) else path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
+            if number == 1:
+                line = line.removeprefix(_MARK)  # noqa: PLW2901 - it belongs to the file
             if not line.strip():
                 continue
             try:
@@ -229,10 +249,11 @@ def _read_lines(path: Path, wanted: list[str], optional: set[str]) -> pa.Table:
                     value=fields.show(line[:400].decode(errors="replace")),
                     remedy="Write one JSON object a line, in UTF-8.",
                 ) from None
+            records = True
             seen.update(record)
             for name, cells in columns.items():
                 cells.append(_cell(record.get(name)))
-    there = _present(sorted(seen), path, wanted, optional)
+    there = _present(sorted(seen), path, wanted, optional) if records else wanted
     return pa.table({name: pa.array(columns[name], pa.string()) for name in there})
 
 
@@ -240,8 +261,10 @@ def _cell(value: object) -> str | None:
     """A JSON value as the text of a cell; objects and arrays as JSON."""
     if value is None or isinstance(value, str):
         return value
-    if isinstance(value, bool | int | Decimal):
-        return text_of(value) if isinstance(value, bool) else str(value)
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, bool | Decimal):
+        return text_of(value)
     return msgspec.json.encode(value).decode()
 
 

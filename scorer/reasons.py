@@ -20,6 +20,7 @@ from graph.evidence import Evidence, Pattern
 from graph.lists import ListBook, ListEntry, ListName
 from graph.rings import Ring, RingEvent
 from graph.transaction import Entity
+from graph.wording import pattern_words
 from scorer.blend import RING_SHARE
 from scorer.booster import Booster
 from scorer.decision import Policy, SegmentBounds
@@ -252,7 +253,7 @@ def _of_evidence(transaction: Explained, piece: Evidence, ring_id: str | None) -
 def _of_ring(transaction: Explained, ring: Ring) -> Reason:
     took_part = transaction.transaction_id in ring.transactions
     shared = [str(entity) for entity in transaction.entities if entity in ring.roles]
-    patterns = ", ".join(pattern.value.replace("_", " ") for pattern in ring.patterns)
+    patterns = ", ".join(map(pattern_words, ring.patterns))
     through = f" through {', '.join(shared)}" if shared else ""
     verb = "is part of" if took_part else "is connected to"
     size = len(ring.core)

@@ -131,6 +131,7 @@ def _check(settings: "Settings", found: "Reading", *, connect: bool, as_json: bo
                 "ok": each.ok,
                 "said": each.said,
                 "remedy": each.remedy or None,
+                "warnings": list(each.warnings),
             }
             for each in answers
         ]
@@ -172,6 +173,9 @@ def _tell(answers: list["Answer"], *, connect: bool) -> None:
     for each in answers:
         if each.ok:
             typer.echo(f"{each.server}: answers ({each.said})")
+            for warning in each.warnings:
+                line = f"{each.server}: {warning}"
+                STDERR.print(line, markup=False, soft_wrap=True, style="yellow")
         else:
             line = f"{each.server}: {each.said} (asked {each.address}). {each.remedy}"
             STDERR.print(line, markup=False, soft_wrap=True, style="red")

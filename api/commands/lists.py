@@ -53,7 +53,7 @@ def lists(
     on, and every replay at the same place. Blocked is declined, allowed is never the centre of
     evidence, watched is named in verdicts and alerts and decides nothing.
     """
-    from api.adapters import open_log
+    from api.adapters import visit_log
     from api.list_board import ListBoard
     from api.lists import read_lists
     from api.settings import Settings
@@ -61,7 +61,8 @@ def lists(
     from ingest.list_changes import checked, message
 
     settings = Settings.load(config=config, data_dir=data, kafka=kafka)
-    log = open_log(settings)
+    # The first decision may come before the first start.
+    log = visit_log(settings, must_exist=action is not Action.PUT)
     try:
         begin = Lists() if settings.lists is None else read_lists(settings.lists)
         board = ListBoard(log, begin)

@@ -43,7 +43,7 @@ def produce(
     Each transaction goes to the partition of its user. The rate is printed every second; it holds
     on the average, so a pause of the log is caught up. Interrupt it to stop early.
     """
-    from api.adapters import open_log
+    from api.adapters import visit_log
     from api.settings import Settings
     from ingest.datasets import read
     from ingest.feeding import endlessly, feed
@@ -55,7 +55,8 @@ def produce(
         return (row.transaction for row in read(data_set, found))
 
     shown = _Rate()
-    log = open_log(Settings.load(config=config, kafka=kafka, data_dir=data))
+    settings = Settings.load(config=config, kafka=kafka, data_dir=data)
+    log = visit_log(settings, must_exist=False)  # a log may be filled before it is served
     try:
         coming = endlessly(history) if loop else history()
         feed(log, islice(coming, limit), rate=rate, told=shown.told)

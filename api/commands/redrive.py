@@ -1,5 +1,6 @@
 """`ringfence redrive`: dead letters back into the stream, once what refused them was put right."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -44,9 +45,12 @@ def redrive(
 
     A letter is a record that could not be understood: poison, or a schema this version does not
     know. Its bytes go to the end of their partition as they came; the engine may run meanwhile.
+    What would be refused again, with the rates and the version here, stays and says why.
     """
-    from api.adapters import open_log
+    from api.adapters import visit_log
+    from api.rates import rate_table
     from api.settings import Settings
+    from ingest.codec import decode
     from ingest.redrive import Choice
     from ingest.redrive import redrive as run
 
@@ -66,9 +70,11 @@ def redrive(
         if len(rows) < MOST_SHOWN:
             rows.append(row)
 
-    log = open_log(Settings.load(config=config, kafka=kafka, data_dir=data))
+    settings = Settings.load(config=config, kafka=kafka, data_dir=data)
+    read = partial(decode, rates=rate_table(settings), now=None)
+    log = visit_log(settings)
     try:
-        run(log, choice, told, dry_run=dry_run, again=again)
+        run(log, choice, told, read=read, dry_run=dry_run, again=again)
     finally:
         log.close()
     if as_json:

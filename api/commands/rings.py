@@ -35,7 +35,8 @@ def rings(
 
     The engine follows money forwards in time. Where times are days, hops have no order and it sees
     little; this looks at the whole history at once, at shape and habit instead of order, and says
-    so in every finding. Where the history names its rings, it says how many were found.
+    so in every finding. Transactions with the id of one before are left out, and counted as
+    `repeated`. Where the history names its rings, it says how many were found.
     """
     from graph.transaction import Transaction
     from graph.unordered import Ledger, find
@@ -45,25 +46,31 @@ def rings(
 
     chosen = load_mapping(mapping)
     true = NamedRings()
-    transactions: list[Transaction] = []
+    transactions: dict[str, Transaction] = {}
+    repeated = 0
     with progress("read", count(data, chosen)) as advance:
         for item in read(data, chosen):
-            true.note(item)
-            transactions.append(item.transaction)
             advance(1)
-    ledger = Ledger.of(transactions)
+            if item.transaction.transaction_id in transactions:
+                repeated += 1
+                continue
+            true.note(item)
+            transactions[item.transaction.transaction_id] = item.transaction
+    ledger = Ledger.of(transactions.values())
     seen = find(ledger)
     found = sorted(seen.evidence, key=lambda piece: (-piece.strength, piece.evidence_id))
     judged = true.figures(found) if len(true) else {}
     if as_json:
         plain = [_plain(piece) for piece in found]
         shares = {"irregular": seen.irregular, "unusual": seen.unusual}
-        without = {"not_looked_for": seen.without_habits}
+        without = {"repeated": repeated, "not_looked_for": seen.without_habits}
         figures(
             {"payments": len(ledger), **shares, **without, "rings": plain, **judged}, as_json=True
         )
         return
     _listed(found[:show], chosen)
+    if repeated:
+        say(f"{repeated:,} have the id of one before them and were left out: they are the same")
     if any(piece.truncated for piece in found):
         say("a bound was hit: there may be more than what is shown (see `truncated` in --json)")
     for pattern in seen.without_habits:

@@ -55,7 +55,9 @@ def serve(
         redis=redis,
     )
     # What they load takes seconds: not before the settings are right.
+    from api.adapters import served
     from api.serving import run
     from api.wiring import build
 
-    run(build(settings), lambda url: say(f"Ringfence listens at {url}"))
+    with served(settings):
+        run(build(settings), lambda url: say(f"Ringfence listens at {url}"))

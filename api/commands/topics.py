@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from api.console import examples, figures, say
+from api.console import STDERR, examples, figures, say
 from graph.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -91,6 +91,9 @@ def _describe(found: "list[Described]", *, as_json: bool) -> None:
         lag = ", ".join(f"{name} {count:,}" for name, count in each.lag.items()) or "-"
         table.add_row(each.name, str(len(each.bounds)), f"{_records(each):,}", kept, lag)
     Console(highlight=False).print(table)
+    for each in found:
+        for warning in each.warnings:
+            STDERR.print(warning, markup=False, soft_wrap=True, style="red")
     say("records and lag count the brokers' marks between transactions, one each a partition")
 
 
@@ -102,6 +105,7 @@ def _view(each: "Described") -> dict[str, Any]:
         "records": _records(each),
         "retention_ms": each.retention_ms,
         "lag": dict(each.lag),
+        "warnings": list(each.warnings),
     }
 
 

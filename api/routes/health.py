@@ -14,7 +14,6 @@ from api.schemas import Health, ModelOut, ProblemKindOut, Readiness
 router: Final = APIRouter()
 
 
-@router.head("/healthz", include_in_schema=False)
 @router.get(
     "/healthz", tags=["operations"], summary="The process lives", responses=described(Health)
 )
@@ -23,7 +22,6 @@ async def healthz() -> Response:
     return answer({"status": "alive", "version": version("ringfence")})
 
 
-@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     tags=["operations"],

@@ -4,6 +4,7 @@ from api.problems import InvalidParameter, shorten
 from api.streams import Feed
 
 _LARGEST = 2**48
+_DIGITS = len(str(_LARGEST))
 
 
 async def start_after(feed: Feed, last_event_id: str | None, after: int | None) -> int:
@@ -14,7 +15,8 @@ async def start_after(feed: Feed, last_event_id: str | None, after: int | None) 
     """
     if last_event_id is not None:
         text = last_event_id.strip()
-        if text == "-1" or (text.isascii() and text.isdecimal() and int(text) < _LARGEST):
+        digits = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
+        if text == "-1" or (digits and int(text) < _LARGEST):
             return int(text)
         raise InvalidParameter(
             "this is not the id of an event",

@@ -63,7 +63,7 @@ Source
 ...     found = dormancy.detect(window, tx, admission)
 ...     profiles.note(window, tx, admission)
 >>> found[0].reason
-'user:a slept for 30.0 days, then made 4 transfers within 3 min to 4 strangers.'
+'user:a slept for 30 days, then made 4 transfers within 3 min to 4 strangers.'
 """
 
 from collections.abc import Callable, Sequence
@@ -206,7 +206,7 @@ class Dormancy:
                     + 0.1 * min(slept / _HALF_A_YEAR, 1)
                 ),
                 reason=(
-                    f"{centre} slept for {slept / DAY:.1f} days, then made "
+                    f"{centre} slept for {span_in_words(slept)}, then made "
                     + " and ".join(
                         counted(n, noun)
                         for n, noun in ((len(moves) - bought, "transfer"), (bought, "purchase"))

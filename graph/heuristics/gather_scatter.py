@@ -36,7 +36,7 @@ Source
 ...                      Money(100, "EUR"), 100, payer, counterparty_id=payee)
 ...     found = gathered.detect(window, tx, window.add(tx))
 >>> found[0].reason
-'user:c spread 100 % of what 3 strangers sent over 3 accounts, half of it within 3.0 h.'
+'user:c spread 100 % of what 3 strangers sent over 3 accounts, half of it within 3 h.'
 """
 
 from collections.abc import Sequence

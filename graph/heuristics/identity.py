@@ -50,7 +50,7 @@ Source
 ...                      100, f"user{n}", merchant_id="shop", device_id="phone")
 ...     found = identity.detect(window, tx, window.add(tx))
 >>> found[0].reason
-'5 users share device:phone; 5 of them appeared on it within 7.0 days.'
+'5 users share device:phone; 5 of them appeared on it within 7 days.'
 >>> round(found[0].strength, 2)
 0.8
 """

@@ -52,8 +52,8 @@ Source
 ...     tx = Transaction(f"t{n}", 3_600_000 * (n + 1), TransactionType.TRANSFER,
 ...                      Money(value, "EUR"), value, payer, counterparty_id="collector")
 ...     found = structuring.detect(window, tx, window.add(tx))
->>> found[0].reason
-'user:collector received 3 payments of 9,400 to 9,850 from 3 accounts within 2.0 h.'
+>>> found[0].reason.removeprefix("user:collector received ")
+'3 payments of 94 to 98 % of the reporting limit from 3 accounts within 2 h.'
 """
 
 from collections.abc import Callable, Sequence
@@ -181,7 +181,13 @@ class Structuring:
             hops=tuple(sorted(shown, key=lambda hop: (hop.timestamp, hop.transaction_id))),
             strength=min(0.45 + 0.1 * (len(payments) - limits.structuring_payments), 0.8)
             * (1 - 0.5 * known / len(hops)),
-            reason=_reason(centre, hops, len(payments), len(ends), len(cash), incoming=incoming),
+            reason=_reason(
+                centre,
+                hops,
+                self.limits.limit,
+                (len(payments), len(ends), len(cash)),
+                incoming=incoming,
+            ),
             facts={
                 "payments": float(len(payments)),
                 "accounts": float(len(ends)),
@@ -206,14 +212,22 @@ class Structuring:
 
 
 def _reason(
-    centre: Entity, hops: tuple[Hop, ...], count: int, ends: int, cash: int, *, incoming: bool
+    centre: Entity,
+    hops: tuple[Hop, ...],
+    limit: int,
+    counts: tuple[int, int, int],
+    *,
+    incoming: bool,
 ) -> str:
-    least, most = (pick(hop.value for hop in hops) // 100 for pick in (min, max))
+    count, ends, cash = counts
+    # Not in money: of which currency the values are is not known here. Rounded down, for 99.99 %
+    # of the limit is not all of it.
+    least, most = (100 * pick(hop.value for hop in hops) // limit for pick in (min, max))
     way = f"{'from' if incoming else 'to'} {counted(ends, 'account')}" if ends else "in cash"
     return (
         f"{centre} {'received' if incoming else 'paid'} {counted(count, 'payment')} of "
-        + (f"{least:,}" if least == most else f"{least:,} to {most:,}")
-        + f" {way}"
+        + (f"{least} %" if least == most else f"{least} to {most} %")
+        + f" of the reporting limit {way}"
         + (f" within {_span(hops)}" if len(hops) > 1 else "")
         + (f", handing on {counted(cash, 'deposit')} of cash" if cash else "")
         + "."

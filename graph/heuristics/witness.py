@@ -38,14 +38,20 @@ def hop_of(tx: Transaction) -> Hop:
 def span_in_words(milliseconds: float) -> str:
     """A duration as an investigator says it.
 
-    >>> span_in_words(90_000), span_in_words(3 * 3_600_000), span_in_words(450)
-    ('2 min', '3.0 h', '0.5 s')
+    >>> span_in_words(90_000), span_in_words(3.5 * 3_600_000), span_in_words(450)
+    ('2 min', '3.5 h', '0.5 s')
+    >>> span_in_words(7 * 86_400_000)
+    '7 days'
     """
     seconds = milliseconds / 1_000
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{_short(seconds)} s"
     if seconds < 2 * 3_600:
         return f"{seconds / 60:.0f} min"
     if seconds < 48 * 3_600:
-        return f"{seconds / 3_600:.1f} h"
-    return f"{seconds / 86_400:.1f} days"
+        return f"{_short(seconds / 3_600)} h"
+    return f"{_short(seconds / 86_400)} days"
+
+
+def _short(number: float) -> str:
+    return f"{number:.1f}".removesuffix(".0")

@@ -299,6 +299,14 @@ def test_the_offset_lies_with_the_batch_and_never_goes_back(store: GraphStore) -
     assert store.offset() == 2**40
 
 
+def test_which_log_it_is_fed_from_stays_beside_the_offset(store: GraphStore) -> None:
+    assert store.fed_from() is None
+    store.feed_from("kafka/one")
+    assert (store.fed_from(), store.offset()) == ("kafka/one", None)
+    store.write(batch(transfer("t1"), offset=5))
+    assert (store.fed_from(), store.offset()) == ("kafka/one", 5)
+
+
 def test_a_batch_that_cannot_be_held_changes_nothing(store: GraphStore) -> None:
     store.write(batch(transfer("t1"), offset=1))
     before = whole(store)

@@ -5,6 +5,7 @@ graph; a detector without a model answers.
 """
 
 import json
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -138,7 +139,9 @@ def test_the_transaction_that_closes_a_cycle_gets_the_witness(client):
     sent = fits(schemas.VerdictOut, client.post("/v1/score", json=body))
     (cycle,) = [each for each in sent["evidence"] if each["pattern"] == "cycle"]
     assert [hop["transaction_id"] for hop in cycle["hops"]] == ["c0", "c1", "c2"]
-    assert cycle["hops"][0]["money"] == {"minor": 521000, "currency": "EUR", "text": "€5,210.00"}
+    assert cycle["hops"][0]["money"] == {
+        "minor": 521000, "currency": "EUR", "decimals": 2, "text": "€5,210.00"
+    }  # fmt: skip
     assert sent["rings"]
 
 
@@ -266,6 +269,11 @@ def test_only_plain_json_is_read(client, path, headers):
         ("GET", "/v1/score", 405),
         ("DELETE", "/v1/rings", 405),
         ("PATCH", "/v1/score", 405),
+        ("POST", "/", 405),
+        ("DELETE", "/js/text.js", 405),
+        ("POST", "/js", 404),
+        ("GET", "/v1/rings/", 404),
+        ("POST", "/v1/score/", 404),
         ("POST", "/v1/alerts/stream", 405),
         ("GET", "/%2e%2e/%2e%2e/etc/passwd", 404),
         ("GET", "/..%5c..%5cpyproject.toml", 404),
@@ -286,6 +294,7 @@ def test_only_plain_json_is_read(client, path, headers):
         ("GET", "/v1/rings?cursor=WzEsMl0", 422),
         ("GET", "/v1/alerts?after=-2", 422),
         ("GET", "/v1/alerts?after=" + "9" * 30, 422),
+        ("GET", "/v1/alerts?after=" + "9" * 5_000, 422),
         ("GET", "/v1/alerts?limit=x", 422),
         ("GET", "/v1/alerts/stream?after=x", 422),
         ("GET", "/v1/problems/none", 404),
@@ -332,6 +341,106 @@ def test_a_wrong_method_names_the_right_one(client):
     answer = client.get("/v1/score")
     assert answer.headers["allow"] == "POST"
     assert "POST" in problem(answer, 405).remedy
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PATCH", "/v1/lists/block/user/x", "GET, HEAD, PUT, DELETE"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("POST", "/v1/rings/stream", "GET, HEAD"),
+        ("HEAD", "/v1/score", "POST"),
+        ("PUT", "/docs", "GET, HEAD"),
+        ("PUT", "/", "GET, HEAD"),
+    ],
+)
+def test_a_wrong_method_is_told_all_that_the_path_takes(client, method, path, allowed):
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    if method != "HEAD":
+        *most, last = allowed.split(", ")
+        remedy = f"Use {', '.join(most)} or {last}." if most else f"Use {last}."
+        assert problem(answer, 405, "wrong-method").remedy == remedy
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/healthz", "/v1/rings", "/v1/rings/none", "/v1/model", "/v1/lists/block"),
+        *("/v1/alerts/stream", "/v1/alerts/stream?after=x", "/v1/investigations"),
+    ],
+)
+def test_head_is_the_head_of_get(client, path):
+    answer = client.head(path)
+    with client.stream("GET", path) as whole:
+        assert answer.status_code == whole.status_code
+        of_both = [dict(each.headers) for each in (answer, whole)]
+    for headers in of_both:
+        headers.pop("date")
+        headers.pop("transfer-encoding", None)
+    assert of_both[0] == of_both[1]
+    assert answer.content == b""
+
+
+@pytest.mark.parametrize(
+    "asked", ["bytes=a-b", "bytes=99999999-", "lines=1-2", "bytes=0-3", "bytes"]
+)
+def test_the_page_comes_whole_whatever_range_of_it_is_asked_for(client, asked):
+    whole = client.get("/")
+    answer = client.get("/", headers={"Range": asked})
+    assert (answer.status_code, answer.content) == (200, whole.content)
+    assert whole.headers["accept-ranges"] == "none"
+
+
+HEAD = "PUT /v1/lists/block/user/x HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (["Transfer-Encoding: chunked\r\n\r\nzz\r\n"], 400, "malformed-request"),
+        (["Transfer-Encoding: chunked\r\n\r\n", "1\r\n{\r\nzz\r\n"], 400, "malformed-request"),
+        (["Transfer-Encoding: gzip\r\n\r\n"], 400, "malformed-request"),
+        ([f"Content-Length: {'0' * 5_000}1\r\nConnection: close\r\n\r\n["], 400, "invalid-body"),
+        (["Content-Length: 99999999\r\nConnection: close\r\n\r\n"], 413, "body-too-large"),
+    ],
+)
+def test_a_body_that_is_no_http_is_answered_with_one_problem(client, sent, status, code):
+    address = (client.base_url.host, client.base_url.port)
+    with socket.create_connection(address, timeout=30) as line:
+        line.sendall(HEAD.encode())
+        for part in sent:
+            line.sendall(part.encode())
+            time.sleep(0.1)
+        got = b"".join(iter(lambda: line.recv(65_536), b""))
+    assert got.count(b"HTTP/1.1 ") == 1
+    head, _, body = got.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"content-type: application/problem+json" in head
+    assert b"connection: close" in head
+    assert schemas.Problem.model_validate_json(body).code == code
+
+
+def test_a_request_that_is_no_http_does_not_stand_for_the_answer_to_the_one_before(client):
+    address = (client.base_url.host, client.base_url.port)
+    with socket.create_connection(address, timeout=30) as line:
+        line.sendall(b"GET /v1/model HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n")
+        got = b"".join(iter(lambda: line.recv(65_536), b""))
+    assert b"malformed-request" not in got
+
+
+def test_broken_json_is_a_fault_of_the_body_on_every_route(client):
+    headers = {"content-type": "application/json"}
+    for path in ("/v1/score", "/v1/score/batch", "/v1/investigations/fan-in"):
+        answer = client.post(path, content=b'{"a":', headers=headers)
+        assert problem(answer, 400).field == "body", path
+
+
+@pytest.mark.parametrize("path", ["/v1/rings/stream", "/v1/alerts/stream"])
+@pytest.mark.parametrize("digits", [16, 5_000])
+def test_an_event_id_of_any_length_is_refused(client, path, digits):
+    answer = client.get(path, headers={"Last-Event-ID": "9" * digits})
+    assert problem(answer, 422, "invalid-parameter").field == "Last-Event-ID"
 
 
 @pytest.mark.parametrize("last", ["x", "1.5", "-7", "9" * 40, "1\u00b2".encode("latin-1")])
@@ -533,6 +642,8 @@ def test_every_route_documents_its_answer(client):
             assert about["description"], (method, path)
             content = about["responses"]["200"]["content"]
             assert all(each["schema"] for each in content.values()), (method, path)
+            assert "Allow" in about["responses"]["405"]["headers"], (method, path)
+            assert "default" in about["responses"], (method, path)
 
 
 def test_the_reference_page_lists_every_route(client):

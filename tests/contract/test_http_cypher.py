@@ -129,6 +129,7 @@ def test_who_holds_the_token_is_answered_and_each_use_is_on_record(
         ({"query": "CALL db.labels()"}, 422, "query"),
         ({"query": "MATCH (n RETURN n"}, 422, "query"),
         ({"query": STATEMENT}, 422, "query"),
+        ({"query": "RETURN 1;RETURN 2"}, 422, "query"),
         ({"query": 5}, 400, "query"),
         ({}, 400, "query"),
         ({"query": STATEMENT, "parameters": ["paul"]}, 400, "parameters"),

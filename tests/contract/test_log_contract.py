@@ -111,6 +111,17 @@ def test_every_partition_of_every_topic_is_there_and_empty(log: Log) -> None:
             assert log.bounds(topic, partition) == Bounds(0, 0)
 
 
+def test_a_log_is_known_by_its_identity_whoever_opens_it(place: Place) -> None:
+    one, other = place.new(), place.new()
+    first = one()
+    identity = first.identity
+    first.append([message(b"x")])
+    first.claim("engine")
+    assert identity
+    assert one().identity == first.identity == identity
+    assert other().identity != identity
+
+
 def test_a_partition_that_does_not_exist_is_named(log: Log) -> None:
     with pytest.raises(RingfenceError, match=r"partition.*found 7"):
         log.read(Topic.ALERTS, 7, 0, 1)

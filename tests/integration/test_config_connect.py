@@ -66,10 +66,24 @@ def test_a_file_without_a_certificate_is_said_to_be_that(kafka_secure, tmp_path)
     assert "holds no certificate" in answer.said
 
 
-def test_the_wrong_way_to_speak_to_kafka_is_guessed(kafka_secure):
-    answer = asked(kafka=kafka_secure.url)
+@pytest.mark.parametrize("security", ["plaintext", "tls", "sasl"])
+def test_the_wrong_way_to_speak_to_kafka_names_every_cause(kafka_secure, security):
+    given = secure(kafka_secure, kafka_security=security)
+    for name in {"plaintext": ("user", "password", "ca"), "tls": ("user", "password")}.get(
+        security, ("ca",)
+    ):
+        del given[f"kafka_{name}"]
+    answer = asked(**given)
     assert not answer.ok
-    assert "kafka_security" in answer.remedy
+    for cause in ("host and port", "kafka_security", "kafka_ca", "kafka_user", "kafka_password"):
+        assert cause in answer.remedy
+
+
+def test_a_user_where_none_is_asked_for_names_every_cause(kafka_secure, kafka_url):
+    answer = asked(**secure(kafka_secure, kafka=kafka_url))
+    assert not answer.ok
+    for cause in ("host and port", "kafka_security", "kafka_ca", "kafka_user", "kafka_password"):
+        assert cause in answer.remedy
 
 
 def test_neo4j_answers_with_its_version(neo4j_url, neo4j_auth):

@@ -1,5 +1,6 @@
 """The engine and the log on a real Kafka, with what can happen to either (docs/log.md)."""
 
+import asyncio
 import importlib.util
 import json
 import os
@@ -10,15 +11,20 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+import msgspec
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from api.probes import Answer, ask_all
+from api.settings import Settings
 from graph.errors import InvalidSetting, Unavailable
-from graph.transaction import HOUR
+from graph.transaction import HOUR, Transaction
 from ingest import codec, kafka_writer, records
 from ingest.currencies import RateTable
 from ingest.engine import Engine, EngineConfig
@@ -28,6 +34,7 @@ from ingest.kafka_topics import check_topics, create_topics, delete_topics, desc
 from ingest.ports import Fenced, Message, Topic
 from ingest.recovery import Build
 from ingest.redrive import Became, Choice, Row, redrive
+from scorer.verdict import Verdict
 
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("kafka_worker.py")
@@ -150,10 +157,31 @@ def broker(kafka_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 EUROS = RateTable("EUR", {})
 
 
-def run_engine(log: KafkaLog, rates: RateTable = EUROS) -> Engine:
+class Verbose(tiny):  # type: ignore[misc,valid-type]
+    """Says more of its rings than the brokers take."""
+
+    def observe_batch(self, transactions: Sequence[Transaction]) -> list[Verdict]:
+        return [self._at_length(said) for said in super().observe_batch(transactions)]
+
+    def _at_length(self, said: Verdict) -> Verdict:
+        names = tuple(f"{n:0128}" for n in range(20_000))
+        events = tuple(
+            msgspec.structs.replace(
+                event, ring=msgspec.structs.replace(event.ring, transactions=names)
+            )
+            for event in said.ring_events
+        )
+        return msgspec.structs.replace(said, ring_events=events)
+
+
+def understand(data: bytes) -> Transaction:
+    return codec.decode(data, rates=EUROS, now=None)
+
+
+def run_engine(log: KafkaLog, rates: RateTable = EUROS, detector: Build = tiny) -> Engine:
     engine = Engine(
         log,
-        tiny,
+        detector,
         lambda data: codec.decode(data, rates=rates, now=None),
         config=EngineConfig(batch=16, stream_share=8, poll_ms=5),
     )
@@ -406,6 +434,71 @@ def test_dead_letters_say_where_and_why_and_go_back_once(
     log.close()
 
 
+def test_no_record_is_too_large_to_be_said_something_about(
+    places: Callable[..., KafkaSettings],
+) -> None:
+    """Poison as large as the broker takes, the largest record that is read, a ring at length."""
+    where = places(partitions=1)
+    log = KafkaLog(where)
+    poison = b"x" * 850_000
+    largest = raw("largest", "a", 1).ljust(codec.LARGEST_RECORD)
+    for value in (poison, largest, largest + b" "):
+        log.append([Message(Topic.TRANSACTIONS, 0, value, "user a")])
+    engine = run_engine(log, detector=Verbose)
+    until(lambda: done(log))
+    sent = [raw(f"h{n}", "b", n).ljust(codec.LARGEST_RECORD) for n in range(3)]
+    said = engine.submit([understand(each) for each in sent], sent).result(30)
+    assert said[2].ring_events[0].ring.truncated
+    assert engine.stop(30)
+    assert engine.standing() == ("stopped", None)
+    assert verdict_ids(log) == Counter(["largest", "h0", "h1", "h2"])
+    letters = [
+        records.decode(record.value, records.DeadLetterRecord)
+        for record in log.read(Topic.DEAD_LETTERS, 0, 0, 10)
+    ]
+    assert [each.size for each in letters] == [850_000, msgspec.UNSET]
+    assert letters[1].raw == largest + b" "
+    rows: list[Row] = []
+    redrive(log, Choice(), rows.append)
+    assert [row.became for row in rows] == [Became.REDRIVEN, Became.REDRIVEN]
+    back = log.read(Topic.TRANSACTIONS, 0, letters[1].offset + 1, 10)
+    assert [(each.value, each.key) for each in back] == [
+        (poison, "user a"),
+        (largest + b" ", "user a"),
+    ]
+    log.close()
+
+
+def test_partitions_added_to_a_running_system_are_read(
+    places: Callable[..., KafkaSettings],
+) -> None:
+    where = places(partitions=1)
+    log = KafkaLog(where)
+    log.append([Message(Topic.TRANSACTIONS, 0, raw("a", "a", 1))])
+    engine = run_engine(log)
+    until(lambda: verdict_ids(log) == Counter("a"))
+    add_partitions(where, Topic.TRANSACTIONS, 3)
+    producer = KafkaLog(where)  # it finds three
+    producer.append([Message(Topic.TRANSACTIONS, 2, raw("b", "b", 2))])
+    until(lambda: verdict_ids(log) == Counter("ab"))
+    assert engine.stats().stream_lag is not None
+    assert engine.stop(30)
+    producer.close()
+    log.close()
+
+
+def add_partitions(where: KafkaSettings, topic: Topic, count: int) -> None:
+    async def add() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=where.bootstrap)
+        await admin.start()
+        try:
+            await admin.create_partitions({where.name(topic): NewPartitions(count)})
+        finally:
+            await admin.close()
+
+    asyncio.run(add())
+
+
 def test_clocks_an_hour_ahead_are_dead_letters_and_make_nobody_late(
     places: Callable[..., KafkaSettings],
 ) -> None:
@@ -459,6 +552,66 @@ def test_topics_are_made_once_and_described(places: Callable[..., KafkaSettings]
     log.close()
 
 
+def _alter(where: KafkaSettings, topic: Topic, **values: str) -> None:
+    async def alter() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=where.bootstrap)
+        await admin.start()
+        try:
+            name = where.name(topic)
+            changed = {key.replace("_", "."): value for key, value in values.items()}
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, changed)])
+        finally:
+            await admin.close()
+
+    asyncio.run(alter())
+
+
+def test_topics_made_by_hand_are_told_from_ours(
+    places: Callable[..., KafkaSettings], caplog: pytest.LogCaptureFixture
+) -> None:
+    where = places()
+    KafkaLog(where).close()
+    assert not caplog.messages
+    _alter(where, Topic.LISTS, retention_ms="604800000")
+    _alter(where, Topic.TRANSACTIONS, message_timestamp_type="CreateTime")
+
+    async def asked() -> Answer:
+        (answer,) = await ask_all(
+            Settings.load({}, kafka=where.bootstrap, kafka_prefix=where.prefix)
+        )
+        return answer
+
+    lists, stream = where.name(Topic.LISTS), where.name(Topic.TRANSACTIONS)
+    for look in (KafkaLog, check_topics):
+        with pytest.raises(InvalidSetting, match="must keep its records for good") as raised:
+            look(where)
+        assert (raised.value.field, raised.value.value) == (lists, "retention.ms=604800000")
+        assert f"--entity-name {lists} --add-config retention.ms=-1`" in raised.value.remedy
+    answer = asyncio.run(asked())
+    assert not answer.ok
+    assert "must keep its records for good" in answer.said
+    assert "retention.ms=-1" in answer.remedy
+    found = {each.topic: each.warnings for each in describe_topics(where, [])}  # it still shows
+    assert "retention.ms=604800000" in found[Topic.LISTS][0]
+    assert "CreateTime" in found[Topic.TRANSACTIONS][0]
+    assert not found[Topic.VERDICTS]
+
+    _alter(where, Topic.LISTS, retention_ms="-1")
+    until(
+        lambda: (
+            [each.topic for each in describe_topics(where, []) if each.warnings]
+            == [Topic.TRANSACTIONS]
+        )
+    )
+    caplog.clear()
+    KafkaLog(where).close()
+    assert "WARNING  ingest.kafka_topics" in caplog.text
+    assert f"{stream}: this topic does not say when a broker took a record" in caplog.text
+    answer = asyncio.run(asked())
+    assert answer.ok
+    assert "message.timestamp.type=LogAppendTime" in answer.warnings[0]
+
+
 def test_it_enters_by_tls_and_scram(kafka_secure) -> None:
     where = KafkaSettings(
         kafka_secure.url,
@@ -489,6 +642,9 @@ def test_who_may_not_enter_is_told(kafka_secure, wrong: str, tmp_path: Path) -> 
     with pytest.raises(Unavailable, match="Kafka does not answer") as raised:
         KafkaLog(where)
     assert kafka_secure.password not in str(raised.value)
+    # Whichever it was, the brokers' words do not say: all three causes are named.
+    for cause in ("host and port", "kafka_security", "kafka_ca", "kafka_user", "kafka_password"):
+        assert cause in raised.value.remedy
 
 
 def test_a_broker_that_is_not_there_is_unavailable_soon() -> None:

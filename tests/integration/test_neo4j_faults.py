@@ -99,7 +99,7 @@ class Running:
                 sink.write(batch, offset=offset)
 
         self.follower: Follower[Judged] = Follower(
-            log, Topic.VERDICTS, "graph", scored(log, read), Watched(), start=store.offset
+            log, Topic.VERDICTS, "graph", scored(log, read), Watched(), stands=store
         )
 
     def __enter__(self) -> "Running":

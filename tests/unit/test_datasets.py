@@ -1,21 +1,26 @@
+import doctest
+import gzip
 import json
 import os
 import re
 from collections import Counter
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from graph.transaction import DAY, HOUR, EntityKind, Location, Money, Outcome, TransactionType
-from ingest import codec, datasets, fields
+from ingest import cell_text, codec, datasets, fields, file_formats
+from ingest.columns import read_times
 from ingest.currencies import RateTable
 from ingest.datasets import count, read
-from ingest.mapping import DatasetMapping, InvalidMapping, load_mapping, parse_mapping
-from ingest.tables import InvalidDataset
+from ingest.mapping import DatasetMapping, InvalidMapping, Source, load_mapping, parse_mapping
+from ingest.tables import InvalidDataset, SourceTable
 from scorer.history import LabelledTransaction
 
 PUBLIC = Path(os.environ.get("RINGFENCE_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -33,6 +38,7 @@ FIELDS = {
     "user_id": '"u"',
     "counterparty_id": '"v"',
 }
+ROW = {"a": [1], "u": ["u"], "v": ["v"]}
 ROWS = "t,a,u,v\n2024-01-01T00:00:00,1.50,a,b\n2024-01-01T01:00:00,2,b,c\n"
 
 
@@ -105,6 +111,11 @@ class TestThePage:
             if name != "name":
                 pattern = rf"^\| `\[*{name}\]*` \|"
                 assert re.search(pattern, page, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("module", [cell_text, file_formats])
+def test_what_the_modules_show(module: ModuleType):
+    assert doctest.testmod(module).failed == 0
 
 
 def test_rows_come_in_the_order_of_time_and_ties_in_that_of_the_files(tmp_path: Path):
@@ -227,7 +238,17 @@ def test_columns_with_a_time_type_need_at_most_a_zone(
             "not a time of the pattern %d",
         ),
         ('{ column = "t", time = "epoch_s" }', "yesterday", "not a number"),
-        ('{ column = "t", time = "epoch_s" }', 1704067200000, "outside the years"),
+        ('{ column = "t", time = "epoch_s" }', 1704067200000, "looks like epoch milliseconds"),
+        ('{ column = "t", time = "epoch_s" }', "1704067200000", 'Set time = "epoch_ms"'),
+        ('{ column = "t", time = "epoch_s" }', 1704067200000.5, "looks like epoch milliseconds"),
+        ('{ column = "t", time = "epoch_s" }', 10**11 - 1, "outside the years"),
+        ('{ column = "t", time = "epoch_ms" }', 1709281000, "looks like epoch seconds"),
+        ('{ column = "t", time = "epoch_ms" }', "1709281000", 'Set time = "epoch_s"'),
+        ('{ column = "t", time = "epoch_ms" }', 1709281000.5, "looks like epoch seconds"),
+        ('"t"', 1709281000, 'Set time = "epoch_s"'),
+        ('"t"', "2024-03-31T02:30:00", 'Set time = "iso" and zone = "UTC"'),
+        ('{ column = "t", zone = "Asia/Tokyo" }', "2024-03-31T02:30:00", 'set time = "iso"'),
+        ('{ column = "t", zone = "Asia/Tokyo" }', 1704067200000, "take zone out"),
         ('{ column = "t", time = "days", origin = 2024-01-01 }', 10**15, "outside the years"),
         ('{ column = "t", time = "days", origin = 2024-01-01 }', -(10**6), "outside the years"),
         ('"t"', date(2024, 1, 1), "no time zone"),
@@ -291,7 +312,7 @@ def test_numbers_are_never_taken_for_another_form_of_time(
 def test_a_time_beyond_all_years_is_refused_as_it_is_written(
     tmp_path: Path, times: pa.Array, shown: str
 ):
-    source = '{ column = "t", zone = "UTC" }'
+    source = '"t"' if pa.types.is_integer(times.type) else '{ column = "t", zone = "UTC" }'
     for field, names in ("timestamp", {"timestamp": source}), ("user_created_at", {}):
         own = names or {"timestamp": PATTERN.replace('"t"', '"d"'), "user_created_at": source}
         columns = {"d": ["20240101"] * 2, "a": [1] * 2, "u": ["u"] * 2, "v": ["v"] * 2}
@@ -299,6 +320,35 @@ def test_a_time_beyond_all_years_is_refused_as_it_is_written(
             of_table(tmp_path, mapping(files="*.parquet", **own), t=times, **columns)
         assert caught.value.field == field
         assert shown in str(caught.value.value)
+
+
+def test_times_of_the_seventies_are_no_seconds(tmp_path: Path):
+    times = pa.array([1_709_281_000], pa.timestamp("ms", "UTC"))
+    (row,) = of_table(tmp_path, mapping(timestamp='"t"', files="*.parquet"), t=times, **ROW)
+    assert row.transaction.timestamp == 1_709_281_000
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe"])
+def test_clock_changes_are_read_alike_as_text_and_as_times(zone: str):
+    start = datetime(2016, 1, 1)  # noqa: DTZ001 - local time is what is tested
+    local = [start + timedelta(minutes=10 * n) for n in range(6 * 24 * 366)]
+    rows = np.arange(len(local))
+    typed, text = (
+        read_times(
+            SourceTable(pa.table({"t": times}), rows, (("rows", 0),)),
+            "timestamp",
+            Source(column="t", time="iso", zone=zone),
+        )
+        for times in (local, [time.isoformat() for time in local])
+    )
+    assert np.array_equal(typed, text)
+
+
+def test_a_time_that_the_clock_left_out_is_of_the_offset_before(tmp_path: Path):
+    source = '{ column = "t", zone = "Europe/Berlin" }'
+    times = pa.array([datetime(2024, 3, 31, 2, 30)], pa.timestamp("us"))  # noqa: DTZ001
+    (row,) = of_table(tmp_path, mapping(timestamp=source, files="*.parquet"), t=times, **ROW)
+    assert fields.rfc_3339(row.transaction.timestamp) == "2024-03-31T01:30:00.000Z"
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(2)])
@@ -467,6 +517,129 @@ def test_conditions_compare_by_text_and_null_equals_nothing(
     assert [each.transaction.user_id for each in history] == kept
 
 
+ALIKE = [
+    ("1", "0", "1"),
+    (1, "0.0", "1.0"),
+    ("1.0", 0, "1.00"),
+    (True, "false", "True"),
+    ("true", False, "TRUE"),
+    (2.5, "0", "2.50"),
+    (0, "1", "-0.0"),
+]
+
+
+def quoted(value: object) -> str:
+    return json.dumps(value)
+
+
+@pytest.mark.parametrize(("equals", "other", "written"), ALIKE)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_value_equals_however_it_is_written(
+    tmp_path: Path, equals: object, other: object, written: str, suffix: str
+):
+    cells = [written, "x", None, "0.5"]  # "x" keeps the column from being one of whole numbers
+    fixed = {"t": "2024-01-01", "a": 1, "v": "v"}
+    records = [{**fixed, "u": f"u{n}", "x": cell} for n, cell in enumerate(cells)]
+    file = tmp_path / f"rows.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.Table.from_pylist(records), file)
+    elif suffix == "jsonl":
+        file.write_text("\n".join(map(json.dumps, records)))
+    else:
+        rows = [",".join("" if v is None else str(v) for v in r.values()) for r in records]
+        file.write_text("\n".join(["t,a,v,u,x", *rows]))
+    drop = f"[[drop]]\nwhen = [{{ column = 'x', equals = {quoted(equals)} }}]\n"
+    kept = list(read(tmp_path, mapping(drop, files=file.name)))
+    assert [each.transaction.user_id for each in kept] == ["u1", "u2", "u3"]
+    label = (
+        f'[label]\ncolumn = "x"\nfraud = [{quoted(equals)}]\nlegitimate = [{quoted(other)}]\n'
+        'unknown = ["x", 0.50]\ndelay = "1d"\n'
+    )
+    found = list(read(tmp_path, mapping(label, files=file.name)))
+    assert [each.fraud for each in found] == [True, None, None, None]
+    ring = f'[ring]\ncolumn = "x"\nnone = [{quoted(equals)}]\n'
+    found = list(read(tmp_path, mapping(ring, files=file.name)))
+    assert [each.ring_id for each in found] == [None, "x", None, "0.5"]
+    meanings = f'{quoted(str(equals))} = "yes", x = "no", "0.50" = "half"'
+    values = f'{{ column = "x", values = {{ {meanings} }} }}'
+    found = list(read(tmp_path, mapping(files=file.name, channel=values)))
+    assert [each.transaction.channel for each in found] == ["yes", "no", None, "half"]
+
+
+@pytest.mark.parametrize("number", ["1.0", "1", "10e-1"])
+def test_numbers_of_json_equal_however_they_are_written(tmp_path: Path, number: str):
+    line = '{"t": "2024-01-01", "a": 1, "u": %s, "v": "007", "x": %s}'
+    (tmp_path / "rows.jsonl").write_text(line % (number, number))
+    label = LABEL.replace('"l"', '"x"')
+    (found,) = read(tmp_path, mapping(label, files="*.jsonl"))
+    assert (found.fraud, found.transaction.user_id) == (True, "1")
+    assert found.transaction.counterparty_id == "007"
+
+
+def test_an_id_of_text_stays_as_it_is_written(tmp_path: Path):
+    ids = ["007", "1e5", "5.0", "5.10", "True", "5"]
+    rows = "t,a,u,v\n" + "".join(f"2024-01-01,1,{each},v\n" for each in ids)
+    assert [each.transaction.user_id for each in of(tmp_path, rows)] == ids
+    (tmp_path / "rows.csv").unlink()
+    lines = [{"t": "2024-01-01", "a": 1, "u": each, "v": "v"} for each in ids]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    found = read(tmp_path, mapping(files="*.jsonl"))
+    assert [each.transaction.user_id for each in found] == ids
+
+
+def test_whole_numbers_with_gaps_are_whole_numbers(tmp_path: Path):
+    """Pandas writes an integer column with gaps as 1001.0: the same accounts as 1001."""
+    rows = "t,a,u,v,k\n2024-01-01,1,1001,1002.0,\n2024-01-01,2,1002,,M\n"
+    kinds = mapping(
+        type='{ constant = "refund" }', merchant_id='"k"', counterparty_id='{ column = "v" }'
+    )
+    found = of(tmp_path, rows, kinds)
+    assert [each.transaction.counterparty_id for each in found] == ["1002", None]
+    odd = of(tmp_path, rows.replace("2,1002,,M", "2,1002,0x1,"), kinds)
+    assert [each.transaction.counterparty_id for each in odd] == ["1002.0", "0x1"]
+
+
+def test_a_join_finds_keys_however_they_are_written(tmp_path: Path):
+    (tmp_path / "devices.jsonl").write_text(
+        '{"who": 1, "device": "d"}\n{"who": "x", "device": "e"}'
+    )
+    join = '[[join]]\nfile = "devices.jsonl"\non = { k = "who" }\ncolumns = { device = "d" }\n'
+    rows = "t,a,u,v,k\n2024-01-01,1,a,b,1.0\n2024-01-01,1,b,c,x\n2024-01-01,1,b,c,01\n"
+    found = of(tmp_path, rows, mapping(join, device_id='"d"'))
+    assert [each.transaction.device_id for each in found] == ["d", "e", None]
+
+
+@pytest.mark.parametrize(
+    ("amount", "minor"),
+    [("1e3", 100_000), ("1.5E+1", 1500), ("12.50", 1250), ("1250e-2", 1250), ("0e0", 0)],
+)
+def test_an_amount_of_json_may_have_an_exponent(tmp_path: Path, amount: str, minor: int):
+    line = f'{{"t": "2024-01-01", "a": {amount}, "u": "u", "v": "v"}}'
+    (tmp_path / "rows.jsonl").write_text(line)
+    (found,) = read(tmp_path, mapping(files="*.jsonl"))
+    assert found.transaction.amount == Money(minor, "EUR")
+
+
+@pytest.mark.parametrize("amount", ["1e300", "-1e3", "1e-3", "1e99999999999999999999"])
+def test_an_exponent_hides_no_wrong_amount(tmp_path: Path, amount: str):
+    line = f'{{"t": "2024-01-01", "a": {amount}, "u": "u", "v": "v"}}'
+    (tmp_path / "rows.jsonl").write_text(line)
+    with pytest.raises(InvalidDataset, match='amount: column "a", row 1'):
+        read(tmp_path, mapping(files="*.jsonl"))
+
+
+def test_rounding_takes_text_as_floating_point_is_written(tmp_path: Path):
+    rounding = mapping(amount='{ column = "a", round = true }')
+    cells = ["1.23e2", "0.30000000000000004", "5e-324", "1E+3"]
+    rows = "t,a,u,v\n" + "".join(f"2024-01-01,{cell},u,v\n" for cell in cells)
+    found = of(tmp_path, rows, rounding)
+    assert [each.transaction.amount.minor for each in found] == [12_300, 30, 0, 100_000]
+    with pytest.raises(InvalidDataset, match="not a decimal number"):
+        of(tmp_path, rows)
+    with pytest.raises(InvalidDataset, match='column "a", row 1'):
+        of(tmp_path, "t,a,u,v\n2024-01-01,1e300,u,v\n", rounding)
+
+
 def test_a_join_brings_columns_of_another_file(tmp_path: Path):
     (tmp_path / "devices.jsonl").write_text('{"who": "a", "device": "d1"}\n\n{"who": "x"}\n')
     join = '[[join]]\nfile = "devices.jsonl"\non = { u = "who" }\ncolumns = { device = "d" }\n'
@@ -583,6 +756,61 @@ def test_a_broken_file_says_what_is_wrong(tmp_path: Path, text: str, what: str):
     (tmp_path / "rows.csv").write_text(text, encoding="latin-1")
     with pytest.raises(InvalidDataset, match=re.escape(what)):
         read(tmp_path, mapping())
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        ("t,a,u,größe\n".encode("latin-1"), "Write the file in UTF-8"),
+        (ROWS.encode("utf-16"), "in UTF-16. Write the file in UTF-8"),
+        ((ROWS + "2024-01-01,1,ü,v\n").encode("latin-1"), "Write the file in UTF-8"),
+        (gzip.compress(ROWS.encode(), mtime=0), r"compressed \(gzip\).*\.csv\.gz"),
+        (b"PK\x03\x04 and more", r"compressed \(zip\)"),
+    ],
+    ids=["head", "utf-16", "body", "gzip", "zip"],
+)
+def test_bytes_that_are_no_text_are_refused_in_a_line(tmp_path: Path, data: bytes, what: str):
+    (tmp_path / "rows.csv").write_bytes(data)
+    with pytest.raises(InvalidDataset, match=what) as caught:
+        read(tmp_path, mapping())
+    assert (caught.value.field, caught.value.exit_code) == ("rows.csv", 2)
+
+
+def test_compressed_text_is_read_by_name(tmp_path: Path):
+    lines = '{"t": "2024-01-01", "a": 1, "u": "u", "v": "v"}\n' * 2
+    for name, text in (("rows.csv.gz", ROWS), ("rows.jsonl.gz", lines)):
+        (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+        assert len(list(read(tmp_path, mapping(files=name)))) == 2
+        (tmp_path / name).write_bytes(gzip.compress(text.encode())[:-12])
+        with pytest.raises(InvalidDataset, match="cannot be read as"):
+            read(tmp_path, mapping(files=name))
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InvalidDataset, match="cannot be read as"):
+            read(tmp_path, mapping(files=name))
+    (tmp_path / "rows.jsonl").write_bytes(gzip.compress(lines.encode()))
+    with pytest.raises(InvalidDataset, match=r"compressed \(gzip\).*\.jsonl\.gz"):
+        read(tmp_path, mapping(files="*.jsonl"))
+
+
+def test_json_lines_may_begin_with_a_byte_order_mark(tmp_path: Path):
+    line = '{"t": "2024-01-01", "a": 1, "u": "u", "v": "v"}\n'
+    (tmp_path / "rows.jsonl").write_text(line, encoding="utf-8-sig")
+    assert len(list(read(tmp_path, mapping(files="*.jsonl")))) == 1
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\ufeff"])
+def test_json_lines_without_a_line_are_no_rows(tmp_path: Path, text: str):
+    (tmp_path / "a.jsonl").write_text(text)
+    assert list(read(tmp_path, mapping(files="*.jsonl"))) == []
+    (tmp_path / "b.jsonl").write_text('{"t": "2024-01-01", "a": 1, "u": "u", "v": "v"}\n')
+    assert len(list(read(tmp_path, mapping(files="*.jsonl")))) == 1
+
+
+def test_a_party_without_a_column_is_said_to_have_none(tmp_path: Path):
+    with pytest.raises(InvalidDataset) as caught:
+        of(tmp_path, "t,a,u\n2024-01-01,1,u\n", mapping(counterparty_id=""))
+    said = "counterparty_id: no column is mapped, row 1 of rows.csv: a transfer has a counterparty"
+    assert str(caught.value).startswith(said)
 
 
 def test_no_file_and_an_unknown_suffix_say_so(tmp_path: Path):

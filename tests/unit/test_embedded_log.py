@@ -111,6 +111,19 @@ def test_a_full_disk_is_told_and_nothing_is_written(tmp_path: Path) -> None:
     log.close()
 
 
+def test_a_file_of_before_is_given_an_identity_that_stays(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    log = EmbeddedLog(path)
+    log.append(verdicts(1))
+    log._line().connection.execute("DROP TABLE about")
+    log.close()
+    first, second = EmbeddedLog(path), EmbeddedLog(path)
+    assert first.identity == second.identity != log.identity
+    assert len(first.read(Topic.VERDICTS, 0, 0, 10)) == 1
+    first.close()
+    second.close()
+
+
 def test_a_file_that_is_something_else_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("not a database at all, but long enough to be read as a header" * 10)

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
 from graph.errors import Incompatible, InvalidInput, Unavailable
@@ -21,8 +22,8 @@ from ingest.arrivals import Arrivals
 from ingest.currencies import RateTable
 from ingest.embedded import EmbeddedLog
 from ingest.engine import Engine, EngineConfig
-from ingest.ports import Detector, Message, Outputs, Overloaded, Topic, Writer
-from ingest.recovery import Build, Checkpoints, Recovered, Recovery
+from ingest.ports import LARGEST_VALUE, Detector, Message, Outputs, Overloaded, Topic, Writer
+from ingest.recovery import Build, Checkpoint, Checkpoints, Recovered, Recovery
 from ingest.reference import Facts
 from ingest.stream import Decode, Input
 from scorer.verdict import Verdict
@@ -381,21 +382,66 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before_and_says_so(
         with running(log, checkpoints=Checkpoints(folder)) as engine:
             submit(engine, *(raw(f"t{n}", at=n) for n in range(start, start + 10)))
     names = sorted(path.name for path in folder.iterdir())
-    assert names == ["000000000000030.checkpoint", "000000000000040.checkpoint"]
+    assert [name[:16] for name in names] == ["000000000000030-", "000000000000040-"]
     newest = folder / names[1]
     newest.write_bytes(newest.read_bytes()[:-3])
     detector, recovered = recover(log, TinyDetector, decode, Checkpoints(folder))
     assert (recovered.from_checkpoint, recovered.observed) == (30, 10)
-    assert "40.checkpoint" in recovered.refused[0]
+    assert names[1] in recovered.refused[0]
     (folder / names[0]).write_bytes(b"")
     again, recovered = recover(log, TinyDetector, decode, Checkpoints(folder))
     assert (recovered.from_checkpoint, recovered.observed, len(recovered.refused)) == (None, 40, 2)
     assert again.snapshot() == detector.snapshot()
 
 
-def test_a_checkpoint_of_another_log_is_refused(log: EmbeddedLog, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_log_is_refused(
+    log: EmbeddedLog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By its name, not by its offset: the other log may be the shorter one."""
+    folder = tmp_path / "checkpoints"
+    other = EmbeddedLog(tmp_path / "other.db")
+    with running(other, checkpoints=Checkpoints(folder)) as engine:
+        submit(engine, raw("x"), raw("y"))
+    with running(log) as engine:
+        expected = submit(engine, *(raw(f"t{n}", at=n) for n in range(9)))
+    with running(log, checkpoints=Checkpoints(folder)) as engine:
+        recovered = engine.stats().recovered
+        assert submit(engine, *(raw(f"t{n}", at=n) for n in range(9))) == expected
+    assert recovered is not None
+    assert (recovered.from_checkpoint, recovered.observed, recovered.differing) == (None, 9, 0)
+    (refused,) = recovered.refused
+    assert f"another log, {other.identity}; this one is {log.identity}" in refused
+    assert refused in caplog.text
+    other.close()
+
+
+def test_checkpoints_of_another_log_do_not_push_out_those_of_this_one(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    for offset in (98, 99):
+        checkpoints.save(offset, b"", {}, log="other")
+    kept = [(checkpoints.save(at, b"", {}, log="this"), _offsets(checkpoints)) for at in (1, 2, 3)]
+    # Those of the other stay until this one has as many as are kept.
+    assert [offsets for _, offsets in kept] == [
+        [("other", 99), ("other", 98), ("this", 1)],
+        [("this", 2), ("this", 1)],
+        [("this", 3), ("this", 2)],
+    ]
+    # A log that was put back from a copy ends earlier: what lies beyond was refused.
+    checkpoints.save(1, b"", {}, log="this")
+    checkpoints.save(2, b"", {}, log="this")
+    assert _offsets(checkpoints) == [("this", 2), ("this", 1)]
+
+
+def _offsets(checkpoints: Checkpoints) -> list[tuple[str, int]]:
+    found = [each for _, each in checkpoints.load()]
+    return [(each.log, each.offset) for each in found if isinstance(each, Checkpoint)]
+
+
+def test_a_checkpoint_beyond_the_end_of_its_log_is_refused(
+    log: EmbeddedLog, tmp_path: Path
+) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints")
-    checkpoints.save(99, TinyDetector().snapshot(), {})
+    checkpoints.save(99, TinyDetector().snapshot(), {}, log=log.identity)
     with running(log, checkpoints=checkpoints) as engine:
         recovered = engine.stats().recovered
     assert recovered is not None
@@ -410,10 +456,10 @@ def test_a_checkpoint_of_a_detector_of_another_version_is_refused_aloud(
     for start in (0, 10):
         with running(log, checkpoints=checkpoints) as engine:
             submit(engine, *(raw(f"t{n}", at=n) for n in range(start, start + 10)))
-    checkpoints.save(20, b"of another version", {})
+    broken = checkpoints.save(20, b"of another version", {}, log=log.identity)
     detector, recovered = recover(log, TinyDetector, decode, checkpoints)
     assert (recovered.from_checkpoint, recovered.observed, recovered.differing) == (10, 10, 0)
-    assert recovered.refused == ("000000000000020.checkpoint: not a tiny snapshot. Begin anew.",)
+    assert recovered.refused == (f"{broken.name}: not a tiny snapshot. Begin anew.",)
     assert detector.snapshot() == recover(log, TinyDetector, decode, None)[0].snapshot()
 
 
@@ -541,7 +587,9 @@ def test_a_full_disk_keeps_scoring_and_says_so(
     folder = tmp_path / "checkpoints"
     checkpoints = Checkpoints(folder)
     # Where the first checkpoint will be written is a device that is always full.
-    (folder / "000000000000010.unfinished").symlink_to("/dev/full")
+    first = checkpoints.save(10, b"", {}, log=log.identity)
+    first.unlink()
+    first.with_suffix(".unfinished").symlink_to("/dev/full")
     config = EngineConfig(checkpoint_every=10, poll_ms=5)
     with running(log, checkpoints=checkpoints, config=config) as engine:
         submit(engine, *(raw(f"t{n}") for n in range(10)))
@@ -565,3 +613,62 @@ def test_what_comes_between_batches_hears_how_many_transactions_each_had(log: Em
         submit(engine, raw("t1"), raw("t2"))
         submit(engine, raw("t2"))
     assert heard == [2, 1]
+
+
+class Verbose(TinyDetector):  # type: ignore[misc,valid-type]
+    """Says more of its rings than a log takes."""
+
+    def observe_batch(self, transactions: Sequence[Transaction]) -> list[Verdict]:
+        return [self._at_length(said) for said in super().observe_batch(transactions)]
+
+    def _at_length(self, said: Verdict) -> Verdict:
+        names = tuple(f"{n:0128}" for n in range(20_000))
+        events = tuple(
+            msgspec.structs.replace(
+                event, ring=msgspec.structs.replace(event.ring, transactions=names)
+            )
+            for event in said.ring_events
+        )
+        return msgspec.structs.replace(said, ring_events=events)
+
+
+def test_a_verdict_too_large_for_a_log_is_cut_and_the_answer_is_what_is_written(
+    log: EmbeddedLog,
+) -> None:
+    said = [raw(f"v{n}") for n in range(3)]  # the third makes a ring
+    with running(log, Verbose) as engine:
+        verdicts = submit(engine, *said)
+        assert [line.to_verdict() for line in journal(log)] == verdicts
+        assert verdicts[2].ring_events[0].ring.truncated
+        for topic in (Topic.VERDICTS, Topic.RINGS):
+            assert all(len(each.value) <= LARGEST_VALUE for each in log.read(topic, 0, 0, 9))
+    _, recovered = recover(log, Verbose, decode, None)
+    assert (recovered.observed, recovered.differing) == (3, 0)
+
+
+def test_poison_of_any_size_becomes_a_letter_a_log_takes(log: EmbeddedLog) -> None:
+    stream(log, b"x" * 700_000, b" " * 5_000_000, raw("a"))
+    with running(log):
+        until(lambda: len(journal(log)) == 1)
+    page = log.read(Topic.DEAD_LETTERS, 0, 0, 9)
+    assert all(len(record.value) <= LARGEST_VALUE for record in page)
+    letters = [records.decode(record.value, records.DeadLetterRecord) for record in page]
+    assert [(each.code, each.size) for each in letters] == [
+        ("record-too-large", 700_000),
+        ("record-too-large", 5_000_000),
+    ]
+
+
+def test_an_idle_engine_forgets_that_it_could_not_read_once_it_can(
+    log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poll = log.poll
+
+    def away(*_: Any) -> Any:
+        raise Unavailable("away", remedy="Wait.")
+
+    with running(log, config=EngineConfig(poll_ms=5)) as engine:
+        monkeypatch.setattr(log, "poll", away)
+        until(lambda: engine.stats().error is not None)
+        monkeypatch.setattr(log, "poll", poll)
+        until(lambda: engine.stats().error is None)

@@ -70,6 +70,24 @@ def test_what_may_do_more_is_refused_by_name(statement: str, found: str) -> None
     assert told.value.remedy
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["RETURN 1;", "RETURN 1; // ;\n", "RETURN ';' AS x", "MATCH (`;`) RETURN 1 /* ; */"],
+)
+def test_a_semicolon_that_parts_nothing_passes(statement: str) -> None:
+    check(statement)
+
+
+@pytest.mark.parametrize(
+    "statement", ["RETURN 1;RETURN 2", "RETURN 1; /**/ RETURN ';'", ";RETURN 1"]
+)
+def test_two_statements_are_refused_for_only_one_would_be_answered(statement: str) -> None:
+    with pytest.raises(InvalidInput, match="one statement") as told:
+        check(statement)
+    assert told.value.field == "query"
+    assert told.value.remedy.startswith("Send one Cypher statement")
+
+
 @pytest.mark.parametrize("statement", ["", "  \n", "RETURN 1 " + "x" * MAX_CHARACTERS])
 def test_a_statement_has_a_length(statement: str) -> None:
     with pytest.raises(InvalidInput, match="characters"):

@@ -473,7 +473,7 @@ def test_friends_who_buy_at_one_new_shop_after_the_other_are_told_shop_by_shop()
     assert [e.facts["new_merchants"] for e in found] == [3, 4, 5]
     assert found[0].members == ((user("a"), Role.MEMBER), (user("b"), Role.MEMBER))
     assert {hop.source for hop in found[0].hops} == {user("a"), user("b")}
-    assert "3 merchants were new to it within 2.0 days; 1 of those it pays did" in found[0].reason
+    assert "3 merchants were new to it within 2 days; 1 of those it pays did" in found[0].reason
     assert found[0].facts["spree"] == 1
     # 300 in this week and a hundredth of the 10 of the one before, where 10 is usual.
     assert found[0].facts["company_times"] == pytest.approx(30, rel=0.01)

@@ -66,7 +66,7 @@ def test_mules_of_few_victims_are_told_when_their_money_meets() -> None:
     }
     assert len(taken.hops) == len(TWO_MULES)
     assert taken.reason == (
-        "user:boss took out what 2 accounts passed on for 3 others, within 2.0 h; "
+        "user:boss took out what 2 accounts passed on for 3 others, within 2 h; "
         "6 of 6 payments were new."
     )
 

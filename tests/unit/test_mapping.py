@@ -164,6 +164,10 @@ def test_an_unknown_key_names_the_nearest_one(extra: str, place: str, nearest: s
             MINIMAL + "[label]\ncolumn = 'x'\nfraud = [1]\nlegitimate = [0]\nunknown = [0.0]\n",
             "0 is under legitimate and under unknown",
         ),
+        (
+            MINIMAL + "[label]\ncolumn = 'x'\nfraud = ['1.0', 'True']\nlegitimate = [true]\n",
+            "true is under fraud and under legitimate",
+        ),
         (KNOWN_AT.replace("SOURCE", "constant = '2024-01-01'"), "known_at cannot be constant"),
         (
             KNOWN_AT.replace("SOURCE", "column = 'k', optional = true"),
@@ -238,10 +242,20 @@ LABEL = "[label]\nfraud_when = [{ column = 'x', equals = 1 }]\ndelay = '1d'\n"
             "label.known_at.zone",
             "UTC",
         ),
+        *(
+            (
+                MINIMAL.replace('"t"', '{ column = "t", zone = "UTC" }').replace("a.csv", file),
+                "fields.timestamp.zone",
+                "UTC",
+            )
+            for file in ("a.csv", "a.jsonl.gz")  # text, of which a time of the wire has an offset
+        ),
+        (KNOWN_AT.replace("SOURCE", "column = 'k', zone = 'UTC'"), "label.known_at.zone", "UTC"),
         (MINIMAL + LABEL + "legitimate = [0]", "label.legitimate", "[0]"),
         (MINIMAL + LABEL + "unknown = [2]", "label.unknown", "[2]"),
         ("delimiter = ';'\n" + MINIMAL.replace("a.csv", "a.parquet"), "delimiter", ";"),
         ("null = ['NA']\nformat = 'jsonl'\n" + MINIMAL, "null", "NA"),
+        ("null = ['NA']\n" + MINIMAL.replace("a.csv", "a.jsonl.gz"), "null", "NA"),
     ],
 )
 def test_a_key_that_would_do_nothing_is_refused(text: str, place: str, value: str):
@@ -254,7 +268,10 @@ def test_a_key_that_would_do_nothing_is_refused(text: str, place: str, value: st
 @pytest.mark.parametrize(
     "text",
     [
-        MINIMAL.replace('"t"', '{ column = "t", zone = "UTC" }'),  # a column of times without one
+        MINIMAL.replace('"t"', '{ column = "t", zone = "UTC" }').replace(
+            "a.csv", "a.parquet"
+        ),  # a column of times without one
+        MINIMAL.replace('"t"', '{ column = "t", zone = "UTC" }').replace("a.csv", "*"),
         MINIMAL.replace('{ constant = "EUR" }', '{ constant = "JPY" }').replace(
             '"a"', '{ constant = "12.5", round = true }'
         ),

@@ -158,16 +158,30 @@ def test_every_figure_of_the_engine_is_exported_or_left_out_on_purpose():
     assert TIMED == ("/v1/score", "/v1/score/batch")
 
 
-@pytest.mark.parametrize(("state", "shown"), [("standby", False), ("running", True)])
-def test_only_who_leads_says_whether_the_log_answers(state, shown):
-    figures = {
+def engine_figures(**changed):
+    return {
         **dict.fromkeys(EngineStats.__dataclass_fields__, 0),
-        "state": state,
+        "state": "running",
+        "error": None,
         "decisions": {},
         "observed": {},
         "stream_lag": None,
         "recovered": None,
+        **changed,
     }
-    names = {family.name for family in metrics._engine(figures)}
+
+
+@pytest.mark.parametrize(("state", "shown"), [("standby", False), ("running", True)])
+def test_only_who_leads_says_whether_the_log_answers(state, shown):
+    names = {family.name for family in metrics._engine(engine_figures(state=state))}
     assert ("ringfence_log_up" in names) is shown
     assert "ringfence_stream_lag_records" not in names
+
+
+@pytest.mark.parametrize(
+    ("lag", "error", "up"), [(7, None, 1), (7, "the disk is full", 0), (None, None, 0)]
+)
+def test_a_log_that_is_read_but_not_written_is_not_up(lag, error, up):
+    families = list(metrics._engine(engine_figures(stream_lag=lag, error=error)))
+    (found,) = [family for family in families if family.name == "ringfence_log_up"]
+    assert [sample.value for sample in found.samples] == [up]

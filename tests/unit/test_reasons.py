@@ -60,7 +60,7 @@ def test_a_transaction_that_only_touches_a_ring_is_connected():
     assert reason.standing is Standing.CONNECTED
     assert reason.ring_id == "r1"
     assert reason.text == (
-        "It is connected to ring r1 of 2 members through user:bob, device:phone (cycle, fan in)."
+        "It is connected to ring r1 of 2 members through user:bob, device:phone (cycle, fan-in)."
     )
 
 

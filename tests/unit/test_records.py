@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.views import Views
-from graph.errors import Incompatible
+from graph.errors import Incompatible, InvalidInput
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.rings import Alert, Ring, RingEvent, RingEventKind, RingState
 from graph.transaction import Entity, EntityKind
 from ingest import records
-from ingest.ports import Topic
+from ingest.codec import LARGEST_RECORD
+from ingest.ports import LARGEST_VALUE, Record, Topic
 from scorer.verdict import Decision, Reason, Standing, Verdict
 
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -234,3 +235,36 @@ def test_fields_added_later_are_read_over() -> None:
     newer = GOLDEN.replace(b'"partition":1', b'"partition":1,"added":[1]')
     assert records.decode(newer, records.VerdictRecord).offset == 7
     assert msgspec.json.decode(newer)["added"] == [1]
+
+
+@pytest.mark.parametrize("size", [700_000, 1_000_000, 20_000_000])
+def test_a_letter_of_a_large_record_is_cut_to_what_a_log_takes_and_says_so(size: int) -> None:
+    raw = b"\x00" * size
+    record = Record(Topic.TRANSACTIONS, 3, 2**50, raw, "k" * 5_000)
+    error = InvalidInput("\0" * 100_000, field="f" * 9_000, remedy="\N{SNOWMAN}" * 9_000)
+    data = records.encode(records.dead_letter("engine", record, error))
+    assert LARGEST_VALUE * 0.9 < len(data) <= LARGEST_VALUE
+    letter = records.decode(data, records.DeadLetterRecord)
+    assert letter.size == size
+    assert raw.startswith(letter.raw)
+    assert letter.key is msgspec.UNSET
+    assert letter.reason.endswith("…")
+    assert records.encode(letter) == data
+
+
+def test_a_letter_of_whatever_is_read_is_whole() -> None:
+    raw = b" " * LARGEST_RECORD
+    record = Record(Topic.TRANSACTIONS, 3, 2**50, raw, "k" * 1_024)
+    error = InvalidInput("\0" * 10_000, remedy="Look.")
+    data = records.encode(records.dead_letter("engine", record, error))
+    assert len(data) <= LARGEST_VALUE
+    letter = records.decode(data, records.DeadLetterRecord)
+    assert (letter.raw, letter.key, letter.size) == (raw, "k" * 1_024, msgspec.UNSET)
+
+
+def test_a_letter_without_a_key_has_the_bytes_it_had_before_letters_had_one() -> None:
+    letter = records.DeadLetterRecord("engine", Topic.TRANSACTIONS, 0, 3, "code", "why", b"x")
+    assert records.encode(letter) == (
+        b'{"schema":"dead-letter/1","consumer":"engine","topic":"transactions","partition":0,'
+        b'"offset":3,"code":"code","reason":"why","raw":"eA=="}'
+    )

@@ -26,7 +26,7 @@ def named(*pieces: Evidence) -> dict[str, str]:
     return {name: each.role.value for name, each in roles(*pieces).items()}
 
 
-def paid(*hops: tuple[str, str | Entity | None, int], told: dict[str, Role]) -> Evidence:
+def paid(*hops: tuple[str | None, str | Entity | None, int], told: dict[str, Role]) -> Evidence:
     """A pattern nobody knows: these hops a second apart, and roles as they were told."""
 
     def end(name: str | Entity | None) -> Entity | None:
@@ -90,14 +90,22 @@ def test_the_centre_that_pays_many_and_is_paid_by_none_controls() -> None:
     )
 
 
+def test_a_mule_whose_money_came_from_outside_was_not_paid_by_no_members() -> None:
+    told = {"m": Role.MULE, "a": Role.RECEIVER}
+    piece = paid((None, "m", 100), ("m", "a", 98), told=told)
+    assert roles(piece)["m"].reason == (
+        "It received money from outside the graph and passed 98 % of it on to 1 account."
+    )
+
+
 def test_what_a_heuristic_says_stands_where_the_money_does_not_speak_against_it() -> None:
     """An account that was taken over pays many; a cash-out may have many payers."""
     told = {"v": Role.VICTIM, "a": Role.CASH_OUT, "b": Role.CASH_OUT, "c": Role.MULE}
     piece = paid(("v", "a", 100), ("v", "b", 100), ("c", "a", 5), told=told)
     assert named(piece) == {"v": "victim", "a": "cash_out", "b": "cash_out", "c": "mule"}
     assert roles(piece)["c"].reason == (
-        "The evidence of a fan in names it as mule: it paid 1 member; where its money came from "
-        "was not seen."
+        "Evidence of fan-in names it as mule: it paid 1 member; where its money came from was not "
+        "seen."
     )
     told = {"c": Role.MULE, "v": Role.VICTIM, "w": Role.VICTIM}
     piece = paid(("w", "c", 100), ("c", "v", 90), told=told)
@@ -115,7 +123,7 @@ def test_who_only_shares_something_stands_by_and_where_no_money_tells_the_first_
         "It was the first of 3 members on device:phone, and no money says who else steers them."
     )
     assert farm["b"].reason == (
-        "No money of the ring touches it; only a shared device joins it to the ring."
+        "No money of the ring touches it; only evidence of shared device names it."
     )
     both = named(cycle("1", "abc", HOUR), shared(EntityKind.DEVICE, "phone", "dabc", 2 * HOUR))
     assert both == {
@@ -135,7 +143,7 @@ def test_who_is_named_by_weak_evidence_only_stands_by() -> None:
     (one, other) = ring_roles(members, [weak])
     assert (one.role, other.role) == (Role.BYSTANDER, Role.BYSTANDER)
     assert one.reason == (
-        "Only evidence that proves no ring by itself names it (ping pong, strength 0.30)."
+        "Only evidence that proves no ring by itself names it (ping-pong, strength 0.30)."
     )
 
 

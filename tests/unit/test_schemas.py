@@ -43,7 +43,7 @@ RING = Ring(
     transactions=("t1", "t2"),
     evidence=(EVIDENCE.evidence_id,),
 )
-ALERT = Alert("a1", "r1", 3, 1_772_366_671_250, "Ping pong", 0.4, 521_000, 2, RING.patterns, "v1")
+ALERT = Alert("a1", "r1", 3, 1_772_366_671_250, "Ping-pong", 0.4, 521_000, 2, RING.patterns, "v1")
 EVENT = RingEvent(RingEventKind.GREW, 1_772_366_671_250, RING, (U2,), 500, (Pattern.CYCLE,))
 VERDICT = Verdict(
     transaction_id="t2",
@@ -114,7 +114,7 @@ def test_times_are_rfc_3339_with_milliseconds():
         (RingEvent(RingEventKind.MERGED, 0, RING, merged_ring_id="r0"), "Took in ring r0."),
         (
             RingEvent(RingEventKind.BORN, 0, replace(RING, split_from="r0")),
-            "Split from ring r0. Ping pong among 2 users, 2 transactions, €5,210.00.",
+            "Split from ring r0. Ping-pong among 2 users, 2 transactions, €5,210.00.",
         ),
         (
             RingEvent(RingEventKind.SPLIT, 0, RING, split_ring_ids=("r2",)),

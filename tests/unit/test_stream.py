@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from graph.errors import InvalidInput
 from graph.transaction import DAY, MINUTE, Money, Transaction, TransactionType
+from ingest.codec import LARGEST_RECORD
 from ingest.ports import Bounds, Polled, Record, Topic
 from ingest.stream import AHEAD, PATIENCE_S, Stream
 
@@ -120,15 +121,22 @@ def test_what_cannot_be_read_goes_at_once_and_its_place_is_committed() -> None:
     assert page.next_offsets == {0: 1, 1: 1}
 
 
-@pytest.mark.parametrize("appended_at", [None, NOON, NOON + 10 * DAY])
-def test_a_time_two_minutes_after_the_log_took_it_is_let_in(appended_at: int | None) -> None:
+@pytest.mark.parametrize(
+    ("appended_at", "now"),
+    [(NOON, 0), (NOON + 10 * DAY, 0), (NOON, NOON + DAY), (None, NOON), (None, NOON + DAY)],
+)
+def test_a_time_two_minutes_after_the_log_took_it_is_let_in(
+    appended_at: int | None, now: int
+) -> None:
     log = dated("a", NOON + 2 * MINUTE, appended_at)
-    assert taken(Stream(log, decode)) == ["a"]  # type: ignore[arg-type] - as above
+    source = Stream(log, decode, lambda: now)  # type: ignore[arg-type] - as above
+    assert taken(source) == ["a"]
 
 
-def test_a_later_one_becomes_a_dead_letter_that_says_so() -> None:
-    log = dated("a", NOON + 2 * MINUTE + 1, NOON)
-    page = Stream(log, decode).take(10)  # type: ignore[arg-type] - as above
+@pytest.mark.parametrize(("appended_at", "now"), [(NOON, NOON + DAY), (None, NOON)])
+def test_a_later_one_becomes_a_dead_letter_that_says_so(appended_at: int | None, now: int) -> None:
+    log = dated("a", NOON + 2 * MINUTE + 1, appended_at)
+    page = Stream(log, decode, lambda: now).take(10)  # type: ignore[arg-type] - as above
     assert page is not None
     assert page.inputs == ()
     (letter,) = page.letters
@@ -155,3 +163,28 @@ def test_reading_ahead_is_bounded() -> None:
         source.take(1)
         (partition,) = source._partitions.values()
         assert len(partition.ahead) <= 2 * AHEAD
+
+
+def test_a_record_larger_than_is_read_is_a_dead_letter_whatever_the_decoder_takes() -> None:
+    large = value("a", 5).ljust(LARGEST_RECORD + 1)
+    log = Partitions([value("b", 5).ljust(LARGEST_RECORD), large])
+    page = Stream(log, decode).take(10)  # type: ignore[arg-type] - as above
+    assert page is not None
+    assert [item.transaction.transaction_id for item in page.inputs] == ["b"]
+    assert [(each.code, each.raw) for each in page.letters] == [("record-too-large", large)]
+
+
+def test_partitions_added_meanwhile_are_taken_up_and_count_as_lag(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = Partitions([value("a", 1)])
+    source = Stream(log, decode)  # type: ignore[arg-type] - as above
+    assert taken(source) == ["a"]
+    log.values = (*log.values, [value("b", 2)], [value("c", 3)])
+    log.at_hand += [1, 1]
+    monkeypatch.setattr("ingest.stream.COUNT_S", 0.0)
+    source._count_at = 0.0
+    assert taken(source, limit=1) == ["b"]
+    assert source.lag() == 1
+    assert taken(source) == ["c"]
+    assert "2 partitions more" in caplog.text

@@ -58,6 +58,24 @@ def test_a_number_no_int_is_made_of_is_no_toml(
         read(path)
 
 
+@pytest.mark.parametrize("text", ['a = "b"', "# a remark\na = 'b'", "\na = 'b'"])
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "windows.toml"
+    path.write_text(text, encoding="utf-8-sig")
+    assert read_toml(path.read_text(encoding="utf-8")) == {"a": "b"}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_every_reader_takes_a_byte_order_mark(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "windows.toml"
+    path.write_text("nothing_of_this_name = 1", encoding="utf-8-sig")
+    with pytest.raises(RingfenceError, match="nothing_of_this_name") as caught:
+        read(path)
+    assert "TOML" not in caught.value.what
+
+
 def test_so_many_levels_and_no_more() -> None:
     def nested(levels: int) -> str:
         return "a = " + levels * "[" + levels * "]"

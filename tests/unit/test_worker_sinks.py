@@ -169,8 +169,72 @@ def test_a_sink_that_lost_everything_says_where_to_begin(log: EmbeddedLog) -> No
     with log.claim("table").transaction() as outputs:
         outputs.commit("table", Topic.VERDICTS, 0, 2)
     table = Table()
-    following = follower(log, table, start=lambda: 0)
+    following = follower(log, table, stands=Held(offset=0))
     until(lambda: len(table.rows) == 2)
+    assert following.stop(20)
+
+
+class Held:
+    """Where a sink says that it stands."""
+
+    def __init__(self, offset: int | None = None, log: str | None = None) -> None:
+        self.at = offset
+        self.log = log
+
+    def offset(self) -> int | None:
+        return self.at
+
+    def fed_from(self) -> str | None:
+        return self.log
+
+    def feed_from(self, log: str) -> None:
+        self.log = log
+
+
+def test_a_sink_that_holds_another_logs_verdicts_is_not_fed(
+    log: EmbeddedLog, tmp_path: Path
+) -> None:
+    """What lies before its offset would be left out without a word."""
+    other = EmbeddedLog(tmp_path / "other.db")
+    table, stands = Table(), Held()
+    score(other, "x", "y")
+    following = follower(other, table, stands=stands)
+    until(lambda: len(table.rows) == 2)
+    assert following.stop(20)
+    assert stands.log == other.identity
+    stands.at = 2
+    score(log, "a", "b", "c")  # longer than the other: the offset alone says nothing
+    following = follower(log, table, stands=stands)
+    until(lambda: following.stats().state == "failed")
+    error = following.stats().error or ""
+    assert "what table holds was fed from another log" in error
+    assert f"{other.identity}, but this one is {log.identity}" in error
+    assert set(table.rows) == {"x", "y"}
+    assert following.stop(20)
+    following = follower(other, table, stands=stands)  # its own goes on
+    score(other, "z")
+    until(lambda: len(table.rows) == 3)
+    assert following.stop(20)
+    other.close()
+
+
+def test_a_sink_of_before_is_taken_to_be_of_this_log_and_that_is_said(
+    log: EmbeddedLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    score(log, "a", "b")
+    table, stands = Table(), Held(offset=1)
+    following = follower(log, table, stands=stands)
+    until(lambda: set(table.rows) == {"b"})
+    assert following.stop(20)
+    assert stands.log == log.identity
+    assert "does not say which log it was fed from, up to 1" in caplog.text
+
+
+def test_a_sink_that_is_further_than_its_log_is_not_fed(log: EmbeddedLog) -> None:
+    score(log, "a")
+    following = follower(log, Table(), stands=Held(offset=9, log=log.identity))
+    until(lambda: following.stats().state == "failed")
+    assert "9, but this log ends at 1" in (following.stats().error or "")
     assert following.stop(20)
 
 
@@ -196,10 +260,11 @@ def test_a_dead_sink_delays_no_verdict_and_catches_up(log: EmbeddedLog) -> None:
 
 
 def test_a_sink_that_is_away_from_the_start_has_a_lag(log: EmbeddedLog) -> None:
-    def away() -> int:
-        raise Unavailable("it is not there", remedy="Start it.")
+    class Away(Held):
+        def offset(self) -> int:
+            raise Unavailable("it is not there", remedy="Start it.")
 
-    following = follower(log, Table(), start=away)
+    following = follower(log, Table(), stands=Away())
     score(log, "a", "b")
     until(lambda: following.stats().lag == 2)
     assert following.stop(20)

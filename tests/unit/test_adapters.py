@@ -1,0 +1,87 @@
+"""Which log and folder a command is given: none that is not there, none that is served twice."""
+
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from api.adapters import LOG, served
+from api.commands.lists import lists
+from api.commands.redrive import redrive
+from api.settings import Settings
+from graph.errors import InvalidSetting, Unavailable
+from ingest.embedded import EmbeddedLog
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def folder(path: Path) -> Settings:
+    return Settings.load({}, data_dir=path)
+
+
+def test_a_data_folder_has_one_server_whatever_its_graph_is(tmp_path: Path) -> None:
+    """The lock of the embedded graph kept a second one out; with a Neo4j nothing did."""
+    data = tmp_path / "data"
+    again = (
+        "from pathlib import Path\n"
+        "from api.adapters import served\n"
+        "from api.settings import Settings\n"
+        f"with served(Settings.load({{}}, data_dir=Path({str(data)!r}))):\n"
+        "    pass\n"
+    )
+    with served(folder(data)), ExitStack() as second:
+        with pytest.raises(Unavailable, match="another server has this data folder") as raised:
+            second.enter_context(served(folder(data)))
+        assert raised.value.field == "--data"
+        assert raised.value.value == str(data)
+        second.enter_context(served(folder(tmp_path / "standby")))  # one of its own
+        other = subprocess.run(
+            [sys.executable, "-c", again], capture_output=True, text=True, check=False
+        )
+        assert "another server has this data folder" in other.stderr
+    with served(folder(data)):  # it is let go of
+        pass
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [(redrive, ["--all"]), (lists, []), (lists, ["drop", "block", "user", "u1"])],
+)
+def test_who_only_reads_begins_no_log(command, arguments: list[str], tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(command)
+    told = CliRunner().invoke(app, [*arguments, "--data", "typo"])
+    assert isinstance(told.exception, InvalidSetting), told.output
+    assert told.exception.what == "there is no log in this folder"
+    assert (told.exception.field, told.exception.value) == ("--data", "typo")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "state").mkdir()
+    EmbeddedLog(tmp_path / "state" / LOG).close()
+    assert CliRunner().invoke(app, [*arguments, "--data", "state"]).exit_code == 0
+
+
+@pytest.mark.servers
+def test_on_kafka_a_command_leaves_nothing_in_the_working_directory(
+    kafka_url: str, tmp_path: Path
+) -> None:
+    from ingest.kafka_client import KafkaSettings  # noqa: PLC0415
+    from ingest.kafka_topics import create_topics, delete_topics  # noqa: PLC0415
+
+    where = KafkaSettings(kafka_url, prefix=f"test-{tmp_path.name}.")
+    create_topics(where)
+    app = typer.Typer()
+    app.command()(redrive)
+    told = CliRunner().invoke(
+        app, ["--all", "--kafka", kafka_url], env={"RINGFENCE_KAFKA_PREFIX": where.prefix}
+    )
+    delete_topics(where)
+    assert told.exit_code == 0, told.output
+    assert "no dead letters" in told.output
+    assert list(tmp_path.iterdir()) == []
