@@ -335,7 +335,8 @@ def test_a_smurf_that_hands_his_cash_on_is_told_the_first_time() -> None:
     assert first.members == ((user("c"), Role.CONTROLLER), (user("s"), Role.MULE))
     assert [hop.source for hop in first.hops] == [None, user("s")]
     assert first.reason == (
-        "user:c received 1 payment of 7,340 from 1 account, handing on 1 deposit of cash."
+        "user:c received 1 payment of 73 % of the reporting limit from 1 account,"
+        " handing on 1 deposit of cash."
     )
     assert (second.facts["payments"], second.facts["cash_deposits"]) == (2, 2)
     assert third.members[1:] == ((user("s"), Role.MULE), (user("t"), Role.MULE))

@@ -1,6 +1,6 @@
 // A ring as the page works with it: its entities and transfers, read once from `RingDetail`.
 
-import { keyOf } from "./text.js";
+import { currencyOf, keyOf } from "./text.js";
 
 export const ACCOUNTS = new Set(["user", "merchant"]);
 const OUTSIDE = { in: "outside:in", out: "outside:out" };
@@ -13,9 +13,11 @@ const OUTSIDE = { in: "outside:in", out: "outside:out" };
  * member (a mule's acquaintance), and `received` and `sent` are that money. `transfers` maps
  * transaction ids to {id, source, target, minor, currency, at, witness}, source and target being
  * keys, in order of time; `links` are {user, identifier}. Money that came from or went outside the
- * graph has an entity of its own at that end.
+ * graph has an entity of its own at that end. `currency` says how sums are written (`currencyOf`):
+ * everything is in the base currency.
  */
 export function readCase(detail) {
+  const currency = currencyOf(detail.money);
   const entities = new Map();
   const meet = (key, kind, id, role, member, reason = "") => {
     if (!entities.has(key)) {
@@ -46,7 +48,7 @@ export function readCase(detail) {
       source: end(hop.source, "in"),
       target: end(hop.target, "out"),
       minor: hop.money.minor,
-      currency: hop.money.currency,
+      currency,
       at: Date.parse(hop.timestamp),
       witness: true,
     });
@@ -60,7 +62,7 @@ export function readCase(detail) {
         source: edge.source,
         target: edge.target,
         minor: edge.money.minor,
-        currency: edge.money.currency,
+        currency,
         at: Date.parse(edge.timestamp),
         witness: edge.witness,
       });
@@ -80,7 +82,7 @@ export function readCase(detail) {
     entities,
     transfers: new Map(ordered.map((transfer) => [transfer.id, transfer])),
     links,
-    currency: detail.money.currency,
+    currency,
   };
 }
 

@@ -1,8 +1,23 @@
 // The canvas: what `drawFlow` or `drawNetwork` say, drawn by Cytoscape, never rearranged by it.
 
 import cytoscape from "../vendor/cytoscape.esm.min.mjs";
-import { gapOf, readable, SIDES } from "./labels.js";
-import { briefMoney, shortened, words } from "./text.js";
+import {
+  AMOUNT_WEIGHT,
+  gapOf,
+  halfOf,
+  heights,
+  lineOf,
+  nameOf,
+  named,
+  radiusOf,
+  SIDES,
+  shorterOf,
+  tooLong,
+  weightOf,
+  written,
+} from "./labels.js";
+import { family, LINE_HEIGHT, SIZE } from "./lettering.js";
+import { briefMoney } from "./text.js";
 
 const SHAPES = {
   user: "ellipse",
@@ -15,8 +30,13 @@ const SHAPES = {
 const MARGIN = 20;
 const LARGEST = 1.15; // a small ring is not blown up
 const MOST_AMOUNTS = 24;
-const RADIUS = { member: 22, other: 17 }; // of a node with its border
+const NARROW = 720; // px below which a drawing need not be seen whole
+const LEAST = 9.2 / SIZE; // there: names are nine pixels high at least
+const TALLEST = 0.8; // of the window, there
 const WEIGHT = { witness: 2, money: 1, shared: 0.5 }; // of a line that a label would cover
+const BEFORE = 2; // px between the head of a line and its node
+const SHORTENINGS = 4;
+const MOST_SHORTENED = 0.45; // of a line between the middles of its nodes
 const FRESH_MS = 2_400;
 
 /** A drawing in an element. `on.entity`, `on.edge` and `on.stack` are told what was clicked. */
@@ -25,10 +45,12 @@ export class Drawing {
   #drawn = null; // identifies the ring and view on the canvas
   #moved = false; // the investigator chose the view: it is not changed under them
   #focus = null;
-  #sides = new Map(); // on which side of its node each label stands
+  #sides = new Map(); // on which side of its node each name stands
+  #boxes = []; // where names are
 
   constructor(container, on) {
     this.#on = on;
+    this.container = container;
     this.cy = cytoscape({
       container,
       elements: [],
@@ -44,10 +66,19 @@ export class Drawing {
     );
     this.cy.on("tap", "edge", ({ target }) => on.edge(target.data("transfers")));
     this.cy.on("tap", (event) => event.target === this.cy && on.nothing());
-    this.cy.on("dragfree", "node", ({ target }) => on.moved(target.id(), { ...target.position() }));
+    this.cy.on("dragfree", "node", ({ target }) => {
+      on.moved(target.id(), { ...target.position() });
+      this.#letter();
+    });
     this.cy.on("dragpan", () => (this.#moved = true));
-    this.cy.on("mouseover", "node, edge", () => container.classList.add("over"));
-    this.cy.on("mouseout", "node, edge", () => container.classList.remove("over"));
+    this.cy.on("mouseover", "node, edge", ({ target }) => {
+      container.classList.add("over");
+      target.addClass("over");
+    });
+    this.cy.on("mouseout", "node, edge", ({ target }) => {
+      container.classList.remove("over");
+      target.removeClass("over");
+    });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
       this.cy.style(styles()),
     );
@@ -64,7 +95,6 @@ export class Drawing {
       [...nodes.map(nodeOf), ...edgesOf(edges, nodes)].map((e) => [e.data.id, e]),
     );
     if (!same) this.#sides = new Map();
-    this.#sides = arranged([...wanted.values()], this.#sides);
     const fresh = [];
     this.cy.batch(() => {
       if (!same) this.cy.elements().remove();
@@ -76,6 +106,7 @@ export class Drawing {
       }
     });
     this.#drawn = name;
+    this.#letter();
     if (same && fresh.length) {
       for (const element of fresh) element.addClass("fresh");
       setTimeout(() => fresh.forEach((element) => element.removeClass("fresh")), FRESH_MS);
@@ -83,9 +114,9 @@ export class Drawing {
     }
     if (!same) {
       this.#moved = false;
+      this.#heighten();
       this.fit();
     }
-    this.highlight(this.#focus);
   }
 
   /** Bring out entities and transactions, number the transactions in order; null brings out all. */
@@ -94,6 +125,7 @@ export class Drawing {
     this.cy.batch(() => {
       this.cy.elements().removeClass("dim bright");
       this.cy.edges().forEach((edge) => edge.data("text", edge.data("amount")));
+      this.cy.nodes().forEach((node) => node.data("shown", node.data("fitting")));
       if (focus === null) return;
       const edges = this.cy
         .edges()
@@ -111,17 +143,88 @@ export class Drawing {
       if (bright.empty()) return;
       this.cy.elements().difference(bright).addClass("dim");
       bright.addClass("bright");
+      nodes.forEach((node) => node.data("shown", node.data("text")));
       if (focus.ordered) edges.forEach((edge) => edge.data("text", numbered(edge, focus.ordered)));
     });
+    this.#write();
   }
 
-  /** Show all of it. */
-  fit() {
+  /** Give every name its place, and the amounts theirs between them. */
+  #letter() {
+    const nodes = this.cy.nodes().map(standing);
+    this.cy.batch(() => this.cy.edges().forEach((e) => e.data({ short: 0, before: BEFORE })));
+    let names = null;
+    for (let round = 0; round < SHORTENINGS; round++) {
+      names = named(nodes, this.cy.edges().map(lineAsDrawn), this.#sides);
+      this.#sides = new Map([...names].map(([key, { side }]) => [key, side]));
+      const over = tooLong(this.cy.edges().map(lineAsDrawn), names);
+      if (over.size === 0) break;
+      this.cy.batch(() =>
+        over.forEach((more, key) => {
+          const edge = this.cy.getElementById(key);
+          edge.data({ short: 1, before: edge.data("before") + more });
+        }),
+      );
+    }
+    this.#boxes = [...names.values()].filter(({ text }) => text).map(({ box }) => box);
+    this.cy.batch(() => {
+      this.cy.nodes().forEach((node) => {
+        const { side, text } = names.get(node.id());
+        node.data({ ...STANDS.get(side), fitting: text, shown: text });
+      });
+    });
+    this.highlight(this.#focus);
+  }
+
+  /** Write the amounts that have room; all of those that are brought out. */
+  #write() {
+    const all = this.cy.edges().map(lineAsDrawn);
+    const out = this.cy.edges(".bright");
+    const wanted = new Set((out.empty() ? this.cy.edges("[?large]") : out).map((e) => e.id()));
+    const lines = all
+      .filter(({ key, text }) => wanted.has(key) && text)
+      .sort((a, b) => b.minor - a.minor || (a.key < b.key ? -1 : 1));
+    const nodes = this.cy.nodes().map(standing);
+    const places = written(lines, nodes, this.#boxes, { must: out.nonempty(), all });
+    const up = heights(all, places);
+    const middles = new Map(all.map((line) => [line.key, line.at(0.5)]));
+    this.cy.batch(() =>
+      this.cy.edges().forEach((edge) => {
+        const at = places.get(edge.id());
+        const middle = middles.get(edge.id());
+        const least = edge.data("kind") === "witness" ? 100 : 50;
+        edge.data({ written: at ? 1 : 0, up: Math.max(0, least + up.get(edge.id())) });
+        edge.data({ aside: at ? at.x - middle.x : 0, below: at ? at.y - middle.y : 0 });
+      }),
+    );
+  }
+
+  /** A narrow page has height: a drawing that needs more than its canvas has gets some. */
+  #heighten() {
+    this.container.style.minHeight = "";
+    if (this.cy.elements().empty() || this.container.clientWidth >= NARROW) return;
+    const { h } = this.cy.elements().boundingBox();
+    const most = TALLEST * innerHeight;
+    this.container.style.minHeight = `${Math.round(Math.min(h * LEAST + 2 * MARGIN, most))}px`;
+    this.cy.resize();
+  }
+
+  /** Show all of it; on a narrow page as much as can be read, from its top. */
+  fit({ whole = false } = {}) {
     if (this.cy.elements().empty() || this.cy.width() === 0) return;
     this.cy.fit(undefined, MARGIN);
     if (this.cy.zoom() > LARGEST) {
       this.cy.zoom(LARGEST);
       this.cy.center();
+    }
+    if (whole || this.cy.width() >= NARROW || this.cy.zoom() >= LEAST) return;
+    this.cy.zoom(LEAST);
+    this.cy.center(this.cy.nodes("[?member]"));
+    const box = this.cy.elements().renderedBoundingBox();
+    if (box.w <= this.cy.width()) this.cy.panBy({ x: (this.cy.width() - box.w) / 2 - box.x1, y: 0 });
+    if (box.y1 < MARGIN) {
+      const down = box.h <= this.cy.height() ? (this.cy.height() - box.h) / 2 : MARGIN;
+      if (this.#flows() || box.h <= this.cy.height()) this.cy.panBy({ x: 0, y: down - box.y1 });
     }
   }
 
@@ -135,7 +238,11 @@ export class Drawing {
   /** Let the next growth fit again, and fit now. */
   whole() {
     this.#moved = false;
-    this.fit();
+    this.fit({ whole: true });
+  }
+
+  #flows() {
+    return this.cy.edges("[?flows]").nonempty();
   }
 
   #inSight() {
@@ -157,12 +264,6 @@ function numbered(edge, order) {
 }
 
 function nodeOf(node) {
-  const role = node.role === null || node.role === "shared" ? "" : words(node.role);
-  const plural = { ip: "addresses" }[node.kind] ?? `${node.kind}s`;
-  const stacked = node.whole
-    ? `${node.keys.length} ${plural}`
-    : `+${node.keys.length} more ${plural}`;
-  const name = node.stack ? stacked : shortened(node.id);
   return {
     group: "nodes",
     data: {
@@ -175,7 +276,12 @@ function nodeOf(node) {
       paid: node.paid ? 1 : 0,
       stack: node.stack ? 1 : 0,
       keys: node.keys,
-      text: role && (!node.stack || node.whole) ? `${name}\n${role}` : name,
+      text: nameOf(node, node.most),
+      fitting: "",
+      shown: "",
+      shorter: shorterOf(node),
+      side: "bottom",
+      ...STANDS.get("bottom"),
     },
     position: { ...node.place },
   };
@@ -195,42 +301,45 @@ const STANDS = new Map(
   ]),
 );
 
-const placed = ({ data, position }) => ({
-  key: data.id,
-  ...position,
-  radius: data.member || data.paid ? RADIUS.member : RADIUS.other,
-  text: data.text,
-  bold: data.stack === 1,
+/** A node as `labels.js` asks for it. */
+const standing = (node) => ({
+  key: node.id(),
+  ...node.position(),
+  radius: radiusOf(node.data()),
+  half: halfOf(node.data()),
+  weight: weightOf(node.data()),
+  text: node.data("text"),
+  shorter: node.data("shorter"),
+  dear: node.data("member") || node.data("paid") ? 1 : 0,
 });
 
-/** Say of each element where its text stands; gives the sides of the nodes' labels. */
-function arranged(elements, kept) {
-  const nodes = elements.filter(({ group }) => group === "nodes");
-  const edges = elements.filter(({ group }) => group === "edges");
-  const lines = edges
-    .map(({ data }) => ({
-      ...data,
-      key: data.id,
-      weight: WEIGHT[data.kind],
-      head: data.kind !== "shared",
-      text: data.kind === "witness" && data.written ? data.text : "",
-    }))
-    .sort((a, b) => b.minor - a.minor || (a.key < b.key ? -1 : 1));
-  const { sides, written, short } = readable(nodes.map(placed), lines, kept);
-  for (const { data } of nodes) Object.assign(data, STANDS.get(sides.get(data.id)));
-  for (const { data } of edges) {
-    data.written = written.has(data.id) ? 1 : 0;
-    data.short = short.has(data.id) ? 1 : 0;
-  }
-  return sides;
+/** An edge as it is drawn: from border to border. */
+function lineAsDrawn(edge) {
+  const [a, b] = [edge.source().position(), edge.target().position()];
+  // Cytoscape ends a line no earlier than at its middle.
+  const spare = MOST_SHORTENED * Math.hypot(a.x - b.x, a.y - b.y) - edge.data("before");
+  return {
+    ...lineOf({
+      key: edge.id(),
+      target: edge.target().id(),
+      weight: WEIGHT[edge.data("kind")],
+      head: edge.data("kind") !== "shared",
+      text: edge.data("text"),
+      spare: spare - radiusOf(edge.target().data()),
+      from: edge.sourceEndpoint(),
+      bow: edge.controlPoints()?.[0],
+      to: edge.targetEndpoint(),
+    }),
+    minor: edge.data("minor"),
+  };
 }
 
 function edgesOf(edges, nodes) {
   const at = new Map(nodes.map((node) => [node.key, node.place]));
   const there = new Set(edges.map((edge) => `${edge.source} ${edge.target}`));
   // Among many amounts none can be read: the largest are written, the others when brought out.
-  const written = new Set(
-    [...edges].sort((a, b) => b.minor - a.minor || (a.key < b.key ? -1 : 1)).slice(0, MOST_AMOUNTS),
+  const large = new Set(
+    edges.filter(({ kind }) => kind === "witness").sort((a, b) => b.minor - a.minor || (a.key < b.key ? -1 : 1)).slice(0, MOST_AMOUNTS),
   );
   const largest = Math.max(1, ...edges.map((edge) => edge.minor));
   return edges.map((edge) => {
@@ -247,10 +356,17 @@ function edgesOf(edges, nodes) {
         minor: edge.minor,
         amount: text,
         text,
-        written: written.has(edge) ? 1 : 0,
+        large: large.has(edge) ? 1 : 0,
+        flows: edge.flows ? 1 : 0,
+        written: 0,
+        up: 0,
+        short: 0,
+        before: BEFORE,
+        aside: 0,
+        below: 0,
         width: edge.kind === "witness" ? 1.75 + 2.25 * Math.sqrt(edge.minor / largest) : 1.25,
         bend: edge.flows
-          ? bend(at.get(edge.source), at.get(edge.target))
+          ? bend(at.get(edge.source), at.get(edge.target), edge.flows)
           : there.has(`${edge.target} ${edge.source}`)
             ? 16
             : 0,
@@ -260,16 +376,17 @@ function edgesOf(edges, nodes) {
 }
 
 /** How far an edge bows out: hardly to the next column, over the top where money comes home. */
-function bend(from, to) {
+function bend(from, to, way) {
   const [dx, dy] = [to.x - from.x, to.y - from.y];
-  if (dx <= 0) return 44 + Math.abs(dx) * 0.12; // over the top, seen from right to left
-  return dx > 300 && Math.abs(dy) < 40 ? 44 + dx * 0.05 : 0; // below what stands in between
+  const [on, off] = way === "down" ? [dy, dx] : [dx, dy];
+  if (on <= 0) return 44 + Math.abs(on) * 0.12; // over the top, seen from right to left
+  return on > (way === "down" ? 200 : 300) && Math.abs(off) < 40 ? 44 + on * 0.05 : 0; // beside what stands in between
 }
 
 function styles() {
   const look = getComputedStyle(document.documentElement);
   const colour = (name) => look.getPropertyValue(`--${name}`).trim();
-  const font = look.getPropertyValue("--font").trim();
+  const font = family();
   const roles = [
     "victim",
     "sender",
@@ -297,17 +414,17 @@ function styles() {
         "border-width": 3,
         "border-color": colour("panel"),
         "border-opacity": 1,
-        label: "data(text)",
+        label: "data(shown)",
         "text-wrap": "wrap",
-        "text-max-width": 200,
-        "line-height": 1.2,
+        "text-max-width": 400, // ids are short enough
+        "line-height": LINE_HEIGHT,
         "text-halign": "data(across)",
         "text-valign": "data(down)",
         "text-margin-x": "data(aside)",
         "text-margin-y": "data(below)",
         color: colour("text"),
         "font-family": font,
-        "font-size": 13,
+        "font-size": SIZE,
         "font-weight": 500,
         "min-zoomed-font-size": 5,
         "text-outline-color": colour("canvas"), // a halo: it hides less than a box
@@ -359,14 +476,17 @@ function styles() {
         "target-arrow-color": colour("edge"),
         "target-arrow-shape": "triangle",
         "arrow-scale": 1.05,
-        "target-distance-from-node": 2,
+        "target-distance-from-node": "data(before)",
         "font-family": font,
-        "font-size": 13,
+        "font-size": SIZE,
         color: colour("text"),
         "min-zoomed-font-size": 5,
         "text-background-color": colour("canvas"),
         "text-background-opacity": 1,
         "text-background-padding": 3,
+        "text-margin-x": "data(aside)",
+        "text-margin-y": "data(below)",
+        "z-index": "data(up)",
         "text-background-shape": "roundrectangle",
         "overlay-opacity": 0,
         "transition-property": "opacity",
@@ -378,12 +498,10 @@ function styles() {
       style: {
         "line-color": colour("witness"),
         "target-arrow-color": colour("witness"),
-        "font-weight": 600,
-        "z-index": 3,
+        "font-weight": AMOUNT_WEIGHT,
       },
     },
-    { selector: 'edge[kind = "witness"][?written]', style: { label: "data(text)" } },
-    { selector: "edge[?short]", style: { "target-endpoint": "outside-to-node-or-label" } },
+    { selector: "edge[?written]", style: { label: "data(text)" } },
     { selector: 'edge[kind = "money"]', style: { "line-opacity": 0.6, "arrow-scale": 0.8 } },
     {
       selector: 'edge[kind = "shared"]',
@@ -398,7 +516,18 @@ function styles() {
     },
     { selector: ".dim", style: { opacity: 0.22 } },
     { selector: "node.bright", style: { "border-color": colour("accent") } },
-    { selector: "edge.bright", style: { label: "data(text)", "z-index": 9 } },
+    { selector: "edge.over", style: { label: "data(text)", "z-index": 500 } },
+    {
+      selector: "node.over",
+      style: {
+        label: "data(text)",
+        "min-zoomed-font-size": 0,
+        "text-background-color": colour("canvas"),
+        "text-background-opacity": 1,
+        "text-background-padding": 3,
+        "z-index": 500,
+      },
+    },
     { selector: "node.fresh", style: { "border-color": colour("fresh") } },
     {
       selector: "edge.fresh",

@@ -114,14 +114,14 @@ function hopTable(piece, show) {
         "data-transaction": hop.transaction_id,
         onclick: () => show(focusOf({ transactions: [hop.transaction_id] })),
       },
-      element("td", { class: "number" }, `${i + 1}`),
-      element("td", { class: "when" }, when(Date.parse(hop.timestamp))),
-      element("td", {}, party(hop.source, "from outside")),
-      element("td", {}, party(hop.target, "cash / outside")),
-      element("td", { class: "number amount" }, hop.money.text),
+      element("td", { class: "at-rank" }, `${i + 1}`),
+      element("td", { class: "at-when" }, when(Date.parse(hop.timestamp))),
+      element("td", { class: "at-from" }, party(hop.source, "from outside")),
+      element("td", { class: "at-to" }, party(hop.target, "cash / outside")),
+      element("td", { class: "at-amount amount" }, hop.money.text),
       element(
         "td",
-        {},
+        { class: "at-id" },
         element(
           "button",
           { type: "button", class: "ref ref-name", title: visible(hop.transaction_id) },
@@ -130,14 +130,14 @@ function hopTable(piece, show) {
       ),
     );
   const body = element("tbody", {}, ...piece.hops.slice(0, MOST_HOPS).map(row));
-  const head = [
-    "#",
-    days.size > 1 ? "When (UTC)" : `${[...days][0]}, UTC`,
-    "From",
-    "To",
-    "Amount",
-    "Transaction",
-  ];
+  const head = {
+    rank: "#",
+    when: days.size > 1 ? "When (UTC)" : `${[...days][0]}, UTC`,
+    from: "From",
+    to: "To",
+    amount: "Amount",
+    id: "Transaction",
+  };
   const table = element(
     "table",
     { class: "hops" },
@@ -147,8 +147,8 @@ function hopTable(piece, show) {
       element(
         "tr",
         {},
-        ...head.map((name, i) =>
-          element("th", { scope: "col", class: i === 0 || i === 4 ? "number" : null }, name),
+        ...Object.entries(head).map(([at, name]) =>
+          element("th", { scope: "col", class: `at-${at}` }, name),
         ),
       ),
     ),
@@ -255,7 +255,7 @@ export function memberRows(found, show) {
       },
       element(
         "td",
-        {},
+        { class: "at-who" },
         element(
           "span",
           { class: "who" },
@@ -274,12 +274,12 @@ export function memberRows(found, show) {
       ),
       element(
         "td",
-        { class: "part" },
+        { class: "at-part" },
         element("span", { class: "part-role" }, entity.role === null ? "–" : words(entity.role)),
         element("span", { class: "part-reason" }, ...told(named(entity.reason, everybody), show)),
       ),
-      element("td", { class: "number" }, sum(entity.received)),
-      element("td", { class: "number" }, sum(entity.sent)),
+      element("td", { class: "at-received" }, sum(entity.received)),
+      element("td", { class: "at-sent" }, sum(entity.sent)),
     ),
   );
 }

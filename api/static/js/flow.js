@@ -1,7 +1,8 @@
 // The money-flow drawing: which nodes are shown, in which column, at which place.
 //
 // Columns are hops: who is paid stands to the right of who pays, as far as time allows; money that
-// comes home goes back over the top. A place that was given is kept, so nothing jumps when a ring
+// comes home goes back over the top. On a narrow page the columns are rows, and money flows down.
+// A place that was given is kept, so nothing jumps when a ring
 // grows: a new account takes the free place nearest to those it deals with.
 
 import { ACCOUNTS, sharedAmong } from "./case.js";
@@ -15,6 +16,10 @@ const NARROW = 3; // columns beside which there is room for more
 const COLUMN = 212;
 const WIDE = 272; // between columns, where there are few
 const ROW = 80;
+const DOWN = 128; // between rows of hops where money flows down
+const ACROSS = 116; // in such a row
+const MOST_IN_ROW = 3;
+const LETTERS = 13; // of an id there
 const SWEEPS = 4;
 const TRIES = 120;
 
@@ -47,7 +52,8 @@ export const emptyPlan = (wide) => ({
  * @param {object} found what `readCase` gives
  * @param {object} plan what `emptyPlan` gives; it is extended, never rewritten
  * @returns {{nodes: object[], edges: object[], beside: number}} nodes are entities with `place`, or
- *   stacks with `keys`; edges join shown nodes and hold the `transfers` they stand for; `beside` is
+ *   stacks with `keys`; edges join shown nodes, hold the `transfers` they stand for and say which
+ *   way it `flows`; `beside` is
  *   how many entities around the ring the network view has more
  */
 export function drawFlow(found, plan) {
@@ -70,8 +76,15 @@ export function drawFlow(found, plan) {
   const stands = new Map(); // entity -> the node that stands for it
   for (const node of shown) for (const key of node.keys) stands.set(key, node.key);
   return {
-    nodes: shown.map((node) => ({ ...node, place: plan.places.get(node.key) })),
-    edges: joined(within, found.links, stands).map((edge) => ({ ...edge, flows: true })),
+    nodes: shown.map((node) => ({
+      ...node,
+      place: plan.places.get(node.key),
+      ...(plan.wide ? {} : { most: LETTERS }),
+    })),
+    edges: joined(within, found.links, stands).map((edge) => ({
+      ...edge,
+      flows: plan.wide ? "right" : "down",
+    })),
     beside: found.entities.size - ring.size - identifiers.size,
   };
 }
@@ -197,7 +210,9 @@ function capped(found, groups, loose, identifiers, plan) {
   const columns = Map.groupBy ? Map.groupBy(groups, (group) => group.column) : byColumn(groups);
   const alone = loose.length === groups.reduce((sum, group) => sum + group.keys.length, 0);
   // Beside a flow, many who moved no money are told as numbers; on their own they are the drawing.
-  const most = { open: MOST_NODES, closed: MOST_IN_COLUMN, named: MOST_IDENTIFIERS };
+  const most = plan.wide
+    ? { open: MOST_NODES, closed: MOST_IN_COLUMN, named: MOST_IDENTIFIERS }
+    : { open: MOST_NODES, closed: MOST_IN_ROW, named: MOST_IN_ROW };
   const looseMost = alone ? 3 * LOOSE_IN_ROW : loose.length > LOOSE_IN_ROW ? 1 : LOOSE_IN_ROW;
   for (;;) {
     const limits = new Map();
@@ -269,6 +284,10 @@ function place(found, shown, witness, identifiers, plan) {
   const named = fresh.filter((node) => !money.includes(node) && !loose.includes(node));
   plan.gap ??=
     plan.wide && new Set(money.map((node) => node.column)).size <= NARROW + 1 ? WIDE : COLUMN;
+  if (!plan.wide) {
+    placeDown(money, [...loose, ...named], witness, plan);
+    return;
+  }
   if (places.size === 0) arrange(money, witness, places, plan.gap);
   else
     for (const node of money)
@@ -282,6 +301,32 @@ function place(found, shown, witness, identifiers, plan) {
     const x = xs.length ? xs.reduce((a, b) => a + b) / xs.length : middle(places);
     settle(node.key, x, plan.cellar, 0, places);
   }
+}
+
+/** The same from top to bottom: hops are rows, and below them is what moved no money. */
+function placeDown(money, rest, witness, plan) {
+  const { places } = plan;
+  if (places.size === 0) {
+    arrange(money, witness, places, DOWN);
+    for (const { key } of money) {
+      const { x, y } = places.get(key);
+      places.set(key, { x: (y / ROW) * ACROSS, y: x });
+    }
+  } else {
+    for (const node of money) {
+      const x = beside(node, witness, places, "x");
+      settle(node.key, x, node.column * DOWN, 0, places, { x: ACROSS, y: DOWN });
+    }
+  }
+  if (!rest.length) return;
+  plan.cellar ??= bottom(places) + (places.size ? DOWN : 0);
+  const across = Math.min(rest.length, MOST_IN_ROW) - 1;
+  const taken = [...places.values()].filter(({ y }) => y >= plan.cellar).length;
+  rest.forEach((node, i) => {
+    const [row, at] = [Math.floor((taken + i) / MOST_IN_ROW), (taken + i) % MOST_IN_ROW];
+    const x = (at - (taken ? MOST_IN_ROW - 1 : across) / 2) * ACROSS;
+    settle(node.key, x, plan.cellar + row * ROW, 0, places, { x: ACROSS, y: ROW });
+  });
 }
 
 /** Who moved no money stands apart: beside a narrow flow, below a wide one, in rows if alone. */
@@ -347,24 +392,24 @@ function arrange(nodes, witness, places, gap) {
 const mean = (values, otherwise) =>
   values.length ? values.reduce((a, b) => a + b) / values.length : otherwise;
 
-/** The height at which a new account would stand best: beside those it deals with. */
-function beside(node, witness, places) {
+/** The height, or what is across the flow, at which a new account would stand best: beside those it deals with. */
+function beside(node, witness, places, axis = "y") {
   const heights = [];
   for (const { source, target } of witness) {
-    if (node.keys.includes(source) && places.has(target)) heights.push(places.get(target).y);
-    if (node.keys.includes(target) && places.has(source)) heights.push(places.get(source).y);
+    if (node.keys.includes(source) && places.has(target)) heights.push(places.get(target)[axis]);
+    if (node.keys.includes(target) && places.has(source)) heights.push(places.get(source)[axis]);
   }
   return mean(heights, 0);
 }
 
 /** The first free place from (x, y): upwards where `step` is given, else to both sides. */
-export function settle(key, x, y, step, places) {
+function settle(key, x, y, step, places, room = { x: COLUMN * 0.65, y: ROW }) {
   const free = (px, py) =>
     [...places.values()].every(
-      (at) => Math.abs(at.x - px) >= COLUMN * 0.6 || Math.abs(at.y - py) >= ROW * 0.8,
+      (at) => Math.abs(at.x - px) >= room.x * 0.95 || Math.abs(at.y - py) >= room.y * 0.95,
     );
   for (let i = 0; i < TRIES; i++) {
-    const side = (i % 2 ? -1 : 1) * Math.ceil(i / 2) * COLUMN * 0.65;
+    const side = (i % 2 ? -1 : 1) * Math.ceil(i / 2) * room.x;
     const at = step ? { x, y: y + i * step } : { x: x + side, y };
     if (i === TRIES - 1 || free(at.x, at.y)) {
       places.set(key, at);

@@ -3,7 +3,7 @@
 import { explained, fetchImportance } from "./client.js";
 import { element, say } from "./element.js";
 import { focusOf } from "./evidence.js";
-import { keyOf, shortened, visible, words } from "./text.js";
+import { keyOf, patternWords, shortened, visible } from "./text.js";
 
 const MOST = 2; // effects of each kind that are listed
 
@@ -55,7 +55,7 @@ function effects(found, show) {
     })),
     ...found.evidence.map((each) => ({
       drop: each.drop,
-      name: words(each.pattern),
+      name: patternWords(each.pattern),
       kind: "evidence",
       focus: focusOf({
         entities: each.members.map(keyOf),

@@ -1,22 +1,27 @@
 // The network drawing: the ring and what is around it, by who is tied to whom.
 //
 // A spring model settles what is new; places that were given are pinned. It starts from the same
-// places and uses no chance, so the same ring always looks the same.
+// places and uses no chance, so the same ring always looks the same. What hangs together settles by
+// itself; the pieces are then packed beside each other.
 
 import { ACCOUNTS } from "./case.js";
 import { joined, MOST_NODES } from "./flow.js";
+import { extent } from "./labels.js";
 
 const LENGTH = 76; // of an edge at rest, where many nodes share the page
 const ROOMY = 170; // where few do: a node with its two lines is 60 high, an amount 60 wide
 const MANY = 24;
 const ROUNDS = 240;
 const FIRST_STEP = 60;
-const ROOM = { x: 128, y: 74 }; // of a node with its label
+const AIR = { x: 10, y: 6 }; // between a node with its name and another
+const APART = 26; // between pieces
 const PARTINGS = 160;
 const CLEARINGS = 120;
 const BERTH = 34; // from a line of money to a node that is not its end
 const SHAPE = { wide: 2, narrow: 0.9 }; // width by height
 const MOST_STRETCHED = 2.2;
+const PLENTY = 170 * 150; // of room for a node, with its name and the amounts of its lines
+const MOST_TIGHTENED = 0.55;
 const GOLDEN = Math.PI * (3 - Math.sqrt(5));
 
 /**
@@ -101,21 +106,52 @@ function lengthAmong(count) {
 }
 
 function settleAll(nodes, edges, { places, wide }) {
-  const length = lengthAmong(nodes.length);
   const pinned = new Set(nodes.filter((node) => places.has(node.key)).map((node) => node.key));
+  if (pinned.size === nodes.length) return;
+  const pieces = piecesOf(nodes, edges, pinned);
+  for (const piece of pieces) settlePiece(piece, nodes.length, { places, wide, pinned });
+  pack(pieces, places, pinned, wide ? SHAPE.wide : SHAPE.narrow);
+}
+
+/** What hangs together, the largest first; what already has its place is one piece. */
+function piecesOf(nodes, edges, pinned) {
+  const leads = new Map(nodes.map(({ key }) => [key, key]));
+  const lead = (key) => {
+    while (leads.get(key) !== key) key = leads.get(key);
+    return key;
+  };
+  const first = [...pinned][0];
+  for (const key of pinned) leads.set(lead(key), lead(first));
+  for (const { source, target } of edges) leads.set(lead(source), lead(target));
+  const pieces = new Map();
+  for (const node of nodes) {
+    const key = lead(node.key);
+    if (!pieces.has(key)) pieces.set(key, { nodes: [], edges: [] });
+    pieces.get(key).nodes.push(node);
+  }
+  for (const edge of edges) pieces.get(lead(edge.source)).edges.push(edge);
+  const there = ({ nodes: of }) => of.some(({ key }) => pinned.has(key));
+  return [...pieces.values()].sort(
+    (a, b) => there(b) - there(a) || b.nodes.length - a.nodes.length,
+  );
+}
+
+function settlePiece({ nodes, edges }, among, { places, wide, pinned }) {
+  const length = lengthAmong(among);
+  const fixed = nodes.some(({ key }) => pinned.has(key));
   nodes.forEach((node, i) => {
     if (pinned.has(node.key)) return;
     const near = edges
       .filter((edge) => edge.source === node.key || edge.target === node.key)
       .map((edge) => places.get(edge.source === node.key ? edge.target : edge.source))
       .find((at) => at !== undefined) ?? { x: 0, y: 0 };
-    const away = pinned.size ? length * 0.8 : length * 0.6 * Math.sqrt(i);
+    const away = fixed ? length * 0.8 : length * 0.6 * Math.sqrt(i);
     places.set(node.key, {
       x: near.x + away * Math.cos(i * GOLDEN),
       y: near.y + away * Math.sin(i * GOLDEN),
     });
   });
-  if (pinned.size === nodes.length) return;
+  if (nodes.every(({ key }) => pinned.has(key))) return;
   for (let round = 0; round < ROUNDS; round++) {
     const push = new Map(nodes.map((node) => [node.key, { x: 0, y: 0 }]));
     repel(nodes, places, push, length);
@@ -130,12 +166,62 @@ function settleAll(nodes, edges, { places, wide }) {
       at.y += (force.y / size) * Math.min(size, step);
     }
   }
-  if (pinned.size === 0) stretch(nodes, places, wide ? SHAPE.wide : SHAPE.narrow);
+  if (!fixed) {
+    stretch(nodes, places, wide ? SHAPE.wide : SHAPE.narrow);
+    tighten(nodes, places);
+  }
   const money = edges.filter((edge) => edge.kind === "witness");
+  const rooms = new Map(nodes.map((node) => [node.key, extent(node)]));
   for (let round = 0; round < PARTINGS; round++) {
     if (round < CLEARINGS) clear(nodes, money, places, pinned);
-    if (!part(nodes, places, pinned, wide) && round >= CLEARINGS) return;
+    if (!part(nodes, rooms, places, pinned, wide) && round >= CLEARINGS) return;
   }
+}
+
+/** Put pieces beside the first, where the whole stays smallest in the shape of the page. */
+function pack(pieces, places, pinned, shape) {
+  const taken = [];
+  for (const { nodes } of pieces) {
+    const box = boundsOf(nodes, places);
+    const free = nodes.every(({ key }) => !pinned.has(key));
+    if (taken.length && free) {
+      const [width, height] = [box.x2 - box.x1, box.y2 - box.y1];
+      let best = null;
+      for (const x of taken.flatMap((other) => [other.x1, other.x2 + APART])) {
+        for (const y of taken.flatMap((other) => [other.y1, other.y2 + APART])) {
+          const at = { x1: x, y1: y, x2: x + width, y2: y + height };
+          if (taken.some((other) => near(at, other))) continue;
+          const all = [...taken, at];
+          const span = (low, high) =>
+            Math.max(...all.map((each) => each[high])) - Math.min(...all.map((each) => each[low]));
+          const [wide, high] = [span("x1", "x2"), span("y1", "y2")];
+          const cost = Math.max(wide, high * shape) + 0.01 * (wide + high * shape);
+          if (best === null || cost < best.cost) best = { at, cost };
+        }
+      }
+      for (const { key } of nodes) {
+        shift(places.get(key), best.at.x1 - box.x1, best.at.y1 - box.y1);
+      }
+      taken.push(best.at);
+    } else taken.push(box);
+  }
+}
+
+const near = (a, b) =>
+  a.x1 < b.x2 + APART && b.x1 < a.x2 + APART && a.y1 < b.y2 + APART && b.y1 < a.y2 + APART;
+
+function boundsOf(nodes, places) {
+  const boxes = nodes.map((node) => {
+    const { x, y } = places.get(node.key);
+    const { left, right, up, down } = extent(node);
+    return { x1: x - left, x2: x + right, y1: y - up, y2: y + down };
+  });
+  return {
+    x1: Math.min(...boxes.map((box) => box.x1)),
+    x2: Math.max(...boxes.map((box) => box.x2)),
+    y1: Math.min(...boxes.map((box) => box.y1)),
+    y2: Math.max(...boxes.map((box) => box.y2)),
+  };
 }
 
 /** Springs settle into a round; the page is not. */
@@ -152,14 +238,29 @@ function stretch(nodes, places, shape) {
   }
 }
 
-/** Move apart what would lie on each other's labels, to the side that the page has room on. */
-function part(nodes, places, pinned, wide) {
+/** Springs leave more air than names and amounts need: it would cost the size of the letters. */
+function tighten(nodes, places) {
+  const { x1, x2, y1, y2 } = boundsOf(nodes, places);
+  const factor = Math.sqrt((nodes.length * PLENTY) / ((x2 - x1) * (y2 - y1)));
+  if (factor >= 1) return;
+  for (const { key } of nodes) {
+    const at = places.get(key);
+    at.x *= Math.max(factor, MOST_TIGHTENED);
+    at.y *= Math.max(factor, MOST_TIGHTENED);
+  }
+}
+
+/** Move apart what would lie on each other's names, to the side that the page has room on. */
+function part(nodes, rooms, places, pinned, wide) {
   let moved = false;
   for (let i = 0; i < nodes.length; i++) {
     for (let j = i + 1; j < nodes.length; j++) {
       const free = [nodes[i], nodes[j]].map(({ key }) => !pinned.has(key));
       const [a, b] = [places.get(nodes[i].key), places.get(nodes[j].key)];
-      const [x, y] = [ROOM.x - Math.abs(a.x - b.x), ROOM.y - Math.abs(a.y - b.y)];
+      const [one, other] = [rooms.get(nodes[i].key), rooms.get(nodes[j].key)];
+      const high = a.y < b.y ? one.down + other.up : other.down + one.up;
+      const x = one.left + other.left + AIR.x - Math.abs(a.x - b.x);
+      const y = high + AIR.y - Math.abs(a.y - b.y);
       if (x <= 0.5 || y <= 0.5 || !(free[0] || free[1])) continue;
       const axis = x < y * (wide ? SHAPE.wide : 1) ? "x" : "y";
       const way = (axis === "x" ? x : y) * (a[axis] < b[axis] ? -1 : 1);
@@ -204,7 +305,7 @@ function repel(nodes, places, push, length) {
   }
   for (const { key } of nodes) {
     const at = places.get(key);
-    // What is tied to nothing stays in sight; the page is wider than high, so the drawing is, too.
+    // The page is wider than high, so the drawing is, too.
     shift(push.get(key), -at.x * 0.06, -at.y * 0.3);
   }
 }

@@ -5,16 +5,15 @@ import { element, say } from "./element.js";
 import { listen } from "./keys.js";
 import { Live, LIVE, STALE } from "./live.js";
 import { Queue } from "./queue.js";
+import { Reader } from "./reader.js";
 import { RingView } from "./ring.js";
 import { Rings } from "./rings.js";
-import { dayAndTime, time, visible, words } from "./text.js";
+import { dayAndTime, patternWords, time, visible } from "./text.js";
 
 const TICK_MS = 5_000;
 const READY_MS = 15_000;
 const STARTING_MS = 2_000;
 const PAINT_MS = 150; // a busy stream repaints the queue this often, and no more
-const SETTLE_MS = 400; // a ring's detail trails the stream for a moment, and bursts are one reading
-const BEHIND_TRIES = 5;
 const RETRY_MS = 5_000;
 
 const $ = (id) => document.getElementById(id);
@@ -24,7 +23,8 @@ const queue = new Queue(
   { rows: $("rows"), note: $("queue-note"), held: $("held"), count: $("queue-count") },
   (id) => open(id),
 );
-const filter = { text: "", pattern: "", state: "live" };
+const OPEN = "live"; // the state that the list begins with
+const filter = { text: "", pattern: "", state: OPEN };
 let chosen = null; // id of the ring that is open
 let loaded = false;
 let again = 0; // the timer of the next attempt to read the rings
@@ -40,6 +40,7 @@ function paint() {
   queue.show(found, rings.now(), {
     total: rings.list({ state: filter.state }).length,
     known: rings.size,
+    filtered: filter.text !== "" || filter.pattern !== "" || filter.state !== OPEN,
   });
   queue.mark(chosen);
   for (const [id, news] of flashes) queue.flash(id, news);
@@ -64,7 +65,7 @@ function paintPatterns() {
     counts.push([filter.pattern, 0]);
   const wanted = [
     ["", "All patterns"],
-    ...counts.map(([name, count]) => [name, `${words(name)} (${count})`]),
+    ...counts.map(([name, count]) => [name, `${patternWords(name)} (${count})`]),
   ];
   wanted.forEach(([value, text], i) => {
     const option = select.options[i] ?? select.appendChild(element("option"));
@@ -81,7 +82,7 @@ async function readRings() {
     rings.load(page.rings);
     loaded = true;
     paint();
-    if (chosen === null && queue.order.length) open(queue.order[0], { quietly: true });
+    if (chosen === null) choose();
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     if (!loaded) queue.fail(problem, readRings);
@@ -92,51 +93,45 @@ async function readRings() {
 
 // The ring that is open.
 
-let reading = null; // {id, again}: a reading is at work, and whether another must follow
+const reader = new Reader(fetchRing, rings, {
+  show: (detail, id) => {
+    if (detail.ring_id !== id) followed(id, detail.ring_id);
+    view.show(detail);
+  },
+  fail: (problem, retried) => {
+    // What is shown stays until it is read anew, unless there is no such ring any more.
+    if (problem.status !== 404 && view.shown !== null) return;
+    view.fail(problem, askAgain, { retried });
+  },
+});
 
-/** Open a ring. Quietly: the page chose it, so the address does not change. */
+function askAgain() {
+  view.loading();
+  reader.want(chosen);
+}
+
+/** Open a ring. Quietly: the address names it already, or names none. */
 function open(id, { quietly = false, reveal = false } = {}) {
   if (chosen !== id) view.loading();
   chosen = id;
   queue.mark(id, { reveal });
   if (!quietly) history.replaceState(null, "", `#ring=${encodeURIComponent(id)}`);
-  read();
+  reader.want(id);
 }
 
-async function read() {
-  const id = chosen;
-  if (reading?.id === id) {
-    reading.again = true;
-    return;
-  }
-  const mine = (reading = { id, again: false });
-  try {
-    await pause(SETTLE_MS - rings.quietFor(id));
-    let detail = await fetchRing(id);
-    for (let i = 0; i < BEHIND_TRIES && detail.revision < (rings.get(id)?.revision ?? 0); i++) {
-      await pause(SETTLE_MS);
-      detail = await fetchRing(id);
-    }
-    if (chosen !== id) return;
-    if (detail.ring_id !== id) followed(id, detail.ring_id);
-    view.show(detail);
-  } catch (problem) {
-    if (!(problem instanceof Problem)) throw problem;
-    if (chosen === id && (problem.status === 404 || view.shown === null))
-      view.fail(problem, () => open(id));
-  } finally {
-    if (reading === mine) reading = null;
-    if (mine.again && chosen === id) read();
-  }
+/** Open a ring because nobody chose one. The history remembers which, for the way back to it. */
+function choose(id = queue.order[0]) {
+  if (id === undefined) return;
+  history.replaceState({ ring: id }, "");
+  if (id !== chosen) open(id, { quietly: true, reveal: true });
 }
-
-const pause = (ms) => (ms > 0 ? new Promise((go) => setTimeout(go, ms)) : null);
 
 /** The ring merged into another one: go with it, and say so. */
 function followed(gone, survivor) {
   chosen = survivor;
   queue.mark(survivor);
-  if (location.hash) history.replaceState(null, "", `#ring=${encodeURIComponent(survivor)}`);
+  if (named() === null) history.replaceState({ ring: survivor }, "");
+  else history.replaceState(null, "", `#ring=${encodeURIComponent(survivor)}`);
   announce(`Ring ${gone} merged into ring ${survivor}, which is shown.`);
 }
 
@@ -146,9 +141,23 @@ function step(by) {
   if (next !== undefined && next !== chosen) open(next, { reveal: true });
 }
 
+/** The ring that the address names, or null. */
+const named = () => new URLSearchParams(location.hash.slice(1)).get("ring") || null;
+
 function fromAddress() {
-  const id = new URLSearchParams(location.hash.slice(1)).get("ring");
-  if (id && id !== chosen) open(id, { quietly: true, reveal: true });
+  const id = named();
+  if (id !== null) {
+    if (id !== chosen) open(id, { quietly: true, reveal: true });
+    return;
+  }
+  // Back where the address names none: to the ring that was shown there.
+  const there = history.state?.ring ?? queue.order[0];
+  if (there !== undefined) choose(there);
+  else {
+    chosen = null;
+    reader.want(null);
+    view.empty();
+  }
 }
 
 // What is followed.
@@ -162,8 +171,8 @@ function takeRing(event) {
   repaint();
   if (news && flashes.get(event.ring.ring_id) !== "new") flashes.set(event.ring.ring_id, news);
   const merged = event.merged_ring_id !== null && event.merged_ring_id === chosen;
-  if (event.ring.ring_id === chosen || merged) read();
-  else if (chosen === null && loaded) open(event.ring.ring_id, { quietly: true });
+  if (event.ring.ring_id === chosen || merged) reader.want(chosen);
+  else if (chosen === null && loaded) choose(event.ring.ring_id);
 }
 
 function takeAlert(alert) {
@@ -182,6 +191,7 @@ function stand(standing) {
     standing === STALE && rings.newest ? `: nothing new since ${time(rings.newest)}` : "";
   say($("standing-text"), WORDS[standing] + since);
   document.body.classList.toggle("stale", standing === STALE);
+  if (standing === LIVE) reader.retry();
 }
 
 const ringStream = new Live("v1/rings/stream", "ring", {
@@ -191,16 +201,21 @@ const ringStream = new Live("v1/rings/stream", "ring", {
 });
 const alertStream = new Live("v1/alerts/stream", "alert", { take: takeAlert });
 
+let fit = true; // whether the server was ready when last asked
+
 async function ready() {
   let wait = READY_MS;
   try {
     const { ready: fine, missing } = await fetchReadiness();
     notice(fine ? [] : ["Not ready yet", ...missing]);
     if (!fine) wait = STARTING_MS;
+    else if (!fit) reader.retry();
+    fit = fine;
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
-    notice([problem.title, problem.remedy]);
+    notice([problem.title, problem.remedy, "The page tries again by itself."]);
     wait = STARTING_MS;
+    fit = false;
   }
   setTimeout(ready, wait);
 }
@@ -244,10 +259,11 @@ $("help-open").addEventListener("click", () => $("help").showModal());
 function escape() {
   if (document.activeElement?.matches("input, select")) document.activeElement.blur();
   if (view.clear()) return;
-  if ($("filter-text").value || $("filter-pattern").value) {
-    $("filter-text").value = $("filter-pattern").value = filter.text = filter.pattern = "";
-    paint();
-  }
+  if (!$("filter-text").value && !$("filter-pattern").value && filter.state === OPEN) return;
+  $("filter-text").value = $("filter-pattern").value = filter.text = filter.pattern = "";
+  $("filter-state").value = filter.state = OPEN;
+  queue.release();
+  paint();
 }
 
 listen({
@@ -258,6 +274,12 @@ listen({
   v: () => view.turn(),
   f: () => view.fit(),
   Escape: escape,
+});
+
+// The focus goes there and the address stays: it names the ring.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  $("ring").focus();
 });
 
 window.addEventListener("hashchange", fromAddress);
@@ -271,7 +293,7 @@ document.addEventListener("visibilitychange", () => {
   }
 });
 
-fromAddress();
+if (named() !== null) fromAddress();
 ringStream.open();
 alertStream.open();
 readRings();

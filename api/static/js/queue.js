@@ -2,7 +2,7 @@
 
 import { explained } from "./client.js";
 import { element, say } from "./element.js";
-import { age, counted, dayAndTime, words, visible } from "./text.js";
+import { age, counted, dayAndTime, patternWords, words, visible } from "./text.js";
 
 export const MOST_ROWS = 200; // rows drawn; beyond, the filter is the way
 const MOST_CHIPS = 3; // a row keeps its height
@@ -41,12 +41,12 @@ export class Queue {
   }
 
   /** Show rings in this order; while the pointer is on the list, only rows that are there change. */
-  show(rings, now, { total, known }) {
+  show(rings, now, { total, known, filtered }) {
     const shown = rings.slice(0, MOST_ROWS);
     for (const ring of shown) this.#row(ring, now);
     const order = shown.map((ring) => ring.ring_id);
     say(this.count, rings.length === total ? `${total}` : `${rings.length} of ${total}`);
-    this.#tell(rings.length, known);
+    this.#tell(rings.length, known, filtered);
     const moved =
       order.length !== this.#order.length || order.some((id, i) => id !== this.#order[i]);
     if (this.#over && this.#order.length && moved) {
@@ -103,19 +103,21 @@ export class Queue {
     this.note.hidden = false;
     this.note.replaceChildren(
       element("strong", {}, visible(problem.title)),
-      element("p", {}, visible(explained(problem))),
+      element("p", {}, visible(`${explained(problem)} The page tries again by itself.`.trim())),
       element("button", { class: "plain", type: "button", onclick: again }, "Try again"),
     );
   }
 
-  #tell(found, known) {
+  #tell(found, known, filtered) {
     this.rows.removeAttribute("aria-busy");
     const rest = found - MOST_ROWS;
     const words =
       known === 0
         ? ["No rings yet", "Waiting for transactions: a ring appears here the moment one is seen."]
         : found === 0
-          ? ["No ring matches", "Press Esc to clear the filter."]
+          ? filtered
+            ? ["No ring matches", "Press Esc to clear the filter."]
+            : ["No open ring", "Those that are known have ended: choose “Ended” to see them."]
           : rest > 0
             ? [`${counted(rest, "less urgent ring")} not listed`, "Narrow the filter."]
             : null;
@@ -215,7 +217,7 @@ export function chips(patterns) {
     element(
       "span",
       { class: `chip ${pattern.startsWith("shared") ? "chip-shared" : "chip-money"}` },
-      words(pattern),
+      patternWords(pattern),
     ),
   );
 }

@@ -36,9 +36,13 @@ export class RingView {
 
   constructor(root) {
     this.root = root;
-    this.root.replaceChildren(
-      hollow("Choose a ring", "Its money flow, its evidence and its life are shown here."),
-    );
+    this.empty();
+  }
+
+  /** No ring is chosen. */
+  empty() {
+    const text = "Its money flow, its evidence and its life are shown here.";
+    this.#none(hollow("Choose a ring", text));
   }
 
   /** The ring that is shown, or null. */
@@ -61,15 +65,21 @@ export class RingView {
     } else this.root.classList.add("waiting");
   }
 
-  /** It could not be read. */
-  fail(problem, again) {
+  /** It could not be read; retried: the page tries again by itself. */
+  fail(problem, again, { retried = false } = {}) {
+    const text = `${explained(problem)}${retried ? " The page tries again by itself." : ""}`;
+    const box = hollow(visible(problem.title), visible(text.trim()));
+    box.append(element("button", { type: "button", class: "plain", onclick: again }, "Try again"));
+    this.#none(box);
+  }
+
+  #none(box) {
     this.#detail = null;
     this.#parts = null;
     this.root.removeAttribute("aria-busy");
     this.root.classList.remove("waiting");
-    const box = hollow(visible(problem.title), visible(explained(problem)));
-    box.append(element("button", { type: "button", class: "plain", onclick: again }, "Try again"));
-    this.root.replaceChildren(box);
+    // The same said again leaves the focus where it is.
+    if (this.root.textContent !== box.textContent) this.root.replaceChildren(box);
   }
 
   /** Show a `RingDetail`; the same ring again is brought up to date in place. */
@@ -154,7 +164,7 @@ export class RingView {
       tool("Larger", "+", () => parts.drawing.zoom(1.25)),
       tool("Fit the drawing (F)", "Fit", () => this.fit()),
     );
-    const heads = ["Entity", "Role, and why", "Received", "Sent"];
+    const heads = { who: "Entity", part: "Role, and why", received: "Received", sent: "Sent" };
     this.root.replaceChildren(
       element(
         "header",
@@ -218,8 +228,8 @@ export class RingView {
                   element(
                     "tr",
                     {},
-                    ...heads.map((name, i) =>
-                      element("th", { scope: "col", class: i > 1 ? "number" : null }, name),
+                    ...Object.entries(heads).map(([at, name]) =>
+                      element("th", { scope: "col", class: `at-${at}` }, name),
                     ),
                   ),
                 ),
@@ -257,16 +267,23 @@ export class RingView {
       id,
       `Ring ${ring.ring_id} · revision ${ring.revision}${ring.aliases.length ? ` · took in ${counted(new Set(ring.aliases).size, "ring")}` : ""}${ring.split_from === null ? "" : ` · split from ${ring.split_from}`}`,
     );
-    const life = Date.parse(ring.changed_at) - Date.parse(ring.born_at);
+    // That it fell quiet is an event that changed nothing of it, hours later.
+    const life =
+      Math.max(...[ring.changed_at, ...ring.timeline.map(({ at }) => at)].map(Date.parse)) -
+      Date.parse(ring.born_at);
     figures.replaceChildren(
-      figure("Moved", ring.money.minor ? ring.money.text : "none yet"),
+      figure(
+        "Moved",
+        ring.money.minor ? ring.money.text : "none in evidence",
+        "The transactions in its evidence; other money is drawn in thin lines",
+      ),
       figure(
         "Recoverable",
         ring.recoverable.minor ? ring.recoverable.text : "nothing",
         "At most: what came to users of the ring in its evidence and has not been seen to leave",
       ),
       figure("Score", ring.score.toFixed(2)),
-      figure("Members", String(ring.member_count)),
+      figure("Members", membersOf(ring)),
       figure("State", sentence(words(ring.state))),
       figure(
         "Alerted",
@@ -279,8 +296,8 @@ export class RingView {
       ),
       figure(
         "Lived",
-        life > 0 ? span(life) : "just born",
-        `Born ${dayAndTime(Date.parse(ring.born_at))} UTC`,
+        life > 0 ? span(life) : "no change yet",
+        `Until something last happened to it; born ${dayAndTime(Date.parse(ring.born_at))} UTC`,
       ),
     );
     const sentences = story(this.#found).map((parts) => [
@@ -352,7 +369,7 @@ export class RingView {
     say(eventsTitle, `What happened · ${counted(ring.timeline.length, "event")}`);
     const rows = memberRows(this.#found, show);
     members.replaceChildren(...rows);
-    say(membersTitle, `Members · ${rows.length}`);
+    say(membersTitle, `Members · ${membersOf(ring)}`);
   }
 
   /** Bring something out, in the drawing and in the tables. */
@@ -369,6 +386,12 @@ export class RingView {
     }
     if (focus !== null && reveal) this.#parts.canvas.scrollIntoView({ block: "nearest" });
   }
+}
+
+/** "14 and 2 at the fringe": counts and headlines leave the fringe out, tables show it. */
+function membersOf({ member_count: core, members }) {
+  const fringe = members.filter(({ role }) => role === "fringe").length;
+  return fringe ? `${core} and ${fringe} at the fringe` : String(core);
 }
 
 function figure(name, value, title = null) {

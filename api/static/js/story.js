@@ -9,11 +9,11 @@ import {
   keyOf,
   listed,
   money,
+  patternWords,
   sentence,
   span,
   time,
   visible,
-  words,
 } from "./text.js";
 
 const MOST_NAMED = 3;
@@ -36,7 +36,7 @@ function opening(found) {
   const parts = [`${seen} among `, link(counted(users.length, "user"), { entities: users })];
   if (fringe.length)
     parts.push(", with ", link(`${fringe.length} more`, { entities: fringe }), " at the fringe");
-  if (!witness.length) return [...parts, "; no money has moved between them yet."];
+  if (!witness.length) return [...parts, ...withoutWitness(found), "."];
   const [first, last] = [witness[0].at, witness.at(-1).at];
   const ids = witness.map((t) => t.id);
   parts.push(". ", link(detail.money.text, { transactions: ids }), " moved");
@@ -61,14 +61,32 @@ function opening(found) {
   ];
 }
 
+/** No transaction is in evidence: that is not to say that no money moved. */
+function withoutWitness({ detail, transfers, entities, currency }) {
+  if (detail.money.minor)
+    return [`; ${detail.money.text} moved, in evidence older than what is shown`];
+  const inside = (key) => entities.get(key).member && entities.get(key).kind !== "outside";
+  const among = ({ source, target }) => inside(source) && inside(target);
+  const other = [...transfers.values()].filter(among);
+  const none = "; no transaction between them is evidence of it";
+  if (!other.length) return [none];
+  const sum = money(
+    other.reduce((all, transfer) => all + transfer.minor, 0),
+    currency,
+  );
+  return [
+    `${none}, though `,
+    link(counted(other.length, "other transaction"), { transactions: other.map(({ id }) => id) }),
+    ` of ${sum} went between them`,
+  ];
+}
+
 const noun = (pattern) =>
   ({
-    mule: "pass-through mule",
-    blocked: "blocked entity",
     velocity: "burst of attempts",
     impossible_travel: "impossible journey",
     linked_suspects: "group of linked suspects",
-  })[pattern] ?? words(pattern);
+  })[pattern] ?? patternWords(pattern);
 
 /** How the money went: the strongest piece of evidence that has a witness. */
 function passage(found) {
@@ -103,13 +121,13 @@ function passage(found) {
       " paid ",
       name(centre),
       " ",
-      link(total(main), all),
+      link(total(main.hops, found), all),
       ".",
     ],
     fan_out: () => [
       name(centre),
       " paid ",
-      link(total(main), all),
+      link(total(main.hops, found), all),
       " to ",
       link(counted(payees(main).size, "account"), all),
       ".",
@@ -122,11 +140,6 @@ function throughMule(found, piece, centre) {
   const key = keyOf(centre);
   const ins = piece.hops.filter((hop) => hop.target !== null && keyOf(hop.target) === key);
   const outs = piece.hops.filter((hop) => hop.source !== null && keyOf(hop.source) === key);
-  const sum = (hops) =>
-    money(
-      hops.reduce((all, hop) => all + hop.money.minor, 0),
-      found.currency,
-    );
   const ids = (hops) => ({ transactions: hops.map((hop) => hop.transaction_id) });
   const to = [
     ...new Map(
@@ -136,11 +149,11 @@ function throughMule(found, piece, centre) {
   const parts = [
     name(centre),
     " took ",
-    link(sum(ins), ids(ins)),
+    link(total(ins, found), ids(ins)),
     " from ",
     link(counted(payers({ hops: ins }).size, "account"), ids(ins)),
   ];
-  parts.push(" and passed on ", link(sum(outs), ids(outs)));
+  parts.push(" and passed on ", link(total(outs, found), ids(outs)));
   if (!to.length) return [...parts, " in cash or to the outside."];
   const outside = outs.some((hop) => hop.target === null) ? ", some of it to the outside" : "";
   if (to.length > MOST_NAMED)
@@ -160,10 +173,10 @@ const payers = (piece) =>
   new Set(piece.hops.filter((hop) => hop.source !== null).map((hop) => keyOf(hop.source)));
 const payees = (piece) =>
   new Set(piece.hops.filter((hop) => hop.target !== null).map((hop) => keyOf(hop.target)));
-const total = (piece) =>
+const total = (hops, { currency }) =>
   money(
-    piece.hops.reduce((all, hop) => all + hop.money.minor, 0),
-    piece.hops[0].money.currency,
+    hops.reduce((all, hop) => all + hop.money.minor, 0),
+    currency,
   );
 
 function sharing(found) {

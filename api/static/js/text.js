@@ -20,28 +20,33 @@ export function shortened(id, most = 18) {
   return `${letters.slice(0, most - 1 - tail).join("")}…${letters.slice(-tail).join("")}`;
 }
 
-const formats = new Map();
-
-function format(currency, whole) {
-  const key = `${currency} ${whole}`;
-  if (!formats.has(key)) {
-    const options = { style: "currency", currency };
-    if (whole) Object.assign(options, { minimumFractionDigits: 0, maximumFractionDigits: 0 });
-    formats.set(key, new Intl.NumberFormat("en", options));
-  }
-  return formats.get(key);
+/**
+ * How sums of a currency are written, read off an amount of the server: the decimals it counts in
+ * (ISO 4217) and what it puts before the digits. What a browser knows of currencies is another
+ * matter: cash in Belgrade has no decimals, so it would show a hundred times too much.
+ */
+export function currencyOf({ decimals, text }) {
+  return { decimals, sign: /^-?(\D*)/.exec(text)[1] };
 }
 
 /** An exact sum of minor units, as the server writes amounts. */
 export function money(minor, currency) {
-  const full = format(currency, false);
-  return full.format(minor / 10 ** full.resolvedOptions().maximumFractionDigits);
+  const { unit, rest } = split(minor, currency);
+  const part = currency.decimals ? `.${String(rest).padStart(currency.decimals, "0")}` : "";
+  return `${minor < 0 ? "-" : ""}${currency.sign}${unit.toLocaleString("en")}${part}`;
 }
 
 /** The same, without decimals where there are none: for the little room of a drawing. */
 export function briefMoney(minor, currency) {
-  const unit = 10 ** format(currency, false).resolvedOptions().maximumFractionDigits;
-  return minor % unit === 0 ? format(currency, true).format(minor / unit) : money(minor, currency);
+  const { rest } = split(minor, currency);
+  if (rest) return money(minor, currency);
+  return money(minor / 10 ** currency.decimals, { ...currency, decimals: 0 });
+}
+
+function split(minor, { decimals }) {
+  const size = Math.abs(minor);
+  const rest = size % 10 ** decimals;
+  return { unit: (size - rest) / 10 ** decimals, rest };
 }
 
 /** "1 user", "3 users". */
@@ -74,6 +79,13 @@ const WRITTEN = {
 /** A name of the API as words: "shared_device" is "shared device". */
 export function words(name) {
   return WRITTEN[name] ?? name.replaceAll("_", " ");
+}
+
+const PATTERNS = { mule: "pass-through mule", blocked: "blocked entity" }; // a role is "mule", too
+
+/** A pattern as the server writes it in headlines. */
+export function patternWords(pattern) {
+  return PATTERNS[pattern] ?? words(pattern);
 }
 
 /** First letter large. */
