@@ -327,17 +327,7 @@ class Follower(Generic[T]):
                 return self._write(rows[:half]) + self._write(rows[half:])
             record = rows[0][0]
             _log.warning("%s refuses %s %d: %s", self._consumer, self._topic, record.offset, error)
-            return [
-                records.DeadLetterRecord(
-                    consumer=self._consumer,
-                    topic=record.topic,
-                    partition=record.partition,
-                    offset=record.offset,
-                    code=error.code,
-                    reason=str(error),
-                    raw=record.value,
-                )
-            ]
+            return [records.dead_letter(self._consumer, record, error)]
         return []
 
     def _patiently(self, attempt: Callable[[], R]) -> R:

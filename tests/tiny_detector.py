@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from graph.errors import Incompatible, InvalidInput
@@ -125,3 +126,18 @@ class TinyDetector:
         added = found.entities if count == 3 else ()
         event = RingEvent(kind, tx.timestamp, ring, added_members=added, alert=alert)
         return (found,), (event,)
+
+
+class VerboseDetector(TinyDetector):
+    """Says more of its rings than a log takes."""
+
+    def observe_batch(self, transactions: Sequence[Transaction]) -> list[Verdict]:
+        return [self._at_length(said) for said in super().observe_batch(transactions)]
+
+    def _at_length(self, said: Verdict) -> Verdict:
+        names = tuple(f"{n:0128}" for n in range(20_000))
+        events = tuple(
+            structs.replace(event, ring=structs.replace(event.ring, transactions=names))
+            for event in said.ring_events
+        )
+        return structs.replace(said, ring_events=events)

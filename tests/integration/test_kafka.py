@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -34,7 +34,6 @@ from ingest.kafka_topics import check_topics, create_topics, delete_topics, desc
 from ingest.ports import Fenced, Message, Topic
 from ingest.recovery import Build
 from ingest.redrive import Became, Choice, Row, redrive
-from scorer.verdict import Verdict
 
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("kafka_worker.py")
@@ -50,7 +49,9 @@ def _module(path: Path) -> ModuleType:
     return module
 
 
-tiny: Build = _module(ROOT / "tests" / "tiny_detector.py").TinyDetector
+_detectors = _module(ROOT / "tests" / "tiny_detector.py")
+tiny: Build = _detectors.TinyDetector
+verbose: Build = _detectors.VerboseDetector
 
 
 class Written(NamedTuple):
@@ -155,23 +156,6 @@ def broker(kafka_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 EUROS = RateTable("EUR", {})
-
-
-class Verbose(tiny):  # type: ignore[misc,valid-type]
-    """Says more of its rings than the brokers take."""
-
-    def observe_batch(self, transactions: Sequence[Transaction]) -> list[Verdict]:
-        return [self._at_length(said) for said in super().observe_batch(transactions)]
-
-    def _at_length(self, said: Verdict) -> Verdict:
-        names = tuple(f"{n:0128}" for n in range(20_000))
-        events = tuple(
-            msgspec.structs.replace(
-                event, ring=msgspec.structs.replace(event.ring, transactions=names)
-            )
-            for event in said.ring_events
-        )
-        return msgspec.structs.replace(said, ring_events=events)
 
 
 def understand(data: bytes) -> Transaction:
@@ -444,7 +428,7 @@ def test_no_record_is_too_large_to_be_said_something_about(
     largest = raw("largest", "a", 1).ljust(codec.LARGEST_RECORD)
     for value in (poison, largest, largest + b" "):
         log.append([Message(Topic.TRANSACTIONS, 0, value, "user a")])
-    engine = run_engine(log, detector=Verbose)
+    engine = run_engine(log, detector=verbose)
     until(lambda: done(log))
     sent = [raw(f"h{n}", "b", n).ljust(codec.LARGEST_RECORD) for n in range(3)]
     said = engine.submit([understand(each) for each in sent], sent).result(30)

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import msgspec
 import pytest
 
 from graph.errors import Incompatible, InvalidInput, Unavailable
@@ -42,7 +41,8 @@ def _load(name: str) -> ModuleType:
     return module
 
 
-TinyDetector = _load("tiny_detector").TinyDetector
+_detectors = _load("tiny_detector")
+TinyDetector, Verbose = _detectors.TinyDetector, _detectors.VerboseDetector
 
 
 def raw(name: str, user: str = "u", at: int = 0) -> bytes:
@@ -613,23 +613,6 @@ def test_what_comes_between_batches_hears_how_many_transactions_each_had(log: Em
         submit(engine, raw("t1"), raw("t2"))
         submit(engine, raw("t2"))
     assert heard == [2, 1]
-
-
-class Verbose(TinyDetector):  # type: ignore[misc,valid-type]
-    """Says more of its rings than a log takes."""
-
-    def observe_batch(self, transactions: Sequence[Transaction]) -> list[Verdict]:
-        return [self._at_length(said) for said in super().observe_batch(transactions)]
-
-    def _at_length(self, said: Verdict) -> Verdict:
-        names = tuple(f"{n:0128}" for n in range(20_000))
-        events = tuple(
-            msgspec.structs.replace(
-                event, ring=msgspec.structs.replace(event.ring, transactions=names)
-            )
-            for event in said.ring_events
-        )
-        return msgspec.structs.replace(said, ring_events=events)
 
 
 def test_a_verdict_too_large_for_a_log_is_cut_and_the_answer_is_what_is_written(
