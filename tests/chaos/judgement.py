@@ -241,6 +241,7 @@ class Judge:
         store = Neo4jStore(url, user=user, password=password)
         try:
             sink, load = GraphSink(store), scored(self._log, self._decode)
+            store.feed_from(self._log.identity)
             for start in range(0, len(self.journal), PAGE):
                 page = self.journal[start : start + PAGE]
                 sink.write([row for _, row in load(page)], offset=page[-1].offset + 1)
