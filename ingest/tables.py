@@ -218,7 +218,9 @@ def _is_plain(kind: pa.DataType) -> bool:
     """Whether Arrow can tell values of this type apart, as `coded` asks it to."""
     try:
         pa.nulls(0, kind).dictionary_encode()
-    except pa.ArrowNotImplementedError:  # Arrow's word for a list, a struct or a map
+    except (
+        pa.ArrowNotImplementedError
+    ):  # how Arrow says that it has no dictionary of lists, structs or maps
         return False
     return True
 

@@ -642,16 +642,10 @@ def test_poison_of_any_size_becomes_a_letter_a_log_takes(log: EmbeddedLog) -> No
     ]
 
 
-def test_an_idle_engine_forgets_that_it_could_not_read_once_it_can(
-    log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    poll = log.poll
-
-    def away(*_: Any) -> Any:
-        raise Unavailable("away", remedy="Wait.")
-
+def test_an_idle_engine_forgets_that_it_could_not_read_once_it_can(log: EmbeddedLog) -> None:
     with running(log, config=EngineConfig(poll_ms=5)) as engine:
-        monkeypatch.setattr(log, "poll", away)
+        connection = engine.ask(lambda _: log._line().connection).result(20)
+        connection.set_progress_handler(lambda: 1, 1)  # every statement is broken off
         until(lambda: engine.stats().error is not None)
-        monkeypatch.setattr(log, "poll", poll)
+        connection.set_progress_handler(None, 1)
         until(lambda: engine.stats().error is None)
