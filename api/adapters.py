@@ -29,16 +29,23 @@ def data_folder(settings: Settings) -> Path:
     Raises:
         InvalidSetting: It cannot be made or is not a folder.
     """
-    try:
+    with _of_data_folder(settings, "made"):
         settings.data_dir.mkdir(parents=True, exist_ok=True)
+    return settings.data_dir
+
+
+@contextmanager
+def _of_data_folder(settings: Settings, what: str) -> Iterator[None]:
+    """What the system refuses in the block is said of the data folder."""
+    try:
+        yield
     except OSError as error:
         raise InvalidSetting(
-            f"the data folder cannot be made: {error.strerror}",
+            f"the data folder cannot be {what}: {error.strerror}",
             field="--data",
             value=str(settings.data_dir),
             remedy="Name a folder that can be written.",
         ) from error
-    return settings.data_dir
 
 
 @contextmanager
@@ -52,15 +59,8 @@ def served(settings: Settings) -> Iterator[None]:
         Unavailable: Another server has it.
     """
     file = data_folder(settings) / SERVED
-    try:
+    with _of_data_folder(settings, "written"):
         file.touch()
-    except OSError as error:
-        raise InvalidSetting(
-            f"the data folder cannot be written: {error.strerror}",
-            field="--data",
-            value=str(settings.data_dir),
-            remedy="Name a folder that can be written.",
-        ) from error
     with held(file) as ours:
         if ours is False:  # None where there are no such locks: nobody is kept out there
             raise Unavailable(

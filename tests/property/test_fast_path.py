@@ -208,6 +208,19 @@ def test_one_at_a_time_says_and_remembers_the_same(stream, config) -> None:
     assert detector.snapshot() == alone.snapshot()
 
 
+def told_both_ways(
+    config: DetectorConfig, stream: list[Transaction], cuts: list[int], patch: pytest.MonkeyPatch
+) -> tuple:
+    """Verdicts and snapshot, which are the same on both ways, as are the features."""
+    fast = told(config, stream, cuts, FACTS)
+    the_long_way(patch)
+    slow = told(config, stream, cuts, FACTS)
+    assert fast[0] == slow[0]
+    np.testing.assert_array_equal(fast[1], slow[1])
+    assert fast[2] == slow[2]
+    return fast[0], fast[2]
+
+
 def crowded(seed: int) -> list[Transaction]:
     """250 transactions of twelve users, out of order: much to tell, much to forget."""
     rng = random.Random(seed)
@@ -278,13 +291,8 @@ def test_what_accounts_usually_do_is_told_and_remembered_the_same(
     seed, config, monkeypatch
 ) -> None:
     stream = lived_in(seed)
-    fast = told(config, stream, [150, 300], FACTS)
-    the_long_way(monkeypatch)
-    slow = told(config, stream, [150, 300], FACTS)
-    assert fast[0] == slow[0]
-    np.testing.assert_array_equal(fast[1], slow[1])
-    assert fast[2] == slow[2]
-    assert Detector.restore(fast[2]).snapshot() == fast[2]
+    _, snapshot = told_both_ways(config, stream, [150, 300], monkeypatch)
+    assert Detector.restore(snapshot).snapshot() == snapshot
 
 
 def test_those_lives_hold_everything_that_accounts_do() -> None:
@@ -302,15 +310,10 @@ def test_those_lives_hold_everything_that_accounts_do() -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_a_crowd_is_told_the_same(seed, config, monkeypatch) -> None:
     stream = crowded(seed)
-    fast = told(config, stream, [100, 180], FACTS)
-    the_long_way(monkeypatch)
-    slow = told(config, stream, [100, 180], FACTS)
-    assert fast[0] == slow[0]
-    np.testing.assert_array_equal(fast[1], slow[1])
-    assert fast[2] == slow[2]
-    patterns = {piece.pattern.value for verdict in fast[0] for piece in verdict.evidence}
+    verdicts, _ = told_both_ways(config, stream, [100, 180], monkeypatch)
+    patterns = {piece.pattern.value for verdict in verdicts for piece in verdict.evidence}
     assert patterns >= ({"mule", "cycle", "fan_in", "shared_device"} if config is ROOMY else set())
-    reasons = [piece.reason for verdict in fast[0] for piece in verdict.evidence]
+    reasons = [piece.reason for verdict in verdicts for piece in verdict.evidence]
     assert any("its own days" in reason for reason in reasons) == (config is SETTLED)
 
 
@@ -322,13 +325,8 @@ def test_silences_of_days_are_told_and_remembered_the_same(config, monkeypatch) 
         structs.replace(tx, timestamp=tx.timestamp + n // 60 * 3 * DAY)
         for n, tx in enumerate(sorted(crowded(0), key=lambda tx: tx.timestamp))
     ]
-    fast = told(config, stream, [100, 180], FACTS)
-    the_long_way(monkeypatch)
-    slow = told(config, stream, [100, 180], FACTS)
-    assert fast[0] == slow[0]
-    np.testing.assert_array_equal(fast[1], slow[1])
-    assert fast[2] == slow[2]
-    assert {verdict.admission for verdict in fast[0]} <= {"accepted", "duplicate"}
+    verdicts, _ = told_both_ways(config, stream, [100, 180], monkeypatch)
+    assert {verdict.admission for verdict in verdicts} <= {"accepted", "duplicate"}
 
 
 def test_a_crowd_in_haste_leaves_something_unfinished() -> None:
