@@ -18,21 +18,13 @@ import numpy.typing as npt
 from graph.transaction import DAY, Transaction
 from ingest import codec, fields
 from ingest.cell_text import compared
-from ingest.columns import (
-    NO_TIME,
-    Cells,
-    Codes,
-    read_cells,
-    read_money,
-    read_times,
-    refuse,
-    require,
-)
+from ingest.columns import Cells, Codes, read_cells, read_money, refuse, require
 from ingest.currencies import RateTable
 from ingest.fields import Flaw
 from ingest.mapping import DatasetMapping, LabelSource, Source
 from ingest.parties import check_parties
 from ingest.tables import InvalidDataset, SourceTable, coded, matches, read_table
+from ingest.time_columns import NO_TIME, read_times
 from scorer.history import LabelledTransaction
 
 _CHUNK: Final = 65_536
