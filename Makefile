@@ -25,7 +25,7 @@ BESIDE := $(MAKE) --no-print-directory --jobs 2
 # Each says all it has to say at once, where make can hold it back (4.0 on).
 IN_TURN := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help setup demo test test-servers test-processes check check-types check-tests bench chaos servers servers-stop servers-status env format constraints clean
+.PHONY: help setup demo test test-servers test-processes check check-style check-types check-tests bench chaos servers servers-stop servers-status env format constraints clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -48,11 +48,13 @@ test-servers:
 test-processes:
 	$(PYTEST) -m "(slow or browser) and not servers and not alone"
 
-check: $(VENV)/.tested $(VENV)/.warm ## format, lint, types, import contracts, fast tests
+check: check-style ## format, lint, types, import contracts, fast tests
+	$(BESIDE) $(IN_TURN) check-types check-tests
+
+check-style: $(VENV)/.tested $(VENV)/.warm
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(BESIDE) $(IN_TURN) check-types check-tests
 
 # Beside each other: mypy keeps one core busy, for half a minute where it has no cache yet.
 check-types:
