@@ -195,8 +195,10 @@ function grouped(found, accounts, plan) {
   const groups = new Map();
   for (const key of accounts) {
     const column = plan.columns.get(key);
-    const { role } = found.entities.get(key);
-    const name = `stack:${column ?? "loose"}:${role ?? "none"}`;
+    const { role, kind } = found.entities.get(key);
+    // Cash has no role, as accounts that are no members: it is none of them.
+    const part = kind === "outside" ? kind : (role ?? "none");
+    const name = `stack:${column ?? "loose"}:${part}`;
     if (!groups.has(name)) groups.set(name, { name, column, role, keys: [] });
     groups.get(name).keys.push(key);
   }

@@ -338,7 +338,7 @@ export class RingView {
         ? `${counted(drawn.alone, "identifier")} that only one account uses left out`
         : "";
     say(beside, note);
-    legend.replaceChildren(...legendOf(drawn));
+    legend.replaceChildren(...legendOf(drawn, this.#found));
   }
 
   #open(name) {
@@ -402,15 +402,17 @@ function hollow(title, text) {
   return element("div", { class: "hollow" }, element("h2", {}, title), element("p", {}, text));
 }
 
-function legendOf({ nodes, edges }) {
-  const singles = nodes.filter((node) => node.kind !== "outside");
+// What looks the same in every role.
+const IDENTIFIERS = { device: "device", card: "card", ip: "IP address" };
+
+function legendOf({ nodes, edges }, { entities }) {
   const seen = new Map();
-  for (const { kind, role } of singles) {
-    const shared = kind === "device" || kind === "card" || kind === "ip";
-    const text = shared
-      ? ({ ip: "IP address" }[kind] ?? kind)
-      : `${kind}${role === null ? "" : `: ${words(role)}`}`;
-    seen.set(text, [kind, shared ? "shared" : role]);
+  for (const { kind, role, keys } of nodes) {
+    // A stack of the network has no role, though some of those in it may have one.
+    const stranger = keys.every((key) => entities.get(key).role === null);
+    const part = role === null ? (stranger ? "not in the ring" : "of any role") : words(role);
+    if (kind in IDENTIFIERS) seen.set(IDENTIFIERS[kind], [kind, "shared"]);
+    else seen.set(kind === "outside" ? "cash or outside" : `${kind}: ${part}`, [kind, role]);
   }
   const items = [...seen]
     .sort()

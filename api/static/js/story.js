@@ -9,14 +9,46 @@ import {
   keyOf,
   listed,
   money,
-  patternWords,
   sentence,
   span,
   time,
   visible,
+  words,
 } from "./text.js";
 
 const MOST_NAMED = 3;
+
+// What is done has no article ("structuring"), what is found has one ("a cycle").
+const SEEN_AS = {
+  blocked: "a blocked entity",
+  impossible_travel: "an impossible journey",
+  velocity: "a burst of attempts",
+  cycle: "a cycle",
+  ping_pong: "ping-pong",
+  mule: "a pass-through mule",
+  fan_in: "a fan-in",
+  fan_out: "a fan-out",
+  chain: "a chain",
+  scatter_gather: "a scatter-gather",
+  gather_scatter: "a gather-scatter",
+  bipartite: "a bipartite layer",
+  stack: "a stack of layers",
+  feeder_tree: "a feeder tree",
+  structuring: "structuring",
+  shared_device: "a shared device",
+  shared_card: "a shared card",
+  shared_ip: "a shared IP",
+  dormant_burst: "a dormant account in a burst",
+  takeover: "an account takeover",
+  bust_out: "a bust-out",
+  card_testing: "card testing",
+  collusive_merchant: "a collusive merchant",
+  refund_abuse: "refund abuse",
+  synthetic_identity: "a synthetic identity",
+  dense_block: "a dense block",
+  community: "a community",
+  linked_suspects: "a group of linked suspects",
+};
 
 /** The story of a case (see `readCase`), as a list of sentences. */
 export function story(found) {
@@ -30,9 +62,7 @@ function opening(found) {
   for (const { entity, role } of detail.members)
     if (entity.kind === "user") (role === "fringe" ? fringe : users).push(keyOf(entity));
   const witness = [...found.transfers.values()].filter((t) => t.witness);
-  const seen = sentence(
-    listed(detail.patterns.map((p) => `${/^[aeiou]/.test(p) ? "an" : "a"} ${noun(p)}`)),
-  );
+  const seen = sentence(listed(detail.patterns.map(seenAs)));
   const parts = [`${seen} among `, link(counted(users.length, "user"), { entities: users })];
   if (fringe.length)
     parts.push(", with ", link(`${fringe.length} more`, { entities: fringe }), " at the fringe");
@@ -81,12 +111,8 @@ function withoutWitness({ detail, transfers, entities, currency }) {
   ];
 }
 
-const noun = (pattern) =>
-  ({
-    velocity: "burst of attempts",
-    impossible_travel: "impossible journey",
-    linked_suspects: "group of linked suspects",
-  })[pattern] ?? patternWords(pattern);
+const seenAs = (pattern) => SEEN_AS[pattern] ?? words(pattern);
+const noun = (pattern) => seenAs(pattern).replace(/^an? /, "");
 
 /** How the money went: the strongest piece of evidence that has a witness. */
 function passage(found) {

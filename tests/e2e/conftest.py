@@ -1,0 +1,115 @@
+"""The ring page in a real browser, against the real server."""
+
+import os
+import re
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from tests.e2e.driven import Server, Watched
+
+LISTENING = re.compile(r"http://[\w.\[\]:]+:\d+")
+START_S = 240  # compiles kernels where no cache is warm
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    found = found or shutil.which("google-chrome")
+    if found is None:
+        reason = "there is no Chromium on PATH to drive the ring page with"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    """`ringfence serve` on a free port, ready to answer; with a model or in dinars on demand."""
+    data, environment = str(tmp_path / "data"), dict(os.environ)
+    command = [sys.executable, "-m", "api.cli", "serve", "--port", "0", "--data", data]
+    if getattr(request, "param", None) == "with a model":
+        small = runpy.run_path(str(Path(__file__).parents[1] / "small_model.py"))
+        command += ["--model", str(small["save_model"](tmp_path / "model"))]
+    if getattr(request, "param", None) == "in dinars":
+        (tmp_path / "rates.toml").write_text('base = "RSD"\n[rates]\nEUR = "117"\n')
+        environment["RINGFENCE_RATES"] = str(tmp_path / "rates.toml")
+    said: list[str] = []
+    listening = threading.Event()
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        stderr = process.stderr
+
+        def listen() -> None:
+            for line in stderr:
+                said.append(line)
+                if LISTENING.search(line):
+                    listening.set()
+
+        reader = threading.Thread(target=listen, daemon=True)
+        reader.start()
+        try:
+            assert listening.wait(START_S), "".join(said)
+            found = LISTENING.search("".join(said))
+            assert found is not None
+            server = Server(found.group())
+            wait_ready(server)
+            yield server
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+            reader.join(5)
+
+
+def wait_ready(server: Server) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if httpx.get(f"{server.url}/readyz", timeout=15).status_code == 200:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"not ready within {START_S} s")
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def watched(context: BrowserContext, server: Server) -> Watched:
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    watched = Watched(page, [], [])
+    page.on(
+        "console",
+        lambda said: watched.complaints.append(said.text) if said.type != "log" else None,
+    )
+    page.on("pageerror", lambda error: watched.complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda request: (
+            watched.strangers.append(request.url)
+            if not request.url.startswith((server.url, "data:"))
+            else None
+        ),
+    )
+    return watched
