@@ -23,19 +23,19 @@ SERVED: Final = ".ringfence-served"
 """A file in the data folder that its server holds."""
 
 
-def data_folder(settings: Settings) -> Path:
+def data_folder(folder: Path) -> Path:
     """The data folder, made where it is missing.
 
     Raises:
         InvalidSetting: It cannot be made or is not a folder.
     """
-    with _of_data_folder(settings, "made"):
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-    return settings.data_dir
+    with _of_data_folder(folder, "made"):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @contextmanager
-def _of_data_folder(settings: Settings, what: str) -> Iterator[None]:
+def _of_data_folder(folder: Path, what: str) -> Iterator[None]:
     """What the system refuses in the block is said of the data folder."""
     try:
         yield
@@ -43,14 +43,14 @@ def _of_data_folder(settings: Settings, what: str) -> Iterator[None]:
         raise InvalidSetting(
             f"the data folder cannot be {what}: {error.strerror}",
             field="--data",
-            value=str(settings.data_dir),
+            value=str(folder),
             remedy="Name a folder that can be written.",
         ) from error
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[None]:
-    """Be the only server of the data folder for the time of the block.
+def served(folder: Path) -> Iterator[None]:
+    """Be the only server of a data folder for the time of the block.
 
     Commands may work with the folder meanwhile, and followers in processes of their own.
 
@@ -58,15 +58,15 @@ def served(settings: Settings) -> Iterator[None]:
         InvalidSetting: The folder cannot be made or written.
         Unavailable: Another server has it.
     """
-    file = data_folder(settings) / SERVED
-    with _of_data_folder(settings, "written"):
+    file = data_folder(folder) / SERVED
+    with _of_data_folder(folder, "written"):
         file.touch()
     with held(file) as ours:
         if ours is False:  # None where there are no such locks: nobody is kept out there
             raise Unavailable(
                 "another server has this data folder",
                 field="--data",
-                value=str(settings.data_dir),
+                value=str(folder),
                 remedy="Stop it first, or name another folder: on Kafka, a leader and its standby"
                 " have folders of their own.",
             )
@@ -110,10 +110,10 @@ def open_log(settings: Settings) -> Log:
     """
     where = kafka_settings(settings)
     if where is None:
-        return EmbeddedLog(data_folder(settings) / LOG)
+        return EmbeddedLog(data_folder(settings.data_dir) / LOG)
     from ingest.kafka import KafkaLog  # noqa: PLC0415 - only where it is used
 
-    return KafkaLog(where, index=data_folder(settings) / INDEX)
+    return KafkaLog(where, index=data_folder(settings.data_dir) / INDEX)
 
 
 def kafka_settings(settings: Settings) -> "KafkaSettings | None":
@@ -168,7 +168,7 @@ def open_graph(settings: Settings, *, must_exist: bool = False) -> GraphStore:
             value=str(settings.data_dir),
             remedy="Name the data folder of `ringfence serve`, or a Neo4j with --neo4j.",
         )
-    data_folder(settings)
+    data_folder(settings.data_dir)
     # Only where it is used: it fills the room that glibc keeps for libraries loaded later, and the
     # learners that training may compare with (LightGBM) would find none left.
     from cypher.embedded import EmbeddedGraphStore  # noqa: PLC0415

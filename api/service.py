@@ -11,6 +11,7 @@ import msgspec
 from api.board import RingBoard
 from api.caching import Caching
 from api.pauses import Pauses
+from api.problems import ServerFailed
 from api.settings import Settings
 from api.streams import Feed
 from api.views import Views
@@ -124,6 +125,22 @@ class Service:
         self.alerts.close()
         self.rings.close()
 
+    def must_live(self) -> None:
+        """Raise what ended its work for good; starting, standing by and overload pass.
+
+        Raises:
+            ServerFailed: The engine, or the start, ended by an error that nothing here mends.
+        """
+        state, error = self.engine.standing()
+        if state != "failed" and self._failed is None:
+            return
+        part, cause = ("engine", error) if state == "failed" else ("start", self._failed)
+        raise ServerFailed(
+            f"it failed for good: {cause}",
+            field=part,
+            remedy="Look at the cause and start the process again: it goes on from its log.",
+        )
+
     def missing(self, stats: EngineStats) -> list[str]:
         """What keeps requests from being answered, in words; empty when ready."""
         found = []
@@ -189,9 +206,10 @@ class Service:
                     self.embedder.start()
                 for producer in self.producers:
                     producer.start()
-        except RingfenceError as error:
-            _LOG.error("the server cannot start: %s", error)
-            self._failed = str(error)
+        except Exception as error:  # noqa: BLE001 - the edge of the thread: else nobody hears of it
+            ours = isinstance(error, RingfenceError)
+            _LOG.error("the server cannot start: %s", error, exc_info=not ours)
+            self._failed = str(error) if ours else f"{type(error).__name__}: {error}"
 
 
 def _behind(stats: EngineStats) -> list[str]:

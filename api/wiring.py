@@ -185,7 +185,7 @@ def assemble(
         log,
         build,
         read,
-        checkpoints=Checkpoints(data_folder(settings) / CHECKPOINTS),
+        checkpoints=Checkpoints(data_folder(settings.data_dir) / CHECKPOINTS),
         facts=FACTS,
         lease=lease(settings, log, CONSUMER),
         degraded=caching.cache.degraded,

@@ -12,7 +12,7 @@ runs. Leases are noise after minutes.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from aiokafka.protocol.admin import CreateTopicsRequest, DeleteTopicsRequest, De
 
 from graph.errors import Incompatible, InvalidSetting
 from ingest.kafka_client import PAUSE_S, Answer, Connection, KafkaSettings
+from ingest.kafka_producer import BATCH_BYTES
 from ingest.kafka_reader import Reader
 from ingest.ports import Bounds, Topic
 
@@ -61,13 +62,18 @@ RETENTION_BYTES: Final[Mapping[Topic, int]] = {
 
 _STAMP: Final = "message.timestamp.type"
 _BY_BROKER: Final = "LogAppendTime"
+_SIZE: Final = "max.message.bytes"
+_TAKEN: Final = 1_048_588  # what brokers take in one batch unless they are told otherwise
+_WRITTEN: Final = BATCH_BYTES + 4_096  # our largest batch, with its head and the key of a record
+_KEPT: Final = ("retention.ms", "retention.bytes")
 _ASKED: Final[Mapping[Topic, tuple[str, ...]]] = {
-    Topic.TRANSACTIONS: (_STAMP,),
-    Topic.LISTS: ("retention.ms", "retention.bytes"),
+    **dict.fromkeys(Topic, (_SIZE,)),
+    Topic.TRANSACTIONS: (_SIZE, _STAMP),
+    Topic.LISTS: (_SIZE, *_KEPT),
 }
 _TOPIC: Final = 2  # a kind of resource in the protocol
 _EXISTS: Final = 36
-_DESCRIBED: Final = (_STAMP, "retention.ms", "retention.bytes")
+_DESCRIBED: Final = (_SIZE, _STAMP, *_KEPT)
 _UNKNOWN_TOPIC: Final = 3
 
 _log: Final = logging.getLogger(__name__)
@@ -86,7 +92,8 @@ def configuration(topic: Topic, replication: int) -> dict[str, str]:
         "retention.ms": str(RETENTION_MS[topic]),
         "retention.bytes": str(RETENTION_BYTES.get(topic, -1)),
         "min.insync.replicas": "2" if replication >= 3 else "1",
-        "message.timestamp.type": "LogAppendTime",
+        _STAMP: _BY_BROKER,
+        _SIZE: str(_TAKEN),  # brokers may be told to take less of others
         "unclean.leader.election.enable": "false",
     }
     if topic is Topic.LEASES:
@@ -198,7 +205,7 @@ def faults(settings: KafkaSettings, found: Mapping[str, Mapping[str, str]]) -> l
     faults = []
     name = settings.name(Topic.LISTS)
     kept = found.get(name, {})
-    cut = {key: kept[key] for key in _ASKED[Topic.LISTS] if kept.get(key, "-1") != "-1"}
+    cut = {key: kept[key] for key in _KEPT if kept.get(key, "-1") != "-1"}
     if cut:
         error = InvalidSetting(
             "this topic must keep its records for good: who is on a list is all of them, folded",
@@ -218,7 +225,26 @@ def faults(settings: KafkaSettings, found: Mapping[str, Mapping[str, str]]) -> l
             remedy=_mend(settings, name, {_STAMP: _BY_BROKER}),
         )
         faults.append(Fault(Topic.TRANSACTIONS, error, refused=False))
-    return faults
+    return [*faults, *_too_small(settings, found)]
+
+
+def _too_small(settings: KafkaSettings, found: Mapping[str, Mapping[str, str]]) -> Iterator[Fault]:
+    """Topics that take less at once than is written: such a batch would be tried for ever.
+
+    Of `transactions` it is only said: an engine reads them, and others may well write small ones.
+    """
+    for topic in Topic:
+        name = settings.name(topic)
+        most = found.get(name, {}).get(_SIZE)
+        if most is not None and int(most) < _WRITTEN:
+            error = InvalidSetting(
+                f"this topic must take {_WRITTEN} bytes at once, or what is larger than it takes"
+                " is never written, and holds up all that comes after it",
+                field=name,
+                value=f"{_SIZE}={most}",
+                remedy=_mend(settings, name, {_SIZE: str(_TAKEN)}),
+            )
+            yield Fault(topic, error, refused=topic is not Topic.TRANSACTIONS)
 
 
 def _mend(settings: KafkaSettings, name: str, right: Mapping[str, str]) -> str:

@@ -66,6 +66,7 @@ def replay(
     detector: LearningDetector,
     out_dir: Path,
     *,
+    field: str = "out_dir",
     batch: int = 512,
     resume_from: int = 0,
     embed: InLine | None = None,
@@ -77,6 +78,7 @@ def replay(
         history: In the order of arrival.
         detector: New, or restored from a snapshot (then say where with `resume_from`).
         out_dir: Where to; created, or replaced if it holds an earlier replay.
+        field: What names `out_dir` to the person: an option.
         batch: Transactions given to the detector at a time; it changes nothing but the speed.
         resume_from: Transactions at the head of the history that the detector has seen already
             (and whose labels it was told): they are passed over, and the files begin after them.
@@ -94,7 +96,7 @@ def replay(
             )
     began = time.perf_counter()
     with (
-        new_folder(out_dir, FILES, WHAT) as folder,
+        new_folder(out_dir, FILES, WHAT, field=field) as folder,
         ReplayFiles(folder, list(detector.feature_names)) as files,
     ):
         for position, rows in _batches(history, batch, resume_from, embed):

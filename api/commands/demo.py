@@ -28,27 +28,29 @@ def demo(
     """
     import shutil
 
+    from api.adapters import served
     from api.demo import Stream, live_city, trained
     from api.serving import run
     from api.settings import Settings, cache_dir
     from api.wiring import build
 
     folder = data or cache_dir() / "demo"
-    say("simulating a city")
-    city = live_city(folder, seed)
-    with stages({}) as told:
-        model = trained(folder, seed, told)
-    live = folder / "live"
-    shutil.rmtree(live, ignore_errors=True)
-    settings = Settings.load(data_dir=live, model_dir=model, port=port, log_level="warning")
-    # A made-up city belongs into no one's Kafka or Neo4j, even where the settings name them.
-    service = build(settings.in_process())
-    stream = Stream(
-        service.log,
-        city,
-        speed,
-        lambda count: say(f"the week is over: {count:,} transactions; Ctrl-C ends the demo"),
-    )
+    with served(folder):  # two demos would begin each other's log anew
+        say("simulating a city")
+        city = live_city(folder, seed)
+        with stages({}) as told:
+            model = trained(folder, seed, told)
+        live = folder / "live"
+        shutil.rmtree(live, ignore_errors=True)
+        settings = Settings.load(data_dir=live, model_dir=model, port=port, log_level="warning")
+        # A made-up city belongs into no one's Kafka or Neo4j, even where the settings name them.
+        service = build(settings.in_process())
+        stream = Stream(
+            service.log,
+            city,
+            speed,
+            lambda count: say(f"the week is over: {count:,} transactions; Ctrl-C ends the demo"),
+        )
 
-    service.producers.append(stream)
-    run(service, lambda url: say(f"watch the rings grow: {url}    (Ctrl-C ends it)"))
+        service.producers.append(stream)
+        run(service, lambda url: say(f"watch the rings grow: {url}    (Ctrl-C ends it)"))

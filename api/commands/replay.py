@@ -61,6 +61,6 @@ def replay(
             advance(total - done)
             done = total
 
-        summary = run(read(data, found), engine, out, embed=embed, progress=told)
+        summary = run(read(data, found), engine, out, field="--out", embed=embed, progress=told)
     shown = {**msgspec.to_builtins(summary), "per_second": round(summary.per_second)}
     figures({"out": str(out), **shown}, as_json=as_json, title="replayed")

@@ -59,5 +59,5 @@ def serve(
     from api.serving import run
     from api.wiring import build
 
-    with served(settings):
+    with served(settings.data_dir):
         run(build(settings), lambda url: say(f"Ringfence listens at {url}"))

@@ -15,10 +15,14 @@ router: Final = APIRouter()
 
 
 @router.get(
-    "/healthz", tags=["operations"], summary="The process lives", responses=described(Health)
+    "/healthz", tags=["operations"], summary="The process lives", responses=described(Health, 503)
 )
-async def healthz() -> Response:
-    """Answers as long as the process does; it says nothing about being ready."""
+async def healthz(request: Request) -> Response:
+    """Whether a restart would help: 503 once the engine, or the start, failed for good.
+
+    It says nothing about being ready: who starts, catches up, stands by or is overloaded lives.
+    """
+    service_of(request).must_live()
     return answer({"status": "alive", "version": version("ringfence")})
 
 

@@ -20,6 +20,7 @@ from api.service import Service
 from api.streams import EventStream
 from api.views import View, counterfactual, member_role
 from graph.counterfactual import Counterfactual, what_clears
+from graph.errors import Unavailable
 from graph.evidence import Evidence, Pattern
 from graph.ring_policy import RingPolicy
 from graph.ring_roles import MemberRole, ring_roles
@@ -115,8 +116,17 @@ def entry_of(service: Service, ring_id: str) -> Entry:
 
     Raises:
         UnknownResource: It is not there.
+        Unavailable: It is not there yet, and may be in what of the log is not read.
     """
+    ready = service.board.ready  # asked first: what is read up meanwhile is found
     entry = service.board.get(ring_id)
+    if entry is None and not ready:
+        raise Unavailable(
+            "the rings are still being read from the log, and this one is not among them yet",
+            field="ring_id",
+            value=shorten(ring_id),
+            remedy="Ask again when /readyz says ready.",
+        )
     if entry is None:
         raise UnknownResource(
             "there is no such ring, or it ended long ago",

@@ -23,6 +23,7 @@ from api.problems import kinds
 from api.serving import server_of
 from api.settings import Settings
 from api.wiring import build
+from graph.errors import Incompatible
 from ingest.codec import decode
 
 NOW = 1_772_366_400_000
@@ -682,6 +683,7 @@ def test_a_server_that_is_not_started_lives_but_is_not_ready(tmp_path: Path):
     service = build(Settings.load({}, data_dir=tmp_path, port=0, log_level="error"))
     hold = threading.Event()
     service.warm = hold.wait
+    unknown = ("/v1/rings/nobody", "/v1/rings/nobody/importance")
     with served(service) as client:
         try:
             assert client.get("/healthz").status_code == 200
@@ -693,9 +695,68 @@ def test_a_server_that_is_not_started_lives_but_is_not_ready(tmp_path: Path):
             refused = client.post("/v1/score", json=transfer())
             problem(refused, 503)
             assert int(refused.headers["retry-after"]) >= 1
+            for path in unknown:
+                told = client.get(path)  # nobody can know yet that there is no such ring
+                assert problem(told, 503, "unavailable").field == "ring_id"
+                assert int(told.headers["retry-after"]) >= 1
         finally:
             hold.set()
         until(lambda: client.get("/readyz").status_code == 200, "ready")
+        for path in unknown:
+            problem(client.get(path), 404, "unknown-resource")
+
+
+@pytest.mark.parametrize("state", ["recovering", "standby", "running", "stopping", "stopped"])
+def test_what_passes_without_a_restart_is_no_reason_for_one(client, service, monkeypatch, state):
+    told = (state, "Kafka does not answer")
+    monkeypatch.setattr(service.engine, "standing", lambda: told)
+    assert client.get("/healthz").status_code == 200
+
+
+def test_an_engine_that_failed_for_good_is_told_of_as_no_longer_alive(tmp_path: Path):
+    """Else nobody restarts it: an orchestrator asks /healthz, and the process goes on."""
+    service = build(Settings.load({}, data_dir=tmp_path, port=0, log_level="error"))
+    between = service.engine._between
+
+    def broken(done: int) -> None:
+        between(done)
+        raise ZeroDivisionError("by nothing")
+
+    service.engine._between = broken
+    with served(service) as client:
+        until(lambda: client.get("/readyz").status_code == 200, "ready")
+        assert client.get("/healthz").status_code == 200
+        assert client.post("/v1/score", json=transfer()).status_code == 200  # it was written
+        until(lambda: service.engine.standing()[0] == "failed", "an end")
+        answer = client.get("/healthz")
+        found = problem(answer, 503, "server-failed")
+        assert found.field == "engine"
+        assert "ZeroDivisionError: by nothing" in found.detail
+        assert client.get("/readyz").status_code == 503
+        assert client.head("/healthz").status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Incompatible("the kernels are of another version", remedy="Warm."), "another version"),
+        (ZeroDivisionError("by nothing"), "ZeroDivisionError: by nothing"),
+    ],
+)
+def test_a_start_that_failed_is_told_of_as_well(tmp_path: Path, error: Exception, said: str):
+    service = build(Settings.load({}, data_dir=tmp_path, port=0, log_level="error"))
+
+    def warm() -> None:
+        raise error
+
+    service.warm = warm
+    with served(service) as client:
+        until(lambda: client.get("/healthz").status_code == 503, "an end")
+        found = problem(client.get("/healthz"), 503, "server-failed")
+        assert found.field == "start"
+        assert said in found.detail
+        (start, *_) = client.get("/readyz").json()["missing"]
+        assert said in start
 
 
 def test_what_is_stopped_before_it_began_never_begins(tmp_path: Path):
@@ -744,6 +805,7 @@ def test_overload_is_refused_at_once_and_nothing_is_lost(client, service):
         answer = client.post("/v1/score", json=transfer(transaction_id="one-more"))
         problem(answer, 503, "overloaded")
         assert int(answer.headers["retry-after"]) >= 1
+        assert client.get("/healthz").status_code == 200
     finally:
         leave.set()
     assert len(future.result(60)) == 4_096

@@ -28,10 +28,11 @@ from graph.transaction import HOUR, Transaction
 from ingest import codec, kafka_writer, records
 from ingest.currencies import RateTable
 from ingest.engine import Engine, EngineConfig
+from ingest.fields import LONGEST_ID
 from ingest.kafka import KafkaLog
 from ingest.kafka_client import KafkaSettings
 from ingest.kafka_topics import check_topics, create_topics, delete_topics, describe_topics
-from ingest.ports import Fenced, Message, Topic
+from ingest.ports import LARGEST_VALUE, Fenced, Message, Topic
 from ingest.recovery import Build
 from ingest.redrive import Became, Choice, Row, redrive
 
@@ -594,6 +595,40 @@ def test_topics_made_by_hand_are_told_from_ours(
     answer = asyncio.run(asked())
     assert answer.ok
     assert "message.timestamp.type=LogAppendTime" in answer.warnings[0]
+
+
+def test_a_topic_that_takes_less_than_is_written_is_refused_at_the_start(
+    places: Callable[..., KafkaSettings], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The engine tried a verdict that the broker does not take for ever, and nothing after it."""
+    where = places()
+
+    def told_of() -> list[Topic]:
+        return [each.topic for each in describe_topics(where, []) if each.warnings]
+
+    assert told_of() == []
+    _alter(where, Topic.VERDICTS, max_message_bytes="500000")
+    _alter(
+        where,
+        Topic.TRANSACTIONS,
+        max_message_bytes="1000",
+        message_timestamp_type="LogAppendTime",
+    )
+    verdicts, stream = where.name(Topic.VERDICTS), where.name(Topic.TRANSACTIONS)
+    until(lambda: told_of() == [Topic.TRANSACTIONS, Topic.VERDICTS])
+    for look in (KafkaLog, check_topics):
+        with pytest.raises(InvalidSetting, match="must take 904096 bytes at once") as raised:
+            look(where)
+        assert (raised.value.field, raised.value.value) == (verdicts, "max.message.bytes=500000")
+        mended = f"--entity-name {verdicts} --add-config max.message.bytes=1048588`"
+        assert mended in raised.value.remedy
+    _alter(where, Topic.VERDICTS, max_message_bytes="904096")
+    until(lambda: told_of() == [Topic.TRANSACTIONS])
+    caplog.clear()
+    log = KafkaLog(where)  # of small transactions it is only said
+    assert f"{stream}: this topic must take" in caplog.text
+    log.append([Message(Topic.VERDICTS, 0, b"x" * LARGEST_VALUE, "k" * LONGEST_ID)])
+    log.close()
 
 
 def test_it_enters_by_tls_and_scram(kafka_secure) -> None:

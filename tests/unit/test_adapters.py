@@ -9,10 +9,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from api import demo as made
 from api.adapters import LOG, served
+from api.commands.demo import demo
 from api.commands.lists import lists
 from api.commands.redrive import redrive
-from api.settings import Settings
 from graph.errors import InvalidSetting, Unavailable
 from ingest.embedded import EmbeddedLog
 
@@ -22,32 +23,51 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def folder(path: Path) -> Settings:
-    return Settings.load({}, data_dir=path)
-
-
 def test_a_data_folder_has_one_server_whatever_its_graph_is(tmp_path: Path) -> None:
     """The lock of the embedded graph kept a second one out; with a Neo4j nothing did."""
     data = tmp_path / "data"
     again = (
         "from pathlib import Path\n"
         "from api.adapters import served\n"
-        "from api.settings import Settings\n"
-        f"with served(Settings.load({{}}, data_dir=Path({str(data)!r}))):\n"
+        f"with served(Path({str(data)!r})):\n"
         "    pass\n"
     )
-    with served(folder(data)), ExitStack() as second:
+    with served(data), ExitStack() as second:
         with pytest.raises(Unavailable, match="another server has this data folder") as raised:
-            second.enter_context(served(folder(data)))
+            second.enter_context(served(data))
         assert raised.value.field == "--data"
         assert raised.value.value == str(data)
-        second.enter_context(served(folder(tmp_path / "standby")))  # one of its own
+        second.enter_context(served(tmp_path / "standby"))  # one of its own
         other = subprocess.run(
             [sys.executable, "-c", again], capture_output=True, text=True, check=False
         )
         assert "another server has this data folder" in other.stderr
-    with served(folder(data)):  # it is let go of
+    with served(data):  # it is let go of
         pass
+
+
+def test_a_demo_keeps_a_second_one_out_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second began the log of the first anew, under its engine."""
+
+    class BegunError(Exception):
+        pass
+
+    def begun(*_: object) -> None:
+        raise BegunError
+
+    monkeypatch.setattr(made, "live_city", begun)
+    data = tmp_path / "demo"
+    app = typer.Typer()
+    app.command()(demo)
+    with served(data):
+        second = CliRunner().invoke(app, ["--data", str(data)]).exception
+    assert isinstance(second, Unavailable)
+    assert second.what == "another server has this data folder"
+    assert (second.field, second.value) == ("--data", str(data))
+    alone = CliRunner().invoke(app, ["--data", str(data)])
+    assert isinstance(alone.exception, BegunError)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from api import cli
 from graph.errors import InvalidSetting
+from ingest import datasets
 from ingest.output_folder import new_files
 from ingest.simulator import SimulationConfig, write
 from ingest.tables import InvalidDataset
@@ -92,6 +93,19 @@ def test_a_replay_in_the_place_of_the_folder_one_is_in(tmp_path, city, monkeypat
     monkeypatch.chdir(tmp_path)
     said = refused("replay", city, "--mapping", "ringfence", "--out", ".")
     assert "--out: a folder that is a working directory" in said
+
+
+def test_what_comes_into_the_place_of_a_replay_at_work_is_told_of_as_typed(
+    tmp_path, city, monkeypatch
+):
+    def read(*_):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "thesis.txt").write_text("")
+        yield from ()
+
+    monkeypatch.setattr(datasets, "read", read)
+    said = refused("replay", city, "--mapping", "ringfence", "--out", tmp_path / "out")
+    assert said.startswith(f"--out {tmp_path / 'out'}: this holds something that is not a replay")
 
 
 @pytest.mark.parametrize("out", ["", "in/it", "..", "../city"])
