@@ -52,6 +52,9 @@ class RingBoard:
         log: The log that is followed.
         views: How events are told.
         poll_s: How often it is asked for news.
+
+    Attributes:
+        failed: The error by which it ended for good, in words.
     """
 
     def __init__(self, log: Log, views: Views, *, poll_s: float = 0.1) -> None:
@@ -65,6 +68,7 @@ class RingBoard:
         self._ready = threading.Event()
         self._next = 0
         self._thread: threading.Thread | None = None
+        self.failed: str | None = None
 
     @property
     def ready(self) -> bool:
@@ -145,6 +149,13 @@ class RingBoard:
         return len(records)
 
     def _follow(self) -> None:
+        try:
+            self._read_on()
+        except Exception as error:  # noqa: BLE001 - the edge of the thread: else nobody hears of it
+            _LOG.exception("the ring board ended")
+            self.failed = f"{type(error).__name__}: {error}"
+
+    def _read_on(self) -> None:
         while not self._stop.is_set():
             try:
                 if self._next == 0:

@@ -30,6 +30,9 @@ class ListBoard:
         log: The log that is followed.
         lists: How the lists begin.
         poll_s: How often it is asked for news.
+
+    Attributes:
+        failed: The error by which it ended for good, in words.
     """
 
     def __init__(self, log: Log, lists: Lists, *, poll_s: float = 0.1) -> None:
@@ -44,6 +47,7 @@ class ListBoard:
         self._verdicts = 0
         self._witnesses: list[tuple[int, str]] = []
         self._event_time = 0
+        self.failed: str | None = None
 
     @property
     def ready(self) -> bool:
@@ -111,6 +115,13 @@ class ListBoard:
             pass
 
     def _follow(self) -> None:
+        try:
+            self._read_on()
+        except Exception as error:  # noqa: BLE001 - the edge of the thread: else nobody hears of it
+            _LOG.exception("the list board ended")
+            self.failed = f"{type(error).__name__}: {error}"
+
+    def _read_on(self) -> None:
         while not self._stop.is_set():
             try:
                 self._look_at_the_time()

@@ -129,17 +129,22 @@ class Service:
         """Raise what ended its work for good; starting, standing by and overload pass.
 
         Raises:
-            ServerFailed: The engine, or the start, ended by an error that nothing here mends.
+            ServerFailed: A part of it ended by an error that nothing here mends.
         """
         state, error = self.engine.standing()
-        if state != "failed" and self._failed is None:
-            return
-        part, cause = ("engine", error) if state == "failed" else ("start", self._failed)
-        raise ServerFailed(
-            f"it failed for good: {cause}",
-            field=part,
-            remedy="Look at the cause and start the process again: it goes on from its log.",
-        )
+        for part, cause in (
+            ("engine", error if state == "failed" else None),
+            ("start", self._failed),
+            ("rings", self.board.failed),
+            ("lists", self.caching.lists.failed),
+        ):
+            if cause is not None:
+                raise ServerFailed(
+                    f"it failed for good: {cause}",
+                    field=part,
+                    remedy="Look at the cause and start the process again: it goes on from its"
+                    " log.",
+                )
 
     def missing(self, stats: EngineStats) -> list[str]:
         """What keeps requests from being answered, in words; empty when ready."""
@@ -155,8 +160,10 @@ class Service:
         elif stats.error is not None:
             found.append(f"log: cannot be written: {stats.error}")
         found += _behind(stats)
-        for name, ready in (("lists", self.caching.lists.ready), ("rings", self.board.ready)):
-            if not ready:
+        for name, board in (("lists", self.caching.lists), ("rings", self.board)):
+            if board.failed is not None:
+                found.append(f"{name}: {board.failed}")
+            elif not board.ready:
                 found.append(f"{name}: being read from the log")
         return found
 

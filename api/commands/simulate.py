@@ -33,6 +33,6 @@ def simulate(
     check_writable(out, "--out")
     say(f"simulating about {config.expected:,} transactions")
     began = time.perf_counter()
-    counts = write(config, out)
+    counts = write(config, out, field="--out")
     took = time.perf_counter() - began
     figures({"out": str(out), "seconds": round(took, 3), **counts}, as_json=as_json, title="world")

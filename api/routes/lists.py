@@ -11,9 +11,11 @@ from api.answers import answer, described
 from api.body import read_json_bytes
 from api.caching import Caching, caching_of
 from api.clock import wall_clock
+from api.list_board import ListBoard
 from api.listing_schemas import ListDecision, ListPage, ListStanding
 from api.problems import InvalidBody, InvalidParameter
 from api.views import View, entity, timestamp
+from graph.errors import Unavailable
 from graph.lists import ListChange, ListEntry, ListName
 from graph.transaction import Entity, EntityKind
 from ingest import fields
@@ -37,7 +39,23 @@ class _Decision(msgspec.Struct, forbid_unknown_fields=True):
     expires_at: str | int | None = None
 
 
-@router.get("/{listing}", summary="Who is on a list", responses=described(ListPage, 422))
+def _read_up(request: Request) -> ListBoard:
+    """The lists, once they are read: before that, nobody is known not to be on one.
+
+    Raises:
+        Unavailable: They are still being read from the log.
+    """
+    board = caching_of(request).lists
+    if not board.ready:
+        raise Unavailable(
+            "the lists are still being read from the log",
+            field="listing",
+            remedy="Ask again when /readyz says ready.",
+        )
+    return board
+
+
+@router.get("/{listing}", summary="Who is on a list", responses=described(ListPage, 422, 503))
 async def entries(
     request: Request,
     listing: Listing,
@@ -45,7 +63,7 @@ async def entries(
     after: Annotated[str | None, Query(max_length=140, description="`next` of a page.")] = None,
 ) -> Response:
     """Entries by kind and id, as the log told them; those that event time ended are gone."""
-    board = caching_of(request).lists
+    board = _read_up(request)
     ended = None if after is None else _read(after)
     found = await asyncio.to_thread(board.entries, listing)
     if ended is not None:
@@ -64,11 +82,11 @@ async def entries(
 @router.get(
     "/{listing}/{kind}/{id:path}",
     summary="Whether an entity is on a list",
-    responses=described(ListStanding, 422),
+    responses=described(ListStanding, 422, 503),
 )
 async def standing(request: Request, listing: Listing, kind: Kind, id: Id) -> Response:  # noqa: A002
     """Answered from the log, never from a cache."""
-    board = caching_of(request).lists
+    board = _read_up(request)
     asked = checked(ListChange(Entity(kind, id), listing)).entity
     entry = board.get(listing, asked)
     return answer(

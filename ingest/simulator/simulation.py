@@ -142,12 +142,17 @@ def frame_of(simulation: Simulation) -> pd.DataFrame:
     return frame
 
 
-def write(config: SimulationConfig, out_dir: Path) -> dict[str, Any]:
+def write(config: SimulationConfig, out_dir: Path, *, field: str = "out_dir") -> dict[str, Any]:
     """Simulate into a folder: transactions, rings and look_alikes (Parquet) and world.json.
 
     Every period is written when it is over, as a row group, so memory does not grow with the
     number of transactions. The same configuration writes the same bytes. The files are moved into
     the folder when all are whole, `world.json` last; before that, what was there stays.
+
+    Args:
+        config: The world.
+        out_dir: Where to; made where it is missing.
+        field: What names `out_dir` to the person: an option.
 
     Returns:
         The sizes of everything, by name (`Simulation.counts`).
@@ -155,7 +160,7 @@ def write(config: SimulationConfig, out_dir: Path) -> dict[str, Any]:
     Raises:
         InvalidSetting: The folder cannot be written.
     """
-    with new_files(out_dir, FILES) as folder:
+    with new_files(out_dir, FILES, field=field) as folder:
         making = Making(config)
         with ExitStack() as files:
             transactions, look_alikes = (

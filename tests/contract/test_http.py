@@ -699,6 +699,9 @@ def test_a_server_that_is_not_started_lives_but_is_not_ready(tmp_path: Path):
                 told = client.get(path)  # nobody can know yet that there is no such ring
                 assert problem(told, 503, "unavailable").field == "ring_id"
                 assert int(told.headers["retry-after"]) >= 1
+            for path in ("/v1/lists/block", "/v1/lists/block/user/nobody"):
+                # nor that nobody is on a list
+                assert problem(client.get(path), 503, "unavailable").field == "listing"
         finally:
             hold.set()
         until(lambda: client.get("/readyz").status_code == 200, "ready")
@@ -734,6 +737,22 @@ def test_an_engine_that_failed_for_good_is_told_of_as_no_longer_alive(tmp_path: 
         assert "ZeroDivisionError: by nothing" in found.detail
         assert client.get("/readyz").status_code == 503
         assert client.head("/healthz").status_code == 503
+
+
+@pytest.mark.parametrize("part", ["rings", "lists"])
+def test_a_board_that_ended_is_told_of_as_well(tmp_path: Path, part: str):
+    service = build(Settings.load({}, data_dir=tmp_path, port=0, log_level="error"))
+    board = service.board if part == "rings" else service.caching.lists
+
+    def broken() -> int:
+        raise ZeroDivisionError("by nothing")
+
+    board.catch_up = broken
+    with served(service) as client:
+        until(lambda: client.get("/healthz").status_code == 503, "an end")
+        found = problem(client.get("/healthz"), 503, "server-failed")
+        assert (found.field, "ZeroDivisionError: by nothing" in found.detail) == (part, True)
+        assert f"{part}: ZeroDivisionError: by nothing" in client.get("/readyz").json()["missing"]
 
 
 @pytest.mark.parametrize(
