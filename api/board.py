@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from api.follower import Follower
 from api.views import Views
-from graph.errors import Incompatible, Unavailable
+from graph.errors import Incompatible
 from graph.evidence import Evidence, Role
 from graph.rings import Ring, RingEvent
 from ingest.ports import Log, Topic
@@ -45,46 +46,23 @@ class Entry:
     life: deque[Told] = field(default_factory=lambda: deque(maxlen=EVENTS))
 
 
-class RingBoard:
+class RingBoard(Follower):
     """Rings by id and by how lately they changed. Safe to read from any thread.
 
     Args:
         log: The log that is followed.
         views: How events are told.
         poll_s: How often it is asked for news.
-
-    Attributes:
-        failed: The error by which it ended for good, in words.
     """
 
     def __init__(self, log: Log, views: Views, *, poll_s: float = 0.1) -> None:
+        super().__init__("rings", poll_s)
         self._log = log
         self._views = views
-        self._poll_s = poll_s
         self._entries: OrderedDict[str, Entry] = OrderedDict()  # the newest change last
         self._aliases: dict[str, str] = {}
         self._guard = threading.Lock()
-        self._stop = threading.Event()
-        self._ready = threading.Event()
         self._next = 0
-        self._thread: threading.Thread | None = None
-        self.failed: str | None = None
-
-    @property
-    def ready(self) -> bool:
-        """Whether it has caught up with the log once."""
-        return self._ready.is_set()
-
-    def start(self) -> None:
-        """Begin to follow the log."""
-        self._thread = threading.Thread(target=self._follow, name="ring-board", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop following; what is there can still be read."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5.0)
 
     def live(self) -> list[Ring]:
         """Every ring, the newest change first; rings of one moment by id."""
@@ -148,27 +126,12 @@ class RingBoard:
             self._apply(told.transaction_id, told.to_event())
         return len(records)
 
-    def _follow(self) -> None:
-        try:
-            self._read_on()
-        except Exception as error:  # noqa: BLE001 - the edge of the thread: else nobody hears of it
-            _LOG.exception("the ring board ended")
-            self.failed = f"{type(error).__name__}: {error}"
-
-    def _read_on(self) -> None:
-        while not self._stop.is_set():
-            try:
-                if self._next == 0:
-                    bounds = self._log.bounds(Topic.RINGS, 0)
-                    self._next = max(bounds.first, bounds.next - HISTORY)
-                read = self.catch_up()
-            except Unavailable as error:
-                _LOG.warning("the ring board waits for the log: %s", error)
-                self._stop.wait(1.0)
-                continue
-            if read < _PAGE:
-                self._ready.set()
-                self._stop.wait(self._poll_s)
+    def read_page(self) -> bool:
+        """Read what is new, from the last `HISTORY` events on; whether there may be more."""
+        if self._next == 0:
+            bounds = self._log.bounds(Topic.RINGS, 0)
+            self._next = max(bounds.first, bounds.next - HISTORY)
+        return self.catch_up() == _PAGE
 
     def _apply(self, transaction_id: str, event: RingEvent) -> None:
         ring = event.ring

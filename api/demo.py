@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 import xxhash
 
+from api.adapters import SERVED
 from api.wiring import detector, load
 from graph.errors import Incompatible, Unavailable
 from ingest.codec import encode
@@ -75,6 +76,15 @@ def _made(folder: Path, config: SimulationConfig) -> City:
     if not (out / "world.json").exists():  # it is written last
         write(config, out)
     return City(config, out)
+
+
+def emptied(folder: Path) -> None:
+    """Take away what an earlier demo left, but the file by which the folder is held."""
+    for each in folder.iterdir():
+        if each.is_dir():
+            shutil.rmtree(each)
+        elif each.name != SERVED:
+            each.unlink()
 
 
 class Stream:

@@ -9,7 +9,8 @@ import logging
 import threading
 from typing import Final
 
-from graph.errors import Incompatible, InvalidInput, Unavailable
+from api.follower import Follower
+from graph.errors import Incompatible, InvalidInput
 from graph.lists import ListBook, ListEntry, ListName, Lists
 from graph.transaction import Entity
 from graph.watermark import WITNESSES
@@ -23,36 +24,24 @@ _LOOK_BACK: Final = (8, 64, 512)
 _LOG: Final = logging.getLogger("ringfence.api.lists")
 
 
-class ListBoard:
+class ListBoard(Follower):
     """Who is on which list. Safe to read from any thread.
 
     Args:
         log: The log that is followed.
         lists: How the lists begin.
         poll_s: How often it is asked for news.
-
-    Attributes:
-        failed: The error by which it ended for good, in words.
     """
 
     def __init__(self, log: Log, lists: Lists, *, poll_s: float = 0.1) -> None:
+        super().__init__("lists", poll_s)
         self._log = log
-        self._poll_s = poll_s
         self._book = ListBook(lists)
         self._guard = threading.Lock()
-        self._stop = threading.Event()
-        self._ready = threading.Event()
-        self._thread: threading.Thread | None = None
         self._next = 0
         self._verdicts = 0
         self._witnesses: list[tuple[int, str]] = []
         self._event_time = 0
-        self.failed: str | None = None
-
-    @property
-    def ready(self) -> bool:
-        """Whether it has caught up with the log once."""
-        return self._ready.is_set()
 
     @property
     def offset(self) -> int:
@@ -63,17 +52,6 @@ class ListBoard:
     def event_time(self) -> int:
         """Event time (ms) by which entries were ended: what the newest verdicts agree on."""
         return self._event_time
-
-    def start(self) -> None:
-        """Begin to follow the log."""
-        self._thread = threading.Thread(target=self._follow, name="list-board", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop following; what is there can still be read."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5.0)
 
     def get(self, listing: ListName, entity: Entity) -> ListEntry | None:
         """The entity's entry on a list."""
@@ -105,34 +83,18 @@ class ListBoard:
         return len(page)
 
     def catch_up_fully(self) -> None:
-        """Read everything there is now, with the event time; for who does not `start` it.
+        """Read everything there is now; for who does not `start` it.
 
         Raises:
             Unavailable: The log does not answer.
         """
-        self._look_at_the_time()
-        while self.catch_up() == _PAGE:
+        while self.read_page():
             pass
 
-    def _follow(self) -> None:
-        try:
-            self._read_on()
-        except Exception as error:  # noqa: BLE001 - the edge of the thread: else nobody hears of it
-            _LOG.exception("the list board ended")
-            self.failed = f"{type(error).__name__}: {error}"
-
-    def _read_on(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self._look_at_the_time()
-                read_now = self.catch_up()
-            except Unavailable as error:
-                _LOG.warning("the list board waits for the log: %s", error)
-                self._stop.wait(1.0)
-                continue
-            if read_now < _PAGE:
-                self._ready.set()
-                self._stop.wait(self._poll_s)
+    def read_page(self) -> bool:
+        """Read what is new, with the event time; whether there may be more."""
+        self._look_at_the_time()
+        return self.catch_up() == _PAGE
 
     def _look_at_the_time(self) -> None:
         """Let the newest verdicts count that were not looked at before.

@@ -15,7 +15,7 @@ field, value and remedy from the error itself. The leaves below are the ones onl
     ├── MalformedRequest    the bytes are not HTTP                           400
     └── WrongMethod         the route exists, not for this method            405
     Unavailable
-    ├── ServerFailed        it ended by an error: a restart is what helps     503, Retry-After
+    ├── ServerFailed        it ended by an error: a restart is what helps    503, Retry-After
     └── TooManyStreams      as many event streams are open as are allowed    503, Retry-After
     InternalError           a fault of ours                                  500
 """

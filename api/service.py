@@ -129,18 +129,14 @@ class Service:
         """Raise what ended its work for good; starting, standing by and overload pass.
 
         Raises:
-            ServerFailed: A part of it ended by an error that nothing here mends.
+            ServerFailed: The engine, or the start, ended by an error that nothing here mends.
         """
         state, error = self.engine.standing()
-        for part, cause in (
-            ("engine", error if state == "failed" else None),
-            ("start", self._failed),
-            ("rings", self.board.failed),
-            ("lists", self.caching.lists.failed),
-        ):
+        ended = {"engine": error if state == "failed" else None, "start": self._failed}
+        for part, cause in ended.items():
             if cause is not None:
                 raise ServerFailed(
-                    f"it failed for good: {cause}",
+                    f"the {part} ended by an error: {cause}",
                     field=part,
                     remedy="Look at the cause and start the process again: it goes on from its"
                     " log.",
@@ -161,9 +157,8 @@ class Service:
             found.append(f"log: cannot be written: {stats.error}")
         found += _behind(stats)
         for name, board in (("lists", self.caching.lists), ("rings", self.board)):
-            if board.failed is not None:
-                found.append(f"{name}: {board.failed}")
-            elif not board.ready:
+            # One that ended is no reason to answer nothing else: see `warnings`.
+            if not board.ready and board.failed is None:
                 found.append(f"{name}: being read from the log")
         return found
 
@@ -172,6 +167,9 @@ class Service:
         found = list(self.model["degraded"])
         if stats.checkpoint_error is not None:
             found.append(f"checkpoints: {stats.checkpoint_error}; a restart will take longer")
+        for name, board in (("lists", self.caching.lists), ("rings", self.board)):
+            if board.failed is not None:
+                found.append(f"{name}: no longer read from the log: {board.failed}")
         for each in self.sinks:
             sink = each.stats()
             if sink.error is not None:

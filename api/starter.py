@@ -34,12 +34,13 @@ from scorer.evidence_context import NAMES
 from scorer.evidence_judge import EvidenceJudge
 from scorer.evidence_log import EvidenceLog
 from scorer.fitting import BoosterSettings, regrow_booster, sample_negatives
-from scorer.ground_truth import as_named
+from scorer.ground_truth import GroundTruth, as_named
 from scorer.history_replay import replay
 from scorer.judge_lessons import Lesson, facts_of, lesson_of, rows_of
 from scorer.judge_training import best_bounds, ring_f1s, starter_of, weights_by
 from scorer.ring_pass import weighed
 from scorer.starter import FOLDER, PARAMETERS, TREES, TREES_FOLDER
+from scorer.table import Table
 
 FIRST_SEED = 1_001
 FRAUD_SHARE = 3 * SimulationConfig().fraud_share
@@ -154,13 +155,20 @@ def write_trees(cities: Sequence[City], about: dict[str, Any], out: Path) -> Non
     _write(out, said, booster)
 
 
-def replayed_city(config: SimulationConfig, *, teaches: bool) -> City:
-    """Simulate a city, replay it, keep what it teaches: the rest is a hundred times as much."""
+def simulated(config: SimulationConfig) -> tuple[Table, GroundTruth]:
+    """Simulate a city and replay it: its table, and what is known about its rings."""
     with tempfile.TemporaryDirectory() as folder:
         write(config, Path(folder))
         engine = detector(sweeps=True)  # as a history is replayed: what a sweep finds is judged too
         table = replay(read(Path(folder), load_mapping("ringfence")), engine)
         truth = find_ground_truth(Path(folder))
+    assert truth is not None  # noqa: S101 - the simulator writes it
+    return table, truth
+
+
+def replayed_city(config: SimulationConfig, *, teaches: bool) -> City:
+    """Simulate a city, replay it, keep what it teaches: the rest is a hundred times as much."""
+    table, truth = simulated(config)
     facts = facts_of(table.evidence)
     every = np.arange(len(table.fraud), dtype=np.intp)
     lesson = lesson_of(table, every, rows_of(table.evidence, facts))

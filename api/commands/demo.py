@@ -26,22 +26,20 @@ def demo(
 
     The page is at the URL it prints. Ctrl-C ends it. The second demo starts in seconds.
     """
-    import shutil
-
     from api.adapters import served
-    from api.demo import Stream, live_city, trained
+    from api.demo import Stream, emptied, live_city, trained
     from api.serving import run
     from api.settings import Settings, cache_dir
     from api.wiring import build
 
     folder = data or cache_dir() / "demo"
-    with served(folder):  # two demos would begin each other's log anew
+    live = folder / "live"
+    with served(folder), served(live):  # two would begin each other's log anew
         say("simulating a city")
         city = live_city(folder, seed)
         with stages({}) as told:
             model = trained(folder, seed, told)
-        live = folder / "live"
-        shutil.rmtree(live, ignore_errors=True)
+        emptied(live)
         settings = Settings.load(data_dir=live, model_dir=model, port=port, log_level="warning")
         # A made-up city belongs into no one's Kafka or Neo4j, even where the settings name them.
         service = build(settings.in_process())

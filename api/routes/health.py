@@ -15,7 +15,10 @@ router: Final = APIRouter()
 
 
 @router.get(
-    "/healthz", tags=["operations"], summary="The process lives", responses=described(Health, 503)
+    "/healthz",
+    tags=["operations"],
+    summary="Whether a restart would help",
+    responses=described(Health, 503),
 )
 async def healthz(request: Request) -> Response:
     """Whether a restart would help: 503 once the engine, or the start, failed for good.

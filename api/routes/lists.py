@@ -15,7 +15,6 @@ from api.list_board import ListBoard
 from api.listing_schemas import ListDecision, ListPage, ListStanding
 from api.problems import InvalidBody, InvalidParameter
 from api.views import View, entity, timestamp
-from graph.errors import Unavailable
 from graph.lists import ListChange, ListEntry, ListName
 from graph.transaction import Entity, EntityKind
 from ingest import fields
@@ -40,18 +39,9 @@ class _Decision(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _read_up(request: Request) -> ListBoard:
-    """The lists, once they are read: before that, nobody is known not to be on one.
-
-    Raises:
-        Unavailable: They are still being read from the log.
-    """
+    """The lists, once they are read: before that, nobody is known not to be on one."""
     board = caching_of(request).lists
-    if not board.ready:
-        raise Unavailable(
-            "the lists are still being read from the log",
-            field="listing",
-            remedy="Ask again when /readyz says ready.",
-        )
+    board.must_be_read()
     return board
 
 

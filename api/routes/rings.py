@@ -20,7 +20,6 @@ from api.service import Service
 from api.streams import EventStream
 from api.views import View, counterfactual, member_role
 from graph.counterfactual import Counterfactual, what_clears
-from graph.errors import Unavailable
 from graph.evidence import Evidence, Pattern
 from graph.ring_policy import RingPolicy
 from graph.ring_roles import MemberRole, ring_roles
@@ -41,7 +40,7 @@ class _Cursor(msgspec.Struct, array_like=True, frozen=True):
     ring_id: str
 
 
-@router.get("", summary="Rings, the newest change first", responses=described(RingPage, 422))
+@router.get("", summary="Rings, the newest change first", responses=described(RingPage, 422, 503))
 async def rings(
     request: Request,
     state: Annotated[list[Listed] | None, Query(description="Only these states.")] = None,
@@ -55,6 +54,7 @@ async def rings(
     A ring that changes while you read moves to the front; it is never shown twice by paging on.
     """
     service = service_of(request)
+    service.board.must_be_read()
     after = None if cursor is None else _read(cursor)
     wanted = [
         ring
@@ -117,16 +117,12 @@ def entry_of(service: Service, ring_id: str) -> Entry:
     Raises:
         UnknownResource: It is not there.
         Unavailable: It is not there yet, and may be in what of the log is not read.
+        ServerFailed: It is not there, and the log is read no longer.
     """
-    ready = service.board.ready  # asked first: what is read up meanwhile is found
     entry = service.board.get(ring_id)
-    if entry is None and not ready:
-        raise Unavailable(
-            "the rings are still being read from the log, and this one is not among them yet",
-            field="ring_id",
-            value=shorten(ring_id),
-            remedy="Ask again when /readyz says ready.",
-        )
+    if entry is None:
+        service.board.must_be_read()
+        entry = service.board.get(ring_id)  # it may have been read meanwhile
     if entry is None:
         raise UnknownResource(
             "there is no such ring, or it ended long ago",

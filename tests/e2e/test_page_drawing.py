@@ -154,7 +154,7 @@ def test_the_legend_names_every_kind_of_node_that_is_drawn_and_no_other(
     assert named["circle", "flow"] == {"device", "user: controller", "user: mule"}
     assert named["circle", "network"] == named["circle", "flow"] | {"user: not in the ring"}
     assert "cash or outside" in named["crowd", "flow"] & named["crowd", "network"]
-    assert "user: of any role" in named["crowd", "network"]
+    assert "user: of several roles" in named["crowd", "network"]
     assert watched.complaints == []
 
 
@@ -164,7 +164,7 @@ def called(kind: str, role: str, keys: list[str], *, members: set[str]) -> str:
         return {"ip": "IP address", "outside": "cash or outside"}.get(kind, kind)
     if role != "none":
         return f"{kind}: {role.replace('_', '-')}"
-    return f"{kind}: {'not in the ring' if members.isdisjoint(keys) else 'of any role'}"
+    return f"{kind}: {'not in the ring' if members.isdisjoint(keys) else 'of several roles'}"
 
 
 @pytest.mark.parametrize("width", [1440, 390])

@@ -4,7 +4,6 @@ import doctest
 
 import pytest
 
-import graph.attempts
 import graph.heuristics.bust_out
 import graph.heuristics.card_testing
 import graph.heuristics.collusion

@@ -4,14 +4,6 @@ import pytest
 from msgspec import structs
 
 import graph.attempts
-import graph.heuristics.bust_out
-import graph.heuristics.card_testing
-import graph.heuristics.collusion
-import graph.heuristics.dormancy
-import graph.heuristics.refunds
-import graph.heuristics.synthetic
-import graph.heuristics.takeover
-import graph.profiles
 from graph.evidence import Pattern, Role
 from graph.heuristics.card_testing import CardTesting
 from graph.profiles import Profiles

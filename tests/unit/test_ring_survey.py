@@ -58,10 +58,22 @@ def test_the_rings_of_all_cities_are_counted_together():
     assert payroll == {"groups": 8, "by_ring": 1, "per_thousand": 125.0}
 
 
+def test_what_is_printed_names_every_way_kind_and_look_alike(capsys):
+    missed = city([], [true("one", "xyz")], {"one": RingFacts("cycle", "split")}, held=0)
+    false = city([told("b", "uvw", Pattern.MULE)], [], {}, held=1)
+    ring_survey.print_survey(survey_figures([missed, false]))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["told", "1", "0", "1", "0.000", "0.000", "0.000", "-", "-"] in lines
+    assert ["without", "suspects", "0", "0", "1", "-", "0.000", "0.000", "-", "-"] in lines
+    assert ["cycle", "0", "1", "0.000", "0", "of", "0", "0", "of", "1", "0"] in lines
+    assert ["mule", "0", "0", "-", "0", "of", "0", "0", "of", "0", "1"] in lines
+    assert ["payroll", "8", "1", "125.0"] in lines
+
+
 def test_cities_that_cannot_be_simulated_are_refused_by_name(capsys):
     for arguments, said in (
-        (["--users", "10"], "users: must be between 60 and"),
-        (["--density", "90"], "fraud_share: must be between"),
+        (["--users", "10"], "argument --users: users: must be between 60 and"),
+        (["--density", "90"], "argument --density: fraud_share: must be between"),
         (["--cities", "0"], "argument --cities: 0 is too few"),
         (["--jobs", "none"], "argument --jobs: none is too few, or no number"),
     ):

@@ -410,7 +410,7 @@ function legendOf({ nodes, edges }, { entities }) {
   for (const { kind, role, keys } of nodes) {
     // A stack of the network has no role, though some of those in it may have one.
     const stranger = keys.every((key) => entities.get(key).role === null);
-    const part = role === null ? (stranger ? "not in the ring" : "of any role") : words(role);
+    const part = role === null ? (stranger ? "not in the ring" : "of several roles") : words(role);
     if (kind in IDENTIFIERS) seen.set(IDENTIFIERS[kind], [kind, "shared"]);
     else seen.set(kind === "outside" ? "cash or outside" : `${kind}: ${part}`, [kind, role]);
   }

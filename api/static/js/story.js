@@ -112,7 +112,7 @@ function withoutWitness({ detail, transfers, entities, currency }) {
 }
 
 const seenAs = (pattern) => SEEN_AS[pattern] ?? words(pattern);
-const noun = (pattern) => seenAs(pattern).replace(/^an? /, "");
+const the = (pattern) => seenAs(pattern).replace(/^an? /, "the ");
 
 /** How the money went: the strongest piece of evidence that has a witness. */
 function passage(found) {
@@ -237,7 +237,7 @@ function standing(found) {
   const parts = [`The ring scores ${detail.score.toFixed(2)}`];
   if (strongest) {
     parts.push(
-      `; the strongest evidence is the ${noun(strongest.pattern)} (${strongest.strength.toFixed(2)})`,
+      `; the strongest evidence is ${the(strongest.pattern)} (${strongest.strength.toFixed(2)})`,
     );
     if (detail.evidence.length > 1) parts.push(`, of ${counted(detail.evidence.length, "piece")}`);
   }

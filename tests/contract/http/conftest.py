@@ -1,4 +1,4 @@
-"""One service for all of these files, which a detector without a model answers for.
+"""One service for each of these files, which a detector without a model answers for.
 
 Three transfers that close a cycle make a ring, an alert and a graph.
 """
@@ -11,14 +11,14 @@ from tests.over_http import CYCLE, NOW, transfer, until
 from tests.served import running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service(tmp_path_factory):
     data = tmp_path_factory.mktemp("http")
     settings = {"data_dir": data, "max_body": 200_000, "max_batch": 50, "port": 0}
     return build(Settings.load({}, **settings, log_level="error"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client(service):
     with running(service) as found:
         until(lambda: found.get("/readyz").status_code == 200, "ready")

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from api import schemas
+from api.service import Service
 from api.settings import Settings
 from api.wiring import build
 from graph.errors import Incompatible
@@ -15,12 +16,18 @@ from tests.over_http import problem, transfer, until
 from tests.served import running
 
 
-def test_a_server_that_is_not_started_lives_but_is_not_ready(tmp_path: Path):
-    service = build(Settings.load({}, data_dir=tmp_path, port=0, log_level="error"))
+@pytest.fixture
+def fresh(tmp_path: Path) -> Service:
+    """A service that was never started."""
+    return build(Settings.load({}, data_dir=tmp_path, port=0, log_level="error"))
+
+
+def test_a_server_that_is_not_started_lives_but_is_not_ready(fresh: Service):
     hold = threading.Event()
-    service.warm = hold.wait
+    fresh.warm = hold.wait
     unknown = ("/v1/rings/nobody", "/v1/rings/nobody/importance")
-    with running(service) as client:
+    unread = ("/v1/rings", *unknown)
+    with running(fresh) as client:
         try:
             assert client.get("/healthz").status_code == 200
             answer = client.get("/readyz")
@@ -31,13 +38,13 @@ def test_a_server_that_is_not_started_lives_but_is_not_ready(tmp_path: Path):
             refused = client.post("/v1/score", json=transfer())
             problem(refused, 503)
             assert int(refused.headers["retry-after"]) >= 1
-            for path in unknown:
+            for path in unread:
                 told = client.get(path)  # nobody can know yet that there is no such ring
-                assert problem(told, 503, "unavailable").field == "ring_id"
+                assert problem(told, 503, "unavailable").field == "rings"
                 assert int(told.headers["retry-after"]) >= 1
             for path in ("/v1/lists/block", "/v1/lists/block/user/nobody"):
                 # nor that nobody is on a list
-                assert problem(client.get(path), 503, "unavailable").field == "listing"
+                assert problem(client.get(path), 503, "unavailable").field == "lists"
         finally:
             hold.set()
         until(lambda: client.get("/readyz").status_code == 200, "ready")
@@ -52,21 +59,20 @@ def test_what_passes_without_a_restart_is_no_reason_for_one(client, service, mon
     assert client.get("/healthz").status_code == 200
 
 
-def test_an_engine_that_failed_for_good_is_told_of_as_no_longer_alive(tmp_path: Path):
+def test_an_engine_that_failed_for_good_is_told_of_as_no_longer_alive(fresh: Service):
     """Else nobody restarts it: an orchestrator asks /healthz, and the process goes on."""
-    service = build(Settings.load({}, data_dir=tmp_path, port=0, log_level="error"))
-    between = service.engine._between
+    between = fresh.engine._between
 
     def broken(done: int) -> None:
         between(done)
         raise ZeroDivisionError("by nothing")
 
-    service.engine._between = broken
-    with running(service) as client:
+    fresh.engine._between = broken
+    with running(fresh) as client:
         until(lambda: client.get("/readyz").status_code == 200, "ready")
         assert client.get("/healthz").status_code == 200
         assert client.post("/v1/score", json=transfer()).status_code == 200  # it was written
-        until(lambda: service.engine.standing()[0] == "failed", "an end")
+        until(lambda: fresh.engine.standing()[0] == "failed", "an end")
         answer = client.get("/healthz")
         found = problem(answer, 503, "server-failed")
         assert found.field == "engine"
@@ -75,20 +81,33 @@ def test_an_engine_that_failed_for_good_is_told_of_as_no_longer_alive(tmp_path: 
         assert client.head("/healthz").status_code == 503
 
 
-@pytest.mark.parametrize("part", ["rings", "lists"])
-def test_a_board_that_ended_is_told_of_as_well(tmp_path: Path, part: str):
-    service = build(Settings.load({}, data_dir=tmp_path, port=0, log_level="error"))
-    board = service.board if part == "rings" else service.caching.lists
+@pytest.mark.parametrize(
+    ("part", "paths"),
+    [
+        ("rings", ["/v1/rings", "/v1/rings/nobody", "/v1/rings/nobody/importance"]),
+        ("lists", ["/v1/lists/block", "/v1/lists/block/user/nobody"]),
+    ],
+)
+def test_who_ended_is_told_of_where_it_is_asked_and_keeps_nobody_from_scoring(
+    fresh: Service, part: str, paths: list[str]
+):
+    board = fresh.board if part == "rings" else fresh.caching.lists
 
     def broken() -> int:
         raise ZeroDivisionError("by nothing")
 
     board.catch_up = broken
-    with running(service) as client:
-        until(lambda: client.get("/healthz").status_code == 503, "an end")
-        found = problem(client.get("/healthz"), 503, "server-failed")
-        assert (found.field, "ZeroDivisionError: by nothing" in found.detail) == (part, True)
-        assert f"{part}: ZeroDivisionError: by nothing" in client.get("/readyz").json()["missing"]
+    with running(fresh) as client:
+        until(lambda: client.get("/readyz").status_code == 200, "ready")
+        for path in paths:
+            found = problem(client.get(path), 503, "server-failed")
+            assert (found.field, "ZeroDivisionError: by nothing" in found.detail) == (part, True)
+        (warning,) = [
+            each for each in client.get("/readyz").json()["warnings"] if each.startswith(part)
+        ]
+        assert "ZeroDivisionError: by nothing" in warning
+        assert client.get("/healthz").status_code == 200  # it would read the same once more
+        assert client.post("/v1/score", json=transfer()).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -98,14 +117,13 @@ def test_a_board_that_ended_is_told_of_as_well(tmp_path: Path, part: str):
         (ZeroDivisionError("by nothing"), "ZeroDivisionError: by nothing"),
     ],
 )
-def test_a_start_that_failed_is_told_of_as_well(tmp_path: Path, error: Exception, said: str):
-    service = build(Settings.load({}, data_dir=tmp_path, port=0, log_level="error"))
+def test_a_start_that_failed_is_told_of_as_well(fresh: Service, error: Exception, said: str):
 
     def warm() -> None:
         raise error
 
-    service.warm = warm
-    with running(service) as client:
+    fresh.warm = warm
+    with running(fresh) as client:
         until(lambda: client.get("/healthz").status_code == 503, "an end")
         found = problem(client.get("/healthz"), 503, "server-failed")
         assert found.field == "start"
@@ -114,20 +132,19 @@ def test_a_start_that_failed_is_told_of_as_well(tmp_path: Path, error: Exception
         assert said in start
 
 
-def test_what_is_stopped_before_it_began_never_begins(tmp_path: Path):
+def test_what_is_stopped_before_it_began_never_begins(fresh: Service):
     """Else an engine would start on a log that is being closed."""
-    service = build(Settings.load({}, data_dir=tmp_path, port=0, log_level="error"))
     hold = threading.Event()
-    service.warm = hold.wait
-    service.start()
-    stopping = threading.Thread(target=service.stop)
+    fresh.warm = hold.wait
+    fresh.start()
+    stopping = threading.Thread(target=fresh.stop)
     stopping.start()
-    until(lambda: service.engine.standing()[0] == "stopping", "the stop")
+    until(lambda: fresh.engine.standing()[0] == "stopping", "the stop")
     hold.set()
     stopping.join(30)
     assert not stopping.is_alive()
-    assert not service.engine._thread.is_alive()
-    assert service.engine._thread.ident is None
+    assert not fresh.engine._thread.is_alive()
+    assert fresh.engine._thread.ident is None
 
 
 def test_a_fault_of_ours_is_a_problem_with_a_number_and_tells_nothing(client, service, monkeypatch):
