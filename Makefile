@@ -25,7 +25,7 @@ BESIDE := $(MAKE) --no-print-directory --jobs 2
 # Each says all it has to say at once, where make can hold it back (4.0 on).
 IN_TURN := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help setup demo test test-servers test-processes check check-style check-types check-tests bench chaos servers servers-stop servers-status env format constraints clean
+.PHONY: help setup demo test test-waiting test-working check check-style check-types check-tests bench chaos servers servers-stop servers-status env format constraints clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -38,15 +38,16 @@ demo: $(VENV)/.warm ## train, serve and stream a simulated city until a ring gro
 
 test: $(VENV)/.tested $(VENV)/.warm ## the whole test suite; what needs a server runs where `make servers` did
 	$(FAST)
-	$(BESIDE) test-servers test-processes
+	$(BESIDE) test-waiting test-working
 	$(PYTEST) -m alone
 
-# Beside each other, and each one test at a time: what shares the servers waits for them most of the
-# time; the others kill processes or fill a processor.
-test-servers:
+# Beside each other, and each one test at a time: what waits for servers and a browser most of the
+# time, and what fills a processor or kills what does.
+test-waiting:
 	$(PYTEST) -m servers
-test-processes:
-	$(PYTEST) -m "(slow or browser) and not servers and not alone"
+	$(PYTEST) -m "browser and not servers"
+test-working:
+	$(PYTEST) -m "slow and not browser and not servers and not alone"
 
 check: check-style ## format, lint, types, import contracts, fast tests
 	$(BESIDE) $(IN_TURN) check-types check-tests
