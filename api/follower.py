@@ -5,7 +5,7 @@ import threading
 from abc import ABC, abstractmethod
 from typing import Final
 
-from api.problems import ServerFailed
+from api.problems import NoLongerReading, StillReading
 from graph.errors import Unavailable
 
 _LOG: Final = logging.getLogger("ringfence.api.follower")
@@ -50,17 +50,17 @@ class Follower(ABC):
         """Whoever is not here is not there: so only once the log is read, and is read on.
 
         Raises:
-            Unavailable: It is still being read.
-            ServerFailed: It is read no longer.
+            StillReading: Some of it is not read yet.
+            NoLongerReading: What is new is not read.
         """
         if self.failed is not None:
-            raise ServerFailed(
+            raise NoLongerReading(
                 f"the {self._name} are no longer read from the log: {self.failed}",
                 field=self._name,
                 remedy="Look at the cause and start the process again.",
             )
         if not self.ready:
-            raise Unavailable(
+            raise StillReading(
                 f"the {self._name} are still being read from the log",
                 field=self._name,
                 remedy="Ask again when /readyz says ready.",

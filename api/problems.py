@@ -15,6 +15,8 @@ field, value and remedy from the error itself. The leaves below are the ones onl
     ├── MalformedRequest    the bytes are not HTTP                           400
     └── WrongMethod         the route exists, not for this method            405
     Unavailable
+    ├── StillReading        what the answer is in is still being read        503, Retry-After
+    ├── NoLongerReading     what the answer is in is read no longer          503, Retry-After
     ├── ServerFailed        it ended by an error: a restart is what helps    503, Retry-After
     └── TooManyStreams      as many event streams are open as are allowed    503, Retry-After
     InternalError           a fault of ours                                  500
@@ -115,6 +117,18 @@ class WrongMethod(InvalidInput):
 
     code = "wrong-method"
     http_status = 405
+
+
+class StillReading(Unavailable):
+    """What the answer would be in is still being read from the log."""
+
+    code = "still-reading"
+
+
+class NoLongerReading(Unavailable):
+    """What the answer would be in is no longer read from the log: a fault of ours."""
+
+    code = "no-longer-reading"
 
 
 class ServerFailed(Unavailable):

@@ -116,8 +116,8 @@ def entry_of(service: Service, ring_id: str) -> Entry:
 
     Raises:
         UnknownResource: It is not there.
-        Unavailable: It is not there yet, and may be in what of the log is not read.
-        ServerFailed: It is not there, and the log is read no longer.
+        StillReading: It is not there yet, and may be in what of the log is not read.
+        NoLongerReading: It is not there, and may be in what of the log is not read.
     """
     entry = service.board.get(ring_id)
     if entry is None:

@@ -40,11 +40,11 @@ def test_a_server_that_is_not_started_lives_but_is_not_ready(fresh: Service):
             assert int(refused.headers["retry-after"]) >= 1
             for path in unread:
                 told = client.get(path)  # nobody can know yet that there is no such ring
-                assert problem(told, 503, "unavailable").field == "rings"
+                assert problem(told, 503, "still-reading").field == "rings"
                 assert int(told.headers["retry-after"]) >= 1
             for path in ("/v1/lists/block", "/v1/lists/block/user/nobody"):
                 # nor that nobody is on a list
-                assert problem(client.get(path), 503, "unavailable").field == "lists"
+                assert problem(client.get(path), 503, "still-reading").field == "lists"
         finally:
             hold.set()
         until(lambda: client.get("/readyz").status_code == 200, "ready")
@@ -100,7 +100,7 @@ def test_who_ended_is_told_of_where_it_is_asked_and_keeps_nobody_from_scoring(
     with running(fresh) as client:
         until(lambda: client.get("/readyz").status_code == 200, "ready")
         for path in paths:
-            found = problem(client.get(path), 503, "server-failed")
+            found = problem(client.get(path), 503, "no-longer-reading")
             assert (found.field, "ZeroDivisionError: by nothing" in found.detail) == (part, True)
         (warning,) = [
             each for each in client.get("/readyz").json()["warnings"] if each.startswith(part)
