@@ -93,7 +93,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--days", type=float, default=30.0)
     parser.add_argument("--density", type=float, default=1.0, help="times the usual fraud")
     parser.add_argument(
-        "--jobs", type=_at_least_one, default=1, help="cities at a time, of some 3 GB each"
+        "--jobs", type=_at_least_one, default=1, help="cities at a time, of some 4 GB each"
     )
     parser.add_argument("--json", action="store_true", help="all figures, as JSON")
     return parser

@@ -66,10 +66,11 @@ _SIZE: Final = "max.message.bytes"
 _TAKEN: Final = 1_048_588  # what brokers take in one batch unless they are told otherwise
 _WRITTEN: Final = BATCH_BYTES + 4_096  # our largest batch, with its head and the key of a record
 _KEPT: Final = ("retention.ms", "retention.bytes")
+_LARGE: Final = tuple(each for each in Topic if each not in (Topic.LEASES, Topic.LISTS))
 _ASKED: Final[Mapping[Topic, tuple[str, ...]]] = {
-    **dict.fromkeys(Topic, (_SIZE,)),
+    **dict.fromkeys(_LARGE, (_SIZE,)),
     Topic.TRANSACTIONS: (_SIZE, _STAMP),
-    Topic.LISTS: (_SIZE, *_KEPT),
+    Topic.LISTS: _KEPT,
 }
 _TOPIC: Final = 2  # a kind of resource in the protocol
 _EXISTS: Final = 36
@@ -234,9 +235,7 @@ def _too_small(settings: KafkaSettings, found: Mapping[str, Mapping[str, str]]) 
     Of `transactions` it is only said: an engine reads them, and others may well write small ones.
     Leases and decisions about lists are small.
     """
-    for topic in Topic:
-        if topic in (Topic.LEASES, Topic.LISTS):
-            continue
+    for topic in _LARGE:
         name = settings.name(topic)
         most = found.get(name, {}).get(_SIZE)
         if most is not None and int(most) < _WRITTEN:

@@ -218,9 +218,7 @@ def _is_plain(kind: pa.DataType) -> bool:
     """Whether Arrow can tell values of this type apart, as `coded` asks it to."""
     try:
         pa.nulls(0, kind).dictionary_encode()
-    except (
-        pa.ArrowNotImplementedError
-    ):  # how Arrow says that it has no dictionary of lists, structs or maps
+    except pa.ArrowNotImplementedError:  # Arrow's word for a type without one: lists, structs, maps
         return False
     return True
 

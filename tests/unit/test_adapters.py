@@ -57,6 +57,7 @@ def test_a_demo_keeps_a_second_one_out_of_its_folder(
     def begun(*_: object) -> None:
         raise BegunError
 
+    # All that is asked is whether it begins: what follows are minutes of training, and a server.
     monkeypatch.setattr(made, "live_city", begun)
     data = tmp_path / "demo"
     app = typer.Typer()

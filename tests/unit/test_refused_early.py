@@ -103,6 +103,7 @@ def test_what_comes_into_the_place_of_a_replay_at_work_is_told_of_as_typed(
         (tmp_path / "out" / "thesis.txt").write_text("")
         yield from ()
 
+    # Another process does this, and in no other moment: left to chance it would come too late.
     monkeypatch.setattr(datasets, "read", read)
     said = refused("replay", city, "--mapping", "ringfence", "--out", tmp_path / "out")
     assert said.startswith(f"--out {tmp_path / 'out'}: this holds something that is not a replay")
