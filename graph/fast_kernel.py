@@ -70,6 +70,7 @@ _VELOCITY: Final = int(Speaker.VELOCITY)
 _CYCLES: Final = int(Speaker.CYCLES)
 _MULES: Final = int(Speaker.MULES)
 _FANS: Final = int(Speaker.FANS)
+_COLLECTORS: Final = int(Speaker.COLLECTORS)
 _CHAINS: Final = int(Speaker.CHAINS)
 _SCATTERED: Final = int(Speaker.SCATTERED)
 _GATHERED: Final = int(Speaker.GATHERED)
@@ -118,6 +119,7 @@ class Limits(NamedTuple):
     fan_within: int
     fan_counterparties: int
     fan_fresh_share: float
+    fan_passes_on: float
     acquaintance_scan: int
     chain_within: int
     chain_hops: int
@@ -150,6 +152,7 @@ class Told(NamedTuple):
 
     mule: NDArray[np.uint8]
     fan: NDArray[np.uint8]
+    collector: NDArray[np.uint8]
     layers: NDArray[np.uint8]
     trees: NDArray[np.uint8]
     structuring: NDArray[np.uint8]
@@ -170,6 +173,7 @@ class Scratch(NamedTuple):
     ins: NDArray[np.int64]
     outs: NDArray[np.int64]
     senders: NDArray[np.int64]
+    crowd_senders: NDArray[np.int64]
     flows: NDArray[np.int64]
     crowds: NDArray[np.int64]
     crowd: NDArray[np.int32]
@@ -365,10 +369,34 @@ def _speakers(parts, limits, told, scratch, row, position, now):  # type: ignore
         unfinished.note(scratch.unfinished, position)
     _, _, _, forwardings, _, _, _ = pass_through.flows_at(
         edges, tail, cutoff, position, limits.mule_within, limits.mule_passes_on,
-        limits.mule_dwell, scratch.ins, scratch.outs, scratch.senders, scratch.flows,
+        limits.mule_dwell, pass_through.ONWARD, scratch.ins, scratch.outs, scratch.senders,
+        scratch.flows,
     )  # fmt: skip
     if forwardings < told.mule.shape[0] and told.mule[forwardings]:
         found |= _MULES
+    found |= _crowds(parts, limits, told, scratch, position)
+    found |= _moves(parts, limits, told, scratch, position)
+    if _shares(parts, limits, told, scratch, row, now - limits.retention):
+        found |= _SHARING
+    return found
+
+
+@kernel(cache=False)
+def _crowds(parts, limits, told, scratch, position):  # type: ignore[no-untyped-def]
+    """The heuristics of crowds around one account that may have something to say.
+
+    Mutates scratch only.
+    """
+    found = 0
+    edges = parts.edges
+    tail, cutoff = parts.ends[TAIL], parts.ends[CUTOFF]
+    _, _, _, forwardings, _, _, _ = pass_through.flows_at(
+        edges, tail, cutoff, position, limits.mule_within, limits.fan_passes_on,
+        limits.mule_within, pass_through.AND_GOODS, scratch.ins, scratch.outs,
+        scratch.crowd_senders, scratch.flows,
+    )  # fmt: skip
+    if forwardings < told.collector.shape[0] and told.collector[forwardings]:
+        found |= _COLLECTORS
     ins, _, outs, _ = fan.crowds_at(
         edges, tail, cutoff, position, limits.fan_within, limits.fan_counterparties,
         scratch.crowds, scratch.crowd,
@@ -382,9 +410,6 @@ def _speakers(parts, limits, told, scratch, row, position, now):  # type: ignore
             )  # fmt: skip
             if strangers >= limits.fan_fresh_share * size:
                 found |= _FANS
-    found |= _moves(parts, limits, told, scratch, position)
-    if _shares(parts, limits, told, scratch, row, now - limits.retention):
-        found |= _SHARING
     return found
 
 
@@ -417,7 +442,8 @@ def _moves(parts, limits, told, scratch, position):  # type: ignore[no-untyped-d
         unfinished.note(scratch.unfinished, position)
     _, _, flows, _, _, _, _ = pass_through.flows_at(
         edges, tail, cutoff, position, limits.mule_within, limits.relay_passes_on,
-        limits.relay_within, scratch.ins, scratch.outs, scratch.senders, scratch.flows,
+        limits.relay_within, pass_through.ONWARD, scratch.ins, scratch.outs, scratch.senders,
+        scratch.flows,
     )  # fmt: skip
     if flows > 0:
         found |= _GATHERED

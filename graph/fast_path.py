@@ -99,6 +99,7 @@ class FastPath:
             fan_within=reach(into, limits.fan_within),
             fan_counterparties=limits.fan_counterparties,
             fan_fresh_share=float(limits.fan_fresh_share),
+            fan_passes_on=float(limits.fan_passes_on),
             acquaintance_scan=limits.acquaintance_scan,
             chain_within=reach(into, limits.chain_within),
             chain_hops=limits.chain_hops,
@@ -129,6 +130,7 @@ class FastPath:
         self._told = Told(
             mule=_table(catalogue.mules.told),
             fan=_table(catalogue.fans.told),
+            collector=_table(catalogue.collectors.told),
             layers=_table(catalogue.layers.told),
             trees=_table(catalogue.trees.told),
             structuring=_table(catalogue.structuring.told),
@@ -146,6 +148,7 @@ class FastPath:
             ins=np.zeros((2, limits.mule_scan), np.int64),
             outs=np.zeros(limits.mule_scan + 1, np.int64),
             senders=np.zeros(limits.mule_senders, np.int64),
+            crowd_senders=np.zeros(limits.fan_counterparties, np.int64),
             flows=np.zeros((2 * limits.mule_scan + 1, 4), np.int64),
             crowds=np.zeros((2, limits.fan_scan + 1), np.int64),
             crowd=np.zeros(fan.table_size(limits.fan_scan), np.int32),

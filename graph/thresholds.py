@@ -29,12 +29,13 @@ _BOUNDS: Final = {
     "refund_merchants": MOST_REFUNDING,
 }
 _SHARES: Final = frozenset(
-    {"mule_passes_on", "fan_fresh_share", "chain_keeps", "relay_fresh_share", "relay_passes_on",
-     "layer_density", "layer_fresh_share", "tree_carries", "tree_passes_on", "tree_fresh_share",
-     "structuring_least", "structuring_cash", "structuring_hands_on", "dormant_passes_on",
-     "dormant_linked", "dormant_material", "bust_out_cash_share", "card_testing_declined",
-     "collusive_share", "collusive_share_linked", "collusive_refunds", "collusive_devices",
-     "collusive_surge_share", "refund_share", "refund_each_share", "own_quantile"}
+    {"mule_passes_on", "fan_fresh_share", "fan_passes_on", "chain_keeps", "relay_fresh_share",
+     "relay_passes_on", "layer_density", "layer_fresh_share", "tree_carries", "tree_passes_on",
+     "tree_fresh_share", "structuring_least", "structuring_cash", "structuring_hands_on",
+     "dormant_passes_on", "dormant_linked", "dormant_material", "bust_out_cash_share",
+     "card_testing_declined", "collusive_share", "collusive_share_linked", "collusive_refunds",
+     "collusive_devices", "collusive_surge_share", "refund_share", "refund_each_share",
+     "own_quantile"}
 )  # fmt: skip
 
 
@@ -81,6 +82,8 @@ class Thresholds:
     # Payrolls, landlords and clubs pay the same people again; of a fraud's, three of four at least
     # are strangers.
     fan_fresh_share: float = 0.75
+    # Half of what a crowd sent: few who collect for a present take out as much the same day.
+    fan_passes_on: float = 0.50
     fan_scan: int = 256
 
     # Chain: four hops are more than a family needs; a layering account keeps up to a fifth.

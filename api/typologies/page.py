@@ -33,17 +33,20 @@ def page(pictured: Collection[str]) -> str:
         f"| {', '.join(f'`{pattern}`' for pattern in typology.patterns)} |\n"
         for typology in TYPOLOGIES
     ]
-    return _PREAMBLE + "".join(rows) + "".join("".join(_section(t, pictured)) for t in TYPOLOGIES)
+    waiting = set(pictured)
+    return _PREAMBLE + "".join(rows) + "".join("".join(_section(t, waiting)) for t in TYPOLOGIES)
 
 
 def _anchor(title: str) -> str:
     return title.lower().replace(",", "").replace(" ", "-")
 
 
-def _section(typology: Typology, pictured: Collection[str]) -> Iterator[str]:
+def _section(typology: Typology, pictured: set[str]) -> Iterator[str]:
+    """One section; a picture that has been shown is not shown again."""
     yield f"\n## {typology.title}\n\n{first_sentence(typology)}\n"
     for pattern in typology.patterns:
         if pattern in pictured:
+            pictured.remove(pattern)
             yield f"\n![{pattern} seen in a replay](images/typologies/{pattern}.svg)\n"
     for heading, text in sections(typology):
         yield (f"\n**{heading}.** " if heading else "\n") + f"{text}\n"

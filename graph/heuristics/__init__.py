@@ -23,6 +23,7 @@ from graph.habits import Habits
 from graph.heuristics.bust_out import BustOut
 from graph.heuristics.card_testing import CardTesting
 from graph.heuristics.chain import Chains
+from graph.heuristics.collector import Collectors
 from graph.heuristics.collusion import Collusion
 from graph.heuristics.cycle import Cycles
 from graph.heuristics.dormancy import Dormancy
@@ -51,6 +52,7 @@ __all__ = [
     "CardTesting",
     "Catalogue",
     "Chains",
+    "Collectors",
     "Collusion",
     "Cycles",
     "Dormancy",
@@ -106,6 +108,7 @@ class Speaker(IntFlag):
     CYCLES = auto()
     MULES = auto()
     FANS = auto()
+    COLLECTORS = auto()
     CHAINS = auto()
     SCATTERED = auto()
     GATHERED = auto()
@@ -131,8 +134,8 @@ class Catalogue:
     Attributes:
         thresholds: When a pattern counts as one.
         lists: Who is blocked, allowed and watched; the caller may change it between transactions.
-        travel, velocity, cycles, mules, fans, chains, scattered, gathered, layers, trees,
-            structuring, sharing: One heuristic each.
+        travel, velocity, cycles, mules, fans, collectors, chains, scattered, gathered, layers,
+            trees, structuring, sharing: One heuristic each.
         dormancy, takeovers, bust_outs, card_testing, collusion, refunds, synthetic: The same, of
             those that compare an account with what it usually does.
         profiles: What that is.
@@ -150,6 +153,7 @@ class Catalogue:
         self.cycles: Final = Cycles(thresholds)
         self.mules: Final = Mules(thresholds)
         self.fans: Final = Fans(thresholds)
+        self.collectors: Final = Collectors(thresholds)
         self.sharing: Final = SharedIdentity(thresholds)
         self.profiles: Final = Profiles(thresholds)
         self.dormancy: Final = Dormancy(thresholds, self.profiles)
@@ -169,6 +173,7 @@ class Catalogue:
             self.cycles,
             self.mules,
             self.fans,
+            self.collectors,
             self.chains,
             self.scattered,
             self.gathered,
@@ -184,6 +189,7 @@ class Catalogue:
             (int(Speaker.CYCLES), self.cycles),
             (int(Speaker.MULES), self.mules),
             (int(Speaker.FANS), self.fans),
+            (int(Speaker.COLLECTORS), self.collectors),
             (int(Speaker.CHAINS), self.chains),
             (int(Speaker.SCATTERED), self.scattered),
             (int(Speaker.GATHERED), self.gathered),

@@ -13,6 +13,8 @@ Definition
     counterparties are strangers: no dealing before the span as far as the link log remembers. That
     share stands for "above the account's own history": the window itself holds one day.
 
+    When whom many paid takes the money away, `graph.heuristics.collector` tells the fan-in again.
+
     A merchant is never a centre (being paid by many is its business) nor a counterparty (a day of
     shopping is no fan). Declined edges count for nothing.
 

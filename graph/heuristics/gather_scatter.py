@@ -62,7 +62,10 @@ class GatherScatter:
     def __init__(self, thresholds: Thresholds) -> None:
         self.thresholds: Final = thresholds
         self._passing: Final = PassThrough(
-            thresholds, thresholds.relay_passes_on, thresholds.relay_within
+            thresholds,
+            thresholds.relay_passes_on,
+            thresholds.relay_within,
+            thresholds.mule_senders,
         )
 
     def detect(

@@ -58,11 +58,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.admission import Admission, Status
-from graph.evidence import Evidence, Hop, Pattern, Role
-from graph.heuristics.pass_through import Passage, PassThrough, median_dwell
+from graph.evidence import Evidence, Pattern
+from graph.heuristics.pass_through import Passage, PassThrough, hands, median_dwell
 from graph.heuristics.witness import span_in_words, witness
 from graph.thresholds import Thresholds, told_counts
-from graph.transaction import Entity, EntityKind, Transaction
+from graph.transaction import Transaction
 from graph.window import TransactionWindow
 
 
@@ -78,7 +78,7 @@ class Mules:
         self.thresholds: Final = thresholds
         self.told = told_counts(1, thresholds.told_singly, thresholds.mule_scan)
         self._passing: Final = PassThrough(
-            thresholds, thresholds.mule_passes_on, thresholds.mule_dwell
+            thresholds, thresholds.mule_passes_on, thresholds.mule_dwell, thresholds.mule_senders
         )
 
     def detect(
@@ -111,7 +111,7 @@ class Mules:
             Evidence(
                 pattern=Pattern.MULE,
                 seen_at=int(edges.time[went[0]]),
-                members=_members(mule, {window.accounts.entity(s) for s in named}, hops),
+                members=hands(mule, {window.accounts.entity(s) for s in named}, hops),
                 hops=hops,
                 strength=self._strength(len(strangers), dwell, passage.share),
                 reason=(
@@ -136,20 +136,6 @@ class Mules:
         haste = 1 - dwell / limits.mule_dwell
         beyond = (share - limits.mule_passes_on) / max(1 - limits.mule_passes_on, 0.01)
         return min(0.4 + 0.2 * crowd + 0.2 * haste + 0.2 * beyond, 0.95)
-
-
-def _members(
-    mule: Entity, strangers: set[Entity], hops: tuple[Hop, ...]
-) -> tuple[tuple[Entity, Role], ...]:
-    """The mule, the strangers whose money is in the witness, then who got it."""
-    members: dict[Entity, Role] = {mule: Role.MULE}
-    for hop in hops:
-        if hop.source in strangers:
-            members.setdefault(hop.source, Role.SENDER)
-    for hop in hops:
-        if hop.source == mule and hop.target is not None and hop.target.kind is EntityKind.USER:
-            members.setdefault(hop.target, Role.RECEIVER)
-    return tuple(members.items())
 
 
 def _shown(flows: NDArray[np.int64], position: int, most: int) -> set[int]:

@@ -1,20 +1,28 @@
-"""Money that passes through an account, first in first out: what mules and gather-scatter share.
+"""Money that passes through an account, first in first out: mules, collectors, gather-scatter.
 
 The queue, what is matched and what it costs is told in `graph.heuristics.mule`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graph.compiled import bind, kernel
+from graph.evidence import Hop, Role
 from graph.heuristics.acquaintance import Acquaintance
 from graph.heuristics.witness import reach
 from graph.kernels import KIND_MERCHANT, KIND_USER, slot
 from graph.thresholds import Thresholds
+from graph.transaction import Entity, EntityKind
 from graph.window import TransactionWindow
+
+ONWARD: Final = False
+"""Forwarded is what goes to users or out of the graph."""
+
+AND_GOODS: Final = True
+"""Forwarded is what is spent at merchants as well."""
 
 
 class Passage(NamedTuple):
@@ -44,19 +52,30 @@ class PassThrough:
     """Looks at what passes through accounts within `mule_within`.
 
     Args:
-        thresholds: Its `mule_*` limits, but for these two.
+        thresholds: Its `mule_within` and `mule_scan`, and what a search for strangers may cost.
         passes_on: Share of what came in that has to be forwarded.
         dwell: Half of the forwarded money has to stay less than this, ms.
+        senders: Distinct users who have to have sent it.
+        spends: Whether money spent at merchants is forwarded as well.
     """
 
-    def __init__(self, thresholds: Thresholds, passes_on: float, dwell: int) -> None:
+    def __init__(
+        self,
+        thresholds: Thresholds,
+        passes_on: float,
+        dwell: int,
+        senders: int,
+        *,
+        spends: bool = ONWARD,
+    ) -> None:
         self._limits: Final = thresholds
         self._passes_on: Final = passes_on
         self._dwell: Final = dwell
+        self._spends: Final = spends
         n = thresholds.mule_scan
         self._ins: NDArray[np.int64] = np.zeros((2, n), np.int64)
         self._outs: NDArray[np.int64] = np.zeros(n + 1, np.int64)
-        self._senders: NDArray[np.int64] = np.zeros(thresholds.mule_senders, np.int64)
+        self._senders: NDArray[np.int64] = np.zeros(senders, np.int64)
         self._flows: NDArray[np.int64] = np.zeros((2 * n + 1, 4), np.int64)
         self._acquaintance = Acquaintance()
         # Bound at the first call: the arrays of every window have the same types.
@@ -76,6 +95,7 @@ class PassThrough:
             reach(window, limits.mule_within),
             self._passes_on,
             self._dwell,
+            self._spends,
             self._ins,
             self._outs,
             self._senders,
@@ -140,11 +160,27 @@ def median_dwell(flows: NDArray[np.int64]) -> int:
     return int(by_dwell[np.searchsorted(2 * passed, passed[-1]), 3])
 
 
+def hands(
+    hub: Entity, strangers: set[Entity], hops: Sequence[Hop]
+) -> tuple[tuple[Entity, Role], ...]:
+    """Through whose hands money went: the hub, the strangers in the witness, then who got it."""
+    members: dict[Entity, Role] = {hub: Role.MULE}
+    for hop in hops:
+        if hop.source in strangers:
+            members.setdefault(hop.source, Role.SENDER)
+    for hop in hops:
+        if hop.source == hub and hop.target is not None and hop.target.kind is EntityKind.USER:
+            members.setdefault(hop.target, Role.RECEIVER)
+    return tuple(members.items())
+
+
 @kernel
 def flows_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915  # one merge
-    edges, tail, cutoff, position, within, passes_on, dwell, ins, outs, senders, flows
+    edges, tail, cutoff, position, within, passes_on, dwell, spends, ins, outs, senders, flows
 ):
     """Match what came in against what went out up to the edge at `position`, first in first out.
+
+    Money spent at merchants leaves the queue; it is forwarded only if `spends`.
 
     Fills `ins` (int64[2, n]: positions newest first; what is left of each), `outs` (int64[n + 1],
     newest first, the edge itself at 0), `senders` (int64[k], scratch: the first k distinct users)
@@ -162,7 +198,9 @@ def flows_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915  #
     now = edges.time[e]
     if u < 0 or u == v or edges.value[e] <= 0 or edges.back_pred[e] == 0:
         return none
-    if edges.account_kind[u] != KIND_USER or (v >= 0 and edges.account_kind[v] == KIND_MERCHANT):
+    if edges.account_kind[u] != KIND_USER:
+        return none
+    if v >= 0 and edges.account_kind[v] == KIND_MERCHANT and not spends:
         return none
     since = max(now - within, cutoff)
     bound = ins.shape[1]
@@ -228,7 +266,7 @@ def flows_at(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915  #
         need = edges.value[o]
         target = edges.target[o]
         before = n
-        onward = target < 0 or edges.account_kind[target] == KIND_USER
+        onward = spends or target < 0 or edges.account_kind[target] == KIND_USER
         while need > 0 and head >= 0:
             i = slot(edges.pages, ins[0, head])
             if edges.time[i] >= edges.time[o]:

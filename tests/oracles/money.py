@@ -90,13 +90,13 @@ def _moment(tx: Transaction) -> tuple[int, int]:
 
 
 def tokens(
-    transactions: Iterable[Transaction], tx: Transaction, within: int
+    transactions: Iterable[Transaction], tx: Transaction, within: int, *, goods: bool = False
 ) -> tuple[list[tuple[Transaction, Transaction]], int]:
     """Every minor unit of the payer's money on its own, first in first out.
 
     Returns:
-        (a pair (came with, went with) for each unit that went to users or out of the graph, by
-        when it went; units that came in).
+        (a pair (came with, went with) for each unit that went to users or out of the graph, or for
+        `goods`, by when it went; units that came in).
     """
     owner = tx.payer
     queue: list[Transaction] = []
@@ -110,7 +110,7 @@ def tokens(
             came = waiting.pop(0)
             queue += [came] * came.value
         spent, queue = queue[: out.value], queue[out.value :]
-        if out.payee is None or out.payee.kind is EntityKind.USER:
+        if goods or out.payee is None or out.payee.kind is EntityKind.USER:
             forwarded += [(came, out) for came in spent]
     return forwarded, sum(o.value for o in ins)
 
@@ -132,23 +132,29 @@ def mule(
     passes_on: float,
     dwell: int,
     senders: int,
+    goods: bool = False,
 ) -> set[Entity] | None:
     """The strangers whose money the payer passes on with this transaction, or None."""
     if not tx.moves_money or tx.value <= 0 or tx.payer == tx.payee:
         return None
     if tx.payer is None or tx.payer.kind is not EntityKind.USER:
         return None
-    if tx.payee is not None and tx.payee.kind is not EntityKind.USER:
+    if not goods and tx.payee is not None and tx.payee.kind is not EntityKind.USER:
         return None
     transactions = list(transactions)
-    units, received = tokens(transactions, tx, within)
+    units, received = tokens(transactions, tx, within, goods=goods)
     if not any(out is tx for _, out in units) or len(units) < passes_on * received:
         return None
     stays = sorted(out.timestamp - came.timestamp for came, out in units)
     if stays[(len(stays) - 1) // 2] >= dwell:
         return None
-    past = before(transactions, tx, within)
-    who = {o.payer for o in past if o.payee == tx.payer and between_users(o)}
-    who -= {o.payee for o in [*past, tx] if o.payer == tx.payer}
+    who = senders_to(transactions, tx, within)
     who -= acquaintances(transactions, tx.payer, tx.timestamp - within)
     return who if len(who) >= senders else None
+
+
+def senders_to(transactions: Iterable[Transaction], tx: Transaction, within: int) -> set[Entity]:
+    """Users who paid the payer and whom it did not pay."""
+    past = before(transactions, tx, within)
+    who = {o.payer for o in past if o.payee == tx.payer and between_users(o)}
+    return who - {o.payee for o in [*past, tx] if o.payer == tx.payer}

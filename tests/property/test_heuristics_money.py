@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graph.admission import Status
-from graph.evidence import Evidence, Pattern
+from graph.evidence import Evidence, Pattern, Role
 from graph.heuristics import Catalogue, catalogue
+from graph.heuristics.collector import Collectors
 from graph.heuristics.cycle import Cycles
 from graph.heuristics.fan import Fans
 from graph.heuristics.mule import Mules
 from graph.thresholds import Thresholds
-from graph.transaction import DAY, HOUR, Transaction
+from graph.transaction import DAY, HOUR, EntityKind, Transaction
 from graph.window import TransactionWindow
 from tests.examples import examples
 
@@ -220,6 +221,49 @@ def test_mules_forward_what_a_queue_of_single_units_forwards(stream: list[Transa
             assert list(evidence.hops) == sorted(
                 evidence.hops, key=lambda hop: (hop.timestamp, hop.transaction_id)
             )
+
+
+@given(streams.money_streams(accounts=5, most=30, longest_gap=8, values=(1, 2, 3, 9, 30)))
+@settings(max_examples=examples(80), deadline=None)
+def test_collectors_take_away_what_a_queue_of_single_units_says(stream: list[Transaction]) -> None:
+    limits = replace(WIDE, fan_counterparties=2, fan_fresh_share=0.6)
+    window, collectors = streams.small_window(), Collectors(limits)
+    within = streams.REACH
+    for i, tx in enumerate(stream):
+        found = collectors.detect(window, tx, window.add(tx))
+        past = stream[: i + 1]
+        strangers = money.mule(
+            past,
+            tx,
+            within=within,
+            passes_on=limits.fan_passes_on,
+            dwell=DAY,
+            senders=limits.fan_counterparties,
+            goods=True,
+        )
+        everybody = money.senders_to(past, tx, within) if strangers else set()
+        if not strangers or len(strangers) < 0.6 * len(everybody):
+            assert not found
+            continue
+        (evidence,) = found
+        units, received = money.tokens(past, tx, within, goods=True)
+        stays = sorted(out.timestamp - came.timestamp for came, out in units)
+        assert evidence.pattern is Pattern.FAN_IN
+        assert evidence.members[0][0] == tx.payer
+        assert {e for e, role in evidence.members if role is Role.SENDER} == strangers
+        assert evidence.facts == {
+            "counterparties": len(everybody),
+            "strangers": len(strangers),
+            "received": received,
+            "forwarded": len(units),
+            "as_cash": sum(out.payee is None for _, out in units),
+            "as_goods": sum(
+                out.payee is not None and out.payee.kind is EntityKind.MERCHANT for _, out in units
+            ),
+            "median_dwell_minutes": stays[(len(stays) - 1) // 2] / 60_000,
+        }
+        assert evidence.retained == len(units) / received
+        assert 0.4 <= evidence.strength <= 0.9
 
 
 def test_the_window_of_these_tests_is_shorter_than_every_span() -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import graph.heuristics.collector
 import graph.heuristics.cycle
 import graph.heuristics.fan
 import graph.heuristics.identity
@@ -59,6 +60,7 @@ def user(name: str) -> Entity:
     "module",
     [
         graph.heuristics.cycle,
+        graph.heuristics.collector,
         graph.heuristics.fan,
         graph.heuristics.identity,
         graph.heuristics.mule,
@@ -298,6 +300,72 @@ def test_a_growing_crowd_is_told_less_and_less() -> None:
     assert len(found) == 28 + 9
     assert all(len(e.hops) <= 32 for e in found)
     assert found[-1].facts["counterparties"] < 257
+
+
+# --- collectors
+
+
+CROWD = [(30.0 * i, f"v{i}", "hub", 100) for i in range(6)]
+
+
+def collected(stream: list[Transaction], thresholds: Thresholds = DEFAULTS) -> list[Evidence]:
+    return [e for e in told(stream, thresholds) if "took away" in e.reason]
+
+
+def test_a_crowd_is_told_again_when_its_money_is_taken_away() -> None:
+    stream = flows(*CROWD, (400, "hub", None, 250), (420, "hub", "shop", 50), (500, "hub", "x", 60))
+    third = collected(stream)[-1]
+    assert [e.facts["forwarded"] for e in collected(stream)] == [300, 360]
+    assert third.pattern is Pattern.FAN_IN
+    assert third.members == (
+        (user("hub"), Role.MULE),
+        *((user(f"v{i}"), Role.SENDER) for i in range(6)),
+        (user("x"), Role.RECEIVER),
+    )
+    assert third.retained == 0.6
+    assert third.facts["as_cash"] == 250
+    assert third.facts["as_goods"] == 50
+    assert [hop.transaction_id for hop in third.hops] == [f"t000{i}" for i in range(9)]
+    assert not third.truncated
+    assert "60 % of what 6 strangers paid" in third.reason
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        # Four friends chip in for a present.
+        flows(*CROWD[:4], (400, "hub", "shop", 390)),
+        # Somebody sells used things and spends some of it.
+        flows(*CROWD, (400, "hub", "shop", 290)),
+        # The money is lent and paid back.
+        flows((0, "hub", "shop", 600), *((m + 1, *rest) for m, *rest in CROWD)),
+        # Who collected pays everybody back.
+        flows(*CROWD, *((400 + i, "hub", f"v{i}", 100) for i in range(6))),
+        # A shop is paid by many and pays its supplier.
+        flows(*((m, who, "shop", v) for m, who, _, v in CROWD), (400, "shop", "supplier", 590)),
+        # It takes the money out two days later.
+        flows(*CROWD, (3_000, "hub", None, 590)),
+    ],
+)
+def test_what_looks_like_a_collector(stream: list[Transaction]) -> None:
+    assert collected(stream) == []
+
+
+def test_a_club_that_pays_its_treasurer_again_is_no_crowd() -> None:
+    """It would be told, were the members not acquaintances from an earlier month."""
+    dues = [(m + 20_000, *rest) for m, *rest in CROWD]
+    stream = [*flows(*CROWD), *flows(*dues, (20_500, "hub", None, 590), start=10)]
+    assert collected(stream) == []
+    assert len(collected(stream[6:])) == 1
+
+
+def test_a_witness_of_a_crowd_keeps_room_for_those_who_paid() -> None:
+    crowd = [(i, f"v{i}", "hub", 100) for i in range(40)]
+    stream = flows(*crowd, *((100 + i, "hub", None, 150) for i in range(24)))
+    last = collected(stream)[-1]
+    out = [hop for hop in last.hops if hop.target is None]
+    assert (len(out), len(last.hops)) == (16, DEFAULTS.witness)
+    assert last.truncated
 
 
 # --- identity
