@@ -9,6 +9,8 @@ UV_VERSION := 0.13.9
 INSTALL := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --constraint constraints.txt
 PYTEST := $(BIN)/python -m pytest -q
 FAST := $(PYTEST) -n 2 --dist loadfile --max-worker-restart 0 -m "not slow and not browser and not servers"
+# Only the files with such tests: importing all others takes longer than some of these tests.
+FILES_WITH = $(shell grep -rl --include='test_*.py' -e 'mark\.$(1)\b' tests)
 KERNELS := $(shell grep -rl --include='*.py' -e 'import .*kernel\b' gnn graph scorer 2>/dev/null)
 PORT ?= 8000
 SEED ?= 1
@@ -39,13 +41,13 @@ demo: $(VENV)/.warm ## train, serve and stream a simulated city until a ring gro
 test: $(VENV)/.tested $(VENV)/.warm ## the whole test suite; what needs a server runs where `make servers` did
 	$(FAST)
 	$(BESIDE) test-waiting test-working
-	$(PYTEST) -m alone
+	$(PYTEST) -m alone $(call FILES_WITH,alone)
 
 # Beside each other, and each one test at a time: what waits for servers and a browser most of the
 # time, and what fills a processor or kills what does.
 test-waiting:
 	$(PYTEST) -m servers
-	$(PYTEST) -m "browser and not servers"
+	$(PYTEST) -m "browser and not servers" $(call FILES_WITH,browser)
 test-working:
 	$(PYTEST) -m "slow and not browser and not servers and not alone"
 

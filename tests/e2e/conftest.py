@@ -10,13 +10,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
+from api.settings import Settings
+from api.wiring import build
 from tests.e2e.driven import Server, Watched
+from tests.served import served
 
 LISTENING = re.compile(r"http://[\w.\[\]:]+:\d+")
 START_S = 240  # compiles kernels where no cache is warm
@@ -40,19 +44,46 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    """`ringfence serve` on a free port, ready to answer; with a model or in dinars on demand."""
-    data, environment = str(tmp_path / "data"), dict(os.environ)
-    command = [sys.executable, "-m", "api.cli", "serve", "--port", "0", "--data", data]
-    if getattr(request, "param", None) == "with a model":
+    """A server on a free port, ready to answer; with a model or in dinars on demand.
+
+    A process takes ten seconds to start: one is `ringfence serve`, as users have it, all others are
+    in this process.
+    """
+    with opened(getattr(request, "param", None), tmp_path) as server:
+        yield server
+
+
+def opened(kind: str | None, folder: Path) -> AbstractContextManager[Server]:
+    if kind == "with a model":
         small = runpy.run_path(str(Path(__file__).parents[1] / "small_model.py"))
-        command += ["--model", str(small["save_model"](tmp_path / "model"))]
-    if getattr(request, "param", None) == "in dinars":
-        (tmp_path / "rates.toml").write_text('base = "RSD"\n[rates]\nEUR = "117"\n')
-        environment["RINGFENCE_RATES"] = str(tmp_path / "rates.toml")
+        return here(folder, small["save_model"](folder / "model"))
+    if kind == "in dinars":
+        (folder / "rates.toml").write_text('base = "RSD"\n[rates]\nEUR = "117"\n')
+        return apart(folder, RINGFENCE_RATES=str(folder / "rates.toml"))
+    return here(folder)
+
+
+@contextmanager
+def here(folder: Path, model: Path | None = None) -> Iterator[Server]:
+    settings = Settings.load(
+        {}, data_dir=folder / "data", model_dir=model, port=0, log_level="error"
+    )
+    with served(build(settings)) as client:
+        yield Server(str(client.base_url).rstrip("/"))
+
+
+@contextmanager
+def apart(folder: Path, **environment: str) -> Iterator[Server]:
+    data = str(folder / "data")
+    command = [sys.executable, "-m", "api.cli", "serve", "--port", "0", "--data", data]
     said: list[str] = []
     listening = threading.Event()
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        env=os.environ | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stderr is not None
         stderr = process.stderr
@@ -95,7 +126,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def watched(context: BrowserContext, server: Server) -> Watched:
+def watched(server: Server, context: BrowserContext) -> Watched:
     page = context.new_page()
     page.set_default_timeout(15_000)
     watched = Watched(page, [], [])

@@ -10,13 +10,15 @@ class Server(NamedTuple):
     url: str
 
     def score(self, *transactions: dict[str, object]) -> list[dict[str, Any]]:
-        return [self._post(each) for each in transactions]
+        # One client: to make one reads the certificates of all authorities.
+        with httpx.Client(base_url=self.url, timeout=30) as client:
+            return [_scored(client, each) for each in transactions]
 
-    def _post(self, transaction: dict[str, object]) -> dict[str, Any]:
-        answer = httpx.post(f"{self.url}/v1/score", json=transaction, timeout=30)
-        verdict: dict[str, Any] = answer.raise_for_status().json()
-        assert verdict["admission"] == "accepted", verdict
-        return verdict
+
+def _scored(client: httpx.Client, transaction: dict[str, object]) -> dict[str, Any]:
+    verdict: dict[str, Any] = client.post("/v1/score", json=transaction).raise_for_status().json()
+    assert verdict["admission"] == "accepted", verdict
+    return verdict
 
 
 class Watched(NamedTuple):

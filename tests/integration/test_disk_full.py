@@ -49,7 +49,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("city")
     if on_a_small_disk(folder, "x", "true").returncode != 0:
         pytest.skip("this system lets nobody mount a small file system of his own")
-    write(SimulationConfig(seed=23, days=8, users=250, fraud_share=0.03), folder)
+    write(SimulationConfig(seed=23, days=8, users=150, fraud_share=0.03), folder)
     return folder
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -121,8 +122,13 @@ def alerts_of(port, last, enough):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("serve") / "data") as found:
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("serve") / "data"
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    with serving(folder) as found:
         yield found
 
 
@@ -157,9 +163,11 @@ def test_hostile_bytes_get_a_problem_and_the_line_is_closed(server, data, status
     assert get(url + "/healthz")[0] == 200
 
 
-@pytest.mark.parametrize("sent", [HEAD, HEAD + b"Content-Length: 500\r\n\r\n{"])
-def test_a_request_that_dribbles_is_told_so_and_cut_off(server, sent):
-    _, _, port = server
+DRIBBLING = {"head": HEAD, "body": HEAD + b"Content-Length: 500\r\n\r\n{"}
+
+
+def dribble(port, sent):
+    """Begin a request and go on a byte at a time; what comes back."""
     found = b""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as line:
         line.sendall(sent)
@@ -172,13 +180,28 @@ def test_a_request_that_dribbles_is_told_so_and_cut_off(server, sent):
         with suppress(ConnectionError):
             while chunk := line.recv(65_536):
                 found += chunk
+    return found
+
+
+@pytest.fixture(scope="module")
+def slow_lines(server):
+    """What slow lines are told, and one that says nothing: 15 s for all of them."""
+    _, _, port = server
+    with ThreadPoolExecutor(len(DRIBBLING) + 1) as lines:
+        told = {name: lines.submit(dribble, port, sent) for name, sent in DRIBBLING.items()}
+        told["silent"] = lines.submit(exchange, port, b"")
+    return {name: line.result() for name, line in told.items()}
+
+
+@pytest.mark.parametrize("name", DRIBBLING)
+def test_a_request_that_dribbles_is_told_so_and_cut_off(slow_lines, name):
+    found = slow_lines[name]
     assert b" 408 " in found.split(b"\r\n")[0], found[:300]
     assert b"application/problem+json" in found
 
 
-def test_a_line_that_says_nothing_is_closed(server):
-    _, _, port = server
-    assert exchange(port, b"") == b""
+def test_a_line_that_says_nothing_is_closed(slow_lines):
+    assert slow_lines["silent"] == b""
 
 
 def test_a_hundred_kilobytes_of_body_are_no_long_head(server):
@@ -250,13 +273,11 @@ def test_sigterm_ends_streams_answers_what_waits_and_leaves_a_checkpoint(tmp_pat
     assert list((data / "checkpoints").glob("*.checkpoint"))
 
 
-def test_a_folder_has_one_server(tmp_path):
-    data = tmp_path / "data"
-    with serving(data):
-        command = [sys.executable, "-m", "api.cli", "serve", "--data", str(data), "--port", "0"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 4, done.stderr
-        assert "Traceback" not in done.stderr
+def test_a_folder_has_one_server(server, folder):
+    command = [sys.executable, "-m", "api.cli", "serve", "--data", str(folder), "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 4, done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_taken_port_is_said_with_its_exit_code(server, tmp_path):

@@ -172,18 +172,16 @@ def test_a_budget_decides_the_same_in_batches_of_any_size_and_from_any_snapshot(
     given_model = model if with_model else None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "MOST_SEGMENTS", 4)
-        whole = Detector(CONFIG, given_model, policy)
-        told = whole.observe_batch(stream)
         alone = Detector(CONFIG, given_model, policy)
-        assert [alone.observe(tx) for tx in stream] == told
-        assert alone.snapshot() == whole.snapshot()
+        told = [alone.observe(tx) for tx in stream]
+        # Without a cut it is one batch: Hypothesis begins with that.
         parted, again = Detector(CONFIG, given_model, policy), []
         ends = [*sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
         for start, end in zip([0, *ends], ends, strict=False):
             again += parted.observe_batch(stream[start:end])
             parted = Detector.restore(parted.snapshot(), given_model, policy)
         assert again == told
-        assert parted.snapshot() == whole.snapshot()
+        assert parted.snapshot() == alone.snapshot()
 
 
 @pytest.mark.parametrize("seed", range(3))

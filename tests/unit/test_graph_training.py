@@ -1,6 +1,7 @@
 """`ringfence train --gnn`: the same trees, a graph model beside them where it pays, no rubbish."""
 
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -19,7 +20,6 @@ from ingest.simulator import SimulationConfig, write
 from scorer.artefact import FILES, load_model
 from scorer.detector import Detector
 from scorer.fitting import MOST_NEGATIVES, BoosterSettings
-from scorer.history_replay import silent
 from scorer.metrics import average_precision
 from scorer.training import train
 from tests.oracles.marked_world import BEGINS, write_marked_world
@@ -35,28 +35,27 @@ def city(tmp_path_factory):
     return folder
 
 
-class Killed(Exception):
-    pass
-
-
-def kill(_stage: str, _done: int) -> None:
-    raise Killed
-
-
-def learned(city, workshop, seed=0, progress=silent, most=MOST_NEGATIVES, epochs=1):
+def learned(city, workshop, seed=0, most=MOST_NEGATIVES, epochs=1):
     engine, mapping = detector(sweeps=True), load_mapping("ringfence")
     rows = RecordedRows(count(city, mapping), seed, most)
-    graph = GraphTraining(engine, engine, workshop, rows, epochs=epochs, progress=progress)
+    graph = GraphTraining(engine, engine, workshop, rows, epochs=epochs)
     history = rows.seen(read(city, mapping))
     return train(history, graph.replayer, seed=seed, settings=FEW, then=graph), graph
 
 
+@pytest.fixture(scope="module")
+def sampled(city, tmp_path_factory):
+    """A model of a sample, and the workshop that it left, since nobody saved it."""
+    workshop = tmp_path_factory.mktemp("sampled") / "workshop"
+    model, _ = learned(city, workshop, seed=1, most=600)
+    return model, workshop
+
+
 def test_the_trees_are_the_same_and_what_does_not_pay_is_not_written(
-    city, tmp_path, caplog
+    city, sampled, tmp_path, caplog
 ) -> None:
     workshop, out = tmp_path / "workshop", tmp_path / "model"
-    with pytest.raises(Killed):
-        learned(city, workshop, seed=1, progress=kill)  # an epoch of another run lies there
+    shutil.copytree(sampled[1], workshop)  # an epoch of another run lies there
     with caplog.at_level(logging.WARNING):
         model, graph = learned(city, workshop)
     assert "begun anew" in caplog.text
@@ -84,8 +83,8 @@ def test_the_trees_are_the_same_and_what_does_not_pay_is_not_written(
     assert open_graph_model(out, again) == NO_GRAPH_MODEL
 
 
-def test_of_a_long_history_a_sample_is_recorded_that_stands_for_all(city, tmp_path) -> None:
-    model, _ = learned(city, tmp_path / "workshop", most=600)
+def test_of_a_long_history_a_sample_is_recorded_that_stands_for_all(city, sampled) -> None:
+    model, workshop = sampled
     of = model.metrics["gnn"]["rows"]
     labelled = [item.fraud for item in read(city, load_mapping("ringfence"))]
     labelled = [fraud for fraud in labelled if fraud is not None]
@@ -94,7 +93,7 @@ def test_of_a_long_history_a_sample_is_recorded_that_stands_for_all(city, tmp_pa
     assert of["standing_for"] == pytest.approx(0.6 * len(labelled), rel=0.02)
     assert of["learned_from"] < 0.5 * of["standing_for"]
     assert of["stopped_by"] + of["tried_on"] == pytest.approx(0.2 * len(labelled), rel=0.02)
-    spool = open_spool(tmp_path / "workshop")
+    spool = open_spool(workshop)
     assert spool.kept.sum() < 0.6 * len(labelled)
     assert spool.transactions.sum() == count(city, load_mapping("ringfence"))
 
