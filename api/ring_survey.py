@@ -131,7 +131,9 @@ def surveyed(config: SimulationConfig) -> Surveyed:
     scores = np.array([sigmoid(each) for each in trees.margins(table.rows).tolist()])
     by_rules, by_judge = RingPolicy(), judge.rings(RingPolicy())
     ways: dict[str, Callable[[], RingLedger]] = {
-        WAYS[0]: partial(rings_told, replace(table, evidence=evidence), scores, by_judge),
+        WAYS[0]: partial(
+            rings_told, replace(table, evidence=evidence), scores, by_judge, judge.likelihood
+        ),
         WAYS[1]: partial(rings_of, evidence, by_judge),
         WAYS[2]: partial(rings_of, table.evidence, by_rules),
     }

@@ -129,7 +129,11 @@ class RingSummary(_Out):
     state: RingState
     born_at: Timestamp
     changed_at: Timestamp
-    score: Probability
+    score: Probability = Field(description="How strongly its evidence speaks for fraud.")
+    likelihood: Probability | None = Field(
+        description="How likely it is a true ring, by the judge of rings: below its bound nobody "
+        "is woken. Null where it was not asked, as the score is too low to tell anybody."
+    )
     money: MoneyOut = Field(description="Moved: the sum of its distinct witness transactions.")
     recoverable: MoneyOut = Field(
         description="What of it can at most still be with the ring's users: what came to them in "
@@ -268,6 +272,9 @@ class AlertOut(_Out):
     at: Timestamp
     headline: str
     score: Probability
+    likelihood: Probability | None = Field(
+        description="How likely it is a true ring; null where the score alone decides."
+    )
     money: MoneyOut
     member_count: int = Field(description="Entities in it, the fringe left out.")
     patterns: list[Pattern]

@@ -72,6 +72,7 @@ def alert_on(
         member_count=len(ring.core),
         patterns=ring.patterns,
         policy_version=policy_version,
+        likelihood=ring.likelihood,
     )
 
 

@@ -22,7 +22,7 @@ evidence, except one look at the ring that has been still the longest. A split i
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import Final, Self
 
@@ -42,16 +42,28 @@ from graph.rings import Ring, RingEvent, RingEventKind, RingState, unborn
 from graph.snapshot import Snapshot, encode_state, pack, unpack
 from graph.transaction import ACCOUNTS, Entity, EntityKind
 
+Likelihood = Callable[[Ring, Collection[Evidence]], float]
+"""How likely a ring is a true one, by what stands of its evidence."""
+
 _NEIGHBOURHOODS: Final = frozenset({Pattern.DENSE_BLOCK, Pattern.COMMUNITY})
 
 _VERSION: Final = 2  # 2: with every witness transaction, for splits and what is recoverable
 
 
 class RingBook:
-    """Live rings, found by id or by member; evidence in, events out."""
+    """Live rings, found by id or by member; evidence in, events out.
 
-    def __init__(self, policy: RingPolicy = RingPolicy()) -> None:
+    Args:
+        policy: When a ring is born, told, falls quiet and ends.
+        likelihood: Asked of each revision that scores enough to be told; where nobody can be, the
+            score alone decides.
+    """
+
+    def __init__(
+        self, policy: RingPolicy = RingPolicy(), likelihood: Likelihood | None = None
+    ) -> None:
         self.policy = policy
+        self._likelihood = likelihood
         self.pressed = 0
         self._active: OrderedDict[str, LiveRing] = OrderedDict()  # the stillest first
         self._quiet: OrderedDict[str, LiveRing] = OrderedDict()  # the stillest first
@@ -309,6 +321,9 @@ class RingBook:
     def _freeze(self, live: LiveRing, at: int) -> Ring:
         """The ring's next revision; it moves to the end of the line of still rings."""
         ring = live.freeze(at)
+        if self._likelihood is not None and ring.score >= self.policy.alert_score:
+            likely = self._likelihood(ring, live.evidence.values())
+            ring = live.ring = replace(ring, likelihood=likely)
         self._active[ring.ring_id] = self._quiet.pop(ring.ring_id, live)
         self._active.move_to_end(ring.ring_id)
         return ring
@@ -316,7 +331,10 @@ class RingBook:
     def _tell(self, live: LiveRing, event: RingEvent) -> RingEvent:
         """Attach an alert if the change is material and news, and remember the event."""
         # Most rings are never told: whose accounts they are is asked of those that would be.
-        would_be = event.ring.score >= self.policy.alert_score
+        likely = event.ring.likelihood
+        would_be = event.ring.score >= self.policy.alert_score and (
+            likely is None or likely >= self.policy.alert_likelihood
+        )
         if would_be and not self._is_told_elsewhere(live):
             alert = alert_on(
                 event.ring,
@@ -394,7 +412,9 @@ class RingBook:
         return pack("rings", _VERSION, Snapshot({"state": encode_state(state)}, {}))
 
     @classmethod
-    def restore(cls, data: bytes, policy: RingPolicy | None = None) -> Self:
+    def restore(
+        cls, data: bytes, policy: RingPolicy | None = None, likelihood: Likelihood | None = None
+    ) -> Self:
         """A book that goes on where the snapshot was taken, by this policy or the one of then.
 
         Raises:
@@ -402,7 +422,7 @@ class RingBook:
         """
         values = unpack("rings", _VERSION, data).values
         state = msgspec.msgpack.decode(values["state"], type=_Saved)
-        book = cls(policy or state.policy)
+        book = cls(policy or state.policy, likelihood)
         book.pressed = state.pressed
         book._aliases = dict(state.aliases)
         for line, saved in (

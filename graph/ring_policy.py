@@ -33,6 +33,8 @@ class RingPolicy:
         alert_score: Below this a ring is shown but nobody is woken. Circles of friends send
             money round as well, but slowly: a single lap of three hops that takes more than three
             hours stays below; a second lap, a longer cycle, a hasty mule or a farm do not.
+        alert_likelihood: Below this nobody is woken either, where somebody is asked how likely a
+            ring is a true one (`scorer.ring_judge`).
         alert_money: Money must have grown by this factor since the last alert to be news.
         alert_apart: Least share of a ring's accounts that are not in any one live ring that was
             told. Below, it is no news, of two accounts not if one is there: the machines and
@@ -53,6 +55,7 @@ class RingPolicy:
     quiet_after: int = 6 * HOUR
     expire_after: int = 72 * HOUR
     alert_score: float = 0.59
+    alert_likelihood: float = 0.0
     alert_money: float = 1.5
     alert_apart: float = 0.65
     max_members: int = 500

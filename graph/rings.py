@@ -58,6 +58,8 @@ class Ring(msgspec.Struct, frozen=True, dict=True):
         split_from: Id of the ring that it was a part of before it had an id of its own.
         last_alert_at: Event time of the newest alert on it, or on what it was a part of or took in;
             None where nobody was told.
+        likelihood: How likely it is a true ring, where a judge of rings was asked: of those that
+            score enough to be told. None where none was.
     """
 
     ring_id: str
@@ -76,6 +78,7 @@ class Ring(msgspec.Struct, frozen=True, dict=True):
     recoverable: int = 0
     split_from: str | None = None
     last_alert_at: int | None = None
+    likelihood: float | None = None
 
     @cached_property
     def roles(self) -> Mapping[Entity, Role]:
@@ -135,7 +138,7 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
 
     `alert_id` derives from ring, revision and policy version: sending it twice is harmless.
     `member_count` leaves the fringe out. `watched` names those of its members that are on the watch
-    list.
+    list. `likelihood` is the ring's at that moment, None where no judge of rings was asked.
     """
 
     alert_id: str
@@ -149,3 +152,4 @@ class Alert(msgspec.Struct, frozen=True, gc=False):
     patterns: tuple[Pattern, ...]
     policy_version: str
     watched: tuple[Entity, ...] = ()
+    likelihood: float | None = None

@@ -67,6 +67,7 @@ class AlertFields(msgspec.Struct, frozen=True, gc=False):
     patterns: tuple[Pattern, ...]
     policy_version: str
     watched: tuple[EntityRecord, ...] = ()
+    likelihood: float | None = None
 
 
 class RingFields(msgspec.Struct, frozen=True, gc=False):
@@ -88,6 +89,7 @@ class RingFields(msgspec.Struct, frozen=True, gc=False):
     recoverable: int = 0
     split_from: str | None = None
     last_alert_at: int | None = None
+    likelihood: float | None = None
 
 
 class RingEventFields(msgspec.Struct, frozen=True, gc=False):

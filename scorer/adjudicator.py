@@ -94,7 +94,8 @@ class Adjudicator:
         lists: ListBook,
     ) -> None:
         self._model = model
-        self.told = ToldRings(rings)
+        judge = None if model is None else model.judge
+        self.told = ToldRings(rings, None if judge is None else judge.likelihood)
         self._lists = lists
         self._missing = () if model is not None else _MODEL_MISSING
         self.policy = policy or (model.policy if model else Policy())

@@ -35,9 +35,11 @@ from scorer.reasons import FamilyShare, family_shares
 FORMAT: Final = 4  # 4: with the weights of a graph model
 MODEL: Final = "model.json"
 JUDGE: Final = "judge.json"
+RING_JUDGE: Final = "ring_judge.json"
 METADATA: Final = "metadata.json"
 SUMS: Final = "SHA256SUMS"
-FILES: Final = (MODEL, JUDGE, METADATA, SUMS)
+FILES: Final = (MODEL, JUDGE, RING_JUDGE, METADATA, SUMS)
+_OPTIONAL: Final = (JUDGE, RING_JUDGE)
 """Every file that a model may have."""
 _REMEDY: Final = "Restore the directory from its copy, or train again with `ringfence train`."
 
@@ -132,6 +134,8 @@ class TrainedModel:
         files = {MODEL: self.booster.saved, METADATA: encoded + b"\n"}
         if self.judge is not None:
             files[JUDGE] = self.judge.booster.saved
+            if self.judge.of_rings is not None:
+                files[RING_JUDGE] = self.judge.of_rings.booster.saved
         files[SUMS] = _sums(files)
         return files
 
@@ -144,8 +148,9 @@ class TrainedModel:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             (directory / SUMS).unlink(missing_ok=True)
-            if self.judge is None:
-                (directory / JUDGE).unlink(missing_ok=True)
+            for name in _OPTIONAL:
+                if name not in self._files:
+                    (directory / name).unlink(missing_ok=True)
             for name, content in self._files.items():  # in order: the checksums are the last
                 (directory / name).write_bytes(content)
         except OSError as error:
@@ -228,12 +233,19 @@ def _judge_in(files: Mapping[str, bytes], parameters: Any) -> EvidenceJudge | No
             value=repr(parameters)[:80],
             remedy=_REMEDY,
         )
-    return read_judge(parameters, files[JUDGE])
+    if (parameters.get("rings") is None) != (RING_JUDGE not in files):
+        raise Incompatible(
+            "there is a judge of rings in one of the two files only",
+            field=f"{METADATA}, {RING_JUDGE}",
+            value=repr(parameters.get("rings"))[:80],
+            remedy=_REMEDY,
+        )
+    return read_judge(parameters, files[JUDGE], files.get(RING_JUDGE))
 
 
 def _read(directory: Path) -> dict[str, bytes]:
     files = {}
-    optional = [JUDGE] if (directory / JUDGE).exists() else []
+    optional = [name for name in _OPTIONAL if (directory / name).exists()]
     for name in (MODEL, METADATA, *optional, SUMS):
         try:
             files[name] = (directory / name).read_bytes()
@@ -248,7 +260,7 @@ def _read(directory: Path) -> dict[str, bytes]:
 
 
 def _sums(files: Mapping[str, bytes]) -> bytes:
-    names = [name for name in (JUDGE, METADATA, MODEL) if name in files]
+    names = [name for name in (JUDGE, METADATA, MODEL, RING_JUDGE) if name in files]
     lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in names]
     return "".join(lines).encode()
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from graph.errors import InvalidSetting
 from graph.evidence import Evidence
+from graph.ring_book import Likelihood
 from graph.ring_policy import RingPolicy
 from graph.rings import Ring
 from scorer.artefact import TrainedModel
@@ -32,6 +33,7 @@ from scorer.decided import (
     total_cost,
 )
 from scorer.decision import Policy
+from scorer.evidence_judge import EvidenceJudge
 from scorer.fitting import BoosterSettings
 from scorer.history import LabelledTransaction
 from scorer.history_replay import Progress, replay, silent
@@ -155,6 +157,7 @@ def backtest(
         progress("learn", len(split.early))
         rows, past = split.test, np.sort(np.concatenate([split.early, split.later]))
         taught = teach(table, past, replayer.ring_policy, seed)
+        judge: EvidenceJudge | None = taught.judge
         bounds = taught.judge.rings(replayer.ring_policy)
         evidence = weighed(table.evidence, taught.weights)
         table = with_rings(table, evidence, bounds)
@@ -172,7 +175,8 @@ def backtest(
         margins = model.booster.margins(table.rows)
         scored = score_history(table, margins, model.calibration, model.blend)
     progress("judge", len(rows))
-    told = _explained(table, rows, scored[:, _SCORE], bounds)
+    likelihood = None if judge is None else judge.likelihood
+    told = _explained(table, rows, scored[:, _SCORE], bounds, likelihood)
     judged = _Judged(table, rows, scored[rows], model, told, dict(policies))
     found = sorted(judged.differences(), key=lambda d: (-abs(d.extra_cost), -d.value, d.timestamp))
     shown = found[:MOST_SHOWN]
@@ -200,7 +204,11 @@ def backtest(
 
 
 def _explained(
-    table: Table, rows: Rows, scores: NDArray[np.float64], policy: RingPolicy
+    table: Table,
+    rows: Rows,
+    scores: NDArray[np.float64],
+    policy: RingPolicy,
+    likelihood: Likelihood | None,
 ) -> dict[int, tuple[Reason, ...]]:
     """What evidence and rings say about some rows."""
     told: dict[int, tuple[Reason, ...]] = {}
@@ -212,7 +220,7 @@ def _explained(
             known = as_scored(rings, float(table.ring_score[row]))
             told[row] = reasons(table.parties.of(row, table.ids[row]), completed, known)
 
-    rings_told(table, scores, policy, remember)
+    rings_told(table, scores, policy, likelihood, remember)
     return told
 
 

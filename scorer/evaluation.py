@@ -244,8 +244,11 @@ def _judged_by(
 
 def _as_told(table: Table, rungs: Rungs, judge: EvidenceJudge | None, policy: RingPolicy) -> Table:
     """The table with the rings that are told when transactions are scored as the blend does."""
-    chosen = policy if judge is None else judge.rings(policy)
-    return replace(table, ledger=rings_told(table, rungs.history, chosen))
+    if judge is None:
+        ledger = rings_told(table, rungs.history, policy)
+    else:
+        ledger = rings_told(table, rungs.history, judge.rings(policy), judge.likelihood)
+    return replace(table, ledger=ledger)
 
 
 def _describe_model(model: TrainedModel, table: Table, split: Split) -> dict[str, Any]:

@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 
 from graph.errors import Incompatible
 from graph.evidence import RULE_STRENGTH, SEEN, Evidence, Pattern
+from graph.ring_book import Likelihood
 from graph.ring_policy import RingPolicy
 from graph.transaction import DAY
 from scorer.booster import Booster
 from scorer.evidence_context import NAMES
 from scorer.odds import sigmoid
+from scorer.ring_judge import RingJudge, read_ring_judge
 
 CONTEXT_HASH: Final = xxhash.xxh3_64_hexdigest("\x1f".join((*NAMES, *SEEN)).encode())
 """Of the columns of a context row and their order, and of the numbers of the patterns."""
@@ -44,13 +46,15 @@ class EvidenceJudge:
         facts: Names of the facts it looks at, in the order of its columns after the context.
         booster: The trees.
         birth: Probability from which evidence bears a ring and brings in members.
-        alert: Score from which a ring is told.
+        alert: Score from which a ring is told where there is no judge of rings.
+        of_rings: The judge of rings, which has bounds of its own.
     """
 
     facts: tuple[str, ...]
     booster: Booster
     birth: float
     alert: float
+    of_rings: RingJudge | None = None
 
     def weigh(
         self, pieces: Sequence[Evidence], contexts: NDArray[np.float32]
@@ -66,7 +70,15 @@ class EvidenceJudge:
 
     def rings(self, policy: RingPolicy) -> RingPolicy:
         """The policy with this judge's bounds instead of those for rules' strengths."""
-        return ring_policy(policy, self.birth, self.alert)
+        if self.of_rings is None:
+            return ring_policy(policy, self.birth, self.alert)
+        asked = ring_policy(policy, self.birth, max(self.birth, self.of_rings.asked))
+        return replace(asked, alert_likelihood=self.of_rings.told)
+
+    @property
+    def likelihood(self) -> Likelihood | None:
+        """How likely rings are true ones, by the judge of rings; None without one."""
+        return None if self.of_rings is None else self.of_rings.likelihood
 
     def as_json(self) -> dict[str, Any]:
         """Everything but the trees as plain JSON values."""
@@ -75,6 +87,7 @@ class EvidenceJudge:
             "birth": self.birth,
             "alert": self.alert,
             "context_hash": CONTEXT_HASH,
+            "rings": None if self.of_rings is None else self.of_rings.as_json(),
         }
 
 
@@ -117,8 +130,15 @@ def _places(facts: tuple[str, ...], begin: int) -> Mapping[str, int]:
     return {name: place for place, name in enumerate(facts, begin)}
 
 
-def read_judge(parameters: dict[str, Any], trees: bytes) -> EvidenceJudge:
+def read_judge(
+    parameters: dict[str, Any], trees: bytes, ring_trees: bytes | None = None
+) -> EvidenceJudge:
     """Read what `as_json` gave, with the trees as XGBoost saved them.
+
+    Args:
+        parameters: What it gave.
+        trees: Those of the evidence.
+        ring_trees: Those of the judge of rings, where there is one.
 
     Raises:
         Incompatible: It was taught on other columns, or is no judge.
@@ -126,7 +146,7 @@ def read_judge(parameters: dict[str, Any], trees: bytes) -> EvidenceJudge:
     try:
         facts = tuple(str(name) for name in parameters["facts"])
         bounds = float(parameters["birth"]), float(parameters["alert"])
-        found = parameters["context_hash"]
+        found, of_rings = parameters["context_hash"], parameters.get("rings")
     except (KeyError, TypeError, ValueError) as error:
         raise _unreadable(parameters) from error
     if found != CONTEXT_HASH:
@@ -138,7 +158,11 @@ def read_judge(parameters: dict[str, Any], trees: bytes) -> EvidenceJudge:
         )
     if not all(0 < bound < 1 for bound in bounds):
         raise _unreadable(parameters)
-    return EvidenceJudge(facts, Booster.from_json(trees, (*NAMES, *map(column_of, facts))), *bounds)
+    if (of_rings is None) != (ring_trees is None):
+        raise _unreadable(parameters)
+    rings = None if ring_trees is None else read_ring_judge(of_rings, ring_trees)
+    booster = Booster.from_json(trees, (*NAMES, *map(column_of, facts)))
+    return EvidenceJudge(facts, booster, *bounds, rings)
 
 
 def column_of(fact: str) -> str:

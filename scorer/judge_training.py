@@ -32,7 +32,7 @@ from scorer.fitting import BoosterSettings, regrow_booster
 from scorer.judge_lessons import Lesson, lesson_of, rows_of
 from scorer.metrics import average_precision
 from scorer.odds import sigmoid
-from scorer.ring_matching import DetectedRing, RingLedger, match_rings
+from scorer.ring_matching import DetectedRing, RingLedger, TrueRing, match_rings
 from scorer.ring_pass import rings_of, weighed, with_rings
 from scorer.starter import starter
 from scorer.table import Rows, Table
@@ -49,7 +49,7 @@ SETTINGS: Final = BoosterSettings(
     depth=5, learning_rate=0.05, min_child_weight=1.0, feature_share=0.4
 )
 STARTER_SETTINGS: Final = replace(SETTINGS, depth=7, learning_rate=0.1, feature_share=0.2)
-"""Twenty-two cities teach more than trees of depth 5 in steps of .05 can hold."""
+"""Eighteen cities teach more than trees of depth 5 in steps of .05 can hold."""
 STANDARD_ERROR: Final = 0.5
 """Of a share, over the root of the number of what it is a share of: at most."""
 BIRTHS: Final = (0.2, 0.5, 0.65, 0.8)
@@ -57,8 +57,8 @@ ALERTS: Final = (0.2, 0.35, 0.5, 0.65, 0.8, 0.85, 0.9, 0.95)
 """The starter's bounds are of these, as those that `teach` chooses."""
 Bounds = tuple[float, float]
 """Birth and alert."""
-Past = tuple[EvidenceLog, Lesson]
-"""What a history told, `weighed`, and what its labels say."""
+Past = tuple[EvidenceLog, Sequence[TrueRing]]
+"""What a history told, `weighed`, and which rings there were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +97,15 @@ def teach(table: Table, past: Rows, policy: RingPolicy, seed: int) -> Taught:
         booster, weights = correcting()
         pays = _ranks(lesson, weights) > _ranks(lesson, plain)
         return Taught(replace(began, booster=booster), weights) if pays else Taught(began, plain)
-    f1s = ring_f1s([(weighed(log, plain), lesson)], policy)
+    f1s = _past_f1s(log, plain, lesson, policy)
     booster, weights = correcting()
     judge, kept, stands = began, plain, f1s[began.birth, began.alert]
     doubt = STANDARD_ERROR / sqrt(len(lesson.rings))
-    corrected = ring_f1s([(weighed(log, weights), lesson)], policy)
+    corrected = _past_f1s(log, weights, lesson, policy)
     for trees, its, theirs in ((began.booster, plain, f1s), (booster, weights, corrected)):
         birth, alert = best_bounds(theirs)
         if theirs[birth, alert] > stands + doubt:
-            judge, kept = EvidenceJudge(began.facts, trees, birth, alert), its
+            judge, kept = replace(began, booster=trees, birth=birth, alert=alert), its
             stands = theirs[birth, alert]
     return Taught(judge, kept)
 
@@ -204,23 +204,29 @@ def ring_f1s(pasts: Sequence[Past], policy: RingPolicy) -> dict[Bounds, float]:
     as long; of the best five pairs on the starter's four cities it gave the same order.
 
     Args:
-        pasts: Of each the evidence, `weighed`, and which rings there were, up to where it reaches.
+        pasts: Of each the evidence, up to where its past reaches, and the rings of that.
         policy: For all but the bounds.
     """
-    logs = [EvidenceLog([t for t in log.told if t.place <= past.until]) for log, past in pasts]
-    true = sum(len(past.rings) for _, past in pasts)
+    true = sum(len(rings) for _, rings in pasts)
     f1s = {}
     for birth in BIRTHS:
         # Everything is told that is not in a ring that was; who would not have been is left out.
         whole = ring_policy(policy, birth, birth)
-        found = [_told(rings_of(log, whole)) for log in logs]
+        found = [_told(rings_of(log, whole)) for log, _ in pasts]
         for alert in ALERTS:
             if alert >= birth:
                 told = [[ring for ring in some if ring.peak >= alert] for some in found]
                 pairs = zip(told, pasts, strict=True)
-                matched = sum(len(match_rings(some, past.rings)) for some, (_, past) in pairs)
+                matched = sum(len(match_rings(some, rings)) for some, (_, rings) in pairs)
                 f1s[birth, alert] = 2 * matched / (sum(map(len, told)) + true)
     return f1s
+
+
+def _past_f1s(
+    log: EvidenceLog, weights: NDArray[np.float64], lesson: Lesson, policy: RingPolicy
+) -> dict[Bounds, float]:
+    told = [each for each in weighed(log, weights).told if each.place <= lesson.until]
+    return ring_f1s([(EvidenceLog(told), lesson.rings)], policy)
 
 
 def _told(ledger: RingLedger) -> list[DetectedRing]:

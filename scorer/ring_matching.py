@@ -63,6 +63,7 @@ class DetectedRing:
         told: When each account was first told of in an alert.
         peak: Its highest score: with any bound up to it the ring is told, unless it is no news
             beside another (`RingPolicy.alert_apart`).
+        likely: Its highest likelihood, 0 where nobody was asked: the same, of that bound.
     """
 
     ring: Ring
@@ -72,6 +73,7 @@ class DetectedRing:
     strength: float = 0.0
     told: dict[Entity, int] = field(default_factory=dict)
     peak: float = 0.0
+    likely: float = 0.0
 
     @property
     def pattern(self) -> Pattern | None:
@@ -108,6 +110,7 @@ class RingLedger:
             if ring.members:
                 known.ring = ring
             known.peak = max(known.peak, ring.score)
+            known.likely = max(known.likely, ring.likelihood or 0.0)
             for piece in evidence:
                 if piece.strength > known.strength and piece.evidence_id in ring.evidence:
                     known.strongest, known.strength = piece.pattern, piece.strength
@@ -129,6 +132,7 @@ class RingLedger:
         into.alerted_at = min(alerts, default=None)
         into.alerts = sorted(into.alerts + merged.alerts)
         into.peak = max(into.peak, merged.peak)
+        into.likely = max(into.likely, merged.likely)
         if merged.strength > into.strength:
             into.strongest, into.strength = merged.strongest, merged.strength
         for account, at in merged.told.items():

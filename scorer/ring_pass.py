@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graph.evidence import Evidence, Hop
-from graph.ring_book import RingBook
+from graph.ring_book import Likelihood, RingBook
 from graph.ring_policy import RingPolicy
 from graph.rings import Ring
 from graph.transaction import ACCOUNTS
@@ -72,7 +72,8 @@ def with_rings(table: Table, evidence: EvidenceLog, policy: RingPolicy) -> Table
     ledger = RingLedger()
     ring_score, joint = np.zeros_like(table.ring_score), np.zeros_like(table.joint)
     table = replace(table, evidence=evidence)
-    for row, completed, rings in _passed(table, range(len(table.fraud)), None, policy, ledger):
+    passed = _passed(table, range(len(table.fraud)), None, ToldRings(policy), ledger)
+    for row, completed, rings in passed:
         if rings:
             ring_score[row] = rings[0].score
         if completed:
@@ -87,7 +88,11 @@ def with_rings(table: Table, evidence: EvidenceLog, policy: RingPolicy) -> Table
 
 
 def rings_told(
-    table: Table, scores: NDArray[np.float64], policy: RingPolicy, shown: Shown | None = None
+    table: Table,
+    scores: NDArray[np.float64],
+    policy: RingPolicy,
+    likelihood: Likelihood | None = None,
+    shown: Shown | None = None,
 ) -> RingLedger:
     """The rings that a detector tells that gives these scores: of evidence and of suspects.
 
@@ -97,13 +102,15 @@ def rings_told(
         table: With its evidence as it was weighed.
         scores: float64 [R], of each row; NaN where it was not scored.
         policy: When a ring is born and told.
+        likelihood: Says how likely a ring is a true one.
         shown: Called for every row that completed evidence or touches a ring.
     """
     ledger = RingLedger()
     # Rows that are neither suspects nor shown change nothing.
     suspects = np.flatnonzero(scores >= LEAST_SCORE).tolist()
     rows = suspects if shown is None else range(len(table.fraud))
-    for row, completed, rings in _passed(table, rows, scores, policy, ledger):
+    passed = _passed(table, rows, scores, ToldRings(policy, likelihood), ledger)
+    for row, completed, rings in passed:
         if shown is not None and (rings or completed):
             shown(row, completed, rings)
     return ledger
@@ -113,7 +120,7 @@ def _passed(
     table: Table,
     rows: Iterable[int],
     scores: NDArray[np.float64] | None,
-    policy: RingPolicy,
+    told: ToldRings,
     ledger: RingLedger,
 ) -> Iterator[tuple[int, tuple[Evidence, ...], tuple[Ring, ...]]]:
     """Let a table's evidence count, and some of its rows, in order; all of it is in the ledger.
@@ -121,7 +128,7 @@ def _passed(
     Yields:
         (row, what it completed, the rings it touches then).
     """
-    told, entries = ToldRings(policy), deque(table.evidence.told)
+    entries = deque(table.evidence.told)
     places, watermarks = table.places.tolist(), table.watermarks.tolist()
     for row in rows:
         while entries and entries[0].place < places[row]:

@@ -12,6 +12,7 @@ transactions better than trees of its own.
 import lzma
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,7 @@ from scorer.ports import FeatureSchema
 FOLDER: Final = "starter_judge"
 TREES: Final = "trees.json.xz"
 TREES_FOLDER: Final = "starter_trees"
+RING_TREES: Final = "rings.json.xz"
 PARAMETERS: Final = "parameters.json"
 
 
@@ -33,9 +35,22 @@ def starter() -> EvidenceJudge:
     Raises:
         Incompatible: Its files are of another context than this engine makes.
     """
-    folder = resources.files(__package__) / FOLDER
+    return read_starter(resources.files(__package__) / FOLDER)
+
+
+def read_starter(folder: Traversable) -> EvidenceJudge:
+    """The judge in a folder: of evidence, and of rings where it holds one.
+
+    Raises:
+        Incompatible: Its files are of another context than this engine makes.
+    """
     parameters = msgspec.json.decode((folder / PARAMETERS).read_bytes())
-    return read_judge(parameters, lzma.decompress((folder / TREES).read_bytes()))
+    rings = folder / RING_TREES
+    return read_judge(
+        parameters,
+        lzma.decompress((folder / TREES).read_bytes()),
+        lzma.decompress(rings.read_bytes()) if rings.is_file() else None,
+    )
 
 
 @cache

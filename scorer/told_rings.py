@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from graph.evidence import Evidence
-from graph.ring_book import RingBook
+from graph.ring_book import Likelihood, RingBook
 from graph.ring_index import Parties
 from graph.ring_policy import RingPolicy
 from graph.rings import Ring, RingEvent
@@ -39,13 +39,15 @@ class ToldRings:
 
     Args:
         policy: When a ring is born and told.
+        likelihood: Says how likely a ring is a true one; without it the score alone decides.
 
     Attributes:
         book: The ring book.
     """
 
-    def __init__(self, policy: RingPolicy) -> None:
-        self.book = RingBook(policy)
+    def __init__(self, policy: RingPolicy, likelihood: Likelihood | None = None) -> None:
+        self._likelihood = likelihood
+        self.book = RingBook(policy, likelihood)
         self._suspects = Suspects()
         self._due = self.book.next_rest
 
@@ -81,7 +83,7 @@ class ToldRings:
         Raises:
             Incompatible: A part of it is torn, altered, or of another version.
         """
-        self.book = RingBook.restore(values["told"], self.book.policy)
+        self.book = RingBook.restore(values["told"], self.book.policy, self._likelihood)
         self._suspects = Suspects.restore(values["suspects"])
         self._due = self.book.next_rest
 

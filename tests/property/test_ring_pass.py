@@ -13,6 +13,7 @@ from graph.ring_policy import RingPolicy
 from graph.transaction import DAY, Entity, EntityKind, Transaction
 from scorer.artefact import TrainedModel
 from scorer.blend import Blend
+from scorer.booster import Booster
 from scorer.calibration import Platt
 from scorer.decision import Policy
 from scorer.detector import Detector, DetectorConfig
@@ -23,6 +24,8 @@ from scorer.fitting import BoosterSettings, regrow_booster
 from scorer.history import LabelledTransaction
 from scorer.history_replay import replay
 from scorer.judge_training import weights_by
+from scorer.ring_context import NAMES as RING_NAMES
+from scorer.ring_judge import RingJudge
 from scorer.ring_matching import RingLedger
 from scorer.ring_pass import rings_of, rings_told, weighed, with_rings
 from scorer.risk_kernel import WIDTH
@@ -66,12 +69,22 @@ def model() -> TrainedModel:
     fraud = (rows[:, 1] + rows[:, 8] + rng.normal(size=400)) > 1
     grow = BoosterSettings(min_child_weight=1.0, learning_rate=0.3)
     names = (*NAMES, *map(column_of, FACTS))
-    judge = EvidenceJudge(FACTS, regrow_booster(rows, fraud, names, grow, 1, 20), 0.3, 0.5)
+    trees = regrow_booster(rows, fraud, names, grow, 1, 20)
+    of_rings = RingJudge(_trees_of_rings(rng), 0.5, 0.5)
+    judge = EvidenceJudge(FACTS, trees, 0.3, 0.9, of_rings)
     plain = rng.normal(size=(50, len(detector.feature_names))).astype(np.float32)
     half = np.arange(50) % 2 == 0
     booster = regrow_booster(plain, half, detector.feature_names, BoosterSettings(), 1, 1)
     blend = Blend(ring=1.0, evidence=0.5, memory=tuple(rng.normal(0.0, 0.05, WIDTH).tolist()))
     return TrainedModel(detector.schema, booster, Platt(1, 0), blend, Policy(), judge)
+
+
+def _trees_of_rings(rng: np.random.Generator) -> Booster:
+    """Which rings are likely depends on a little of everything."""
+    rows = (rng.random((300, len(RING_NAMES))) * 4).astype(np.float32)
+    likely = rows[:, :20].sum(axis=1) > np.median(rows[:, :20].sum(axis=1))
+    grow = BoosterSettings(min_child_weight=1.0, learning_rate=0.3)
+    return regrow_booster(rows, likely, RING_NAMES, grow, 1, 20)
 
 
 @given(money_streams(most=60), st.integers(0, 2**32 - 1))
@@ -87,7 +100,7 @@ def test_without_weights_the_rings_are_those_of_a_detector_without_a_model(
         passed,
         np.full(len(table.fraud), np.nan),
         CONFIG.rings,
-        lambda row, evidence, rings: shown.append((row, len(evidence), len(rings))),
+        shown=lambda row, evidence, rings: shown.append((row, len(evidence), len(rings))),
     )
     detector, ledger, verdicts, rows = Detector(CONFIG), RingLedger(), [], []
     for item in history:
@@ -137,7 +150,7 @@ def test_a_detector_with_a_judge_tells_the_rings_of_the_pass(
         ledger.note(verdict.ring_events, (*verdict.evidence, *verdict.findings))
     margins = model.booster.margins(passed.rows)
     scored = score_history(passed, margins, model.calibration, model.blend)
-    expected = rings_told(passed, scored[:, 1], judge.rings(CONFIG.rings))
+    expected = rings_told(passed, scored[:, 1], judge.rings(CONFIG.rings), judge.likelihood)
     assert told_by(ledger) == told_by(expected)
     assert told_by(rings_of(evidence, judge.rings(CONFIG.rings))) == told_by(passed.ledger)
     assert [verdict.ring_score for verdict in verdicts] == passed.ring_score.tolist()

@@ -6,7 +6,16 @@ import pytest
 import xgboost
 
 from graph.errors import Incompatible, InvalidSetting
-from scorer.artefact import JUDGE, METADATA, MODEL, SUMS, TrainedModel, load_model
+from scorer.artefact import (
+    FILES,
+    JUDGE,
+    METADATA,
+    MODEL,
+    RING_JUDGE,
+    SUMS,
+    TrainedModel,
+    load_model,
+)
 from scorer.blend import Blend
 from scorer.booster import Booster
 from scorer.calibration import Platt
@@ -58,13 +67,23 @@ def test_what_is_saved_is_what_is_loaded(model, tmp_path):
     assert [again.probability(row) for row in rows] == [model.probability(row) for row in rows]
     assert again.judge.as_json() == model.judge.as_json()
     assert again.judge.booster.saved == model.judge.booster.saved
+    assert again.judge.of_rings.booster.saved == model.judge.of_rings.booster.saved
 
 
 def test_a_model_without_a_judge_leaves_none_behind(model, tmp_path):
     model.save(tmp_path)
     replace(model, judge=None).save(tmp_path)
     assert not (tmp_path / JUDGE).exists()
+    assert not (tmp_path / RING_JUDGE).exists()
     assert load_model(tmp_path, SCHEMA).judge is None
+
+
+def test_a_model_whose_judge_knows_no_rings_is_read(model, tmp_path):
+    """As models of before are: the score alone tells."""
+    model.save(tmp_path)
+    replace(model, judge=replace(model.judge, of_rings=None)).save(tmp_path)
+    assert not (tmp_path / RING_JUDGE).exists()
+    assert load_model(tmp_path, SCHEMA).judge.likelihood is None
 
 
 def test_equal_models_make_equal_bytes_over_an_older_one(model, tmp_path):
@@ -72,7 +91,7 @@ def test_equal_models_make_equal_bytes_over_an_older_one(model, tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / MODEL).write_text("older")
     model.save(tmp_path / "b")
-    for name in (MODEL, JUDGE, METADATA, SUMS):
+    for name in FILES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
@@ -81,10 +100,10 @@ def test_the_checksums_are_those_of_sha256sum(model, tmp_path):
     checked = subprocess.run(
         ["sha256sum", "-c", SUMS], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert checked.stdout.count("OK") == 3
+    assert checked.stdout.count("OK") == 4
 
 
-@pytest.mark.parametrize("name", [MODEL, JUDGE, METADATA, SUMS])
+@pytest.mark.parametrize("name", FILES)
 def test_any_flipped_byte_is_refused(model, tmp_path, name):
     model.save(tmp_path)
     whole = (tmp_path / name).read_bytes()
@@ -104,12 +123,13 @@ def test_a_directory_that_lacks_a_file_is_refused(model, tmp_path, name):
         load_model(tmp_path)
 
 
-def test_a_judge_that_is_gone_with_its_checksum_is_missed(model, tmp_path):
+@pytest.mark.parametrize("name", [JUDGE, RING_JUDGE])
+def test_a_judge_that_is_gone_with_its_checksum_is_missed(model, tmp_path, name):
     model.save(tmp_path)
-    (tmp_path / JUDGE).unlink()
+    (tmp_path / name).unlink()
     with pytest.raises(Incompatible, match="checksums do not match"):
         load_model(tmp_path)
-    kept = [line for line in (tmp_path / SUMS).read_text().splitlines() if JUDGE not in line]
+    kept = [line for line in (tmp_path / SUMS).read_text().splitlines() if f"  {name}" not in line]
     (tmp_path / SUMS).write_text("\n".join(kept) + "\n")
     with pytest.raises(Incompatible, match="in one of the two files only"):
         load_model(tmp_path)
@@ -132,7 +152,10 @@ def rewritten(model, directory, old, new):
     assert old in metadata
     (directory / METADATA).write_bytes(metadata.replace(old, new))
     made = subprocess.run(
-        ["sha256sum", JUDGE, METADATA, MODEL], cwd=directory, capture_output=True, check=True
+        ["sha256sum", JUDGE, METADATA, MODEL, RING_JUDGE],
+        cwd=directory,
+        capture_output=True,
+        check=True,
     )
     (directory / SUMS).write_bytes(made.stdout)
 
@@ -144,6 +167,7 @@ def rewritten(model, directory, old, new):
         (b'"context_hash": "', b'"context_hash": "0', "taught on another context"),
         (b'"birth": 0', b'"birth": 7', "bounds of a judge"),
         (b'"facts"', b'"fads"', "bounds of a judge"),
+        (b'"asked"', b'"taxed"', "bounds of a judge of rings"),
         (b'"count_1h"', b'"count_2h"', "hash that was recorded"),
         (b'"platt"', b'"magic"', "calibration"),
         (b'"model": 0.8', b'"model": -1', "weights of a blend"),

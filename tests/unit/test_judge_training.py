@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score
 from graph.errors import InvalidInput
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.ring_policy import RingPolicy
-from graph.transaction import Entity, EntityKind
+from graph.transaction import Entity
 from scorer.evidence_context import NAMES
 from scorer.evidence_judge import EvidenceJudge, column_of
 from scorer.evidence_log import MOST_PIECES, EvidenceLog
@@ -23,61 +23,12 @@ from scorer.judge_training import (
     starter_of,
     teach,
 )
-from scorer.party_columns import PartyColumns
-from scorer.ports import FeatureSchema
-from scorer.ring_matching import RingLedger, TrueRing
+from scorer.ring_matching import TrueRing
 from scorer.ring_pass import weighed
 from scorer.starter import starter
-from scorer.table import Table
+from tests.judged_tables import START, pair, table_of, user
 
-START = 1_700_000_000_000
 AGE = NAMES.index("centre_age")
-
-
-def user(number: int) -> Entity:
-    return Entity(EntityKind.USER, f"u{number}")
-
-
-def pair(number: int, *, hops: bool = True) -> Evidence:
-    """Two users of their own and what one sent the other, or only what they share."""
-    members = ((user(2 * number), Role.MEMBER), (user(2 * number + 1), Role.MEMBER))
-    hop = Hop(f"t{number}", *(entity for entity, _ in members), 100, START + number)
-    pattern = Pattern.CYCLE if hops else Pattern.SHARED_DEVICE
-    told = (hop,) if hops else ()
-    return Evidence(pattern, START + number, members, told, 0.5, "So it is.", {"hops": 1.0})
-
-
-def table_of(fraud: np.ndarray, contexts: np.ndarray, pieces: list[Evidence]) -> Table:
-    """One row and one piece each."""
-    count, log = len(fraud), EvidenceLog()
-    for place, piece in enumerate(pieces):
-        log.add(place, START + place, (), (piece,), contexts[place : place + 1])
-    schema = FeatureSchema(("amount",), ("amount",))
-    zeros = np.zeros(count)
-    return Table(
-        schema=schema,
-        rows=np.zeros((count, 1), np.float32),
-        fraud=fraud,
-        times=START + np.arange(count, dtype=np.int64),
-        known_at=START + np.arange(count, dtype=np.int64),
-        values=np.full(count, 100, np.int64),
-        ring_score=zeros,
-        joint=zeros,
-        told=np.zeros(count, np.uint8),
-        warm=np.ones(count, np.bool_),
-        places=np.arange(count, dtype=np.int64),
-        ids=tuple(f"t{n}" for n in range(count)),
-        users=tuple(f"u{2 * n}" for n in range(count)),
-        segments=("transfer/-",) * count,
-        ring_ids=(None,) * count,
-        transactions=count,
-        rejected=0,
-        true_rings={},
-        ledger=RingLedger(),
-        evidence=log,
-        parties=PartyColumns(),
-        watermarks=np.zeros(count, np.int64),
-    )
 
 
 def drawn(seed: int, count: int = 400) -> tuple[np.ndarray, np.ndarray, list[Evidence]]:
@@ -228,11 +179,10 @@ def test_bounds_are_those_under_which_the_past_is_told_best() -> None:
         ring = TrueRing(f"r{number}", {user(2 * number), user(2 * number + 1)})
         ring.times.append(START + number)
         true.append(ring)
-    lesson = lesson_of(table, np.arange(40), rows_of(table.evidence, ()))
     weights = np.where(fraud, 0.7, 0.6)
     weights[np.flatnonzero(fraud)[0]] = 0.3  # not worth all the false ones below .65
     log = weighed(table.evidence, weights)
-    past = (log, replace(lesson, rings=true))
+    past = (log, true)
     f1s = ring_f1s([past], RingPolicy())
     assert best_bounds(f1s) == (0.65, 0.65)
     assert f1s[0.65, 0.65] == pytest.approx(2 * (len(true) - 1) / (2 * len(true) - 1))

@@ -8,19 +8,24 @@ import pytest
 
 from api import starter as making
 from api.wiring import detector
+from scorer import ring_judge_training
 from scorer.booster import Booster
-from scorer.evidence_judge import read_judge
 from scorer.judge_training import ALERTS, BIRTHS
 from scorer.ports import FeatureSchema
+from scorer.ring_judge_training import BOUNDS
 from scorer.starter import (
     FOLDER,
     PARAMETERS,
+    RING_TREES,
     TREES,
     TREES_FOLDER,
+    read_starter,
     starter,
     starter_parameters,
     starter_trees,
 )
+
+ALL_TREES = f"{TREES_FOLDER}/{TREES}"
 
 
 def test_the_starter_fits_this_engine_and_says_what_taught_it() -> None:
@@ -29,6 +34,11 @@ def test_the_starter_fits_this_engine_and_says_what_taught_it() -> None:
     assert judge.alert in ALERTS
     assert judge.birth <= judge.alert
     assert judge.booster.tree_count == making.GROWN
+    assert judge.of_rings is not None
+    assert judge.of_rings.asked == judge.birth
+    assert judge.of_rings.told in BOUNDS
+    assert judge.of_rings.booster.tree_count == ring_judge_training.TREES
+    assert (making.OUT / FOLDER / RING_TREES).stat().st_size < 200_000
     parameters = msgspec.json.decode((making.OUT / FOLDER / PARAMETERS).read_bytes())
     taught = parameters["taught_on"]
     assert taught["first_seed"] == making.FIRST_SEED
@@ -49,20 +59,26 @@ def test_the_trees_fit_this_engine_and_say_what_taught_them() -> None:
 
 @pytest.mark.slow
 def test_a_starter_of_small_cities_is_made_and_read_back(tmp_path: Path) -> None:
-    arguments = ["--cities", "5", "--users", "400", "--days", "8"]
+    arguments = ["--cities", "9", "--users", "400", "--days", "8"]
     for name in ("a", "b"):
         assert making.main([*arguments, "--jobs", "2", "--out", str(tmp_path / name)]) == 0
-    names = (f"{FOLDER}/{PARAMETERS}", f"{FOLDER}/{TREES}", f"{TREES_FOLDER}/{TREES}")
-    files = [(tmp_path / run / name).read_bytes() for run in "ab" for name in names]
-    assert files[:3] == files[3:]
-    judge = read_judge(msgspec.json.decode(files[0]), lzma.decompress(files[1]))
+    names = (f"{FOLDER}/{each}" for each in (PARAMETERS, TREES, RING_TREES))
+    files = {name: (tmp_path / "a" / name).read_bytes() for name in (*names, ALL_TREES)}
+    for name, written in files.items():
+        assert (tmp_path / "b" / name).read_bytes() == written
+    judge = read_starter(tmp_path / "a" / FOLDER)
     assert judge.booster.tree_count == making.GROWN
-    assert msgspec.json.decode(files[0])["taught_on"]["cities"] == 1
-    trees = Booster.from_json(lzma.decompress(files[2]), detector().schema.names)
+    assert judge.of_rings is not None
+    taught = msgspec.json.decode(files[f"{FOLDER}/{PARAMETERS}"])["taught_on"]
+    assert (taught["cities"], taught["of_rings"]["cities"]) == (
+        1,
+        making.RINGED + making.ORDINARY,
+    )
+    trees = Booster.from_json(lzma.decompress(files[ALL_TREES]), detector().schema.names)
     assert trees.tree_count == making.GROWN_ON_TRANSACTIONS
 
 
 def test_without_a_city_to_teach_it_there_is_no_starter(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        making.main(["--cities", "4"])
-    assert "--cities: 4 leave none to teach" in capsys.readouterr().err
+        making.main(["--cities", "8"])
+    assert "--cities: 8 leave none to teach; take 9 or more" in capsys.readouterr().err

@@ -282,7 +282,10 @@ export class RingView {
         ring.recoverable.minor ? ring.recoverable.text : "nothing",
         "At most: what came to users of the ring in its evidence and has not been seen to leave",
       ),
-      figure("Score", ring.score.toFixed(2)),
+      figure("Score", ring.score.toFixed(2), "How strongly its evidence speaks for fraud"),
+      ...(ring.likelihood === null
+        ? []
+        : [figure("Likely", ring.likelihood.toFixed(2), "How likely a true ring, as a whole")]),
       figure("Members", membersOf(ring)),
       figure("State", sentence(words(ring.state))),
       figure(
@@ -291,7 +294,7 @@ export class RingView {
           ? "not told"
           : `${day(Date.parse(ring.last_alert_at))}, ${time(Date.parse(ring.last_alert_at))}`,
         ring.last_alert_at === null
-          ? "Its score is below what wakes anybody, or most of it is in a ring that was told"
+          ? "Its score or likelihood is below what wakes anybody, or most of it is in a ring that was told"
           : `Last told of ${dayAndTime(Date.parse(ring.last_alert_at))} UTC`,
       ),
       figure(
