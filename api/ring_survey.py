@@ -4,7 +4,7 @@ A report of one city has a ring or two of each kind, too few to say anything of 
 simulates several cities, of other seeds than teach or are reported on, lets an engine run through
 each that has learned nothing but what ships, and counts the rings of all of them together: over
 their whole time, and not only that of a test. Beside it, on the same evidence, what is told without
-suspects, and what the heuristics' own strengths tell without a judge.
+suspects, what by the score of rings alone, and what the heuristics' own strengths tell.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from scorer.starter import starter, starter_trees
 from scorer.typology_figures import typology_figures
 
 FIRST_SEED: Final = 3_001
-WAYS: Final = ("told", "without suspects", "without a judge")
+WAYS: Final = ("told", "without suspects", "without a judge of rings", "without a judge")
 """The first is what an engine tells; the others say what each part of it is worth."""
 
 
@@ -129,13 +129,14 @@ def surveyed(config: SimulationConfig) -> Surveyed:
         )
     evidence = weighed(table.evidence, weights_by(judge, table.evidence))
     scores = np.array([sigmoid(each) for each in trees.margins(table.rows).tolist()])
-    by_rules, by_judge = RingPolicy(), judge.rings(RingPolicy())
+    weighed_table, unscored = replace(table, evidence=evidence), np.full_like(scores, np.nan)
+    rules, whole = RingPolicy(), judge.rings(RingPolicy())
+    by_score = replace(judge, of_rings=None).rings(rules)
     ways: dict[str, Callable[[], RingLedger]] = {
-        WAYS[0]: partial(
-            rings_told, replace(table, evidence=evidence), scores, by_judge, judge.likelihood
-        ),
-        WAYS[1]: partial(rings_of, evidence, by_judge),
-        WAYS[2]: partial(rings_of, table.evidence, by_rules),
+        WAYS[0]: partial(rings_told, weighed_table, scores, whole, judge.likelihood),
+        WAYS[1]: partial(rings_told, weighed_table, unscored, whole, judge.likelihood),
+        WAYS[2]: partial(rings_told, weighed_table, scores, by_score),
+        WAYS[3]: partial(rings_of, table.evidence, rules),
     }
     true = as_named(table.true_rings.values(), truth)
     matches = {way: RingMatch.of(tell().rings(since=0), true) for way, tell in ways.items()}

@@ -44,9 +44,11 @@ def evidence(pattern: Pattern, hops: list[tuple[str, str]], *roles: tuple[str, R
     )
 
 
-def test_every_pattern_is_on_the_page_once() -> None:
+def test_every_pattern_is_on_the_page_and_has_one_picture() -> None:
+    """A fan-in has two heuristics: while the crowd pays, and when the money is taken away."""
     told = [pattern for typology in TYPOLOGIES for pattern in typology.patterns]
-    assert sorted(told) == sorted(SEEN)
+    assert sorted(told) == sorted([*SEEN, Pattern.FAN_IN])
+    assert page([*SEEN]).count(".svg") == len(SEEN)
 
 
 def test_every_threshold_is_told_once() -> None:
