@@ -1,10 +1,10 @@
 """Teaches the starter anew from simulated cities: `python -m api.starter`.
 
-Cities of other seeds than anything is evaluated on, in three groups, each of which sees what the
-one before it taught: the first teach the judge of evidence and the trees that score transactions,
-the other eight the judge of rings. The last four, ordinary ones, say from which probability on
-evidence bears a ring and, each judged by what the others teach, from which likelihood on a ring is
-told. All but these four have three times as many rings as elsewhere.
+Cities of other seeds than anything is evaluated on. The first teach the judge of evidence and the
+trees that score transactions; the last eight, weighed and scored by these, teach the judge of
+rings. Four of the eight are ordinary ones: they say from which probability on evidence bears a ring
+and, each judged by what the seven others teach, from which likelihood on a ring is told. All but
+these four have three times as many rings as elsewhere.
 """
 
 import argparse
@@ -52,7 +52,7 @@ FIRST_SEED = 1_001
 FRAUD_SHARE = 3 * SimulationConfig().fraud_share
 """Of the cities that teach: a ring costs no replay of its own."""
 RINGED = 4
-"""Cities that teach the judge of rings."""
+"""Cities that teach the judge of rings, beside the ordinary ones."""
 ORDINARY = 4
 """Cities, the last, that say from which probability on."""
 GROWN = 560

@@ -133,7 +133,7 @@ class Collectors:
                     "median_dwell_minutes": dwell / 60_000,
                 },
                 retained=passage.share,
-                truncated=passage.truncated or cut or len(hops) < len(set(flows[:, :2].flat)),
+                truncated=passage.truncated or cut or len(hops) < fresh + passage.forwardings,
             )
         ]
 

@@ -1,8 +1,9 @@
 """A world in which who is paid says nothing, and by whom else says everything: for graph models.
 
-Each mark is paid by a few who come again and by customers who come once. Of half the marks those
-who come again are forever declined elsewhere, and whatever customers pay these is fraud. Nothing
-about a payment, its payer or its payee tells the one kind from the other; a neighbour does.
+Each mark is paid by two who come again and by a customer a day who comes once. Of half the marks
+those who come again are forever declined elsewhere, and whatever customers pay these is fraud.
+Nothing about a payment, its payer or its payee tells the one kind from the other; a neighbour does.
+So few pay a mark within a day that it is no fan: a judge of evidence would see its neighbours.
 """
 
 import json
@@ -17,7 +18,7 @@ LATE = 100 * DAY
 """No label becomes known before the history ends."""
 
 
-def write_marked_world(folder: Path, seed: int, *, marks: int, days: int, regulars: int = 4) -> int:
+def write_marked_world(folder: Path, seed: int, *, marks: int, days: int, regulars: int = 2) -> int:
     """Write it for the mapping `ringfence`; returns how many transactions."""
     rng = np.random.default_rng(seed)
     bad = set(rng.permutation(marks)[: marks // 2].tolist())
@@ -51,9 +52,8 @@ def write_marked_world(folder: Path, seed: int, *, marks: int, days: int, regula
                         merchant_id=shop,
                         **(refused if mark in bad else {}),
                     )
-            for _ in range(3):
-                customer = f"c{rng.integers(4_000)}"
-                note(day, customer, "transfer", counterparty_id=f"m{mark}", fraud=mark in bad)
+            customer = f"c{rng.integers(4_000)}"
+            note(day, customer, "transfer", counterparty_id=f"m{mark}", fraud=mark in bad)
     rows.sort(key=lambda row: row["timestamp"])
     lines = (json.dumps({"transaction_id": f"t{i}", **row}) for i, row in enumerate(rows))
     folder.mkdir(parents=True, exist_ok=True)

@@ -112,14 +112,14 @@ def answers(world, model, scorer):
 
 def test_what_pays_is_written_and_answers_in_a_world_it_has_not_seen(tmp_path) -> None:
     here, elsewhere, out = tmp_path / "here", tmp_path / "elsewhere", tmp_path / "model"
-    write_marked_world(here, 0, marks=40, days=8)
+    write_marked_world(here, 0, marks=100, days=8)
     model, graph = learned(here, tmp_path / "workshop", epochs=2)
     assert graph.figures["used"]
     assert graph.figures["gain"]["low"] > 0.1
     model.save(out)
     graph.save(out)
 
-    write_marked_world(elsewhere, 1, marks=40, days=4)
+    write_marked_world(elsewhere, 1, marks=100, days=4)
     fraud = np.array([item.fraud for item in read(elsewhere, load_mapping("ringfence"))])
     again = load_model(out)
     scorer = open_graph_model(out, again).scorer
