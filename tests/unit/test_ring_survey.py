@@ -34,7 +34,9 @@ def city(detected, planted, facts, held):
     match = RingMatch.of(detected, planted)
     nothing = RingMatch.of([], planted)
     look_alikes = {"payroll": Counter(groups=4, by_ring=held)}
-    return Surveyed(dict(zip(WAYS, (match, nothing, match, match), strict=True)), facts, look_alikes)
+    return Surveyed(
+        dict(zip(WAYS, (match, nothing, match, match), strict=True)), facts, look_alikes
+    )
 
 
 def test_the_rings_of_all_cities_are_counted_together():
