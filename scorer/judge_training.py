@@ -32,7 +32,7 @@ from scorer.fitting import BoosterSettings, regrow_booster
 from scorer.judge_lessons import Lesson, lesson_of, rows_of
 from scorer.metrics import average_precision
 from scorer.odds import sigmoid
-from scorer.ring_matching import DetectedRing, RingLedger, TrueRing, match_rings
+from scorer.ring_matching import TrueRing, f1_of
 from scorer.ring_pass import rings_of, weighed, with_rings
 from scorer.starter import starter
 from scorer.table import Rows, Table
@@ -207,18 +207,16 @@ def ring_f1s(pasts: Sequence[Past], policy: RingPolicy) -> dict[Bounds, float]:
         pasts: Of each the evidence, up to where its past reaches, and the rings of that.
         policy: For all but the bounds.
     """
-    true = sum(len(rings) for _, rings in pasts)
+    true = [rings for _, rings in pasts]
     f1s = {}
     for birth in BIRTHS:
         # Everything is told that is not in a ring that was; who would not have been is left out.
         whole = ring_policy(policy, birth, birth)
-        found = [_told(rings_of(log, whole)) for log, _ in pasts]
+        found = [rings_of(log, whole).told() for log, _ in pasts]
         for alert in ALERTS:
             if alert >= birth:
                 told = [[ring for ring in some if ring.peak >= alert] for some in found]
-                pairs = zip(told, pasts, strict=True)
-                matched = sum(len(match_rings(some, rings)) for some, (_, rings) in pairs)
-                f1s[birth, alert] = 2 * matched / (sum(map(len, told)) + true)
+                f1s[birth, alert] = f1_of(told, true)
     return f1s
 
 
@@ -227,10 +225,6 @@ def _past_f1s(
 ) -> dict[Bounds, float]:
     told = [each for each in weighed(log, weights).told if each.place <= lesson.until]
     return ring_f1s([(EvidenceLog(told), lesson.rings)], policy)
-
-
-def _told(ledger: RingLedger) -> list[DetectedRing]:
-    return [ring for ring in ledger.rings(since=0) if ring.alerted_at is not None]
 
 
 def best_bounds(f1s: Mapping[Bounds, float]) -> Bounds:

@@ -23,7 +23,7 @@ from scorer.booster import Booster
 from scorer.fitting import BoosterSettings, regrow_booster
 from scorer.ring_context import NAMES, ring_row
 from scorer.ring_judge import RingJudge
-from scorer.ring_matching import DetectedRing, TrueRing, match_rings
+from scorer.ring_matching import TrueRing, f1_of, match_rings
 from scorer.ring_pass import rings_told
 from scorer.table import Table
 
@@ -78,9 +78,12 @@ def tales_of(city: ToldCity, policy: RingPolicy) -> RingTales:
         seen.setdefault(ring.ring_id, []).append(ring_row(ring, evidence))
         return 1.0
 
-    told = _told(rings_told(city.table, city.scores, policy, tell_all).rings(since=0))
+    told = rings_told(city.table, city.scores, policy, tell_all).told()
     matched = {ring.ring.ring_id for ring, _ in match_rings(told, city.true)}
-    lives = [(ring.ring.ring_id, seen[ring.ring.ring_id]) for ring in told]
+    # A part of a ring that was told may itself score too little to be asked about.
+    lives = [
+        (ring_id, seen[ring_id]) for ring_id in (r.ring.ring_id for r in told) if ring_id in seen
+    ]
     return RingTales(
         np.array([row for _, rows in lives for row in rows], np.float32).reshape(-1, len(NAMES)),
         np.array([ring_id in matched for ring_id, rows in lives for _ in rows], np.bool_),
@@ -121,19 +124,11 @@ def told_f1s(
     """
     judges = [RingJudge(each, policy.alert_score, BOUNDS[0]) for each in trees]
     found = [
-        _told(rings_told(city.table, city.scores, policy, judge.likelihood).rings(since=0))
+        rings_told(city.table, city.scores, policy, judge.likelihood).told()
         for city, judge in zip(cities, judges, strict=True)
     ]
-    true = sum(len(city.true) for city in cities)
-    f1s = {}
-    for bound in BOUNDS:
-        told = [[ring for ring in some if ring.likely >= bound] for some in found]
-        matched = sum(
-            len(match_rings(some, city.true)) for some, city in zip(told, cities, strict=True)
-        )
-        f1s[bound] = 2 * matched / (sum(map(len, told)) + true)
-    return f1s
-
-
-def _told(rings: Sequence[DetectedRing]) -> list[DetectedRing]:
-    return [ring for ring in rings if ring.alerted_at is not None]
+    true = [city.true for city in cities]
+    return {
+        bound: f1_of([[ring for ring in some if ring.likely >= bound] for some in found], true)
+        for bound in BOUNDS
+    }

@@ -159,6 +159,21 @@ class RingLedger:
         """Rings that changed at or after `since`, in order of id."""
         return [ring for _, ring in sorted(self._rings.items()) if ring.ring.changed_at >= since]
 
+    def told(self) -> list[DetectedRing]:
+        """Rings that alerted, in order of id."""
+        return [ring for ring in self.rings(since=0) if ring.alerted_at is not None]
+
+
+def f1_of(told: Sequence[Sequence[DetectedRing]], true: Sequence[Sequence[TrueRing]]) -> float:
+    """F1 of the rings of several histories together.
+
+    Args:
+        told: Rings that alerted, of each history.
+        true: Its true rings.
+    """
+    matched = sum(len(match_rings(some, rings)) for some, rings in zip(told, true, strict=True))
+    return 2 * matched / (sum(map(len, told)) + sum(map(len, true)))
+
 
 def jaccard(one: Iterable[Entity], other: Iterable[Entity]) -> float:
     """Share of common members; 0 where both are empty."""
