@@ -62,6 +62,9 @@ _LOCK: Final = Statement(
     [{"id": "graph"}],
 )
 
+# What a text would do is the same on every server: each is looked at once, by whichever store.
+_GUARD: Final = Guard()
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -83,7 +86,6 @@ class Neo4jStore:
         self._connection = Connection(url, user=user, password=password, database=database)
         self._migrating = threading.Lock()
         self._ready = False
-        self._guard = Guard()
         try:
             self.migrate()
         except GraphUnavailable as error:
@@ -163,7 +165,7 @@ class Neo4jStore:
 
         async def unit(tx: AsyncManagedTransaction) -> Rows:
             try:
-                await self._guard.check(tx, cypher)
+                await _GUARD.check(tx, cypher)
                 result = await tx.run(cypher, dict(parameters))
                 # The server looks at its limits every other second; ours is the sharper one.
                 async with asyncio.timeout(seconds):

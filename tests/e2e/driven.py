@@ -29,6 +29,18 @@ class Watched(NamedTuple):
     strangers: list[str]  # requests to anywhere else
 
 
+FRAMES = """() => new Promise((done) => {
+  let left = 4;
+  const next = () => (left-- ? requestAnimationFrame(next) : done());
+  next();
+})"""
+
+
+def rest(page: Page) -> None:
+    """Wait until sizes are what they will be: a drawing follows its panel some frames later."""
+    page.evaluate(FRAMES)
+
+
 DRAWN = """() => {
   const cy = window.ringfence.view.drawing;
   return {

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.driven import Server, Watched
+from tests.e2e.driven import Server, Watched, rest
 from tests.e2e.payments import cycle, lesser_cycle, now, transfer
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -97,6 +97,7 @@ def test_no_table_is_cut_and_the_page_never_scrolls_sideways(
     expect(page.locator(".people tbody tr")).to_have_count(4)
     for width in (1920, 1440, 1280, 800, 390, 320):
         page.set_viewport_size({"width": width, "height": 900})
+        rest(page)
         assert page.evaluate(CUT) == {"sideways": 0, "tables": 3, "cut": []}, width
         expect(page.locator(".members").get_by_role("row")).to_have_count(5)
         expect(page.locator(".members").get_by_role("columnheader")).to_have_count(4)

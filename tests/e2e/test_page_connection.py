@@ -6,6 +6,9 @@ from playwright.sync_api import BrowserContext, expect
 from tests.e2e.driven import Server, Watched
 from tests.e2e.payments import cycle, now
 
+LONGEST_WAIT_S = 60
+"""Of the page's own clock: two tries in a row, as far apart as any."""
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
@@ -25,7 +28,11 @@ def test_a_ring_that_could_not_be_read_is_read_again_by_itself(
     page.clock.run_for(10_000)
     expect(hollow.locator("button")).to_be_focused()
     page.unroute(f"**/v1/rings/{ring_id}")
-    page.clock.run_for(30_000)
+    # A try that was under way still fails, and only then the next is planned.
+    for _ in range(LONGEST_WAIT_S):
+        page.clock.run_for(1_000)
+        if title.count():
+            break
     expect(title).to_contain_text("€19,610.50")
 
     # The clock stands still, so nothing is waited for: the stream that is back is reason enough.

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.driven import Server, Watched
+from tests.e2e.driven import Server, Watched, rest
 from tests.e2e.payments import cycle, now, town, transfer
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -192,6 +192,7 @@ def test_no_label_lies_on_the_head_of_an_arrow(
         for view in ("flow", "network"):
             expect(canvas).to_have_attribute("data-view", view)
             expect(canvas).to_have_attribute("data-ring", ring_id)
+            rest(page)
             found = page.evaluate(COVERED)
             assert found["heads"] >= 4, view
             assert (found["away"], found["under"]) == ([], []), (view, ring_id)
@@ -218,7 +219,7 @@ def test_no_text_of_a_drawing_hides_another_or_the_head_of_an_arrow(
             for view in ("flow", "network"):
                 page.evaluate("view => window.ringfence.view.turn(view)", view)
                 expect(canvas).to_have_attribute("data-view", view)
-                page.wait_for_timeout(50)  # a narrow canvas grows first
+                rest(page)
                 drawn = page.evaluate(HIDDEN)
                 assert drawn["found"] == [], (width, view, ring_id)
                 assert drawn["unnamed"] < 0.1, (width, view, ring_id)
