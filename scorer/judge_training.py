@@ -11,6 +11,9 @@ it is better by more than the standard error of a share of so many rings; so mus
 where the data names too few rings for that, have the better average precision over the pieces.
 Else, or where the labels say too little, the starter stands: it has seen more rings than most
 histories hold, and a pair or a correction that wins by two rings of eighty has lost four of twenty.
+
+The judge of rings is not taught by one history, but it too has to show itself there: another
+likelihood to tell from, or the score alone, takes its place where that pays.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,6 +35,7 @@ from scorer.fitting import BoosterSettings, regrow_booster
 from scorer.judge_lessons import Lesson, lesson_of, rows_of
 from scorer.metrics import average_precision
 from scorer.odds import sigmoid
+from scorer.ring_judge_training import BOUNDS, f1s_from
 from scorer.ring_matching import TrueRing, f1_of
 from scorer.ring_pass import rings_of, weighed, with_rings
 from scorer.starter import starter
@@ -107,7 +111,34 @@ def teach(table: Table, past: Rows, policy: RingPolicy, seed: int) -> Taught:
         if theirs[birth, alert] > stands + doubt:
             judge, kept = replace(began, booster=trees, birth=birth, alert=alert), its
             stands = theirs[birth, alert]
-    return Taught(judge, kept)
+    return Taught(telling(judge, _known(log, kept, lesson), lesson, policy), kept)
+
+
+def telling(
+    judge: EvidenceJudge, past: EvidenceLog, lesson: Lesson, policy: RingPolicy
+) -> EvidenceJudge:
+    """The judge with the bound of its judge of rings, or without that one, as pays on the past.
+
+    Args:
+        judge: With its own bounds.
+        past: What it told, `weighed`.
+        lesson: Whose rings are known.
+        policy: For all but the bounds.
+    """
+    if judge.of_rings is None:
+        return judge
+    rule, began = judge.rings(policy), judge.of_rings.told
+    whole = replace(rule, alert_likelihood=min(*BOUNDS, began))
+    found = [rings_of(past, whole, judge.likelihood).told()]
+    f1s = f1s_from((*BOUNDS, began), found, [lesson.rings])
+    score = ring_policy(policy, judge.birth, judge.alert)
+    alone = f1_of([rings_of(past, score).told()], [lesson.rings])
+    bound = max(f1s, key=lambda bound: (f1s[bound], bound))
+    stands = f1s[began] + STANDARD_ERROR / sqrt(len(lesson.rings))
+    if max(alone, f1s[bound]) <= stands:
+        return judge
+    of_rings = replace(judge.of_rings, told=bound) if f1s[bound] >= alone else None
+    return replace(judge, of_rings=of_rings)
 
 
 def _corrections(
@@ -223,8 +254,12 @@ def ring_f1s(pasts: Sequence[Past], policy: RingPolicy) -> dict[Bounds, float]:
 def _past_f1s(
     log: EvidenceLog, weights: NDArray[np.float64], lesson: Lesson, policy: RingPolicy
 ) -> dict[Bounds, float]:
-    told = [each for each in weighed(log, weights).told if each.place <= lesson.until]
-    return ring_f1s([(EvidenceLog(told), lesson.rings)], policy)
+    return ring_f1s([(_known(log, weights, lesson), lesson.rings)], policy)
+
+
+def _known(log: EvidenceLog, weights: NDArray[np.float64], lesson: Lesson) -> EvidenceLog:
+    """The evidence up to where the lesson reaches, as it weighs."""
+    return EvidenceLog([each for each in weighed(log, weights).told if each.place <= lesson.until])
 
 
 def best_bounds(f1s: Mapping[Bounds, float]) -> Bounds:

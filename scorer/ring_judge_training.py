@@ -23,7 +23,7 @@ from scorer.booster import Booster
 from scorer.fitting import BoosterSettings, regrow_booster
 from scorer.ring_context import NAMES, ring_row
 from scorer.ring_judge import RingJudge
-from scorer.ring_matching import TrueRing, f1_of, match_rings
+from scorer.ring_matching import DetectedRing, TrueRing, f1_of, match_rings
 from scorer.ring_pass import rings_told
 from scorer.table import Table
 
@@ -127,8 +127,16 @@ def told_f1s(
         rings_told(city.table, city.scores, policy, judge.likelihood).told()
         for city, judge in zip(cities, judges, strict=True)
     ]
-    true = [city.true for city in cities]
+    return f1s_from(BOUNDS, found, [city.true for city in cities])
+
+
+def f1s_from(
+    bounds: Sequence[float],
+    found: Sequence[Sequence[DetectedRing]],
+    true: Sequence[Sequence[TrueRing]],
+) -> dict[float, float]:
+    """F1 of the rings of several histories together, as told from each likelihood on."""
     return {
         bound: f1_of([[ring for ring in some if ring.likely >= bound] for some in found], true)
-        for bound in BOUNDS
+        for bound in bounds
     }

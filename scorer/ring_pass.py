@@ -48,9 +48,11 @@ def weighed(log: EvidenceLog, weights: NDArray[np.float64]) -> EvidenceLog:
     return replace(log, told=told)
 
 
-def rings_of(log: EvidenceLog, policy: RingPolicy) -> RingLedger:
-    """The rings that evidence of these strengths makes."""
-    book, ledger = RingBook(policy), RingLedger()
+def rings_of(
+    log: EvidenceLog, policy: RingPolicy, likelihood: Likelihood | None = None
+) -> RingLedger:
+    """The rings that evidence of these strengths makes; `likelihood` says how likely each is."""
+    book, ledger = RingBook(policy, likelihood), RingLedger()
     for told in log.told:
         ledger.note(book.observe(told.pieces, told.watermark), told.pieces)
     return ledger

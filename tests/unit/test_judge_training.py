@@ -22,7 +22,11 @@ from scorer.judge_training import (
     ring_f1s,
     starter_of,
     teach,
+    telling,
 )
+from scorer.ring_context import NAMES as RING_COLUMNS
+from scorer.ring_judge import RingJudge
+from scorer.ring_judge_training import RingTales, ring_trees
 from scorer.ring_matching import TrueRing
 from scorer.ring_pass import weighed
 from scorer.starter import starter
@@ -101,7 +105,43 @@ def test_other_bounds_have_to_win_by_more_than_chance(
     if pays:
         assert taught.judge.alert <= low
     else:
-        assert taught.judge is began
+        assert replace(taught.judge, of_rings=began.of_rings) == began
+
+
+@pytest.mark.parametrize(
+    ("likely", "told"),
+    [
+        ((0.9, 0.1), 0.7),  # it is right: it stays as it is
+        ((0.62, 0.1), 0.6),  # right, but shy here
+        ((0.1, 0.9), None),  # wrong here: the score alone is better
+    ],
+)
+def test_a_judge_of_rings_has_to_show_itself_on_the_past(
+    likely: tuple[float, float], told: float | None
+) -> None:
+    """Thirty true rings of evidence of .95 and thirty false ones of .85; alone, .9 tells them."""
+    fraud = np.arange(60) % 2 == 0
+    contexts = np.zeros((60, len(NAMES)), np.float32)
+    table = table_of(fraud, contexts, [pair(number) for number in range(60)])
+    rings = {f"r{n}": TrueRing(f"r{n}", {m for m, _ in pair(n).members}) for n in range(0, 60, 2)}
+    for number, ring in enumerate(rings.values()):
+        ring.times.append(START + 2 * number)
+    ids = tuple(f"r{n}" if n % 2 == 0 else None for n in range(60))
+    table = replace(table, ring_ids=ids, true_rings=rings)
+    past = weighed(table.evidence, np.where(fraud, 0.95, 0.85))
+    judge = replace(starter(), birth=0.8, alert=0.9, of_rings=judge_of_rings(*likely))
+    lesson = lesson_of(table, np.arange(60), rows_of(past, judge.facts))
+    kept = telling(judge, past, lesson, RingPolicy()).of_rings
+    assert (None if kept is None else kept.told) == told
+
+
+def judge_of_rings(strong: float, weak: float) -> RingJudge:
+    """One whose answer for a ring is one of two, by whether its score is over .9."""
+    rows = np.zeros((4_000, len(RING_COLUMNS)), np.float32)
+    rows[:2_000, 0], rows[2_000:, 0] = 0.95, 0.85
+    shares = np.arange(2_000) / 2_000
+    true = np.concatenate([shares < strong, shares < weak])
+    return RingJudge(ring_trees([RingTales(rows, true, np.ones(4_000, np.float32))], 0), 0.8, 0.7)
 
 
 def test_with_too_little_to_learn_from_the_starter_stands() -> None:
