@@ -106,6 +106,7 @@ def batch() -> GraphBatch:
         _ring(
             "r-circle",
             0.93,
+            0.97,
             START + 14 * HOUR,
             START + 2 * DAY + 11 * HOUR,
             (Pattern.CYCLE, Pattern.SHARED_DEVICE),
@@ -117,6 +118,7 @@ def batch() -> GraphBatch:
         _ring(
             "r-mules",
             0.88,
+            0.81,
             START + 3 * DAY + 10 * HOUR + 30 * MINUTE,
             START + 3 * DAY + 12 * HOUR + 10 * MINUTE,
             (Pattern.MULE, Pattern.FAN_IN),
@@ -140,6 +142,7 @@ def batch() -> GraphBatch:
             at=ring.born_at,
             headline=headline,
             score=ring.score,
+            likelihood=ring.likelihood,
             money=ring.money,
             member_count=len(ring.core),
             patterns=ring.patterns,
@@ -158,6 +161,7 @@ def batch() -> GraphBatch:
 def _ring(
     ring_id: str,
     score: float,
+    likelihood: float,
     born_at: int,
     changed_at: int,
     patterns: tuple[Pattern, ...],
@@ -180,6 +184,7 @@ def _ring(
         transactions=witness,
         evidence=(f"e-{ring_id}",),
         aliases=aliases,
+        likelihood=likelihood,
     )
 
 

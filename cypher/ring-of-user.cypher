@@ -13,6 +13,7 @@
 // :column ring_id string The ring.
 // :column state string active, quiet or expired.
 // :column score number How strongly the ring speaks for fraud, 0 to 1.
+// :column likelihood number How likely it is a true ring, 0 to 1; null where nobody was asked.
 // :column money money The sum of the ring's transactions.
 // :column patterns list of strings What was seen.
 // :column kind string The member's label: User, Device, Ip, Card or Merchant.
@@ -25,6 +26,7 @@ MATCH (u:User {id: $user})<-[:HAS_MEMBER]-(r:Ring)
   WHERE NOT (r)-[:MERGED_INTO]->(:Ring)
 WITH DISTINCT r
 MATCH (r)-[m:HAS_MEMBER]->(n)
-RETURN r.ring_id AS ring_id, r.state AS state, r.score AS score, r.money AS money,
-  r.patterns AS patterns, labels(n)[0] AS kind, n.id AS member, m.role AS role
+RETURN r.ring_id AS ring_id, r.state AS state, r.score AS score,
+  r.likelihood AS likelihood, r.money AS money, r.patterns AS patterns, labels(n)[0] AS kind,
+  n.id AS member, m.role AS role
 ORDER BY score DESC, ring_id, kind, member, role

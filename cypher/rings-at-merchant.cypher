@@ -15,6 +15,7 @@
 // :column ring_id string The ring.
 // :column state string active, quiet or expired.
 // :column score number How strongly it speaks for fraud, 0 to 1.
+// :column likelihood number How likely it is a true ring, 0 to 1; null where nobody was asked.
 // :column buyers integer How many of its members were there.
 // :column payments integer How many payments they made.
 // :column value money Their sum.
@@ -28,7 +29,8 @@ MATCH (m:Merchant {id: $merchant})<-[p:PAID|ATTEMPTED]-(u:User)
   WHERE p.timestamp >= $since AND p.timestamp < $until
 MATCH (u)<-[:HAS_MEMBER]-(r:Ring)
   WHERE NOT (r)-[:MERGED_INTO]->(:Ring)
-RETURN r.ring_id AS ring_id, r.state AS state, r.score AS score, count(DISTINCT u.id) AS buyers,
+RETURN r.ring_id AS ring_id, r.state AS state, r.score AS score,
+  r.likelihood AS likelihood, count(DISTINCT u.id) AS buyers,
   sum(CASE WHEN type(p) = 'PAID' THEN 1 ELSE 0 END) AS payments,
   sum(CASE WHEN type(p) = 'PAID' THEN p.value ELSE 0 END) AS value,
   sum(CASE WHEN type(p) = 'PAID' THEN 0 ELSE 1 END) AS declined,

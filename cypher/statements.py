@@ -222,7 +222,7 @@ def _rings(rings: Sequence[Ring], known: Known) -> list[Statement]:
             "r.state = row.state, r.born_at = row.born_at, r.changed_at = row.changed_at, "
             "r.score = row.score, r.money = row.money, r.patterns = row.patterns, "
             "r.transactions = row.transactions, r.truncated = row.truncated, "
-            "r.recoverable = row.recoverable",
+            "r.recoverable = row.recoverable, r.likelihood = row.likelihood",
             [_ring_row(ring) for ring in rings],
         ),
         *(
@@ -283,6 +283,7 @@ def _ring_row(ring: Ring) -> Row:
         "transactions": list(ring.transactions),
         "truncated": ring.truncated,
         "recoverable": ring.recoverable,
+        "likelihood": ring.likelihood,
     }
 
 
@@ -296,7 +297,8 @@ def _alerts(alerts: Sequence[Alert], known: Known) -> list[Statement]:
             "SET a.revision = row.revision, a.at = row.at, "
             "a.headline = row.headline, a.score = row.score, a.money = row.money, "
             "a.member_count = row.member_count, a.patterns = row.patterns, "
-            "a.policy_version = row.policy_version MERGE (a)-[:ABOUT]->(r)",
+            "a.policy_version = row.policy_version, a.likelihood = row.likelihood "
+            "MERGE (a)-[:ABOUT]->(r)",
             [
                 {
                     "alert_id": alert.alert_id,
@@ -309,6 +311,7 @@ def _alerts(alerts: Sequence[Alert], known: Known) -> list[Statement]:
                     "member_count": alert.member_count,
                     "patterns": [str(pattern) for pattern in alert.patterns],
                     "policy_version": alert.policy_version,
+                    "likelihood": alert.likelihood,
                 }
                 for alert in alerts
             ],

@@ -234,11 +234,14 @@ def test_a_verdict_reaches_a_transaction_that_came_without(store: GraphStore) ->
 
 def test_a_ring_is_replaced_by_a_newer_revision_and_by_no_older(store: GraphStore) -> None:
     new = ring(5, (ANN, Role.MULE), (BOB, Role.RECEIVER))
-    store.write(GraphBatch(rings=(ring(4),)))
+    store.write(GraphBatch(rings=(ring(4, likelihood=0.25),)))
+    judged = "MATCH (r:Ring) RETURN r.likelihood"
+    assert rows(store, judged) == [(0.25,)]
     assert store.write(GraphBatch(rings=(new,))) == Written(0, 1, 0)
     assert store.write(GraphBatch(rings=(ring(4),))) == Written(0, 0, 0)
     members = "MATCH (r:Ring {id: 'r1'})-[m:HAS_MEMBER]->(n) RETURN labels(n)[0], n.id, m.role"
     assert sorted(rows(store, members)) == [("User", "ann", "mule"), ("User", "bob", "receiver")]
+    assert rows(store, judged) == [(None,)]
     assert rows(
         store,
         "MATCH (r:Ring) RETURN r.ring_id, r.revision, r.state, r.score, r.money, r.born_at, "
@@ -280,13 +283,14 @@ def test_a_part_points_at_the_ring_it_split_from(store: GraphStore) -> None:
 
 
 def test_an_alert_is_about_a_ring_even_before_the_ring_arrives(store: GraphStore) -> None:
-    store.write(GraphBatch(alerts=(ALERT,)))
+    store.write(GraphBatch(alerts=(structs.replace(ALERT, likelihood=0.75),)))
     store.write(GraphBatch(rings=(ring(1),)))
     assert rows(
         store,
         "MATCH (a:Alert)-[:ABOUT]->(r:Ring) RETURN a.alert_id, a.headline, a.at, a.score, "
-        "a.money, a.member_count, a.policy_version, a.revision, r.ring_id, r.revision",
-    ) == [("a1", "Two users, one phone", 1_001, 0.9, 2_468, 2, "p1", 1, "r1", 1)]
+        "a.money, a.member_count, a.policy_version, a.likelihood, a.revision, r.ring_id, "
+        "r.revision",
+    ) == [("a1", "Two users, one phone", 1_001, 0.9, 2_468, 2, "p1", 0.75, 1, "r1", 1)]
 
 
 def test_the_offset_lies_with_the_batch_and_never_goes_back(store: GraphStore) -> None:

@@ -210,15 +210,16 @@ def test_what_only_neo4j_understands_agrees_with_brute_force(
 
 def test_ring_of_a_user_shows_every_member_strongest_ring_first(store: GraphStore) -> None:
     weak = ring("r1", 0.4, (user("ann"), Role.MULE), (PHONE, Role.SHARED))
-    strong = ring("r2", 0.9, (user("ann"), Role.SENDER), (user("bob"), Role.RECEIVER))
+    told = (user("ann"), Role.SENDER), (user("bob"), Role.RECEIVER)
+    strong = ring("r2", 0.9, *told, likelihood=0.7)
     other = ring("r3", 0.9, (user("cat"), Role.SENDER))
     fill(store, rings=(weak, strong, other))
     patterns = ["cycle", "mule"]
     assert ask(store, "ring-of-user", user="ann") == [
-        ("r2", "active", 0.9, 900, patterns, "User", "ann", "sender"),
-        ("r2", "active", 0.9, 900, patterns, "User", "bob", "receiver"),
-        ("r1", "active", 0.4, 900, patterns, "Device", "phone", "shared"),
-        ("r1", "active", 0.4, 900, patterns, "User", "ann", "mule"),
+        ("r2", "active", 0.9, 0.7, 900, patterns, "User", "ann", "sender"),
+        ("r2", "active", 0.9, 0.7, 900, patterns, "User", "bob", "receiver"),
+        ("r1", "active", 0.4, None, 900, patterns, "Device", "phone", "shared"),
+        ("r1", "active", 0.4, None, 900, patterns, "User", "ann", "mule"),
     ]
 
 

@@ -187,7 +187,7 @@ def rings_in(stream: list[Transaction]) -> list[Ring]:
         ring("r-old", 0.4, RingState.MERGED, (user("u00"), Role.SENDER)),
         ring("r-cycle", 0.9, RingState.ACTIVE, (user("u00"), Role.SENDER),
              (user("u01"), Role.MULE), (user("u02"), Role.MEMBER), (farm, Role.SHARED),
-             aliases=("r-old",)),
+             aliases=("r-old",), likelihood=0.8),
         ring("r-mules", 0.7, RingState.QUIET, (user("u03"), Role.MULE), (user("u04"), Role.MULE),
              (user("u05"), Role.CONTROLLER), (user("victim0"), Role.VICTIM), (farm, Role.SHARED),
              (Entity(EntityKind.MERCHANT, "kiosk"), Role.CASH_OUT)),

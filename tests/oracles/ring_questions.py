@@ -29,11 +29,11 @@ def answers(name: str) -> Callable[[Callable[[City, Any], Iterable[Row]]], None]
 @answers("ring-of-user")
 def _(c: City, p: Any) -> Iterable[Row]:
     rows = [
-        (r.ring_id, str(r.state), r.score, r.money, list(map(str, r.patterns)), label(e), e.id,
-         str(role))
+        (r.ring_id, str(r.state), r.score, r.likelihood, r.money, list(map(str, r.patterns)),
+         label(e), e.id, str(role))
         for r in c.rings_of(p.user) for e, role in r.members
     ]  # fmt: skip
-    return sorted(rows, key=lambda row: (-row[2], row[0], row[5], row[6], row[7]))
+    return sorted(rows, key=lambda row: (-row[2], row[0], row[6], row[7], row[8]))
 
 
 @answers("ring-members")
@@ -110,9 +110,10 @@ def _(c: City, p: Any) -> Iterable[Row]:
         shared = sorted(mine & set(dict(other.members)), key=lambda e: (label(e), e.id))
         if other.ring_id != p.ring and shared:
             accounts = sum(e.kind in (EntityKind.USER, EntityKind.MERCHANT) for e in shared)
-            rows.append((other.ring_id, str(other.state), other.score, accounts,
-                         len(shared) - accounts, [key(e) for e in shared][:20]))  # fmt: skip
-    return sorted(rows, key=lambda r: (-r[3], -r[4], r[0]))
+            rows.append((other.ring_id, str(other.state), other.score, other.likelihood,
+                         accounts, len(shared) - accounts,
+                         [key(e) for e in shared][:20]))  # fmt: skip
+    return sorted(rows, key=lambda r: (-r[4], -r[5], r[0]))
 
 
 @answers("rings-at-merchant")
@@ -126,10 +127,10 @@ def _(c: City, p: Any) -> Iterable[Row]:
         ]  # fmt: skip
         if found:
             done = [m for m in found if m.relation is Relation.PAID]
-            rows.append((ring.ring_id, str(ring.state), ring.score, len({m.source for m in found}),
-                         len(done), sum(m.value for m in done), len(found) - len(done),
-                         *tally(found)[2:]))  # fmt: skip
-    return sorted(rows, key=lambda r: (-r[5], -r[6], r[0]))
+            rows.append((ring.ring_id, str(ring.state), ring.score, ring.likelihood,
+                         len({m.source for m in found}), len(done), sum(m.value for m in done),
+                         len(found) - len(done), *tally(found)[2:]))  # fmt: skip
+    return sorted(rows, key=lambda r: (-r[6], -r[7], r[0]))
 
 
 @answers("merchant-isolated-buyers")
