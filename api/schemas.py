@@ -211,6 +211,9 @@ class RemovalOut(_Out):
 
     entity: EntityOut
     remaining: Probability = Field(description="Score of the riskiest part that would remain.")
+    likelihood: Probability | None = Field(
+        description="Of the likeliest part that would; null where none scores enough to be asked."
+    )
 
 
 class CounterfactualOut(_Out):
@@ -218,6 +221,10 @@ class CounterfactualOut(_Out):
 
     score: Probability = Field(description="Of the evidence shown, with everybody.")
     alert_score: Probability = Field(description="Below it nobody is woken.")
+    likelihood: Probability | None = Field(
+        description="That it is a true ring, with everybody; null where nobody was asked."
+    )
+    alert_likelihood: Probability = Field(description="Below it nobody is woken either.")
     clearing: list[RemovalOut] = Field(
         description="The one that leaves least first; none where the ring wakes nobody anyway."
     )

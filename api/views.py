@@ -54,8 +54,15 @@ def counterfactual(found: Counterfactual) -> View:
     return {
         "score": found.score,
         "alert_score": found.alert_score,
+        "likelihood": found.likelihood,
+        "alert_likelihood": found.alert_likelihood,
         "clearing": [
-            {"entity": entity(each.entity), "remaining": each.remaining} for each in found.clearing
+            {
+                "entity": entity(each.entity),
+                "remaining": each.remaining,
+                "likelihood": each.likelihood,
+            }
+            for each in found.clearing
         ],
         "tried": found.tried,
         "truncated": found.truncated,

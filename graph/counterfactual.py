@@ -4,7 +4,8 @@ An investigator who is about to call somebody wants to know on whom the suspicio
 member in turn, the evidence that needs it is taken away and what remains is scored anew, as the
 ring's own evidence is. The member *clears* the ring if nothing that remains would wake anybody:
 what remains is put together by the rule by which evidence joins a ring, so a ring may also be
-cleared by falling into parts that are too weak.
+cleared by falling into parts that are too weak. Where somebody says how likely a ring is a true
+one, each part that scores enough is asked about, as a ring of its own would be.
 
 A piece of evidence needs a member unless that is one of many: not the piece's centre, and at least
 `CROWD` others play the same role in it, or less than `SMALL` of the money of that role is its own.
@@ -15,8 +16,8 @@ Therefore this errs on both sides (a fan without one payer is a little weaker th
 a cycle may have a second way round that was never told).
 
 Bounds: the `MOST_TRIED` members that most evidence rests on or that join most of it, each in
-O(evidence x members) and `ring_overlap.MOST_COMPARISONS`. It is asked for when somebody looks at a
-ring, never on the path of a transaction.
+O(evidence x members) and `ring_overlap.MOST_COMPARISONS`, and one question a part. It is asked for
+when somebody looks at a ring, never on the path of a transaction.
 
 >>> from graph.evidence import Hop, Pattern
 >>> from graph.transaction import EntityKind
@@ -29,7 +30,7 @@ ring, never on the path of a transaction.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,15 +46,24 @@ SMALL: Final = 0.25
 """Share of a role's money that makes a member dispensable: a fourth, as of one of a crowd."""
 MOST_TRIED: Final = 30
 """Members whose removal is tried."""
+Likely = Callable[[Sequence[Evidence]], float]
+"""How likely these pieces, as one ring, show a true one."""
 _EXCHANGEABLE: Final = frozenset({Role.SENDER, Role.RECEIVER, Role.VICTIM, Role.MEMBER})
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """The score that remains of a ring without one entity: that of its riskiest part."""
+    """What remains of a ring without one entity.
+
+    Attributes:
+        entity: Who is taken away.
+        remaining: Score of the riskiest part.
+        likelihood: That of the likeliest part, of those that score enough to be asked about.
+    """
 
     entity: Entity
     remaining: float
+    likelihood: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +73,13 @@ class Counterfactual:
     Attributes:
         score: What the evidence scores with everybody.
         alert_score: Below it nobody is woken.
-        clearing: Entities whose removal leaves less than `alert_score`, the least first, of equals
-            by kind and id; none where the evidence wakes nobody anyway.
+        clearing: Entities whose removal leaves nothing that wakes anybody, the lowest score first,
+            of equals by kind and id; none where the evidence wakes nobody anyway.
         tried: Members whose removal was tried.
         truncated: There were more than `MOST_TRIED`, or the evidence was too entwined to put
             together anew within its bound.
+        likelihood: How likely it is a true ring with everybody; None where nobody was asked.
+        alert_likelihood: Below it nobody is woken either, where there is a likelihood.
     """
 
     score: float
@@ -75,13 +87,26 @@ class Counterfactual:
     clearing: tuple[Removal, ...]
     tried: int
     truncated: bool
+    likelihood: float | None = None
+    alert_likelihood: float = 0.0
 
 
-def what_clears(evidence: Sequence[Evidence], policy: RingPolicy) -> Counterfactual:
-    """Which entity's removal clears the ring that rests on this evidence."""
-    score = score_of(evidence)
-    if score < policy.alert_score:
-        return Counterfactual(score, policy.alert_score, (), 0, truncated=False)
+def what_clears(
+    evidence: Sequence[Evidence], policy: RingPolicy, likely: Likely | None = None
+) -> Counterfactual:
+    """Which entity's removal clears the ring that rests on this evidence.
+
+    Args:
+        evidence: What stands of the ring's evidence.
+        policy: When a ring is told.
+        likely: Says how likely a ring is a true one; without it the score alone decides.
+    """
+    score, likelihood = score_of(evidence), _likelihood([evidence], policy, likely)
+    alert, enough = policy.alert_score, policy.alert_likelihood
+    if not _wakes(score, likelihood, policy):
+        return Counterfactual(
+            score, alert, (), 0, truncated=False, likelihood=likelihood, alert_likelihood=enough
+        )
     needs = [needed_by(piece) for piece in evidence]
     weights = [weights_of(piece) for piece in evidence]
     ranked = _suspects(evidence, needs, weights)
@@ -90,14 +115,32 @@ def what_clears(evidence: Sequence[Evidence], policy: RingPolicy) -> Counterfact
     for entity in ranked[:MOST_TRIED]:
         left = [i for i, needed in enumerate(needs) if entity not in needed]
         others = [{e: own for e, own in weights[i].items() if e != entity} for i in left]
-        remaining, entwined = standing_score([evidence[i] for i in left], others, policy)
+        parts, entwined = _parts([evidence[i] for i in left], others, policy)
         cut |= entwined
-        if remaining < policy.alert_score:
-            removals.append(Removal(entity, remaining))
+        remaining = max(map(score_of, parts), default=0.0)
+        of_parts = _likelihood(parts, policy, likely)
+        if not _wakes(remaining, of_parts, policy):
+            removals.append(Removal(entity, remaining, of_parts))
     removals.sort(key=lambda removal: (removal.remaining, removal.entity))
+    tried = min(len(ranked), MOST_TRIED)
     return Counterfactual(
-        score, policy.alert_score, tuple(removals), min(len(ranked), MOST_TRIED), truncated=cut
+        score, alert, tuple(removals), tried, cut, likelihood=likelihood, alert_likelihood=enough
     )
+
+
+def _likelihood(
+    parts: Sequence[Sequence[Evidence]], policy: RingPolicy, likely: Likely | None
+) -> float | None:
+    """Of the likeliest part that scores enough to be asked about; None of none."""
+    if likely is None:
+        return None
+    asked = [part for part in parts if score_of(part) >= policy.alert_score]
+    return max(map(likely, asked), default=None)
+
+
+def _wakes(score: float, likelihood: float | None, policy: RingPolicy) -> bool:
+    enough = likelihood is None or likelihood >= policy.alert_likelihood
+    return score >= policy.alert_score and enough
 
 
 def standing_score(
@@ -115,8 +158,15 @@ def standing_score(
         (the score of its riskiest part, 0 where there is none; whether it was too entwined to be
         put together anew and counts as one).
     """
+    parts, entwined = _parts(evidence, weights, policy)
+    return max(map(score_of, parts), default=0.0), entwined
+
+
+def _parts(
+    evidence: Sequence[Evidence], weights: Sequence[Weights], policy: RingPolicy
+) -> tuple[list[list[Evidence]], bool]:
     groups, entwined = parts_of(weights, policy.overlap)
-    return max((score_of(evidence[i] for i in group) for group in groups), default=0.0), entwined
+    return [[evidence[i] for i in group] for group in groups], entwined
 
 
 def _suspects(

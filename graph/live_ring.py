@@ -144,6 +144,14 @@ class LiveRing:
         )
         return self.ring
 
+    @classmethod
+    def alone(cls, ring: Ring, evidence: Iterable[Evidence], policy: RingPolicy) -> Ring:
+        """The ring that some of a ring's evidence would be by itself."""
+        live = cls(ring, policy)
+        for piece in evidence:
+            live.absorb(piece)
+        return live.freeze(ring.changed_at)
+
     def save(self) -> SavedRing:
         """Everything needed to go on."""
         return SavedRing(

@@ -57,13 +57,17 @@ class RingBook:
         policy: When a ring is born, told, falls quiet and ends.
         likelihood: Asked of each revision that scores enough to be told; where nobody can be, the
             score alone decides.
+
+    Attributes:
+        policy: As given.
+        likelihood: As given.
     """
 
     def __init__(
         self, policy: RingPolicy = RingPolicy(), likelihood: Likelihood | None = None
     ) -> None:
         self.policy = policy
-        self._likelihood = likelihood
+        self.likelihood = likelihood
         self.pressed = 0
         self._active: OrderedDict[str, LiveRing] = OrderedDict()  # the stillest first
         self._quiet: OrderedDict[str, LiveRing] = OrderedDict()  # the stillest first
@@ -321,8 +325,8 @@ class RingBook:
     def _freeze(self, live: LiveRing, at: int) -> Ring:
         """The ring's next revision; it moves to the end of the line of still rings."""
         ring = live.freeze(at)
-        if self._likelihood is not None and ring.score >= self.policy.alert_score:
-            likely = self._likelihood(ring, live.evidence.values())
+        if self.likelihood is not None and ring.score >= self.policy.alert_score:
+            likely = self.likelihood(ring, live.evidence.values())
             ring = live.ring = replace(ring, likelihood=likely)
         self._active[ring.ring_id] = self._quiet.pop(ring.ring_id, live)
         self._active.move_to_end(ring.ring_id)

@@ -46,7 +46,6 @@ class ToldRings:
     """
 
     def __init__(self, policy: RingPolicy, likelihood: Likelihood | None = None) -> None:
-        self._likelihood = likelihood
         self.book = RingBook(policy, likelihood)
         self._suspects = Suspects()
         self._due = self.book.next_rest
@@ -83,7 +82,7 @@ class ToldRings:
         Raises:
             Incompatible: A part of it is torn, altered, or of another version.
         """
-        self.book = RingBook.restore(values["told"], self.book.policy, self._likelihood)
+        self.book = RingBook.restore(values["told"], self.book.policy, self.book.likelihood)
         self._suspects = Suspects.restore(values["suspects"])
         self._due = self.book.next_rest
 

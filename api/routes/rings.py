@@ -2,6 +2,7 @@
 
 import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Final, Literal
 
@@ -21,6 +22,8 @@ from api.streams import EventStream
 from api.views import View, counterfactual, member_role
 from graph.counterfactual import Counterfactual, what_clears
 from graph.evidence import Evidence, Pattern
+from graph.live_ring import LiveRing
+from graph.ring_book import Likelihood
 from graph.ring_policy import RingPolicy
 from graph.ring_roles import MemberRole, ring_roles
 from graph.rings import Ring
@@ -98,8 +101,8 @@ async def ring(
     entry = entry_of(service, ring_id)
     explain = explanations_of(request).run
     evidence = await explain(partial(service.board.evidence, entry))
-    drawn, policy = await _drawn(service, entry.ring, evidence)
-    roles, clears = await explain(partial(_judged, entry.ring, evidence, policy))
+    drawn, policy, likelihood = await _drawn(service, entry.ring, evidence)
+    roles, clears = await explain(partial(_judged, entry.ring, evidence, policy, likelihood))
     related = await explain(partial(service.board.related, entry.ring))
     return answer(_detail(service, entry, evidence, drawn, roles, clears, related))
 
@@ -135,22 +138,32 @@ def entry_of(service: Service, ring_id: str) -> Entry:
 
 async def _drawn(
     service: Service, found: Ring, evidence: list[Evidence]
-) -> tuple["nx.MultiDiGraph[Entity]", RingPolicy]:
-    """The ring's neighbourhood, and the policy by which the engine judges rings."""
+) -> tuple["nx.MultiDiGraph[Entity]", RingPolicy, Likelihood | None]:
+    """The ring's neighbourhood, and by what policy and whose word the engine tells rings."""
     return await asyncio.wrap_future(
         service.engine.ask(
             lambda detector: (
                 neighbourhood(detector.window, found, evidence),
                 detector.rings.policy,
+                detector.rings.likelihood,
             )
         )
     )
 
 
 def _judged(
-    found: Ring, evidence: list[Evidence], policy: RingPolicy
+    found: Ring, evidence: list[Evidence], policy: RingPolicy, likelihood: Likelihood | None
 ) -> tuple[tuple[MemberRole, ...], Counterfactual]:
-    return ring_roles(found.members, evidence, policy), what_clears(evidence, policy)
+    likely = None
+    if likelihood is not None:
+        likely = partial(_likely, found, policy, likelihood)
+    return ring_roles(found.members, evidence, policy), what_clears(evidence, policy, likely)
+
+
+def _likely(
+    found: Ring, policy: RingPolicy, likelihood: Likelihood, evidence: Sequence[Evidence]
+) -> float:
+    return likelihood(LiveRing.alone(found, evidence, policy), evidence)
 
 
 def _detail(

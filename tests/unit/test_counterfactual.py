@@ -1,5 +1,7 @@
 """Whose removal clears a ring."""
 
+from collections.abc import Sequence
+from dataclasses import replace as changed
 from itertools import combinations
 
 import pytest
@@ -83,6 +85,30 @@ def test_a_ring_that_alerts_nobody_needs_no_clearing() -> None:
     found = what_clears([cycle("1", "abc", HOUR, strength=0.5)], POLICY)
     assert (found.clearing, found.tried, found.truncated) == ((), 0, False)
     assert what_clears([], POLICY).score == 0.0
+
+
+def test_what_is_unlikely_without_somebody_is_cleared_though_it_scores_enough() -> None:
+    pieces = cycle("1", "abc", HOUR), cycle("2", "def", HOUR), cycle("3", "dgh", HOUR)
+    policy = changed(POLICY, alert_likelihood=0.5)
+    asked: list[int] = []
+
+    def likely(part: Sequence[Evidence]) -> float:
+        asked.append(len(part))
+        return len(part) / 4
+
+    found = what_clears(pieces, policy, likely)
+    assert (found.likelihood, found.alert_likelihood) == (0.75, 0.5)
+    # Of the three circles two hang together by d: without a, b or c these two are left, without
+    # anybody of one of the two it stands beside the first, and each alone is not likely enough.
+    assert [(each.entity.id, each.likelihood) for each in found.clearing] == [
+        (name, 0.25) for name in "defgh"
+    ]
+    assert set(asked) == {1, 2, 3}
+    assert what_clears(pieces, POLICY, likely).clearing == ()
+    unlikely = what_clears(pieces, policy, lambda _: 0.25)
+    assert (unlikely.likelihood, unlikely.clearing, unlikely.tried) == (0.25, (), 0)
+    weak = what_clears([cycle("1", "abc", HOUR, strength=0.5)], policy, likely)
+    assert weak.likelihood is None, "what scores too little is not asked about"
 
 
 def test_the_bounds_are_kept_and_said() -> None:

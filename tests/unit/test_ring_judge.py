@@ -149,7 +149,7 @@ def test_a_restored_book_asks_again() -> None:
     asked: list[int] = []
     book = book_by({1: 0.9, 2: 0.8}, asked)
     (born,) = book.observe([circle("abc", 0, 0.7)], 0)
-    restored = RingBook.restore(book.snapshot(), POLICY, book._likelihood)
+    restored = RingBook.restore(book.snapshot(), POLICY, book.likelihood)
     known = restored.get(born.ring.ring_id)
     assert known is not None
     assert known.likelihood == 0.9

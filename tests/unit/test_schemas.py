@@ -74,6 +74,12 @@ VERDICT = Verdict(
             schemas.CounterfactualOut,
             counterfactual(Counterfactual(0.7, 0.59, (Removal(U1, 0.2),), 3, truncated=False)),
         ),
+        (
+            schemas.CounterfactualOut,
+            counterfactual(
+                Counterfactual(0.9, 0.8, (Removal(U1, 0.85, 0.3),), 3, False, 0.97, 0.7)
+            ),
+        ),
         (schemas.AlertOut, VIEWS.alert(ALERT)),
         (schemas.RingEventOut, VIEWS.ring_event(EVENT)),
         (schemas.TimelineEntry, VIEWS.timeline_entry(EVENT)),

@@ -203,24 +203,32 @@ export function timeline(detail) {
 /** What would clear the ring: the entities without whom nothing of it would alert. */
 export function clearings(detail, show) {
   const { clearing, score, alert_score: alert, tried, truncated } = detail.clears;
+  const { likelihood, alert_likelihood: enough } = detail.clears;
   const note = (text) => element("li", { class: "clearing clearing-note" }, text);
-  const rows = clearing.map(({ entity, remaining }) =>
+  const rows = clearing.map(({ entity, remaining, likelihood: likely }) =>
     element(
       "li",
       { class: "clearing", "data-clears": keyOf(entity) },
       "Without ",
       ...told([nameOf(entity)], show),
       remaining > 0
-        ? ` it would score ${remaining.toFixed(2)}: nobody would be alerted.`
+        ? ` it would score ${remaining.toFixed(2)}${asLikely(likely)}: nobody would be alerted.`
         : " nothing would be left.",
     ),
   );
   if (score < alert) rows.push(note(`It is below ${alert.toFixed(2)} and alerts nobody as it is.`));
+  else if (likelihood !== null && likelihood < enough)
+    rows.push(
+      note(`It is ${likelihood.toFixed(2)} likely, below ${enough.toFixed(2)}: no new alert as it is.`),
+    );
   else if (!rows.length)
     rows.push(note(`No single one of ${counted(tried, "member")} tried: it stands without each.`));
   if (truncated) rows.push(note("A bound was hit: others may clear it as well."));
   return rows;
 }
+
+const asLikely = (likelihood) =>
+  likelihood === null ? "" : ` and be ${likelihood.toFixed(2)} likely`;
 
 /** Everyone in the ring: the drawing as a table, for the keyboard and for screen readers. */
 export function memberRows(found, show) {
