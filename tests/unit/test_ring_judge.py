@@ -9,6 +9,7 @@ import pytest
 
 from graph.errors import Incompatible, InvalidSetting
 from graph.evidence import Evidence, Hop, Pattern, Role
+from graph.live_ring import LiveRing
 from graph.ring_book import RingBook
 from graph.ring_policy import RingPolicy
 from graph.rings import Ring
@@ -131,6 +132,17 @@ def test_a_ring_is_told_when_it_becomes_likely() -> None:
     assert [event.ring.likelihood for event in events] == [0.3, 0.5, 0.1]
     assert [event.alert is not None for event in events] == [False, True, False]
     assert asked == [1, 2, 3]
+
+
+def test_some_of_a_ring_is_looked_at_as_a_ring_of_its_own() -> None:
+    told = [circle("abc", 0, 0.7), circle("bcd", HOUR, 0.8), suspects("ad", 2 * HOUR, 0.6, 0.7)]
+    (*_, event) = RingBook(POLICY).observe(told, 2 * HOUR)
+    whole = LiveRing.alone(event.ring, told, POLICY)
+    assert ring_row(whole, told).tolist() == ring_row(event.ring, told).tolist()
+    (*_, first) = RingBook(POLICY).observe(told[:2], 2 * HOUR)
+    part = LiveRing.alone(event.ring, told[:2], POLICY)
+    differ = ring_row(part, told[:2]) != ring_row(first.ring, told[:2])
+    assert [NAMES[n] for n in np.flatnonzero(differ)] == ["hours"], "it is looked at today"
 
 
 def test_nobody_is_asked_of_what_scores_too_little() -> None:
