@@ -11,6 +11,7 @@ from api.service import Service
 from api.settings import Settings
 from api.wiring import build
 from graph.errors import Incompatible
+from graph.transaction import HOUR
 from ingest.codec import decode
 from tests.over_http import NOW, problem, transfer, until
 from tests.served import running
@@ -170,7 +171,9 @@ def test_overload_is_refused_at_once_and_nothing_is_lost(client, service):
     service.engine.ask(hold)
     assert entered.wait(10)
     filler = [
-        msgspec.json.encode(transfer(transaction_id=f"fill{n}", timestamp=NOW + n, user_id=f"f{n}"))
+        msgspec.json.encode(
+            transfer(transaction_id=f"fill{n}", timestamp=NOW + HOUR + n, user_id=f"f{n}")
+        )
         for n in range(4_096)
     ]
     decoded = [decode(each, rates=service.rates, now=None) for each in filler]
