@@ -101,17 +101,22 @@ def teach(table: Table, past: Rows, policy: RingPolicy, seed: int) -> Taught:
         booster, weights = correcting()
         pays = _ranks(lesson, weights) > _ranks(lesson, plain)
         return Taught(replace(began, booster=booster), weights) if pays else Taught(began, plain)
-    f1s = _past_f1s(log, plain, lesson, policy)
+    known = _known(log, plain, lesson)
+    f1s = ring_f1s([(known, lesson.rings)], policy)
     booster, weights = correcting()
-    judge, kept, stands = began, plain, f1s[began.birth, began.alert]
+    judge, kept, told, stands = began, plain, known, f1s[began.birth, began.alert]
     doubt = STANDARD_ERROR / sqrt(len(lesson.rings))
-    corrected = _past_f1s(log, weights, lesson, policy)
-    for trees, its, theirs in ((began.booster, plain, f1s), (booster, weights, corrected)):
+    corrected = _known(log, weights, lesson)
+    corrected_f1s = ring_f1s([(corrected, lesson.rings)], policy)
+    for trees, its, its_told, theirs in (
+        (began.booster, plain, known, f1s),
+        (booster, weights, corrected, corrected_f1s),
+    ):
         birth, alert = best_bounds(theirs)
         if theirs[birth, alert] > stands + doubt:
-            judge, kept = replace(began, booster=trees, birth=birth, alert=alert), its
-            stands = theirs[birth, alert]
-    return Taught(telling(judge, _known(log, kept, lesson), lesson, policy), kept)
+            judge = replace(began, booster=trees, birth=birth, alert=alert)
+            kept, told, stands = its, its_told, theirs[birth, alert]
+    return Taught(telling(judge, told, lesson, policy), kept)
 
 
 def telling(
@@ -133,7 +138,7 @@ def telling(
     f1s = f1s_from((*BOUNDS, began), found, [lesson.rings])
     score = ring_policy(policy, judge.birth, judge.alert)
     alone = f1_of([rings_of(past, score).told()], [lesson.rings])
-    bound = max(f1s, key=lambda bound: (f1s[bound], bound))
+    bound = max(f1s, key=lambda each: (f1s[each], each))
     stands = f1s[began] + STANDARD_ERROR / sqrt(len(lesson.rings))
     if max(alone, f1s[bound]) <= stands:
         return judge
@@ -249,12 +254,6 @@ def ring_f1s(pasts: Sequence[Past], policy: RingPolicy) -> dict[Bounds, float]:
                 told = [[ring for ring in some if ring.peak >= alert] for some in found]
                 f1s[birth, alert] = f1_of(told, true)
     return f1s
-
-
-def _past_f1s(
-    log: EvidenceLog, weights: NDArray[np.float64], lesson: Lesson, policy: RingPolicy
-) -> dict[Bounds, float]:
-    return ring_f1s([(_known(log, weights, lesson), lesson.rings)], policy)
 
 
 def _known(log: EvidenceLog, weights: NDArray[np.float64], lesson: Lesson) -> EvidenceLog:

@@ -170,6 +170,7 @@ def test_overload_is_refused_at_once_and_nothing_is_lost(client, service):
 
     service.engine.ask(hold)
     assert entered.wait(10)
+    # Later than all before: what comes late at a hub is looked at anew, and takes a minute in all.
     filler = [
         msgspec.json.encode(
             transfer(transaction_id=f"fill{n}", timestamp=NOW + HOUR + n, user_id=f"f{n}")
