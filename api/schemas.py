@@ -114,7 +114,10 @@ class VerdictOut(_Out):
     evidence: list[EvidenceOut] = Field(description="What this transaction completed.")
     rings: list[str] = Field(description="Ids of the rings it touches.")
     tiers: list[str] = Field(description="Which tiers ran, in order.", examples=[["rules"]])
-    degraded: list[str] = Field(description="What was missing, by name.", examples=[["model"]])
+    degraded: list[str] = Field(
+        description="What was missing, by name (model, gnn, cache); capacity: a bound was hit.",
+        examples=[["model"]],
+    )
     admission: Literal["accepted", "duplicate", "late", "ahead"] = Field(
         description="Whether the window took it, and if not, why."
     )

@@ -212,8 +212,8 @@ def _sources() -> int:
     return digest.intdigest()
 
 
-def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
-    """The kernel. `sources` is in the key of numba's cache, which looks at this file alone."""
+def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernels
+    """The kernels. `sources` is in the key of numba's cache, which looks at this file alone."""
 
     @kernel
     def advance(  # type: ignore[no-untyped-def]  # noqa: C901, PLR0911, PLR0912, PLR0915
@@ -340,7 +340,17 @@ def _compose(sources: int) -> Any:  # noqa: C901, PLR0915  # holds the kernel
             account_kernel.settle(parts, accounts, row, end, now)
         return stop, 0
 
-    return advance
+    @kernel
+    def look_again(parts, limits, told, scratch, positions, out):  # type: ignore[no-untyped-def]
+        """Fill `out` with the money patterns that may speak of live edges, as `Speaker` flags.
+
+        Mutates scratch and out only.
+        """
+        _ = sources
+        for i in range(positions.shape[0]):
+            out[i] = _money(parts, limits, told, scratch, positions[i])
+
+    return advance, look_again
 
 
 @kernel(cache=False)  # not cached by itself: its callees are in other files
@@ -350,14 +360,30 @@ def _speakers(parts, limits, told, scratch, row, position, now):  # type: ignore
     Mutates scratch only.
     """
     found = 0
-    edges = parts.edges
-    tail, cutoff, time, user = parts.ends[TAIL], parts.ends[CUTOFF], row[TIME], row[USER]
+    time, user = row[TIME], row[USER]
     if row[INWARD] == 0:
         attempts, _, _ = rules.attempts_of(
-            edges, tail, user, time - limits.velocity_within, time, scratch.attempts
+            parts.edges,
+            parts.ends[TAIL],
+            user,
+            time - limits.velocity_within,
+            time,
+            scratch.attempts,
         )
         if attempts >= limits.velocity_attempts:
             found |= _VELOCITY
+    found |= _money(parts, limits, told, scratch, position)
+    if _shares(parts, limits, told, scratch, row, now - limits.retention):
+        found |= _SHARING
+    return found
+
+
+@kernel(cache=False)
+def _money(parts, limits, told, scratch, position):  # type: ignore[no-untyped-def]
+    """The money patterns that may have something to say of an edge. Mutates scratch only."""
+    found = 0
+    edges = parts.edges
+    tail, cutoff = parts.ends[TAIL], parts.ends[CUTOFF]
     count, _, cut = cycle.cycles_at(
         edges, tail, cutoff, position, limits.cycle_within, limits.cycle_ratio_least,
         limits.cycle_ratio_most, limits.cycle_hops, limits.cycle_scan, scratch.cycles,
@@ -375,10 +401,7 @@ def _speakers(parts, limits, told, scratch, row, position, now):  # type: ignore
     if forwardings < told.mule.shape[0] and told.mule[forwardings]:
         found |= _MULES
     found |= _crowds(parts, limits, told, scratch, position)
-    found |= _moves(parts, limits, told, scratch, position)
-    if _shares(parts, limits, told, scratch, row, now - limits.retention):
-        found |= _SHARING
-    return found
+    return found | _moves(parts, limits, told, scratch, position)
 
 
 @kernel(cache=False)
@@ -494,4 +517,6 @@ def _shares(parts, limits, told, scratch, row, oldest):  # type: ignore[no-untyp
     return joined < 0 or (joined < told.ip.shape[0] and told.ip[joined] != 0)
 
 
-advance: Final = _compose(_sources())
+_kernels: Final = _compose(_sources())
+advance: Final = _kernels[0]
+look_again: Final = _kernels[1]

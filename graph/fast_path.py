@@ -30,7 +30,16 @@ from graph.admission import Admission, Link, Status
 from graph.compiled import bind
 from graph.entities import SHARDS
 from graph.evidence import Pattern
-from graph.fast_kernel import DISORDERED, UNKNOWN, Limits, Scratch, Stop, Told, advance
+from graph.fast_kernel import (
+    DISORDERED,
+    UNKNOWN,
+    Limits,
+    Scratch,
+    Stop,
+    Told,
+    advance,
+    look_again,
+)
 from graph.heuristics import EVERYBODY, Catalogue, fan, scatter_gather, tree_search
 from graph.heuristics.structuring import MOST_PAID_IN
 from graph.heuristics.witness import reach
@@ -181,6 +190,10 @@ class FastPath:
         self._parts: WindowParts | None = None  # while nothing else has changed the window
         travel = catalogue.travel.columns(into.accounts.capacity)
         self._kernel = bind(advance, *self._arguments(into.lend(), travel), 0, 0, 0)
+        # Whose search is cut short when an edge is looked at again, was noted when it came.
+        self._again = self._scratch._replace(unfinished=np.zeros(2, np.int64))
+        nothing = np.zeros(0, np.int64)
+        self._look_again = bind(look_again, *self._about(nothing, nothing))
 
     def lay_out(self, transactions: Sequence[Transaction]) -> None:
         """Put a batch into columns: `arrivals`, int64 [N, WIDTH], to be advanced through."""
@@ -301,6 +314,20 @@ class FastPath:
     def speakers(self, row: int) -> int:
         """Who may have something to say of a row that was `ADMITTED`, as `Speaker` flags."""
         return int(self.arrivals[row, ASIDE]) & EVERYBODY
+
+    def speakers_again(self, positions: Sequence[int]) -> list[int]:
+        """Which money patterns may have something to say of live edges, as `Speaker` flags.
+
+        For the edges that a disordered one may explain (`TransactionWindow.affected`): of a busy
+        account these are hundreds, and hardly any of them completes a thing.
+        """
+        found = np.zeros(len(positions), np.int64)
+        self._look_again(*self._about(np.array(positions, np.int64), found))
+        speakers: list[int] = found.tolist()
+        return speakers
+
+    def _about(self, positions: NDArray[np.int64], found: NDArray[np.int64]) -> tuple[Any, ...]:
+        return self._window.lend(), self._limits, self._told, self._again, positions, found
 
     def _arguments(self, parts: WindowParts, travel: tuple[NDArray[Any], ...]) -> tuple[Any, ...]:
         limits, told, scratch = self._limits, self._told, self._scratch

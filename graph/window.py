@@ -257,7 +257,7 @@ class TransactionWindow:
         return self._unchanged(Status.LATE, tx)
 
     def lend(self) -> WindowParts:
-        """The parts, for compiled code that takes transactions in; `adopt` must follow."""
+        """The parts, for compiled code; `adopt` must follow where it takes transactions in."""
         witnesses = self._mark.snapshot()
         if witnesses:
             self._witnesses[: len(witnesses)] = witnesses
@@ -362,18 +362,22 @@ class TransactionWindow:
         )
         return position >= 0 and bool(self.links.first[self._link_row(position)] < before)
 
-    def affected(self, position: int) -> list[int]:
-        """Later edges whose evidence a disordered edge may change, in order of time.
+    def affected(self, position: int) -> tuple[list[int], bool]:
+        """Later edges whose evidence a disordered edge may change.
 
         At most 256, looking at 2,000 edges.
+
+        Returns:
+            (positions in order of time, whether there may be more).
         """
-        count, _ = kernels.later_edges(
+        count, cut = kernels.later_edges(
             self.edges, self.tail, position, _LATER_HOPS, _LATER_BUDGET, self._later
         )
         found = [int(p) for p in self._later[:count]]
         edges = self.edges
         rows = {p: self._row(p) for p in found}
-        return sorted(found, key=lambda p: (edges.time[rows[p]], edges.id_hash[rows[p]]))
+        found.sort(key=lambda p: (edges.time[rows[p]], edges.id_hash[rows[p]]))
+        return found, bool(cut)
 
     @property
     def nbytes(self) -> int:

@@ -232,7 +232,7 @@ class Observer:
         lists = self.heuristics.lists
         if lists.next_expiry <= self.window.watermark:
             lists.expire(self.window.watermark)
-        completed = self._evidence(tx, admission, speakers)
+        completed, cut = self._evidence(tx, admission, speakers)
         findings: tuple[Evidence, ...] = ()
         if admission.status is Status.ACCEPTED:
             if speakers == EVERYBODY:  # else compiled code has noted what it could not finish
@@ -252,7 +252,7 @@ class Observer:
         return Sight(
             tx,
             admission.status,
-            _beyond_capacity(tx, admission),
+            cut or _beyond_capacity(tx, admission),
             evidence,
             rings,
             watched,
@@ -275,17 +275,25 @@ class Observer:
             return pieces, contexts
         return self._evidence_judge.weigh(pieces, contexts), contexts
 
-    def _evidence(self, tx: Transaction, admission: Admission, speakers: int) -> list[Evidence]:
-        """What the transaction completes, also in the later edges it was missing from."""
+    def _evidence(
+        self, tx: Transaction, admission: Admission, speakers: int
+    ) -> tuple[list[Evidence], bool]:
+        """What the transaction completes, also in the later edges it was missing from.
+
+        Returns:
+            (the evidence, whether there were more such edges than are looked at).
+        """
         found = self.heuristics.detect(self.window, tx, admission, speakers)
-        if admission.disordered:
-            known = {piece.evidence_id for piece in found}
-            for position in self.window.affected(admission.position):
-                for piece in self.heuristics.at(self.window, position):
-                    if piece.evidence_id not in known and _witnessed(piece, tx):
-                        known.add(piece.evidence_id)
-                        found.append(piece)
-        return found
+        if not admission.disordered:
+            return found, False
+        known = {piece.evidence_id for piece in found}
+        later, cut = self.window.affected(admission.position)
+        for position, may_speak in zip(later, self._fast.speakers_again(later), strict=True):
+            for piece in self.heuristics.at(self.window, position, may_speak):
+                if piece.evidence_id not in known and _witnessed(piece, tx):
+                    known.add(piece.evidence_id)
+                    found.append(piece)
+        return found, cut
 
     def _sweep_if_due(self) -> None:
         """Run a pass in line; what it finds goes with this transaction and the next ones."""

@@ -17,7 +17,8 @@ class Sight(msgspec.Struct, gc=False):
     Attributes:
         transaction: It.
         status: What the window made of it.
-        beyond_capacity: Whether somebody who takes part has no id, since there was no room.
+        beyond_capacity: Whether somebody who takes part has no id, since there was no room, or it
+            came beneath more newer transactions than are looked at anew.
         evidence: What it completed.
         rings: The rings it touches, the strongest first.
         watched: Entries of the watch list it touches.

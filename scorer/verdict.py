@@ -57,7 +57,9 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         rings: Ids of the rings it touches; of those that are told (`scorer.told_rings`).
         ring_events: What happened to rings because of it.
         tiers: Which tiers ran, in order: "rules", "graph", "model".
-        degraded: What was missing, by name; empty when everything answered.
+        degraded: What was missing, by name (`model`, `gnn`, `cache`), and `capacity` where a bound
+            was in the way: there was no room for an account, or it came beneath more newer
+            transactions than are looked at anew. Empty when everything answered.
         model_version: Version of the model that answered; None where there is none.
         findings: What the rings were told with this transaction beside its evidence: what the
             sweep had found, and the suspects that hang together with it (`scorer.suspects`). It has

@@ -169,23 +169,7 @@ class Catalogue:
         self.layers: Final = Layers(thresholds)
         self.trees: Final = FeederTrees(thresholds)
         self.structuring: Final = Structuring(thresholds)
-        self.money: Final[tuple[MoneyPattern, ...]] = (
-            self.cycles,
-            self.mules,
-            self.fans,
-            self.collectors,
-            self.chains,
-            self.scattered,
-            self.gathered,
-            self.layers,
-            self.trees,
-            self.structuring,
-        )
-        self.unfinished: Final = Unfinished((self.cycles, self.chains, self.scattered))
-        self._order: Final[tuple[tuple[int, Heuristic], ...]] = (
-            (int(Speaker.BLOCKLIST), Blocklist(self.lists)),
-            (int(Speaker.TRAVEL), self.travel),
-            (int(Speaker.VELOCITY), self.velocity),
+        self.money: Final[tuple[tuple[int, MoneyPattern], ...]] = (
             (int(Speaker.CYCLES), self.cycles),
             (int(Speaker.MULES), self.mules),
             (int(Speaker.FANS), self.fans),
@@ -196,6 +180,13 @@ class Catalogue:
             (int(Speaker.LAYERS), self.layers),
             (int(Speaker.TREES), self.trees),
             (int(Speaker.STRUCTURING), self.structuring),
+        )
+        self.unfinished: Final = Unfinished((self.cycles, self.chains, self.scattered))
+        self._order: Final[tuple[tuple[int, Heuristic], ...]] = (
+            (int(Speaker.BLOCKLIST), Blocklist(self.lists)),
+            (int(Speaker.TRAVEL), self.travel),
+            (int(Speaker.VELOCITY), self.velocity),
+            *self.money,
             (int(Speaker.SHARING), self.sharing),
             (int(Speaker.DORMANCY), self.dormancy),
             (int(Speaker.TAKEOVERS), self.takeovers),
@@ -226,14 +217,18 @@ class Catalogue:
         self.card_testing.note(window, tx, admission)
         return self._worth_telling(found)
 
-    def at(self, window: TransactionWindow, position: int) -> list[Evidence]:
+    def at(
+        self, window: TransactionWindow, position: int, speakers: int = EVERYBODY
+    ) -> list[Evidence]:
         """What the money patterns see at the edge at a live position, less habits.
 
-        Ask this at `window.affected(admission.position)` after a disordered arrival.
+        Ask this at `window.affected(admission.position)` after a disordered arrival. `speakers`
+        are the patterns that may have something to say, as `Speaker` flags.
         """
         found: list[Evidence] = []
-        for pattern in self.money:
-            found += pattern.at(window, position)
+        for speaker, pattern in self.money:
+            if speakers & speaker:
+                found += pattern.at(window, position)
         return self._worth_telling(found)
 
     def _worth_telling(self, found: list[Evidence]) -> list[Evidence]:

@@ -15,7 +15,7 @@ from msgspec import structs
 
 from graph.fast_kernel import Stop
 from graph.fast_path import FastPath
-from graph.heuristics import Lists
+from graph.heuristics import EVERYBODY, Lists
 from graph.lists import ListChange, ListName
 from graph.ring_policy import RingPolicy
 from graph.thresholds import Thresholds
@@ -175,6 +175,7 @@ def told(config: DetectorConfig, stream: list[Transaction], cuts: list[int], fac
 
 def the_long_way(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FastPath, "advance", lambda self, start, due: (start, Stop.ATTENTION))
+    patch.setattr(FastPath, "speakers_again", lambda self, later: [EVERYBODY] * len(later))
 
 
 FACTS = [

@@ -64,7 +64,7 @@ def cycles_seen(stream: list[Transaction], book: Catalogue) -> set[tuple[str, ..
         admission = window.add(tx)
         found = book.detect(window, tx, admission)
         if admission.disordered:
-            for position in window.affected(admission.position):
+            for position in window.affected(admission.position)[0]:
                 found += book.at(window, position)
         seen |= {ids(e) for e in found if e.pattern in (Pattern.CYCLE, Pattern.PING_PONG)}
     return seen

@@ -168,6 +168,16 @@ def test_a_disordered_arrival_completes_the_cycle_it_was_missing_from() -> None:
     assert len(detector.rings) == 1
 
 
+def test_a_verdict_says_when_more_came_later_than_is_looked_at_anew() -> None:
+    detector = Detector(CONFIG)
+    detector.observe_batch([transfer(n, MINUTE + n, f"u{n}", "hub") for n in range(300)])
+    (late,) = detector.observe_batch([transfer(900, 0, "hub", "x")])
+    assert late.admission == "accepted"
+    assert late.degraded == ("model", "capacity")
+    (in_order,) = detector.observe_batch([transfer(901, HOUR, "hub", "x")])
+    assert in_order.degraded == ("model",)
+
+
 def test_a_label_is_used_only_once_its_time_has_come() -> None:
     def rows(known_at: int) -> list[np.ndarray]:
         detector = Detector(CONFIG)

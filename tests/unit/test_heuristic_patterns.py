@@ -447,5 +447,5 @@ def test_a_disordered_hop_closes_its_cycle_on_the_second_look() -> None:
     admission = window.add(b)
     assert admission.disordered or c.timestamp - b.timestamp > 5 * MINUTE
     assert book.detect(window, b, admission) == []
-    found = [e for p in window.affected(admission.position) for e in book.at(window, p)]
+    found = [e for p in window.affected(admission.position)[0] for e in book.at(window, p)]
     assert [hop.transaction_id for hop in found[0].hops] == ["t0000", "t0001", "t0002"]

@@ -162,8 +162,21 @@ def test_a_late_arrival_names_the_later_edges_it_may_explain() -> None:
     unrelated = window.add(transfer(2, 3500, "x", "y"))
     middle = window.add(transfer(3, 2000, "b", "c"))
     assert middle.disordered
-    assert closing.position in window.affected(middle.position)
-    assert unrelated.position not in window.affected(middle.position)
+    later, cut = window.affected(middle.position)
+    assert closing.position in later
+    assert unrelated.position not in later
+    assert not cut
+
+
+def test_more_later_edges_than_are_looked_at_are_said_to_be_more() -> None:
+    window = TransactionWindow(small(max_edges=512, max_accounts=512, max_links=1024))
+    for n in range(300):
+        window.add(transfer(n, MINUTE + n, "hub", f"e{n}"))
+    late = window.add(transfer(9000, 0, "x", "hub"))
+    assert late.disordered
+    later, cut = window.affected(late.position)
+    assert len(later) == 256
+    assert cut
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "magic", "empty"])
