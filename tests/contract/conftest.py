@@ -1,6 +1,6 @@
 """How each adapter of the graph store is opened: one line each, for every suite about that port."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +47,14 @@ ADAPTERS: dict[str, Callable[[pytest.FixtureRequest], Open]] = {
 def open_store(request: pytest.FixtureRequest) -> Open:
     """Opens a store on a folder that is empty, or again on one that was opened before."""
     return ADAPTERS[request.param](request)
+
+
+@pytest.fixture
+def store(open_store: Open, tmp_path: Path) -> Iterator[GraphStore]:
+    """A store on an empty folder, closed after the test."""
+    store = open_store(tmp_path)
+    yield store
+    store.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ it is.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -34,13 +34,6 @@ Open = Callable[[Path], GraphStore]
 
 ANN, BOB = Entity(EntityKind.USER, "ann"), Entity(EntityKind.USER, "bob")
 PHONE = Entity(EntityKind.DEVICE, "phone")
-
-
-@pytest.fixture
-def store(open_store: Open, tmp_path: Path) -> Iterator[GraphStore]:
-    store = open_store(tmp_path)
-    yield store
-    store.close()
 
 
 def transfer(

@@ -7,29 +7,24 @@ oracle's rows in the oracle's order, they give the same.
 
 import random
 import runpy
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from msgspec import structs
 
-from cypher import free_cypher
 from cypher.analytics.embedded import EmbeddedAnalytics
 from cypher.analytics.gds import GdsAnalytics
 from cypher.analytics.ports import Analytics
 from cypher.embedded import EmbeddedGraphStore
-from cypher.free_cypher import NotReading
-from cypher.investigation import Investigation
-from cypher.ports import Dialect, GraphBatch, GraphStore, QueryTooBroad, Rows
+from cypher.ports import Dialect, GraphBatch, GraphStore
 from cypher.queries import catalogue, find, run
-from cypher.sink import graph_batch
 from cypher.store import Neo4jStore
-from graph.errors import InvalidInput
 from graph.evidence import Pattern, Role
-from graph.rings import Alert, Ring, RingState
+from graph.rings import Alert
 from graph.transaction import HOUR, Entity, EntityKind, Money, Outcome, Transaction, TransactionType
+from tests.contract.asked_graphs import answered, ask, fill, paid, required, ring, understood, user
 
 Open = Callable[[Path], GraphStore]
 
@@ -38,66 +33,7 @@ questions = SimpleNamespace(
 )
 
 
-@pytest.fixture
-def store(open_store: Open, tmp_path: Path) -> Iterator[GraphStore]:
-    store = open_store(tmp_path)
-    yield store
-    store.close()
-
-
-def paid(
-    key: str, user: str, to: str, hours: float, value: int = 100, **fields: object
-) -> Transaction:
-    return Transaction(
-        key, int(hours * HOUR), TransactionType.TRANSFER, Money(value, "EUR"), value, user,
-        counterparty_id=to, **fields,  # type: ignore[arg-type]
-    )  # fmt: skip
-
-
-def fill(store: GraphStore, *transactions: Transaction, rings: tuple[Ring, ...] = ()) -> None:
-    store.write(replace(graph_batch([(t, None) for t in transactions]), rings=rings))
-
-
-PATIENT_MS = 120_000
-"""What is asked here is about the rows: how long they take on a busy machine is another matter."""
-
-
-def answered(store: GraphStore, name: str, given: Mapping[str, object]) -> Rows:
-    about = find(name)
-    return store.query(
-        about.cypher, about.bind(given), max_rows=about.max_rows, timeout_ms=PATIENT_MS
-    )
-
-
-def ask(store: GraphStore, name: str, **parameters: object) -> list[tuple[object, ...]]:
-    return list(answered(store, name, parameters).rows)
-
-
-def ring(key: str, score: float, *members: tuple[Entity, Role], **fields: object) -> Ring:
-    return Ring(
-        key, 1, RingState.ACTIVE, 1, 1, members, (Pattern.CYCLE, Pattern.MULE), score, 900,
-        ("t1",), ("e1",), **fields,  # type: ignore[arg-type]
-    )  # fmt: skip
-
-
-def user(key: str) -> Entity:
-    return Entity(EntityKind.USER, key)
-
-
 PHONE = Entity(EntityKind.DEVICE, "phone")
-
-
-def understood(store: GraphStore) -> list[Investigation]:
-    return [each for each in catalogue() if each.needs in (None, store.dialect)]
-
-
-def required(about: Investigation, text: str) -> dict[str, object]:
-    """What must be given, with this text for every id."""
-    return {
-        p.name: text if p.type in ("string", "ring") else p.example
-        for p in about.parameters
-        if p.required
-    }
 
 
 def test_on_an_empty_graph_each_gives_its_columns_and_no_rows(store: GraphStore) -> None:
@@ -442,123 +378,3 @@ def test_money_trail_agrees_with_brute_force(store: GraphStore, seed: int) -> No
             lengths += [len(t) for t in told]
     assert len(lengths) > 50
     assert set(lengths) >= {1, 2, 3, 4, 5}
-
-
-def test_too_many_trails_are_cut_and_it_says_so(store: GraphStore) -> None:
-    fill(store, *(paid(f"t{i:03}", "ann", "bob", i / 10) for i in range(30)))
-    answer = run(store, "money-trail", {"source": "ann", "target": "bob"}, max_rows=10)
-    assert answer.truncated
-    assert [r["transactions"] for r in answer.records()] == [[f"t{i:03}"] for i in range(10)]
-
-
-def test_a_trail_through_a_thicket_is_refused_in_time_with_advice(store: GraphStore) -> None:
-    crowd = [f"u{i}" for i in range(40)]
-    fill(store, *(paid(f"{a}-{b}", a, b, 1) for a in crowd for b in crowd))
-    with pytest.raises(QueryTooBroad, match="fewer hops"):
-        run(store, "money-trail", {"source": "u0", "target": "u1", "hops": 6}, timeout_ms=200)
-
-
-ATTACKS = [
-    "x'}) DETACH DELETE n //",
-    "ann'}) MATCH (n) DETACH DELETE n RETURN 1 AS x //",
-    '"}) MATCH (n) DETACH DELETE n //',
-    "ann\\'}) CREATE (:User {id: 'eve'}) //",
-    "` MATCH (n) SET n.id = 'eve' //",
-    "$user",
-    "ann' OR 1=1 //",
-    "ann' UNION MATCH (n) RETURN n //",
-    "*/ MATCH (n) DETACH DELETE n /*",
-    "} ) CALL { MATCH (n) DETACH DELETE n } //",
-    "; MATCH (n) DETACH DELETE n;",
-    "\u2019}) DETACH DELETE n //",
-    "ann\x00",
-    "\\u0027}) DETACH DELETE n //",
-    "LOAD CSV FROM 'file:///etc/passwd' AS l",
-    "FORMAT CSV",
-]
-
-
-def everything(store: GraphStore) -> list[object]:
-    asked = ("MATCH (n) RETURN count(n)", "MATCH ()-[r]->() RETURN count(r)")
-    return [store.query(q, {}, max_rows=1, timeout_ms=5_000).rows for q in asked]
-
-
-def test_no_text_can_become_part_of_a_query(store: GraphStore) -> None:
-    stream = [
-        paid("t1", "ann", "bob", 1, device_id="phone"),
-        paid("t2", "bob", "ann", 2, device_id="phone"),
-    ]
-    fill(store, *stream, rings=(ring("r1", 0.9, (user("ann"), Role.MULE)),))
-    before = everything(store)
-    for each in understood(store):
-        given = required(each, "ann")
-        for parameter in (name for name, value in given.items() if value == "ann"):
-            for attack in ATTACKS:
-                asked = given | {parameter: attack}
-                assert answered(store, each.name, asked).rows == (), (each.name, asked)
-    assert everything(store) == before
-
-
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_text_that_looks_like_cypher_is_an_id_like_any_other(
-    store: GraphStore, attack: str
-) -> None:
-    store.write(GraphBatch(graph_batch([(paid("t9", attack, "ann", 1), None)]).movements))
-    assert ask(store, "fan-out", user=attack) == [("User", "ann", 1, 100, HOUR, HOUR)]
-
-
-# --- free Cypher --------------------------------------------------------------------------------
-
-NOT_READING = [
-    "CREATE (n:User {id: 'eve'}) RETURN n.id",
-    "MERGE (n:User {id: 'eve'}) RETURN n.id",
-    "MATCH (n) DETACH DELETE n",
-    "MATCH (u:User {id: 'ann'}) SET u.x = 1 RETURN u.id",
-    "MATCH (u:User {id: 'ann'}) REMOVE u.id",
-    "MATCH (u:User) FOREACH (x IN [1] | SET u.x = x)",
-    "MATCH (u:User) CALL (u) { CREATE (:User {id: 'eve'}) } RETURN u.id",
-    "LOAD CSV FROM 'file:///etc/passwd' AS line RETURN line",
-    "CALL db.createLabel('Eve')",
-    "CALL dbms.listConfig() YIELD name RETURN name",
-    "CALL apoc.load.json('http://127.0.0.1/') YIELD value RETURN value",
-    "CALL gds.graph.drop('g')",
-    "RETURN gds.graph.project('g', 1, 2) AS g",
-    "SHOW TRANSACTIONS",
-    "DROP INDEX eve IF EXISTS",
-    "CREATE INDEX eve IF NOT EXISTS FOR (u:User) ON (u.x)",
-    "RETURN '\\u0027 SET n.x = 1 //' AS x",
-]
-
-
-@pytest.mark.parametrize("statement", NOT_READING)
-def test_free_cypher_reads_the_graph_and_nothing_else(store: GraphStore, statement: str) -> None:
-    fill(store, paid("t1", "ann", "bob", 1))
-    before = everything(store)
-    with pytest.raises(NotReading, match="may only read"):
-        free_cypher.ask(store, statement, {})
-    assert everything(store) == before
-
-
-@pytest.mark.parametrize("statement", NOT_READING[:7])
-def test_a_store_refuses_to_write_also_where_nobody_looked_at_the_statement(
-    store: GraphStore, statement: str
-) -> None:
-    fill(store, paid("t1", "ann", "bob", 1))
-    before = everything(store)
-    with pytest.raises(InvalidInput):
-        store.query(statement, {}, max_rows=1, timeout_ms=5_000)
-    assert everything(store) == before
-
-
-def test_free_cypher_has_the_caps_of_every_question(store: GraphStore) -> None:
-    crowd = [f"u{i}" for i in range(40)]
-    fill(store, *(paid(f"{a}-{b}", a, b, 1) for a in crowd for b in crowd))
-    answer = free_cypher.ask(
-        store, "MATCH (u:User)-[p:PAID]->(v:User) WHERE p.value >= $least RETURN u.id AS payer",
-        {"least": 1},
-    )  # fmt: skip
-    assert (len(answer.rows), answer.truncated) == (free_cypher.MAX_ROWS, True)
-    wide = "MATCH (a:User), (b:User), (c:User), (d:User), (e:User) "
-    wide += "RETURN sum(size(a.id + b.id + c.id + d.id + e.id)) AS n"
-    with pytest.raises(QueryTooBroad):
-        free_cypher.ask(store, wide, {}, timeout_ms=300)

@@ -1,7 +1,5 @@
 """The engine and the log on a real Kafka, with what can happen to either (docs/log.md)."""
 
-import asyncio
-import importlib.util
 import json
 import os
 import random
@@ -9,50 +7,36 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import msgspec
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from api.probes import Answer, ask_all
-from api.settings import Settings
 from graph.errors import InvalidSetting, Unavailable
 from graph.transaction import HOUR, Transaction
 from ingest import codec, kafka_writer, records
 from ingest.currencies import RateTable
-from ingest.engine import Engine, EngineConfig
-from ingest.fields import LONGEST_ID
 from ingest.kafka import KafkaLog
 from ingest.kafka_client import KafkaSettings
-from ingest.kafka_topics import check_topics, create_topics, delete_topics, describe_topics
-from ingest.ports import LARGEST_VALUE, Fenced, Message, Topic
-from ingest.recovery import Build
+from ingest.kafka_topics import check_topics, create_topics, delete_topics
+from ingest.ports import Fenced, Message, Topic
 from ingest.redrive import Became, Choice, Row, redrive
+from tests.integration.kafka_engine import (
+    EUROS,
+    START,
+    raw,
+    run_engine,
+    until,
+    verbose,
+    verdict_ids,
+)
 
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("kafka_worker.py")
 STREAM = 120
-
-
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-_detectors = _module(ROOT / "tests" / "tiny_detector.py")
-tiny: Build = _detectors.TinyDetector
-verbose: Build = _detectors.VerboseDetector
 
 
 class Written(NamedTuple):
@@ -62,18 +46,6 @@ class Written(NamedTuple):
     rings: Counter[bytes]
     alerts: Counter[bytes]
     letters: Counter[int]
-
-
-START = 1_700_000_000_000
-"""Epoch milliseconds that the streams begin at."""
-
-
-def raw(name: str, user: str, at: int, currency: str = "EUR") -> bytes:
-    record = {
-        "transaction_id": name, "timestamp": START + at, "type": "transfer",
-        "amount": "12.50", "currency": currency, "user_id": user, "counterparty_id": "shop",
-    }  # fmt: skip
-    return json.dumps(record).encode()
 
 
 def stream() -> list[bytes]:
@@ -100,25 +72,6 @@ def written(log: KafkaLog) -> Written:
         Counter(values(Topic.ALERTS)),
         Counter(letter.offset for letter in letters),
     )
-
-
-def verdict_ids(log: KafkaLog) -> Counter[str | None]:
-    return Counter(record.key for record in log.read(Topic.VERDICTS, 0, 0, 100_000))
-
-
-@pytest.fixture
-def places(kafka_url: str) -> Iterator[Callable[..., KafkaSettings]]:
-    made: list[KafkaSettings] = []
-
-    def place(partitions: int = 1, bootstrap: str = kafka_url, **rest: float) -> KafkaSettings:
-        made.append(KafkaSettings(bootstrap, prefix=f"test-{uuid.uuid4().hex[:12]}.", **rest))
-        create_topics(made[-1], partitions=partitions)
-        return made[-1]
-
-    yield place
-    for where in made:
-        if where.bootstrap == kafka_url:
-            delete_topics(where)
 
 
 class Broker:
@@ -156,22 +109,8 @@ def broker(kafka_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     found.kill()
 
 
-EUROS = RateTable("EUR", {})
-
-
 def understand(data: bytes) -> Transaction:
     return codec.decode(data, rates=EUROS, now=None)
-
-
-def run_engine(log: KafkaLog, rates: RateTable = EUROS, detector: Build = tiny) -> Engine:
-    engine = Engine(
-        log,
-        detector,
-        lambda data: codec.decode(data, rates=rates, now=None),
-        config=EngineConfig(batch=16, stream_share=8, poll_ms=5),
-    )
-    engine.start()
-    return engine
 
 
 def done(log: KafkaLog) -> bool:
@@ -180,13 +119,6 @@ def done(log: KafkaLog) -> bool:
         if log.committed("engine", Topic.TRANSACTIONS, partition) <= last:
             return False
     return True
-
-
-def until(what: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)
 
 
 def start_worker(where: KafkaSettings, folder: Path, **variables: str) -> "subprocess.Popen[str]":
@@ -454,36 +386,6 @@ def test_no_record_is_too_large_to_be_said_something_about(
     log.close()
 
 
-def test_partitions_added_to_a_running_system_are_read(
-    places: Callable[..., KafkaSettings],
-) -> None:
-    where = places(partitions=1)
-    log = KafkaLog(where)
-    log.append([Message(Topic.TRANSACTIONS, 0, raw("a", "a", 1))])
-    engine = run_engine(log)
-    until(lambda: verdict_ids(log) == Counter("a"))
-    add_partitions(where, Topic.TRANSACTIONS, 3)
-    producer = KafkaLog(where)  # it finds three
-    producer.append([Message(Topic.TRANSACTIONS, 2, raw("b", "b", 2))])
-    until(lambda: verdict_ids(log) == Counter("ab"))
-    assert engine.stats().stream_lag is not None
-    assert engine.stop(30)
-    producer.close()
-    log.close()
-
-
-def add_partitions(where: KafkaSettings, topic: Topic, count: int) -> None:
-    async def add() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=where.bootstrap)
-        await admin.start()
-        try:
-            await admin.create_partitions({where.name(topic): NewPartitions(count)})
-        finally:
-            await admin.close()
-
-    asyncio.run(add())
-
-
 def test_clocks_an_hour_ahead_are_dead_letters_and_make_nobody_late(
     places: Callable[..., KafkaSettings],
 ) -> None:
@@ -507,170 +409,7 @@ def test_clocks_an_hour_ahead_are_dead_letters_and_make_nobody_late(
     log.close()
 
 
-# -- topics, security, the index ---------------------------------------------------------------
-
-
-def test_missing_topics_are_named_with_the_command_that_makes_them(kafka_url: str) -> None:
-    where = KafkaSettings(kafka_url, prefix=f"nobody-{uuid.uuid4().hex}.")
-    began = time.monotonic()
-    with pytest.raises(InvalidSetting, match=r"nobody-\w+\.verdicts.*ringfence topics create"):
-        KafkaLog(where)
-    with pytest.raises(InvalidSetting, match="ringfence topics create"):
-        check_topics(where)
-    assert time.monotonic() - began < 10
-
-
-def test_topics_are_made_once_and_described(places: Callable[..., KafkaSettings]) -> None:
-    where = places(partitions=3)
-    assert not any(made.new for made in create_topics(where, partitions=5))
-    assert check_topics(where)[where.name(Topic.TRANSACTIONS)] == 3
-    log = KafkaLog(where)
-    log.append([Message(Topic.TRANSACTIONS, 1, b"x")] * 5)
-    with log.claim("engine").transaction() as outputs:
-        outputs.commit("engine", Topic.TRANSACTIONS, 1, 2)
-    found = {each.topic: each for each in describe_topics(where, ["engine", "graph"])}
-    transactions = found[Topic.TRANSACTIONS]
-    assert [bounds.next for bounds in transactions.bounds] == [0, 5, 0]
-    assert transactions.lag == {"engine": 3}
-    assert transactions.retention_ms == 7 * 86_400_000
-    assert found[Topic.LISTS].retention_ms == -1
-    log.close()
-
-
-def _alter(where: KafkaSettings, topic: Topic, **values: str) -> None:
-    async def alter() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=where.bootstrap)
-        await admin.start()
-        try:
-            name = where.name(topic)
-            changed = {key.replace("_", "."): value for key, value in values.items()}
-            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, changed)])
-        finally:
-            await admin.close()
-
-    asyncio.run(alter())
-
-
-def test_topics_made_by_hand_are_told_from_ours(
-    places: Callable[..., KafkaSettings], caplog: pytest.LogCaptureFixture
-) -> None:
-    where = places()
-    KafkaLog(where).close()
-    assert not caplog.messages
-    _alter(where, Topic.LISTS, retention_ms="604800000")
-    _alter(where, Topic.TRANSACTIONS, message_timestamp_type="CreateTime")
-
-    async def asked() -> Answer:
-        (answer,) = await ask_all(
-            Settings.load({}, kafka=where.bootstrap, kafka_prefix=where.prefix)
-        )
-        return answer
-
-    lists, stream = where.name(Topic.LISTS), where.name(Topic.TRANSACTIONS)
-    for look in (KafkaLog, check_topics):
-        with pytest.raises(InvalidSetting, match="must keep its records for good") as raised:
-            look(where)
-        assert (raised.value.field, raised.value.value) == (lists, "retention.ms=604800000")
-        assert f"--entity-name {lists} --add-config retention.ms=-1`" in raised.value.remedy
-    answer = asyncio.run(asked())
-    assert not answer.ok
-    assert "must keep its records for good" in answer.said
-    assert "retention.ms=-1" in answer.remedy
-    found = {each.topic: each.warnings for each in describe_topics(where, [])}  # it still shows
-    assert "retention.ms=604800000" in found[Topic.LISTS][0]
-    assert "CreateTime" in found[Topic.TRANSACTIONS][0]
-    assert not found[Topic.VERDICTS]
-
-    _alter(where, Topic.LISTS, retention_ms="-1")
-    until(
-        lambda: (
-            [each.topic for each in describe_topics(where, []) if each.warnings]
-            == [Topic.TRANSACTIONS]
-        )
-    )
-    caplog.clear()
-    KafkaLog(where).close()
-    assert "WARNING  ingest.kafka_topics" in caplog.text
-    assert f"{stream}: this topic does not say when a broker took a record" in caplog.text
-    answer = asyncio.run(asked())
-    assert answer.ok
-    assert "message.timestamp.type=LogAppendTime" in answer.warnings[0]
-
-
-def test_a_topic_that_takes_less_than_is_written_is_refused_at_the_start(
-    places: Callable[..., KafkaSettings], caplog: pytest.LogCaptureFixture
-) -> None:
-    """The engine tried a verdict that the broker does not take for ever, and nothing after it."""
-    where = places()
-
-    def told_of() -> list[Topic]:
-        return [each.topic for each in describe_topics(where, []) if each.warnings]
-
-    assert told_of() == []
-    _alter(where, Topic.VERDICTS, max_message_bytes="500000")
-    _alter(
-        where,
-        Topic.TRANSACTIONS,
-        max_message_bytes="1000",
-        message_timestamp_type="LogAppendTime",
-    )
-    verdicts, stream = where.name(Topic.VERDICTS), where.name(Topic.TRANSACTIONS)
-    until(lambda: told_of() == [Topic.TRANSACTIONS, Topic.VERDICTS])
-    for look in (KafkaLog, check_topics):
-        with pytest.raises(InvalidSetting, match="must take 904096 bytes at once") as raised:
-            look(where)
-        assert (raised.value.field, raised.value.value) == (verdicts, "max.message.bytes=500000")
-        mended = f"--entity-name {verdicts} --add-config max.message.bytes=1048588`"
-        assert mended in raised.value.remedy
-    _alter(where, Topic.VERDICTS, max_message_bytes="904096")
-    until(lambda: told_of() == [Topic.TRANSACTIONS])
-    caplog.clear()
-    log = KafkaLog(where)  # of small transactions it is only said
-    assert f"{stream}: this topic must take" in caplog.text
-    log.append([Message(Topic.VERDICTS, 0, b"x" * LARGEST_VALUE, "k" * LONGEST_ID)])
-    log.close()
-
-
-def test_it_enters_by_tls_and_scram(kafka_secure) -> None:
-    where = KafkaSettings(
-        kafka_secure.url,
-        prefix=f"test-{uuid.uuid4().hex[:12]}.",
-        security="sasl-tls",
-        user=kafka_secure.user,
-        password=kafka_secure.password,
-        ca=kafka_secure.ca,
-    )
-    assert kafka_secure.password not in repr(where)
-    create_topics(where)
-    log = KafkaLog(where)
-    with log.claim("engine").transaction() as outputs:
-        outputs.append([Message(Topic.VERDICTS, 0, b"v", "t")])
-    assert log.find(Topic.VERDICTS, ["t"])["t"].value == b"v"
-    log.close()
-    delete_topics(where)
-
-
-@pytest.mark.parametrize("wrong", ["password", "security", "ca"])
-def test_who_may_not_enter_is_told(kafka_secure, wrong: str, tmp_path: Path) -> None:
-    right = {
-        "security": "sasl-tls", "user": kafka_secure.user, "password": kafka_secure.password,
-        "ca": kafka_secure.ca,
-    }  # fmt: skip
-    settings = {**right, wrong: {"password": "guess", "security": "plaintext", "ca": None}[wrong]}
-    where = KafkaSettings(kafka_secure.url, timeout_s=3.0, **settings)
-    with pytest.raises(Unavailable, match="Kafka does not answer") as raised:
-        KafkaLog(where)
-    assert kafka_secure.password not in str(raised.value)
-    # Whichever it was, the brokers' words do not say: all three causes are named.
-    for cause in ("host and port", "kafka_security", "kafka_ca", "kafka_user", "kafka_password"):
-        assert cause in raised.value.remedy
-
-
-def test_a_broker_that_is_not_there_is_unavailable_soon() -> None:
-    began = time.monotonic()
-    with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
-        KafkaLog(KafkaSettings("127.0.0.1:1", timeout_s=2.0))
-    assert time.monotonic() - began < 15
+# -- the index ---------------------------------------------------------------------------------
 
 
 def test_the_index_outlives_its_process_and_not_its_topic(
