@@ -122,6 +122,7 @@ def plainly(events: Events, odds: np.ndarray, rows: np.ndarray) -> list[np.ndarr
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(40))
 @given(st.integers(0, 10**6), st.integers(1, 70))
 def test_a_sequence_is_what_going_through_the_past_gives(seed, length):

@@ -105,6 +105,7 @@ def test_a_graph_without_edges_stays_as_it_is(tmp_path):
     assert np.isnan(moved_share(ShuffledSpool.of(open_spool(tmp_path), 0)))
 
 
+@pytest.mark.slow
 def test_what_only_edges_tell_is_not_learned_from_shuffled_ones(tmp_path):
     """A user is a fraud where the one merchant it deals with is marked."""
     size, ticks = 40, 16

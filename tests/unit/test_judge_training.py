@@ -42,6 +42,7 @@ def drawn(seed: int, count: int = 400) -> tuple[np.ndarray, np.ndarray, list[Evi
     return rng.random(count) < 0.3, contexts, [pair(n) for n in range(count)]
 
 
+@pytest.mark.slow
 def test_labels_correct_the_starter_and_reach_what_comes_later() -> None:
     _, contexts, pieces = drawn(1)
     fraud = contexts[:, AGE] > 0.5  # whatever the starter thinks of age
@@ -54,6 +55,7 @@ def test_labels_correct_the_starter_and_reach_what_comes_later() -> None:
     assert taught.weights[later].tolist() == own
 
 
+@pytest.mark.slow
 def test_what_the_past_weighs_is_not_known_by_heart() -> None:
     _, contexts, pieces = drawn(2)
     odd = np.random.default_rng(7).random(400) < 0.1  # labels that nothing explains
@@ -66,6 +68,7 @@ def test_what_the_past_weighs_is_not_known_by_heart() -> None:
     assert (right * (taught.weights - 0.5))[odd].mean() < -0.1
 
 
+@pytest.mark.slow
 def test_corrections_that_do_not_pay_are_not_kept() -> None:
     _, contexts, pieces = drawn(6)
     plain = np.array([p.strength for p in starter().weigh(pieces, contexts)])
@@ -76,6 +79,7 @@ def test_corrections_that_do_not_pay_are_not_kept() -> None:
     assert taught.weights.tolist() == plain.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sure", "likely", "pays"), [(20, 2, False), (8, 14, True)])
 def test_other_bounds_have_to_win_by_more_than_chance(
     sure: int, likely: int, *, pays: bool
@@ -229,6 +233,7 @@ def test_bounds_are_those_under_which_the_past_is_told_best() -> None:
     assert ring_f1s([past, past], RingPolicy()) == f1s
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("honest", [0, 1])
 def test_where_evidence_is_all_fraud_the_starter_stands_or_a_fold_does(honest: int) -> None:
     fraud = np.arange(60) >= honest

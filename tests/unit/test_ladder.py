@@ -99,6 +99,7 @@ def rungs(report):
     return report["ladder"]["rungs"]
 
 
+@pytest.mark.slow
 def test_it_starts_with_the_rungs_of_every_evaluation(report, rungs):
     assert list(rungs) == ["tabular", "graph", "memory", "blend", *(rung.name for rung in LADDER)]
     assert rungs["tabular"]["gain"] is rungs["tabular"]["over_best"] is None
@@ -113,6 +114,7 @@ def test_it_starts_with_the_rungs_of_every_evaluation(report, rungs):
         assert rungs[name]["recall_at_precision"] == plain["recall_at_precision"]
 
 
+@pytest.mark.slow
 def test_each_rung_is_told_with_all_its_figures(rungs):
     for name, figures in rungs.items():
         low, high = figures["average_precision_ci"]
@@ -124,6 +126,7 @@ def test_each_rung_is_told_with_all_its_figures(rungs):
     assert rungs["knower"]["facts"] == {"knows": 0.98}
 
 
+@pytest.mark.slow
 def test_sentences_say_what_adds_what_does_not_and_what_loses(report, rungs):
     assert " adds ." in rungs["knower"]["sentence"]
     assert " loses ." in rungs["ignorant"]["sentence"]
@@ -135,12 +138,14 @@ def test_sentences_say_what_adds_what_does_not_and_what_loses(report, rungs):
     assert report["ladder"]["loses"] == ["ignorant"]
 
 
+@pytest.mark.slow
 def test_the_best_so_far_is_named_where_it_is_another(rungs):
     assert rungs["ignorant"]["over_best"]["over"] == "knower"
     assert "against the best so far, <a knower>, it is -." in rungs["ignorant"]["sentence"]
     assert "best so far" not in rungs["twin"]["sentence"]
 
 
+@pytest.mark.slow
 def test_the_report_stays_json_and_a_page(report):
     json.dumps(report, allow_nan=False)
     page = render_html(report)
@@ -151,12 +156,14 @@ def test_the_report_stays_json_and_a_page(report):
     assert any("Of 8 rungs of the ladder the best is <a " in said for said in findings(report))
 
 
+@pytest.mark.slow
 def test_without_a_ladder_nothing_of_it_is_told(history):
     report = evaluate(history, planted.PingPong(), settings=planted.SMALL)
     assert "ladder" not in report
     assert "The ladder" not in render_html(report)
 
 
+@pytest.mark.slow
 def test_a_gain_no_greater_than_a_controls_is_not_counted(climbed):
     ladder = (Mixed("control", 0.9, control=True), Mixed("some", 0.7, noise=2), LADDER[2])
     ladder = (*ladder[:2], replace(LADDER[0], name="knower", base="control"))
@@ -207,6 +214,7 @@ def test_points_leave_out_the_zero_and_tell_what_is_missing():
     assert signed_interval([-0.0001, float("nan")]) == f"[.000, {NONE}]"
 
 
+@pytest.mark.slow
 def test_a_ladder_that_does_not_stand_is_refused(history):
     with pytest.raises(InvalidSetting, match=r"one name.*graph"):
         require_order((Mixed("graph", 0.5),))
@@ -220,6 +228,7 @@ def test_a_ladder_that_does_not_stand_is_refused(history):
 NETWORK = Mixed("network", 0.9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("knows", "verdict_", "says"),
     [
@@ -243,6 +252,7 @@ def test_a_gain_is_owed_to_edges_where_it_dies_without_them(report, climbed, kno
     assert over["difference"] == pytest.approx(points_of["network"] - points_of["twin"])
 
 
+@pytest.mark.slow
 def test_a_network_that_gains_nothing_owes_nothing_to_its_edges(climbed):
     ladder = (
         Mixed("network", 0.5),
@@ -256,6 +266,7 @@ def test_a_network_that_gains_nothing_owes_nothing_to_its_edges(climbed):
     assert "twin" not in told["adds"]
 
 
+@pytest.mark.slow
 def test_a_twin_without_its_network_is_a_rung_like_any_other(climbed):
     ladder = (Mixed("twin", 0.5, shuffles="network"),)
     told = climbed(ladder)

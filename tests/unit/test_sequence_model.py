@@ -60,6 +60,7 @@ def weights(model) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in model.state_dict().items()}
 
 
+@pytest.mark.slow
 def test_it_learns_what_only_the_order_of_events_tells(cut, examples):
     found = learned(cut, examples, settings=SequenceTraining(rows=32))
     said = score_sequences(found.model, cut, examples, TEST)
