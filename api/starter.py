@@ -1,10 +1,10 @@
 """Teaches the starter anew from simulated cities: `python -m api.starter`.
 
 Cities of other seeds than anything is evaluated on. The first teach the judge of evidence and the
-trees that score transactions; the last eight, weighed and scored by these, teach the judge of
-rings. Four of the eight are ordinary ones: they say from which probability on evidence bears a ring
-and, each judged by what the seven others teach, from which likelihood on a ring is told. All but
-these four have three times as many rings as elsewhere.
+trees that score transactions; the last sixteen, weighed and scored by these, teach the judge of
+rings. Eight of the sixteen are ordinary ones: they say from which probability on evidence bears a
+ring and, each judged by what the fifteen others teach, from which likelihood on a ring is told. All
+but these eight have three times as many rings as elsewhere.
 """
 
 import argparse
@@ -51,10 +51,9 @@ from scorer.table import Table
 FIRST_SEED = 1_001
 FRAUD_SHARE = 3 * SimulationConfig().fraud_share
 """Of the cities that teach: a ring costs no replay of its own."""
-RINGED = 4
-"""Cities that teach the judge of rings, beside the ordinary ones."""
-ORDINARY = 4
-"""Cities, the last, that say from which probability on."""
+BLOCK = 4
+"""Of the cities that teach the judge of rings so many have more rings, and so many are ordinary, in
+turn; the ordinary ones say from which probability on."""
 GROWN = 560
 """Trees of the judge."""
 GROWN_ON_TRANSACTIONS = 300
@@ -106,17 +105,23 @@ class Begun(NamedTuple):
 def main(arguments: list[str]) -> int:
     """Simulate, replay, teach, write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--cities", type=int, default=26, help="eight of them for whole rings")
+    parser.add_argument("--cities", type=int, default=34)
+    parser.add_argument("--told", type=int, default=16, help="of them, for whole rings")
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--days", type=float, default=30.0)
     parser.add_argument("--jobs", type=int, default=1, help="cities replayed at a time")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of both starters")
     chosen = parser.parse_args(arguments)
-    teaching = chosen.cities - RINGED - ORDINARY
+    if chosen.told < 2 * BLOCK or chosen.told % (2 * BLOCK):
+        parser.error(
+            f"argument --told: {chosen.told} are not as many ordinary ones as others; "
+            f"take {2 * BLOCK}, or a multiple of it"
+        )
+    teaching = chosen.cities - chosen.told
     if teaching < 1:
         parser.error(
             f"argument --cities: {chosen.cities} leave none to teach; "
-            f"take {RINGED + ORDINARY + 1} or more"
+            f"take {chosen.told + 1} or more"
         )
     about = {
         "cities": teaching,
@@ -128,8 +133,12 @@ def main(arguments: list[str]) -> int:
         SimulationConfig(seed=FIRST_SEED + number, users=chosen.users, days=chosen.days)
         for number in range(chosen.cities)
     ]
-    ordinary = plain[-ORDINARY:]
-    ringed = [replace(each, fraud_share=FRAUD_SHARE) for each in plain[:-ORDINARY]]
+    ordinary, ringed = [], []
+    for place, each in enumerate(plain, -teaching):
+        if place >= 0 and place // BLOCK % 2:
+            ordinary.append(each)
+        else:
+            ringed.append(replace(each, fraud_share=FRAUD_SHARE))
     try:
         with ProcessPoolExecutor(chosen.jobs, get_context("spawn")) as pool:
             cities = _said(ringed[:teaching], pool.map(replayed_city, ringed[:teaching]))

@@ -6,7 +6,8 @@ have. Others that it overlaps merge with that one if it lies half in each and ha
 more of each (`RingPolicy.merge_overlap`, `merge_accounts`), and the oldest keeps its id: one
 account that two crews deal with does not make them one. A dense block or a
 community is a neighbourhood, which two rings may share: where there is a ring it brings nobody in
-and merges nothing, like weak evidence (`RingPolicy.birth`).
+and merges nothing, like weak evidence (`RingPolicy.birth`), which may say nothing at all
+(`RingPolicy.joins`).
 
 A ring splits when what joined it has grown old (`graph.ring_split`): the riskiest part keeps the id
 and the aliases, the others get ids of their own and say where they came from. It is looked at as
@@ -133,6 +134,8 @@ class RingBook:
         return self._active.get(ring_id) or self._quiet[ring_id]
 
     def _take(self, piece: Evidence) -> list[RingEvent]:
+        if piece.strength < self.policy.joins:
+            return []
         overlaps = self._overlaps(piece)
         matched = [live for live, _ in overlaps]
         around_a_ring = bool(matched) and piece.pattern in _NEIGHBOURHOODS

@@ -1,6 +1,6 @@
 """When a ring is born, told, falls quiet and ends, and how large it may get."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import xxhash
@@ -15,8 +15,11 @@ class RingPolicy:
     Attributes:
         birth: Strength that evidence needs to bear a ring or to bring in members. Weaker evidence
             (friends who pay each other back, a family's tablet) only speaks about rings that hold
-            all of its users already; else it would chain strangers together. This and
+            all of its users already; else it would chain strangers together. This, `joins` and
             `alert_score` are for the rules' strengths: a trained judge brings its own.
+        joins: Strength that such weaker evidence needs. A rule's says how plain a pattern is, and
+            any may complete the picture; what a judge takes for no fraud is no part of a ring that
+            is told (`docs/adr/0017-what-a-judge-disbelieves-is-no-part-of-a-ring.md`).
         crowd_birth: What a fan needs to bear one: some thirty payers, all of them strangers.
             Marketplaces, landlords and payrolls are smaller fans, and far more of them than rings;
             below, a fan only joins rings that are there.
@@ -47,6 +50,7 @@ class RingPolicy:
     """
 
     birth: float = 0.5
+    joins: float = 0.0
     crowd_birth: float = 0.69
     belonging: float = 0.55
     overlap: float = 0.3
@@ -69,3 +73,7 @@ class RingPolicy:
     def version(self) -> str:
         """Short hash of the values: part of every alert's id."""
         return xxhash.xxh32_hexdigest(msgspec.json.encode(self))
+
+    def hearing_all(self) -> "RingPolicy":
+        """The same of rings that scores are made of: of these any evidence speaks."""
+        return replace(self, joins=0.0)

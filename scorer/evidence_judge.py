@@ -45,7 +45,8 @@ class EvidenceJudge:
     Attributes:
         facts: Names of the facts it looks at, in the order of its columns after the context.
         booster: The trees.
-        birth: Probability from which evidence bears a ring and brings in members.
+        birth: Probability from which evidence bears a ring and brings in members; less likely
+            evidence is no part of one.
         alert: Score from which a ring is told where there is no judge of rings.
         of_rings: The judge of rings, which has bounds of its own.
     """
@@ -96,6 +97,7 @@ def ring_policy(policy: RingPolicy, birth: float, alert: float) -> RingPolicy:
     return replace(
         policy,
         birth=birth,
+        joins=birth,
         alert_score=alert,
         expire_after=max(policy.expire_after, EXPIRE_AFTER),
     )

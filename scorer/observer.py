@@ -79,7 +79,7 @@ class Observer:
         self.window = TransactionWindow(config.window)
         self.heuristics: Catalogue = catalogue(config.thresholds, config.lists)
         self.ring_policy = config.rings if judge is None else judge.rings(config.rings)
-        self.rings = RingBook(self.ring_policy)
+        self.rings = RingBook(self.ring_policy.hearing_all())
         self.features = FeatureExtractor(
             self.window.accounts, self.window.identifiers, config.features
         )
@@ -339,7 +339,7 @@ class Observer:
         spaces = self.window.accounts, self.window.identifiers
         self.heuristics.restore(values["heuristics"])
         self.heuristics.lists.restore(values["lists"])
-        self.rings = RingBook.restore(values["rings"], self.ring_policy)
+        self.rings = RingBook.restore(values["rings"], self.ring_policy.hearing_all())
         self.features = FeatureExtractor.restore(values["features"], *spaces)
         self.deep = DeepFeatures.restore(values["deep"])
         self.context = self._context()

@@ -74,7 +74,8 @@ def with_rings(table: Table, evidence: EvidenceLog, policy: RingPolicy) -> Table
     ledger = RingLedger()
     ring_score, joint = np.zeros_like(table.ring_score), np.zeros_like(table.joint)
     table = replace(table, evidence=evidence)
-    passed = _passed(table, range(len(table.fraud)), None, ToldRings(policy), ledger)
+    heard = ToldRings(policy.hearing_all())
+    passed = _passed(table, range(len(table.fraud)), None, heard, ledger)
     for row, completed, rings in passed:
         if rings:
             ring_score[row] = rings[0].score

@@ -258,6 +258,16 @@ def test_weak_evidence_bears_no_ring_and_brings_nobody_in() -> None:
     assert grew.added_money == 2_000
 
 
+def test_evidence_too_weak_to_join_is_no_part_of_a_ring_that_holds_all_of_its_users() -> None:
+    book = RingBook(RingPolicy(joins=0.5))
+    book.observe([cycle(4, "abc", at=1)], 1)
+    before = book.snapshot()
+    assert book.observe([cycle(10, "bc", strength=0.49, at=3)], 3) == []
+    assert book.snapshot() == before
+    (grew,) = book.observe([cycle(10, "bc", strength=0.5, at=3)], 3)
+    assert grew.added_money == 2_000
+
+
 def fan(centre: str, payers: str, *, strength: float = 0.6, at: int = 0) -> Evidence:
     hops = tuple(
         Hop(f"f{at + i}", user(p), user(centre), 500, at + i) for i, p in enumerate(payers)

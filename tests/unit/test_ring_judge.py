@@ -244,6 +244,13 @@ def test_its_bounds_become_those_of_the_rings_that_are_told(trees: Booster) -> N
     assert later.rings(RingPolicy()).alert_score == 0.85
 
 
+def test_what_it_disbelieves_is_no_part_of_a_told_ring_but_scores_hear_of_it() -> None:
+    policy = replace(starter(), birth=0.65).rings(RingPolicy())
+    assert (policy.birth, policy.joins) == (0.65, 0.65)
+    assert policy.hearing_all() == replace(policy, joins=0.0)
+    assert RingPolicy().hearing_all() == RingPolicy(), "without a judge any evidence speaks"
+
+
 def test_it_is_read_back_and_refused_where_it_does_not_fit(trees: Booster) -> None:
     judge = RingJudge(trees, 0.8, 0.7)
     again = read_ring_judge(judge.as_json(), trees.saved)

@@ -59,7 +59,7 @@ def test_the_trees_fit_this_engine_and_say_what_taught_them() -> None:
 
 @pytest.mark.slow
 def test_a_starter_of_small_cities_is_made_and_read_back(tmp_path: Path) -> None:
-    arguments = ["--cities", "9", "--users", "400", "--days", "8"]
+    arguments = ["--cities", "9", "--told", "8", "--users", "400", "--days", "8"]
     for name in ("a", "b"):
         assert making.main([*arguments, "--jobs", "2", "--out", str(tmp_path / name)]) == 0
     names = (f"{FOLDER}/{each}" for each in (PARAMETERS, TREES, RING_TREES))
@@ -70,15 +70,21 @@ def test_a_starter_of_small_cities_is_made_and_read_back(tmp_path: Path) -> None
     assert judge.booster.tree_count == making.GROWN
     assert judge.of_rings is not None
     taught = msgspec.json.decode(files[f"{FOLDER}/{PARAMETERS}"])["taught_on"]
-    assert (taught["cities"], taught["of_rings"]["cities"]) == (
-        1,
-        making.RINGED + making.ORDINARY,
-    )
+    assert (taught["cities"], taught["of_rings"]["cities"]) == (1, 8)
     trees = Booster.from_json(lzma.decompress(files[ALL_TREES]), detector().schema.names)
     assert trees.tree_count == making.GROWN_ON_TRANSACTIONS
 
 
 def test_without_a_city_to_teach_it_there_is_no_starter(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        making.main(["--cities", "8"])
-    assert "--cities: 8 leave none to teach; take 9 or more" in capsys.readouterr().err
+        making.main(["--cities", "16"])
+    assert "--cities: 16 leave none to teach; take 17 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("told", ["0", "4", "12"])
+def test_the_judge_of_rings_is_taught_by_as_many_ordinary_cities_as_others(
+    told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        making.main(["--told", told])
+    assert f"--told: {told} are not as many ordinary ones as others" in capsys.readouterr().err
