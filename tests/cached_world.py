@@ -1,15 +1,9 @@
-"""A log with a story in it and what follows it into a cache: for tests of caches.
+"""A log with a story in it and what follows it into a cache: for tests of caches."""
 
-Loaded with `runpy`, as tests have no packages.
-"""
-
-import importlib.util
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import msgspec
 
@@ -26,25 +20,12 @@ from scorer.cache.guarded import GuardedCache
 from scorer.cache.port import Cache, Shelf
 from scorer.cache.thread import CacheThread
 from scorer.verdict import Verdict
+from tests.tiny_detector import TinyDetector
 
 RATES = RateTable("EUR", {})
 START = 1_700_000_000_000
 USERS = 40
 LISTS = Lists(blocked=frozenset({Entity(EntityKind.DEVICE, "stolen")}))
-
-
-def tiny_detector():
-    path = Path(__file__).parent / "tiny_detector.py"
-    spec = importlib.util.spec_from_file_location("tiny_detector", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["tiny_detector"] = module
-    spec.loader.exec_module(module)
-    return module.TinyDetector
-
-
-TinyDetector = tiny_detector()
 
 
 def wall() -> int:

@@ -4,14 +4,13 @@ And Python's collector of cycles: a million objects that the imports left stay o
 """
 
 import gc
-import importlib.util
 import os
-import sys
-from pathlib import Path
 from typing import Final
 
 import pytest
 from hypothesis import settings
+
+from tests import servers
 
 # As many tests run at once as there are processors: of more threads than that, xgboost and
 # scikit-learn let each wait for the others by spinning. Read when their OpenMP is loaded.
@@ -28,14 +27,8 @@ settings.register_profile("check", settings.get_profile("ci"), max_examples=20)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Load the fixtures of `tests/servers.py`, by path: tests are no package."""
-    spec = importlib.util.spec_from_file_location("servers", Path(__file__).with_name("servers.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["servers"] = module
-    spec.loader.exec_module(module)
-    config.pluginmanager.register(module, "servers")
+    """Add the fixtures of `tests/servers.py`."""
+    config.pluginmanager.register(servers, "servers")
 
 
 IMPORTS: Final = 200_000

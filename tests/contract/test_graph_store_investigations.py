@@ -6,10 +6,8 @@ oracle's rows in the oracle's order, they give the same.
 """
 
 import random
-import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from msgspec import structs
@@ -25,14 +23,10 @@ from graph.evidence import Pattern, Role
 from graph.rings import Alert
 from graph.transaction import HOUR, Entity, EntityKind, Money, Outcome, Transaction, TransactionType
 from tests.contract.asked_graphs import answered, ask, fill, paid, required, ring, understood, user
+from tests.oracles import city as cities
+from tests.oracles import questions
 
 Open = Callable[[Path], GraphStore]
-
-questions = SimpleNamespace(
-    **runpy.run_path(str(Path(__file__).parents[1] / "oracles" / "questions.py"))
-)
-
-
 PHONE = Entity(EntityKind.DEVICE, "phone")
 
 
@@ -55,7 +49,7 @@ def test_every_portable_investigation_has_an_oracle_that_finds_something() -> No
     assert set(questions.ORACLES) == set(questions.ASKED) == portable
     for name in portable:
         assert any(
-            questions.ORACLES[name](questions.city(seed), questions.bound(find(name).bind(given)))
+            questions.ORACLES[name](cities.city(seed), questions.bound(find(name).bind(given)))
             for seed in SEEDS
             for given in questions.ASKED[name]
         ), name
@@ -65,7 +59,7 @@ def test_every_portable_investigation_has_an_oracle_that_finds_something() -> No
 def test_every_portable_investigation_agrees_with_brute_force_row_by_row(
     store: GraphStore, seed: int
 ) -> None:
-    city = questions.city(seed)
+    city = cities.city(seed)
     store.write(city.batch())
     for name, asked in questions.ASKED.items():
         about = find(name)
@@ -81,7 +75,7 @@ def test_every_portable_investigation_agrees_with_brute_force_row_by_row(
 
 
 def test_what_a_city_does_not_know_gives_no_rows(store: GraphStore) -> None:
-    store.write(questions.city(1).batch())
+    store.write(cities.city(1).batch())
     for each in understood(store):
         given = required(each, "nobody")
         if "nobody" in given.values():
@@ -106,7 +100,7 @@ def analytics(store: GraphStore, request: pytest.FixtureRequest) -> Iterator[Ana
 def test_what_the_deep_analysis_found_can_be_asked_on_every_adapter(
     store: GraphStore, analytics: Analytics
 ) -> None:
-    city = questions.city(1)
+    city = cities.city(1)
     store.write(city.batch())
     found = analytics.analyse()
     sizes = []
@@ -132,7 +126,7 @@ def test_what_only_neo4j_understands_agrees_with_brute_force(
     neo4j_store: GraphStore, name: str
 ) -> None:
     sizes = []
-    city = questions.city(2)
+    city = cities.city(2)
     neo4j_store.write(city.batch())
     for given in questions.NEO4J_ASKED[name]:
         expected = questions.NEO4J[name](city, questions.bound(find(name).bind(given)))
@@ -173,7 +167,7 @@ ABOUT_RINGS = [each.name for each in catalogue() if any(p.type == "ring" for p i
 def test_a_question_about_a_ring_that_merged_tells_of_the_ring_it_became(
     open_store: Open, tmp_path: Path
 ) -> None:
-    city = questions.city(1)
+    city = cities.city(1)
     store = open_store(tmp_path)
     store.write(city.batch())
     store.close()

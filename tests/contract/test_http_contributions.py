@@ -1,10 +1,8 @@
 """Contributions over HTTP: a model answers, the engine holds the row, and a restart forgets it."""
 
-import runpy
 import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import SimpleNamespace
 
 import httpx
 import numpy as np
@@ -15,12 +13,12 @@ from api.schemas import Problem
 from api.settings import Settings
 from api.wiring import build
 from tests import served as serving
+from tests import small_model as small
 
 pytestmark = pytest.mark.slow
 
 NOW = 1_772_366_400_000
 CYCLE = [("u1", "u2", "5210.00"), ("u2", "u3", "5000.00"), ("u3", "u1", "4800.00")]
-small = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "small_model.py")))
 
 
 def served(data: Path, model: Path | None) -> AbstractContextManager[httpx.Client]:

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import runpy
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -25,8 +23,8 @@ from ingest.embedded import EmbeddedLog
 from ingest.ports import Topic
 from scorer.cache.local import LocalCache
 from scorer.cache.port import Budget, CacheUnavailable
+from tests import cached_world as world
 
-world = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "cached_world.py")))
 VIEWS = Views("EUR", 2)
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import runpy
 import shutil
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from api.settings import Settings
 from api.wiring import build
 from tests.e2e.driven import Server, Watched
 from tests.served import served
+from tests.small_model import save_model
 
 LISTENING = re.compile(r"http://[\w.\[\]:]+:\d+")
 START_S = 240  # compiles kernels where no cache is warm
@@ -55,8 +55,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
 
 def opened(kind: str | None, folder: Path) -> AbstractContextManager[Server]:
     if kind == "with a model":
-        small = runpy.run_path(str(Path(__file__).parents[1] / "small_model.py"))
-        return here(folder, small["save_model"](folder / "model"))
+        return here(folder, save_model(folder / "model"))
     if kind == "in dinars":
         (folder / "rates.toml").write_text('base = "RSD"\n[rates]\nEUR = "117"\n')
         return apart(folder, RINGFENCE_RATES=str(folder / "rates.toml"))

@@ -4,7 +4,6 @@ A worker as `ringfence serve` runs it, with the tiny detector: it leads or stand
 as it changes, and drains on SIGTERM. TIMEOUT_S is how long a transaction of Kafka may take.
 """
 
-import importlib.util
 import sys
 import threading
 import time
@@ -16,21 +15,11 @@ from ingest.engine import Engine, EngineConfig
 from ingest.kafka import KafkaLog
 from ingest.kafka_client import KafkaSettings
 from ingest.lease import Lease
-from ingest.recovery import Build, Checkpoints
+from ingest.recovery import Checkpoints
 from ingest.worker import Worker
+from tests.tiny_detector import TinyDetector
 
 RATES = RateTable("EUR", {})
-
-
-def tiny() -> Build:
-    path = Path(__file__).parents[1] / "tiny_detector.py"
-    spec = importlib.util.spec_from_file_location("tiny_detector", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    build: Build = module.TinyDetector
-    return build
 
 
 def tell(engine: Engine) -> None:
@@ -49,7 +38,7 @@ def main(bootstrap: str, prefix: str, folder: Path, timeout_s: float) -> None:
     log = KafkaLog(settings, folder / "index.db")
     engine = Engine(
         log,
-        tiny(),
+        TinyDetector,
         lambda data: codec.decode(data, rates=RATES, now=None),
         checkpoints=Checkpoints(folder / "checkpoints"),
         lease=Lease(log, "engine", patience=2.0),

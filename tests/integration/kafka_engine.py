@@ -1,12 +1,9 @@
 """An engine on the real Kafka, a transaction for it to read, and which ones it has answered."""
 
-import importlib.util
 import json
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 
 from ingest import codec
 from ingest.currencies import RateTable
@@ -14,22 +11,10 @@ from ingest.engine import Engine, EngineConfig
 from ingest.kafka import KafkaLog
 from ingest.ports import Topic
 from ingest.recovery import Build
+from tests.tiny_detector import TinyDetector, VerboseDetector
 
-ROOT = Path(__file__).parents[2]
-
-
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-_detectors = _module(ROOT / "tests" / "tiny_detector.py")
-tiny: Build = _detectors.TinyDetector
-verbose: Build = _detectors.VerboseDetector
+tiny: Build = TinyDetector
+verbose: Build = VerboseDetector
 
 START = 1_700_000_000_000
 """Epoch milliseconds that the streams begin at."""

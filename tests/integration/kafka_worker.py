@@ -6,7 +6,6 @@ it ends itself without any clean-up before the N-th request to a broker: between
 every state the log can be left in.
 """
 
-import importlib.util
 import os
 import signal
 import sys
@@ -21,7 +20,8 @@ from ingest.kafka import KafkaLog
 from ingest.kafka_client import Connection, KafkaSettings
 from ingest.lease import Lease
 from ingest.ports import Log, Topic
-from ingest.recovery import Build, Checkpoints
+from ingest.recovery import Checkpoints
+from tests.tiny_detector import TinyDetector
 
 RATES = RateTable("EUR", {})
 
@@ -29,24 +29,12 @@ RATES = RateTable("EUR", {})
 def engine(log: Log, folder: Path, lease: Lease | None) -> Engine:
     return Engine(
         log,
-        tiny(),
+        TinyDetector,
         lambda data: codec.decode(data, rates=RATES, now=None),
         checkpoints=Checkpoints(folder / "checkpoints"),
         lease=lease,
         config=EngineConfig(batch=8, stream_share=4, checkpoint_every=25, poll_ms=5),
     )
-
-
-def tiny() -> Build:
-    spec = importlib.util.spec_from_file_location(
-        "tiny_detector", Path(__file__).parents[1] / "tiny_detector.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    build: Build = module.TinyDetector
-    return build
 
 
 def die_at(step: int) -> None:

@@ -7,7 +7,6 @@ itself without any clean-up at the N-th step of the log: a step is what lies bet
 statements, so that "after the effect and before the offset" is among them.
 """
 
-import importlib.util
 import os
 import signal
 import sqlite3
@@ -21,6 +20,7 @@ from ingest.embedded import EmbeddedLog
 from ingest.engine import Engine, EngineConfig
 from ingest.ports import Topic
 from ingest.recovery import Build, Checkpoints
+from tests.tiny_detector import TinyDetector
 
 RATES = RateTable("EUR", {})
 
@@ -29,7 +29,7 @@ def main(folder: Path, http_count: int, detector: str) -> None:
     log = EmbeddedLog(folder / "log.db")
     engine = Engine(
         log,
-        tiny() if detector == "tiny" else real(),
+        TinyDetector if detector == "tiny" else real(),
         lambda data: codec.decode(data, rates=RATES, now=None),
         checkpoints=Checkpoints(folder / "checkpoints"),
         config=EngineConfig(batch=8, stream_share=4, checkpoint_every=25),
@@ -47,18 +47,6 @@ def main(folder: Path, http_count: int, detector: str) -> None:
     while log.committed("engine", Topic.TRANSACTIONS, 0) < end:
         time.sleep(0.002)
     assert engine.stop(30)
-
-
-def tiny() -> Build:
-    spec = importlib.util.spec_from_file_location(
-        "tiny_detector", Path(__file__).parents[1] / "tiny_detector.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    build: Build = module.TinyDetector
-    return build
 
 
 def real() -> Build:

@@ -1,6 +1,5 @@
 """The same stream through embedded and real adapters: the same bytes, the same graph and cache."""
 
-import runpy
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -14,7 +13,6 @@ from redis import Redis
 from api.service import Service
 from api.settings import Settings
 from api.wiring import build, detector
-from cypher.ports import GraphStore
 from graph.lists import ListChange, ListName
 from ingest import list_changes, records
 from ingest.codec import decode, encode
@@ -30,14 +28,11 @@ from ingest.simulator import RingCounts, SimulationConfig, write
 from scorer.cache.port import Shelf
 from scorer.cache.profiles import key_of
 from scorer.detector import Detector
+from tests.graph_contents import whole
 
 COUNT = 2_000
 OUTPUTS = (Topic.VERDICTS, Topic.RINGS, Topic.ALERTS, Topic.DEAD_LETTERS)
 MAPPING = load_mapping("ringfence")
-ROOT = Path(__file__).parents[2]
-whole: Callable[[GraphStore], list[str]] = runpy.run_path(
-    str(ROOT / "tests" / "graph_contents.py")
-)["whole"]
 DECODE = partial(decode, rates=MAPPING.rate_table, now=None)
 
 

@@ -4,7 +4,6 @@ The stream runs on meanwhile, in one partition, so that its order is given: the 
 the byte what one detector says that was never interrupted. The times it took are printed.
 """
 
-import importlib.util
 import json
 import os
 import signal
@@ -16,7 +15,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -27,6 +25,7 @@ from ingest.kafka import KafkaLog
 from ingest.kafka_client import KafkaSettings
 from ingest.kafka_topics import create_topics, delete_topics
 from ingest.ports import Message, Topic
+from tests.tiny_detector import TinyDetector
 
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("failover_worker.py")
@@ -35,18 +34,6 @@ TAKEOVER_S = 30.0
 """The bar is 5 s, on a machine that is ours; other tests run beside this one. It is printed."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.servers]
-
-
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TinyDetector = _module(ROOT / "tests" / "tiny_detector.py").TinyDetector
 
 
 class Process:

@@ -1,6 +1,5 @@
 """What is particular to the real Neo4j: its schema, its lock, what it refuses and gives away."""
 
-import importlib.util
 import logging
 import threading
 import time
@@ -8,7 +7,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,20 +22,9 @@ from graph.errors import Incompatible, InvalidInput, InvalidSetting
 from graph.evidence import Pattern, Role
 from graph.rings import Alert, Ring, RingState
 from graph.transaction import Entity, EntityKind, Money, Outcome, Transaction, TransactionType
+from tests.graph_contents import whole
 
 PAGE = Path(__file__).parents[2] / "docs" / "graph-model.md"
-
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-whole: Callable[[GraphStore], list[str]] = _load("graph_contents").whole
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ through a proxy that misbehaves, or to a server that is killed. The graph must b
 same verdicts make without any trouble; what is compared is every node, relationship and property.
 """
 
-import importlib.util
 import os
 import random
 import socket
@@ -15,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,22 +36,11 @@ from ingest.simulator import run as simulate
 from ingest.sinks import BATCH, Follower, scored
 from scorer.detector import Detector
 from scorer.verdict import Verdict
+from tests.graph_contents import whole
 
 ROOT = Path(__file__).parents[2]
 RATES = RateTable("EUR", {"USD": "0.92", "GBP": "1.17"})
 Judged = tuple[Transaction, Verdict]
-
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-whole: Callable[[GraphStore], list[str]] = _load("graph_contents").whole
 
 
 def decode(data: bytes) -> Transaction:

@@ -3,24 +3,18 @@
 import asyncio
 import contextlib
 import http.client
-import importlib.util
 import json
 import re
 import signal
 import sqlite3
 import time
-from pathlib import Path
 from statistics import median
 
 import psutil
 import pytest
 
 from ingest.engine import EngineConfig
-
-_spec = importlib.util.spec_from_file_location("serve", Path(__file__).parent / "test_serve.py")
-_serve = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_serve)
-serving = _serve.serving  # the same server, in a process of its own
+from tests.integration.test_serve import serving
 
 CONNECTIONS = 400
 SECONDS = 15.0

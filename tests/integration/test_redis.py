@@ -7,7 +7,6 @@ killing and flushing the shared one would be felt by others.
 
 import asyncio
 import os
-import runpy
 import secrets
 import shutil
 import signal
@@ -17,7 +16,6 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import redis
@@ -32,9 +30,8 @@ from scorer.cache.local import LocalCache
 from scorer.cache.port import Budget, CacheUnavailable, Frontier, Item, Shelf
 from scorer.cache.shared import SharedCache
 from scorer.cache.thread import CacheThread
+from tests import cached_world as world
 
-TESTS = Path(__file__).parents[1]
-world = SimpleNamespace(**runpy.run_path(str(TESTS / "cached_world.py")))
 # Bounds wide enough for a machine that is busy: only the test of slowness is about time.
 QUICK = {"open_s": 0.2, "quiet_s": 0.2, "call_s": 6.0, "slow_s": 6.0}
 

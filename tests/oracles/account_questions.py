@@ -1,20 +1,15 @@
 """Questions about accounts and what happened to them, answered over a city by brute force."""
 
-import runpy
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from cypher.ports import Movement, Relation
 from graph.rings import RingState
 from graph.transaction import DAY, HOUR, MINUTE, EntityKind
+from tests.oracles.city import City, key, label, tally, user, within
 
-_city = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("city.py"))))
-City, label, key, user = _city.City, _city.label, _city.key, _city.user
-within, tally = _city.within, _city.tally
 Row = tuple[Any, ...]
 
 ORACLES: dict[str, Callable[[City, Any], list[Row]]] = {}

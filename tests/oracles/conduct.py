@@ -1,7 +1,6 @@
 """What accounts, cards and merchants do against their habit, in plain Python: slow and obvious.
 
-Every function takes the transactions before one, in order of time, and the one. Loaded with
-`runpy`, as tests have no packages.
+Every function takes the transactions before one, in order of time, and the one.
 """
 
 from collections import Counter

@@ -1,18 +1,12 @@
-"""What a feeder tree means, coin by coin in plain Python: slow and obvious.
+"""What a feeder tree means, coin by coin in plain Python: slow and obvious."""
 
-Loaded with `runpy`, as tests have no packages; `money` is the neighbouring oracle.
-"""
-
-import runpy
 from dataclasses import dataclass
-from pathlib import Path
-from types import SimpleNamespace
 
 import xxhash
 
 from graph.transaction import Entity, EntityKind, Transaction
+from tests.oracles import money
 
-money = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("money.py"))))
 TRIFLE = 0.1
 
 

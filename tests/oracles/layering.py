@@ -1,19 +1,13 @@
-"""What chains, relays, layers and structuring mean, in plain Python: slow and obvious.
+"""What chains, relays, layers and structuring mean, in plain Python: slow and obvious."""
 
-Loaded with `runpy`, as tests have no packages; `money` is the neighbouring oracle.
-"""
-
-import runpy
 from collections.abc import Iterable
 from itertools import accumulate, pairwise
 from math import ceil
-from pathlib import Path
-from types import SimpleNamespace
 
 from graph.heuristics.structuring import JustUnder
 from graph.transaction import Entity, EntityKind, Transaction
+from tests.oracles import money
 
-money = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("money.py"))))
 Pair = tuple[Entity, Entity]
 
 

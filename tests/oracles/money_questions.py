@@ -1,18 +1,13 @@
 """Questions about the way of money, answered over a city by brute force."""
 
-import runpy
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from cypher.ports import Movement, Relation
 from graph.transaction import HOUR, MINUTE, Entity, EntityKind
+from tests.oracles.city import City, label, tally, user, within
 
-_city = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("city.py"))))
-City, label, key, user = _city.City, _city.label, _city.key, _city.user
-within, tally = _city.within, _city.tally
 Row = tuple[Any, ...]
 
 ORACLES: dict[str, Callable[[City, Any], list[Row]]] = {}

@@ -5,32 +5,21 @@ plainly as the question is put. Each takes the city and the bound parameters and
 the order that the investigation promises.
 """
 
-import runpy
 from itertools import product
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from graph.transaction import DAY, HOUR
+from tests.oracles import account_questions, money_questions, ring_questions, sharing_questions
+from tests.oracles.city import START
 
-
-def _beside(name: str) -> SimpleNamespace:
-    return SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name(name))))
-
-
-_city, _rings, _money, _sharing, _accounts = map(
-    _beside,
-    (
-        "city.py",
-        "ring_questions.py",
-        "money_questions.py",
-        "sharing_questions.py",
-        "account_questions.py",
-    ),
+ORACLES = (
+    ring_questions.ORACLES
+    | money_questions.ORACLES
+    | sharing_questions.ORACLES
+    | account_questions.ORACLES
 )
-City, city, START = _city.City, _city.city, _city.START
-ORACLES = _rings.ORACLES | _money.ORACLES | _sharing.ORACLES | _accounts.ORACLES
-NEO4J, DEEP = _money.NEO4J, _accounts.DEEP
+NEO4J, DEEP = money_questions.NEO4J, account_questions.DEEP
 
 
 def bound(parameters: dict[str, Any]) -> SimpleNamespace:

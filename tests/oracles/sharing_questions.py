@@ -1,18 +1,13 @@
 """Questions about shared identifiers, answered over a city by brute force."""
 
-import runpy
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from cypher.ports import Relation
 from graph.rings import RingState
 from graph.transaction import DAY, HOUR, Entity, EntityKind
+from tests.oracles.city import City, label, user
 
-_city = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("city.py"))))
-City, label, key, user = _city.City, _city.label, _city.key, _city.user
-within, tally = _city.within, _city.tally
 Row = tuple[Any, ...]
 
 ORACLES: dict[str, Callable[[City, Any], list[Row]]] = {}

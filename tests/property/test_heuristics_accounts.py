@@ -1,10 +1,7 @@
 """What accounts, cards and merchants do against their habit, against an oracle on any stream."""
 
 import random
-import runpy
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -17,10 +14,7 @@ from graph.thresholds import Thresholds
 from graph.transaction import HOUR, MINUTE, Entity, EntityKind, Transaction
 from graph.window import TransactionWindow
 from tests.examples import examples
-
-_ORACLES = Path(__file__).parents[1] / "oracles"
-conduct = SimpleNamespace(**runpy.run_path(str(_ORACLES / "conduct.py")))
-streams = SimpleNamespace(**runpy.run_path(str(_ORACLES / "streams.py")))
+from tests.oracles import conduct, streams
 
 # Low, so that short streams of few users hold everything.
 LOW = Thresholds(

@@ -1,9 +1,6 @@
 """Shared identity against plain sets, on any stream."""
 
 import random
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,10 +11,8 @@ from graph.heuristics.identity import SharedIdentity
 from graph.thresholds import Thresholds
 from graph.transaction import Entity, EntityKind, Transaction
 from tests.examples import examples
-
-_ORACLES = Path(__file__).parents[1] / "oracles"
-sharing = SimpleNamespace(**runpy.run_path(str(_ORACLES / "identity.py")))
-streams = SimpleNamespace(**runpy.run_path(str(_ORACLES / "streams.py")))
+from tests.oracles import identity as sharing
+from tests.oracles import streams
 
 LIMITS = Thresholds(device_users=2, farm_users=3, card_users=2, ip_users=2)
 

@@ -1,10 +1,7 @@
 """The money patterns against their oracles, on any stream, in any order of arrival."""
 
 import random
-import runpy
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,10 +17,7 @@ from graph.thresholds import Thresholds
 from graph.transaction import DAY, HOUR, EntityKind, Transaction
 from graph.window import TransactionWindow
 from tests.examples import examples
-
-_ORACLES = Path(__file__).parents[1] / "oracles"
-money = SimpleNamespace(**runpy.run_path(str(_ORACLES / "money.py")))
-streams = SimpleNamespace(**runpy.run_path(str(_ORACLES / "streams.py")))
+from tests.oracles import money, streams
 
 # Bounds out of the way: what is tested is the meaning. Bounds have their own tests.
 WIDE = Thresholds(

@@ -1,9 +1,6 @@
 """Feeder trees against an oracle that moves coins, on any stream."""
 
 import random
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,10 +11,7 @@ from graph.heuristics.tree_search import LEVELS
 from graph.thresholds import Thresholds
 from graph.transaction import Entity, Transaction
 from tests.examples import examples
-
-_ORACLES = Path(__file__).parents[1] / "oracles"
-feeder_trees = SimpleNamespace(**runpy.run_path(str(_ORACLES / "feeder_trees.py")))
-streams = SimpleNamespace(**runpy.run_path(str(_ORACLES / "streams.py")))
+from tests.oracles import feeder_trees, streams
 
 # Bounds and freshness out of the way, and low, so that short streams hold trees.
 WIDE = Thresholds(

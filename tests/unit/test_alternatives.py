@@ -1,7 +1,6 @@
 """Every alternative learns what is planted, repeats itself, and says probabilities."""
 
 import functools
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,14 +25,10 @@ from scorer.ladder import require_order
 from scorer.learning import learn_from
 from scorer.metrics import average_precision
 from scorer.splits import temporal_split
+from tests.unit import test_training as planted
 
 pytestmark = pytest.mark.slow
 
-_spec = importlib.util.spec_from_file_location(
-    "planted", Path(__file__).with_name("test_training.py")
-)
-planted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(planted)
 
 # Names, not the catalogue itself: that loads the libraries, and only these tests need them.
 CONTROL = [f"{base}_seed_{n + 1}" for base in ("tabular", "graph") for n in range(CONTROLS)]

@@ -1,7 +1,6 @@
 """Two policies over one history: as the detector would decide, counted by hand."""
 
 import csv
-import importlib.util
 import json
 from dataclasses import replace
 from itertools import pairwise
@@ -26,15 +25,10 @@ from scorer.history import LabelledTransaction
 from scorer.splits import Dates
 from scorer.training import train
 from scorer.verdict import Decision
+from tests.unit.test_training import SMALL, PingPong, made
 
 pytestmark = pytest.mark.slow
 
-_spec = importlib.util.spec_from_file_location(
-    "planted", Path(__file__).with_name("test_training.py")
-)
-planted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(planted)
-PingPong, SMALL, made = planted.PingPong, planted.SMALL, planted.made
 BOTH = {"cost": Policy(), "fixed": FIXED}
 EURO = {"code": "EUR", "decimals": 2}
 

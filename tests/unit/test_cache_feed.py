@@ -1,10 +1,7 @@
 """What follows the log into the cache: filled from the log, filled again, never twice."""
 
-import runpy
 import secrets
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,8 +12,7 @@ from ingest.ports import Bounds, Message, Topic
 from scorer.cache import profiles
 from scorer.cache.local import LocalCache
 from scorer.cache.port import Frontier, Item, Shelf
-
-world = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "cached_world.py")))
+from tests import cached_world as world
 
 
 @pytest.fixture(autouse=True)

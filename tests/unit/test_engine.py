@@ -1,15 +1,12 @@
 """The engine: two ways in, one order out."""
 
-import importlib.util
 import json
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -26,23 +23,10 @@ from ingest.recovery import Build, Checkpoint, Checkpoints, Recovered, Recovery
 from ingest.reference import Facts
 from ingest.stream import Decode, Input
 from scorer.verdict import Verdict
+from tests.tiny_detector import TinyDetector, VerboseDetector
 
 RATES = RateTable("EUR", {})
 START = 1_700_000_000_000
-
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-_detectors = _load("tiny_detector")
-TinyDetector, Verbose = _detectors.TinyDetector, _detectors.VerboseDetector
 
 
 def raw(name: str, user: str = "u", at: int = 0) -> bytes:
@@ -57,7 +41,7 @@ def decode(data: bytes) -> Transaction:
     return codec.decode(data, rates=RATES, now=None)
 
 
-class Gate(TinyDetector):  # type: ignore[misc,valid-type]
+class Gate(TinyDetector):
     """Observes when it is let, and keeps the sizes of its batches."""
 
     def __init__(self, snapshot: bytes | None = None) -> None:
@@ -619,13 +603,13 @@ def test_a_verdict_too_large_for_a_log_is_cut_and_the_answer_is_what_is_written(
     log: EmbeddedLog,
 ) -> None:
     said = [raw(f"v{n}") for n in range(3)]  # the third makes a ring
-    with running(log, Verbose) as engine:
+    with running(log, VerboseDetector) as engine:
         verdicts = submit(engine, *said)
         assert [line.to_verdict() for line in journal(log)] == verdicts
         assert verdicts[2].ring_events[0].ring.truncated
         for topic in (Topic.VERDICTS, Topic.RINGS):
             assert all(len(each.value) <= LARGEST_VALUE for each in log.read(topic, 0, 0, 9))
-    _, recovered = recover(log, Verbose, decode, None)
+    _, recovered = recover(log, VerboseDetector, decode, None)
     assert (recovered.observed, recovered.differing) == (3, 0)
 
 

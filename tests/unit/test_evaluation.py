@@ -1,7 +1,5 @@
-import importlib.util
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,16 +24,9 @@ from scorer.splits import (
     temporal_split,
 )
 from scorer.training import train
+from tests.unit.test_training import SMALL, PingPong, made
 
 pytestmark = pytest.mark.slow
-
-# The small engine and its planted history are those of the training tests.
-_spec = importlib.util.spec_from_file_location(
-    "planted", Path(__file__).with_name("test_training.py")
-)
-planted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(planted)
-PingPong, SMALL, made = planted.PingPong, planted.SMALL, planted.made
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,5 @@
 """The first tier answers alone only under a bound that lets little fraud through."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,12 +15,7 @@ from scorer.first_tier import (
 )
 from scorer.history_replay import replay
 from scorer.splits import temporal_split
-
-_spec = importlib.util.spec_from_file_location(
-    "planted", Path(__file__).with_name("test_training.py")
-)
-planted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(planted)
+from tests.unit import test_training as planted
 
 
 @given(

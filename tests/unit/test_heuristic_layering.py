@@ -1,9 +1,6 @@
 """Chains, relays, layers and structuring on scenes drawn by hand, fraud and look-alikes."""
 
 import doctest
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -21,10 +18,8 @@ from graph.heuristics.chain import Chains
 from graph.thresholds import Thresholds
 from graph.transaction import Entity, EntityKind, Transaction
 from graph.window import TransactionWindow
+from tests.oracles import streams
 
-streams = SimpleNamespace(
-    **runpy.run_path(str(Path(__file__).parents[1] / "oracles" / "streams.py"))
-)
 transaction = streams.transaction
 A_WEEK = 7 * 24 * 60
 

@@ -1,7 +1,4 @@
 import doctest
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from msgspec import structs
@@ -17,10 +14,8 @@ from graph.lists import ListBook
 from graph.thresholds import Thresholds
 from graph.transaction import DAY, Entity, EntityKind, Location, Transaction
 from graph.window import TransactionWindow, WindowConfig
+from tests.oracles import streams
 
-streams = SimpleNamespace(
-    **runpy.run_path(str(Path(__file__).parents[1] / "oracles" / "streams.py"))
-)
 transaction = streams.transaction
 
 BERLIN, NEW_YORK = Location("Berlin", 52.52, 13.40), Location("New York", 40.71, -74.01)

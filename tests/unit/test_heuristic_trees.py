@@ -1,9 +1,5 @@
 """Feeder trees on scenes drawn by hand, fraud and look-alikes."""
 
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
-
 import pytest
 
 from graph.admission import Status
@@ -12,10 +8,8 @@ from graph.heuristics import catalogue
 from graph.thresholds import Thresholds
 from graph.transaction import Transaction
 from graph.window import TransactionWindow
+from tests.oracles import streams
 
-streams = SimpleNamespace(
-    **runpy.run_path(str(Path(__file__).parents[1] / "oracles" / "streams.py"))
-)
 A_WEEK = 7 * 24 * 60
 
 

@@ -1,10 +1,8 @@
 """The ladder compares each rung with the one it names, and says so in honest sentences."""
 
-import importlib.util
 import json
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,12 +16,7 @@ from scorer.rungs import learn_rungs
 from scorer.splits import temporal_split
 from scorer.training import train
 from scorer.wording import NONE, points, signed_interval
-
-_spec = importlib.util.spec_from_file_location(
-    "planted", Path(__file__).with_name("test_training.py")
-)
-planted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(planted)
+from tests.unit import test_training as planted
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,5 @@
 """What is learned with and without trees of another history."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -14,14 +11,10 @@ from scorer.learning import Learned, learn_from, learn_whole
 from scorer.metrics import average_precision
 from scorer.splits import Split, temporal_split
 from scorer.table import Table
+from tests.unit import test_training as planted
 
 pytestmark = pytest.mark.slow
 
-_spec = importlib.util.spec_from_file_location(
-    "planted", Path(__file__).with_name("test_training.py")
-)
-planted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(planted)
 
 TREES = 60
 SEED = 3

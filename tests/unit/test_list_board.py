@@ -1,9 +1,6 @@
 """The list board's event time: what the newest verdicts agree on, however many late ones follow."""
 
-import runpy
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
@@ -14,8 +11,8 @@ from graph.transaction import Entity, EntityKind
 from ingest import list_changes
 from ingest.embedded import EmbeddedLog
 from ingest.ports import Message, Topic
+from tests import cached_world as world
 
-world = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "cached_world.py")))
 START, ENDS, AFTER = 1_000_000, 2_000_000, 3_000_000
 BAD = Entity(EntityKind.USER, "bad")
 Append = Callable[..., None]

@@ -1,9 +1,6 @@
 """`ringfence lists`: decisions into the log, and the lists out of it."""
 
 import json
-import runpy
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import typer
@@ -15,8 +12,7 @@ from graph.transaction import DAY
 from ingest.embedded import EmbeddedLog
 from ingest.list_changes import InvalidListChange, read
 from ingest.ports import Topic
-
-world = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "cached_world.py")))
+from tests import cached_world as world
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Replay: the same bytes however it is cut, and nothing known before its time."""
 
-import importlib.util
 import random
 import signal
 import subprocess
@@ -9,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -23,22 +21,10 @@ from ingest.ports import LearningDetector
 from ingest.replay import replay
 from scorer.detector import Detector
 from scorer.history import LabelledTransaction
+from tests.tiny_detector import TinyDetector
 
 Make = Callable[[bytes | None], LearningDetector]
 FILES = {"verdicts", "features", "evidence", "rings", "ring_members", "alerts"}
-
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-TinyDetector = _load("tiny_detector").TinyDetector
 
 
 def _real(snapshot: bytes | None = None) -> Detector:
@@ -103,7 +89,7 @@ def test_batches_change_nothing(tmp_path: Path, row_group: None, delay: int, mak
 def test_a_label_is_told_after_its_transaction_and_before_the_next(tmp_path: Path) -> None:
     heard: list[str] = []
 
-    class Listening(TinyDetector):  # type: ignore[misc,valid-type]
+    class Listening(TinyDetector):
         def observe_batch(self, transactions):  # type: ignore[no-untyped-def]
             heard.extend(tx.transaction_id for tx in transactions)
             return super().observe_batch(transactions)
@@ -259,7 +245,7 @@ import os, signal, sys
 sys.path[:0] = [sys.argv[1]]
 from pathlib import Path
 from ingest.replay import replay
-from tiny_detector import TinyDetector
+from tests.tiny_detector import TinyDetector
 
 def rows():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -273,7 +259,7 @@ replay(rows(), TinyDetector(), Path(sys.argv[2]))
 def test_a_replay_that_is_killed_leaves_what_was_there(tmp_path: Path) -> None:
     replay(history(), TinyDetector(), tmp_path / "out")
     before = contents(tmp_path / "out")
-    arguments = [sys.executable, "-c", _KILLED, str(Path(__file__).parents[1]), tmp_path / "out"]
+    arguments = [sys.executable, "-c", _KILLED, str(Path(__file__).parents[2]), tmp_path / "out"]
     assert subprocess.run(arguments, check=False).returncode == -signal.SIGKILL
     assert contents(tmp_path / "out") == before
     assert len(list(tmp_path.glob("out.unfinished-*"))) == 1
@@ -290,7 +276,7 @@ def test_numbers_that_cannot_work_are_named(tmp_path: Path) -> None:
 
 
 def test_a_detector_whose_features_do_not_fit_is_named(tmp_path: Path) -> None:
-    class Crooked(TinyDetector):  # type: ignore[misc,valid-type]
+    class Crooked(TinyDetector):
         feature_names = ("one",)
 
     with pytest.raises(InvalidSetting, match=r"last_features.*shape \(\d+, 3\)"):

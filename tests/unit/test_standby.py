@@ -1,12 +1,9 @@
 """Several engines over one log: one leads, the others follow and take over."""
 
-import importlib.util
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,23 +17,11 @@ from ingest.engine import Engine, EngineConfig
 from ingest.lease import Lease
 from ingest.ports import Fenced, Message, Topic
 from ingest.recovery import Checkpoints
+from tests.tiny_detector import TinyDetector
 
 RATES = RateTable("EUR", {})
 START = 1_700_000_000_000
 PATIENCE = 0.4
-
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-TinyDetector = _load("tiny_detector").TinyDetector
 
 
 def raw(name: str, at: int = 0) -> bytes:

@@ -1,8 +1,6 @@
 """Tuning stays inside the past, in order of time, and leaves the default only for good reason."""
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +12,8 @@ from scorer.history_replay import replay
 from scorer.splits import temporal_split
 from scorer.training import train
 from scorer.tuning import CANDIDATES, FINALISTS, FOLDS, Trial, candidates, expanding_folds, tune
+from tests.unit import test_training as planted
 
-_spec = importlib.util.spec_from_file_location(
-    "planted", Path(__file__).with_name("test_training.py")
-)
-planted = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(planted)
 FEW = replace(planted.SMALL, rounds=20, patience=5)
 
 

@@ -1,15 +1,12 @@
 """Followers and the worker: sinks may be slow, dead or picky, and no verdict waits for them."""
 
-import importlib.util
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -26,22 +23,10 @@ from ingest.ports import Message, Topic
 from ingest.sinks import Follower, alerts, scored
 from ingest.worker import Worker
 from scorer.verdict import Verdict
+from tests.tiny_detector import TinyDetector
 
 RATES = RateTable("EUR", {})
 Scored = tuple[Transaction, Verdict]
-
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-TinyDetector = _load("tiny_detector").TinyDetector
 
 
 def decode(data: bytes) -> Transaction:
