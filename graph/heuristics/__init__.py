@@ -140,7 +140,8 @@ class Catalogue:
             those that compare an account with what it usually does.
         profiles: What that is.
         habits: What accounts do every day, and is therefore not told of them.
-        money: Those that look at nothing but who paid whom, from cycles to structuring.
+        money: Those that look at nothing but who paid whom, from cycles to structuring, each with
+            its flag as a `Speaker`.
         unfinished: Edges whose search was cut short, for the sweep.
     """
 
