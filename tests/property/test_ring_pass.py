@@ -150,9 +150,10 @@ def test_a_detector_with_a_judge_tells_the_rings_of_the_pass(
         ledger.note(verdict.ring_events, (*verdict.evidence, *verdict.findings))
     margins = model.booster.margins(passed.rows)
     scored = score_history(passed, margins, model.calibration, model.blend)
-    expected = rings_told(passed, scored[:, 1], judge.rings(CONFIG.rings), judge.likelihood)
+    policy = judge.rings(CONFIG.rings)
+    expected = rings_told(passed, scored[:, 1], policy, judge.likelihood)
     assert told_by(ledger) == told_by(expected)
-    assert told_by(rings_of(evidence, judge.rings(CONFIG.rings))) == told_by(passed.ledger)
+    assert told_by(rings_of(evidence, policy.hearing_all())) == told_by(passed.ledger)
     assert [verdict.ring_score for verdict in verdicts] == passed.ring_score.tolist()
     assert [verdict.score for verdict in verdicts] == scored[:, 1].tolist()
     rest = fed(*range(1, len(history)))[0] if len(history) < 30 else detector
