@@ -25,7 +25,7 @@ from scorer.ladder import require_order
 from scorer.learning import learn_from
 from scorer.metrics import average_precision
 from scorer.splits import temporal_split
-from tests.unit import test_training as planted
+from tests import planted_history as planted
 
 pytestmark = pytest.mark.slow
 

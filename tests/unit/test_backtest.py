@@ -25,7 +25,7 @@ from scorer.history import LabelledTransaction
 from scorer.splits import Dates
 from scorer.training import train
 from scorer.verdict import Decision
-from tests.unit.test_training import SMALL, PingPong, made
+from tests.planted_history import SMALL, PingPong, made
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,7 @@ from scorer.splits import (
     temporal_split,
 )
 from scorer.training import train
-from tests.unit.test_training import SMALL, PingPong, made
+from tests.planted_history import SMALL, PingPong, made
 
 pytestmark = pytest.mark.slow
 

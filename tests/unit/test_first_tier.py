@@ -15,7 +15,7 @@ from scorer.first_tier import (
 )
 from scorer.history_replay import replay
 from scorer.splits import temporal_split
-from tests.unit import test_training as planted
+from tests import planted_history as planted
 
 
 @given(

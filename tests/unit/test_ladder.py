@@ -16,7 +16,7 @@ from scorer.rungs import learn_rungs
 from scorer.splits import temporal_split
 from scorer.training import train
 from scorer.wording import NONE, points, signed_interval
-from tests.unit import test_training as planted
+from tests import planted_history as planted
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from scorer.learning import Learned, learn_from, learn_whole
 from scorer.metrics import average_precision
 from scorer.splits import Split, temporal_split
 from scorer.table import Table
-from tests.unit import test_training as planted
+from tests import planted_history as planted
 
 pytestmark = pytest.mark.slow
 

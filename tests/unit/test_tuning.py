@@ -12,7 +12,7 @@ from scorer.history_replay import replay
 from scorer.splits import temporal_split
 from scorer.training import train
 from scorer.tuning import CANDIDATES, FINALISTS, FOLDS, Trial, candidates, expanding_folds, tune
-from tests.unit import test_training as planted
+from tests import planted_history as planted
 
 FEW = replace(planted.SMALL, rounds=20, patience=5)
 
