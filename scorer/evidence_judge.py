@@ -46,7 +46,7 @@ class EvidenceJudge:
         facts: Names of the facts it looks at, in the order of its columns after the context.
         booster: The trees.
         birth: Probability from which evidence bears a ring and brings in members; less likely
-            evidence is no part of one.
+            evidence is no part of one that is told.
         alert: Score from which a ring is told where there is no judge of rings.
         of_rings: The judge of rings, which has bounds of its own.
     """
