@@ -105,8 +105,8 @@ class Begun(NamedTuple):
 def main(arguments: list[str]) -> int:
     """Simulate, replay, teach, write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--cities", type=int, default=34)
-    parser.add_argument("--told", type=int, default=16, help="of them, for whole rings")
+    parser.add_argument("--cities", type=int, default=34, help="simulated, in all")
+    parser.add_argument("--told", type=int, default=16, help="of them, the last: for rings")
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--days", type=float, default=30.0)
     parser.add_argument("--jobs", type=int, default=1, help="cities replayed at a time")
