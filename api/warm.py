@@ -4,19 +4,28 @@ Numba compiles a kernel when it first runs and keeps the result beside the code,
 is to run all of them: a small city goes through training, a detector with the trained model that
 sweeps, a snapshot, a restore, an explanation and a drawing. A server does the same, less the
 training, before it is ready.
+
+Where there are two processors, another process compiles the kernels of the fast path meanwhile
+(`api.warm_beside`): this one shows the city to everything else that has kernels first.
 """
 
+import os
+import subprocess
 import sys
 import time
 from itertools import islice
 from typing import Any, Final
 
+import numpy as np
 from numba.core.dispatcher import Dispatcher
 
+from api import warm_beside
+from graph.heuristics import catalogue
 from graph.subgraph import neighbourhood
 from graph.sweep import Sweep
 from graph.sweep.limits import SweepLimits
 from graph.transaction import HOUR, MINUTE
+from graph.window import TransactionWindow, WindowConfig
 from ingest import records
 from ingest.codec import from_fields
 from ingest.mapping import load_mapping
@@ -24,6 +33,8 @@ from ingest.ports import Topic
 from ingest.simulator import RingCounts, SimulationConfig, run
 from scorer.artefact import TrainedModel
 from scorer.detector import Detector
+from scorer.evidence_context import EvidenceContext
+from scorer.features import FeatureExtractor
 from scorer.history import LabelledTransaction
 from scorer.tree_shap import exact_contributions
 
@@ -52,6 +63,10 @@ def warm(model: TrainedModel | None = None, *, training: bool = False) -> dict[s
     began = time.perf_counter()
     history = _history(None if training else _ENOUGH)
     if training:
+        if (os.cpu_count() or 1) > 1:
+            # One that fails says so; what it left undone is compiled below.
+            with subprocess.Popen([sys.executable, "-m", warm_beside.__name__]):  # noqa: S603 - our own
+                _long_way(history)
         # XGBoost and scikit-learn take 1.5 s to import, and nothing that serves needs them.
         from scorer.fitting import BoosterSettings  # noqa: PLC0415 - above
         from scorer.training import train  # noqa: PLC0415 - above
@@ -64,6 +79,20 @@ def warm(model: TrainedModel | None = None, *, training: bool = False) -> dict[s
         "kernels": sum(1 for kernel in kernels if kernel.signatures),
         "compiled": sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels),
     }
+
+
+def _long_way(history: list[LabelledTransaction]) -> None:
+    """Window, heuristics, features and contexts of a stream, one step at a time."""
+    window, heuristics = TransactionWindow(WindowConfig()), catalogue()
+    features = FeatureExtractor(window.accounts, window.identifiers)
+    contexts = EvidenceContext(window, heuristics.profiles, heuristics.travel, features.state)
+    row = np.zeros(len(features.schema.names), np.float32)
+    for item in history:
+        admission = window.add(item.transaction)
+        found = heuristics.detect(window, item.transaction, admission)
+        features.observe(item.transaction, admission, found, 0.0, row)
+        if found:
+            contexts.rows(found)
 
 
 def _run(detector: Detector, history: list[LabelledTransaction]) -> None:

@@ -1,9 +1,21 @@
 """Compiled code: how a function becomes a kernel, and how one is called without ceremony."""
 
 from collections.abc import Callable
-from typing import Any, Literal, overload
+from typing import Any, Final, Literal, overload
 
 from numba import njit, typeof
+
+_KEPT: Final[set[str]] = set()
+
+
+def keep_only(*names: str) -> None:
+    """In this process, keep the machine code of kernels of these names and of no others.
+
+    For a process that compiles beside another one: numba numbers what it keeps of a function, and
+    two that keep the same function at once may take the same number. Say it before the modules of
+    kernels are imported.
+    """
+    _KEPT.update(names)
 
 
 @overload
@@ -36,8 +48,15 @@ def kernel(
         inline: "always" puts it into its callers before they are compiled.
     """
     make: Any = njit
-    options = make(nogil=nogil, cache=cache, inline=inline, _nrt=False)
-    return options if function is None else options(function)
+
+    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+        keeps = cache and (not _KEPT or function.__name__ in _KEPT)
+        made: Callable[..., Any] = make(nogil=nogil, cache=keeps, inline=inline, _nrt=False)(
+            function
+        )
+        return made
+
+    return compiled if function is None else compiled(function)
 
 
 def bind(kernel: Any, *examples: object) -> Callable[..., Any]:
