@@ -68,6 +68,7 @@ class HopOut(_Out):
     target: EntityOut | None
     money: MoneyOut
     timestamp: Timestamp
+    declined: bool = Field(description="Whether it was declined: then it moved no money.")
 
 
 class EvidenceOut(_Out):

@@ -114,6 +114,7 @@ class Views:
             "target": None if found.target is None else entity(found.target),
             "money": self.money(found.value),
             "timestamp": timestamp(found.timestamp),
+            "declined": found.declined,
         }
 
     def evidence(self, found: Evidence) -> View:

@@ -74,7 +74,7 @@ class Role(StrEnum):
     FRINGE = "fringe"
 
 
-class Hop(msgspec.Struct, frozen=True, gc=False):
+class Hop(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One transaction of a witness. `source` or `target` is None where money left the graph."""
 
     transaction_id: str
@@ -82,6 +82,12 @@ class Hop(msgspec.Struct, frozen=True, gc=False):
     target: Entity | None
     value: int
     timestamp: int
+    declined: bool = False
+
+    @property
+    def moved(self) -> int:
+        """The money that it moved: none where it was declined."""
+        return 0 if self.declined else self.value
 
 
 RULE_STRENGTH: Final = "rule_strength"
@@ -143,5 +149,5 @@ class Evidence(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def money(self) -> int:
-        """Sum of the witness, minor units of the base currency."""
-        return sum(hop.value for hop in self.hops)
+        """What the witness moved, minor units of the base currency."""
+        return sum(hop.moved for hop in self.hops)

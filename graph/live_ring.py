@@ -52,6 +52,7 @@ class SavedRing(msgspec.Struct):
     told: AlertMemory
     truncated: bool
     whole_at: int
+    still_since: int | None = None  # as it was before 2026-12-01: since it changed
 
 
 class LiveRing:
@@ -62,11 +63,12 @@ class LiveRing:
         members: Entities with their roles, in the order in which they joined.
         weights: What each member says about being one ring, where it says anything.
         weight: Sum of these.
-        money: Sum of its distinct witness transactions.
+        money: What its distinct witness transactions moved.
         evidence: What stands of its evidence, by id, oldest first.
         events: What happened to it, the newest `max_events`.
         told: What its last alert said.
         whole_at: Event time at which it was last known to hold together.
+        still_since: Event time at which it last changed, as far as that can be believed.
         truncated: A bound was hit while it was built.
     """
 
@@ -85,6 +87,7 @@ class LiveRing:
         self.events: deque[RingEvent] = deque(maxlen=policy.max_events)
         self.told = AlertMemory()
         self.whole_at = ring.born_at
+        self.still_since = ring.changed_at
         self._policy = policy
         self._hops: dict[str, Hop] = {}
         # In order of (time, id); the ids apart, so that a revision copies them in one go.
@@ -163,6 +166,7 @@ class LiveRing:
             told=self.told,
             truncated=self.truncated,
             whole_at=self.whole_at,
+            still_since=self.still_since,
         )
 
     @classmethod
@@ -184,6 +188,8 @@ class LiveRing:
         live.events.extend(saved.events)
         live.told = saved.told
         live.whole_at = saved.whole_at
+        if saved.still_since is not None:
+            live.still_since = saved.still_since
         live.truncated = saved.truncated
         return live
 
@@ -245,5 +251,5 @@ class LiveRing:
             self._order.insert(place, entry)
             self._ids.insert(place, hop.transaction_id)
             self._holdings.add(hop)
-            self.money += hop.value
+            self.money += hop.moved
         return len(self._hops) > before

@@ -41,10 +41,13 @@ from graph.ring_policy import RingPolicy
 from graph.ring_split import Share, bears, seed_of, split
 from graph.rings import Ring, RingEvent, RingEventKind, RingState, unborn
 from graph.snapshot import Snapshot, encode_state, pack, unpack
-from graph.transaction import ACCOUNTS, Entity, EntityKind
+from graph.transaction import ACCOUNTS, DAY, Entity, EntityKind
 
 Likelihood = Callable[[Ring, Collection[Evidence]], float]
 """How likely a ring is a true one, by what stands of its evidence."""
+
+_AHEAD: Final = DAY
+"""A ring that claims to have changed further in front of event time than this rests from now on."""
 
 _NEIGHBOURHOODS: Final = frozenset({Pattern.DENSE_BLOCK, Pattern.COMMUNITY})
 
@@ -70,6 +73,7 @@ class RingBook:
         self.policy = policy
         self.likelihood = likelihood
         self.pressed = 0
+        self._now = 0  # event time at the last `observe`
         self._active: OrderedDict[str, LiveRing] = OrderedDict()  # the stillest first
         self._quiet: OrderedDict[str, LiveRing] = OrderedDict()  # the stillest first
         self._closed: OrderedDict[str, LiveRing] = OrderedDict()
@@ -111,6 +115,7 @@ class RingBook:
 
     def observe(self, evidence: Sequence[Evidence], watermark: int) -> list[RingEvent]:
         """Let evidence count and time pass; returns what happened, in order."""
+        self._now = watermark
         events = self._rest(watermark)
         for piece in evidence:
             events.extend(self._take(piece))
@@ -121,9 +126,9 @@ class RingBook:
         """Watermark at which a ring falls quiet or expires; `NEVER` where none will."""
         due = NEVER
         for live in islice(self._active.values(), 1):
-            due = live.ring.changed_at + self.policy.quiet_after
+            due = live.still_since + self.policy.quiet_after
         for live in islice(self._quiet.values(), 1):
-            due = min(due, live.ring.changed_at + self.policy.expire_after)
+            due = min(due, live.still_since + self.policy.expire_after)
         return due
 
     def _find(self, ring_id: str) -> LiveRing | None:
@@ -182,10 +187,13 @@ class RingBook:
         return shared >= least or shared == sum(e.kind in ACCOUNTS for e in live.weights)
 
     def _bear(self, piece: Evidence) -> list[RingEvent]:
-        ring_id = _ring_id(seed_of([piece]))
+        seed = seed_of([piece])
+        ring_id = _ring_id(seed)
         if ring_id in self._active or ring_id in self._quiet:
             grew = self._grow(self._live(ring_id), piece)
             return [grew] if grew else []
+        if ring_id in self._closed or ring_id in self._aliases:
+            ring_id = _ring_id(seed, str(piece.seen_at))
         events = []
         if len(self) >= self.policy.max_rings:
             self.pressed += 1
@@ -328,6 +336,7 @@ class RingBook:
     def _freeze(self, live: LiveRing, at: int) -> Ring:
         """The ring's next revision; it moves to the end of the line of still rings."""
         ring = live.freeze(at)
+        live.still_since = ring.changed_at if ring.changed_at <= self._now + _AHEAD else self._now
         if self.likelihood is not None and ring.score >= self.policy.alert_score:
             likely = self.likelihood(ring, live.evidence.values())
             ring = live.ring = replace(ring, likelihood=likely)
@@ -374,7 +383,7 @@ class RingBook:
         events = []
         while self._active:
             live = next(iter(self._active.values()))
-            at = live.ring.changed_at + self.policy.quiet_after
+            at = live.still_since + self.policy.quiet_after
             if at > watermark:
                 break
             live.ring = replace(live.ring, revision=live.ring.revision + 1, state=RingState.QUIET)
@@ -383,7 +392,7 @@ class RingBook:
             live.events.append(events[-1])
         while self._quiet:
             live = next(iter(self._quiet.values()))
-            at = live.ring.changed_at + self.policy.expire_after
+            at = live.still_since + self.policy.expire_after
             if at > watermark:
                 break
             events.append(self._expire(live, at))

@@ -43,7 +43,7 @@ class Holdings:
 
     def add(self, hop: Hop) -> None:
         """Take in a witness transaction; the caller sees to it that each comes once."""
-        if hop.source == hop.target:
+        if hop.source == hop.target or hop.declined:
             return
         for entity, value in ((hop.source, -hop.value), (hop.target, hop.value)):
             if entity is not None and entity.kind in _ENDS:

@@ -78,14 +78,14 @@ class _Account:
     def note(self, hop: Hop, *, out: bool) -> None:
         at = (hop.timestamp, hop.transaction_id)
         if out:
-            self.sent += hop.value
+            self.sent += hop.moved
             self.first_out = min(self.first_out or at, at)
             if hop.target is None or hop.target.kind is EntityKind.MERCHANT:
-                self.left += hop.value
+                self.left += hop.moved
             if hop.target is not None:
                 self.payees.add(hop.target)
         else:
-            self.received += hop.value
+            self.received += hop.moved
             self.first_in = min(self.first_in or at, at)
             if hop.source is not None:
                 self.payers.add(hop.source)

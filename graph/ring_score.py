@@ -93,7 +93,10 @@ def says_again(newer: Evidence, older: Evidence) -> bool:
 
     A fan seen again with one more payer does: it contains it. One that shows none of the same
     transactions is another deed, and what the first one showed stays true: a front goes on selling
-    when the ring that used it has gone, and a mule's next week may be honest.
+    when the ring that used it has gone, and a mule's next week may be honest. That somebody is
+    blocked is no deed: his next attempt says nothing new.
     """
+    if newer.pattern is Pattern.BLOCKED:
+        return True
     shown = {hop.transaction_id for hop in older.hops}
     return not shown or not newer.hops or any(hop.transaction_id in shown for hop in newer.hops)

@@ -70,9 +70,15 @@ def bears(piece: Evidence, policy: RingPolicy) -> bool:
 
 
 def seed_of(evidence: Iterable[Evidence]) -> str:
-    """What a ring that begins with this evidence is named after: its first transaction."""
+    """What a ring that begins with this evidence is named after: its first transaction.
+
+    Where it shows none, what was seen and when: the same people on the same phone a year later are
+    another ring.
+    """
     first = min(evidence, key=lambda piece: (piece.seen_at, piece.evidence_id))
-    return first.hops[0].transaction_id if first.hops else first.evidence_id
+    if first.hops:
+        return first.hops[0].transaction_id
+    return f"{first.evidence_id} {first.seen_at}"
 
 
 def split(ring: Share, policy: RingPolicy, at: int) -> tuple[list[Share], bool]:

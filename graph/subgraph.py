@@ -70,7 +70,7 @@ def _add_money(
                 target,
                 key=hop.transaction_id,
                 kind="money",
-                value=hop.value,
+                value=hop.moved,
                 timestamp=hop.timestamp,
                 witness=hop.transaction_id in witness,
             )
@@ -159,7 +159,7 @@ def _add_neighbours(graph: "nx.MultiDiGraph[Entity]", hops: Iterable[Hop], max_n
     for hop in hops:
         for entity in (hop.source, hop.target):
             if entity is not None and entity not in graph:
-                moved[entity] = moved.get(entity, 0) + hop.value
+                moved[entity] = moved.get(entity, 0) + hop.moved
     room = max_nodes - graph.number_of_nodes()
     ranked = sorted(moved, key=lambda entity: (-moved[entity], entity))
     for entity in ranked[:room]:

@@ -339,12 +339,14 @@ class TransactionWindow:
             if len(self._hops) >= _HOPS_MOST:
                 self._hops.clear()
             row, edges = self._row(position), self.edges
+            value = int(edges.value[row])
             known = self._hops[position] = Hop(
                 transaction_id=self.transaction_id(position),
                 source=self.account(int(edges.source[row])),
                 target=self.account(int(edges.target[row])),
-                value=abs(int(edges.value[row])),
+                value=abs(value),
                 timestamp=int(edges.time[row]),
+                declined=value < 0,
             )
         return known
 

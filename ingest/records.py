@@ -28,7 +28,7 @@ class EntityRecord(msgspec.Struct, frozen=True, gc=False):
     id: str
 
 
-class HopRecord(msgspec.Struct, frozen=True, gc=False):
+class HopRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One transaction of a witness; null where the money left the graph."""
 
     transaction_id: str
@@ -36,6 +36,7 @@ class HopRecord(msgspec.Struct, frozen=True, gc=False):
     target: EntityRecord | None
     value: int
     timestamp: int
+    declined: bool = False
 
 
 class EvidenceRecord(msgspec.Struct, frozen=True, gc=False):

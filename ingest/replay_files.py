@@ -36,6 +36,7 @@ _HOP: Final = pa.struct(
         ("target", _ENTITY),
         ("value", pa.int64()),
         ("timestamp", pa.int64()),
+        ("declined", pa.bool_()),
     ]
 )
 _REASON: Final = pa.struct(
@@ -349,6 +350,7 @@ class ReplayFiles:
                     "target": _entity(hop.target) if hop.target else None,
                     "value": hop.value,
                     "timestamp": hop.timestamp,
+                    "declined": hop.declined,
                 }
                 for hop in evidence.hops
             ],

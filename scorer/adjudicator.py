@@ -19,10 +19,10 @@ from graph.errors import Incompatible
 from graph.evidence import Evidence
 from graph.heuristics.witness import hop_of
 from graph.layout import TIME, VALUE, WATERMARK
-from graph.lists import ListBook
+from graph.lists import ListBook, ListName
 from graph.ring_policy import RingPolicy
 from graph.snapshot import encode_state
-from graph.transaction import Transaction
+from graph.transaction import Entity, Transaction
 from scorer.artefact import TrainedModel
 from scorer.batch_scores import BatchScore, BatchScores, told
 from scorer.blend import Blend, joint_strength
@@ -160,11 +160,16 @@ class Adjudicator:
             if one.status is not Status.ACCEPTED:
                 return RingNews(self.told.book.touched_by(tx))
             pieces, watermark = (*one.findings, *one.evidence), one.watermark
-        suspect = Suspect.of(tx, hop_of(tx), score) if score >= LEAST_SCORE else None
+        suspect = None
+        if score >= LEAST_SCORE:
+            suspect = Suspect.of(tx, hop_of(tx), score).without(self._allowed)
         news = self.told.take(tx, pieces, watermark, suspect)
         if news.events and self._lists:
             return news._replace(events=name_watched(news.events, self._lists))
         return news
+
+    def _allowed(self, entity: Entity) -> bool:
+        return self._lists.get(ListName.ALLOW, entity) is not None
 
     def refer(self, fact: Embedded) -> None:
         """Take account of embeddings, if the graph model is asked, from the next batch on.

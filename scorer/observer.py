@@ -244,7 +244,9 @@ class Observer:
         found, evidence = pieces[: len(findings)], pieces[len(findings) :]
         rings: tuple[Ring, ...] = ()
         if not teaching:  # who teaches makes them anew, of what evidence then weighs
-            self.rings.observe(pieces, self.window.watermark)
+            # What was not accepted completes nothing; that who sent it is blocked makes no ring.
+            heard = pieces if admission.status is Status.ACCEPTED else ()
+            self.rings.observe(heard, self.window.watermark)
             rings = self.rings.touched_by(tx)
         self.features.observe(tx, admission, completed, strongest(rings), row)
         self.deep.fill(tx, row)

@@ -7,7 +7,8 @@ within a day that hang together, made by several, are seldom three chances.
 Definition
     A suspect is an accepted transaction with a score of `LEAST_SCORE` or more. Two are joined where
     a user (either end), a device or a card takes part in both and they are no more than `WITHIN`
-    apart from the newest; an address joins nobody, nor does a merchant. Told is each suspect whose
+    apart from the newest; an address joins nobody, nor does a merchant, nor who is on the allow
+    list. Told is each suspect whose
     joined ones are `LEAST_TRANSACTIONS` or more, of `LEAST_USERS` or more users, itself included.
     Strength is how likely at least two of them are fraud, were their scores independent: one is
     somebody's deed. Everybody at their ends is a member, and what two or more users shared.
@@ -23,6 +24,7 @@ False positives
 """
 
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Self
 
 import msgspec
@@ -78,6 +80,10 @@ class Suspect(NamedTuple):
         joins = dict.fromkeys(Entity(kind, id_) for kind, id_ in named if id_ is not None)
         return cls(hop, score, Entity(EntityKind.USER, tx.user_id), tuple(joins))
 
+    def without(self, allowed: Callable[[Entity], bool]) -> Self:
+        """The same, joined by nobody of whom that is true: a payroll account makes no ring."""
+        return self._replace(joins=tuple([each for each in self.joins if not allowed(each)]))
+
 
 class Suspects:
     """Remembers suspects, and says which hang together."""
@@ -91,9 +97,15 @@ class Suspects:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def note(self, suspect: Suspect) -> tuple[Evidence, ...]:
-        """Take note of a suspect, and tell of it if enough hang together with it."""
-        self._newest = max(self._newest, suspect.hop.timestamp)
+    def note(self, suspect: Suspect, watermark: int) -> tuple[Evidence, ...]:
+        """Take note of a suspect, and tell of it if enough hang together with it.
+
+        Args:
+            suspect: It.
+            watermark: Event time as far as it has come, epoch ms. Who is too old for that is
+                forgotten, not who is too old for a suspect that came from the future.
+        """
+        self._newest = max(self._newest, watermark)
         self._keep(suspect)
         self._forget()
         found, cut = self._linked(suspect)

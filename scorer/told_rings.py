@@ -67,7 +67,7 @@ class ToldRings:
         events = book.observe(pieces, watermark)
         suspects: tuple[Evidence, ...] = ()
         if suspect is not None:
-            suspects = self._suspects.note(suspect)
+            suspects = self._suspects.note(suspect, watermark)
             events += book.observe(suspects, watermark)
         self._due = book.next_rest
         return RingNews(book.touched_by(tx), events, suspects)

@@ -259,12 +259,13 @@ class BustOut:
             seen_at=tx.timestamp,
             members=((tx.user, Role.MEMBER), *((other, Role.MEMBER) for other in others)),
             hops=hops,
-            strength=(
+            strength=min(
                 base
                 + 0.2 * min(times / 10, 1)
                 + 0.15 * (week.reversals >= limits.bust_out_reversals)
                 + 0.15 * (cash >= limits.bust_out_cash_share)
-                + 0.1 * bool(company)
+                + 0.1 * bool(company),
+                1.0,  # which a sum of such figures may be just above
             ),
             reason=(
                 f"{tx.user} spent {times:.1f} times its weekly mean of {week.clean} clean weeks, "

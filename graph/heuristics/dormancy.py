@@ -129,10 +129,14 @@ class Dormancy:
         moves, came, woke, slept, truncated = self._kernel(*arguments)
         if not moves:
             return ()
+        shown = self._moves[0, :moves].tolist()
+        if admission.position not in shown:
+            # Of more at one moment than are looked at, this one may come behind the bound.
+            shown[-1] = admission.position
         return self._judge(
             window,
             admission,
-            self._moves[0, :moves].tolist(),
+            shown,
             self._moves[1, :came].tolist(),
             int(woke),
             int(slept),

@@ -8,7 +8,7 @@ arrival. So it does not matter when an edge came in, only when it happened.
 from collections.abc import Iterable
 
 from graph.evidence import Hop
-from graph.transaction import Transaction
+from graph.transaction import Outcome, Transaction
 from graph.window import TransactionWindow
 
 
@@ -32,7 +32,8 @@ def witness(window: TransactionWindow, positions: Iterable[int]) -> tuple[Hop, .
 
 def hop_of(tx: Transaction) -> Hop:
     """A transaction as a hop: for what looks at it and not at an edge of the window."""
-    return Hop(tx.transaction_id, tx.payer, tx.payee, tx.value, tx.timestamp)
+    declined = tx.outcome is Outcome.DECLINED
+    return Hop(tx.transaction_id, tx.payer, tx.payee, tx.value, tx.timestamp, declined)
 
 
 def span_in_words(milliseconds: float) -> str:

@@ -186,3 +186,12 @@ def test_who_never_acted_has_slept_since_anything_was_seen() -> None:
     assert found.facts["slept_days"] == pytest.approx(22)
     new = [structs.replace(tx, user_created_at=None) for tx in burst]
     assert told([*others, *new], Pattern.DORMANT_BURST) == []
+
+
+def test_a_payroll_at_one_moment_is_judged_though_it_is_more_than_is_looked_at() -> None:
+    """Which of equal moments comes first is a matter of hashes; the payment asked about counts."""
+    most = Thresholds().dormant_scan + 20
+    wages = rows(*((30 * DAYS, "a", f"hand{n}", 100) for n in range(most)), start=1)
+    found = told([*rows((0, "a", "hand0", 100)), *wages], Pattern.DORMANT_BURST)
+    assert found
+    assert all(e.facts["moves"] <= Thresholds().dormant_scan for e in found)

@@ -5,6 +5,7 @@ import doctest
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 import graph.lists
 from graph.errors import Incompatible, InvalidInput, InvalidSetting
@@ -257,3 +258,20 @@ def test_what_cannot_be_listed_is_refused_with_field_value_and_remedy(
 def test_bytes_that_are_no_decision_are_refused(data: bytes) -> None:
     with pytest.raises(InvalidListChange, match="not a decision"):
         list_changes.read(data)
+
+
+def test_what_a_blocked_entity_sends_too_late_changes_no_ring() -> None:
+    detector, phone = Detector(CONFIG), "phone"
+    for n in range(6):
+        tx = structs.replace(transfer(n, n * MINUTE, f"u{n}", f"shop{n}"), device_id=phone)
+        detector.observe(tx)
+    for n in range(6, 10):
+        detector.observe(transfer(n, 2 * HOUR, "x", "y"))
+    asked = transfer(10, 2 * HOUR, "u1", "z")
+    before = detector.observe(asked)
+    assert before.ring_score > 0
+    detector.refer(ListChange(Entity(EntityKind.USER, "u0"), ListName.BLOCK))
+    late = detector.observe(transfer(11, -5 * DAY, "u0", "shop0"))
+    assert (late.admission, late.decision) == ("late", Decision.DECLINE)
+    after = detector.observe(structs.replace(asked, transaction_id="t12"))
+    assert after.ring_score == before.ring_score

@@ -459,3 +459,65 @@ def test_what_was_told_of_a_ring_is_told_of_the_one_it_merges_into() -> None:
     assert merged.kind is RingEventKind.MERGED
     assert merged.ring.ring_id == older.ring.ring_id
     assert [event.alert for event in (merged, *grown)] == [None, None], "nobody is new"
+
+
+def test_the_same_people_on_the_same_phone_much_later_are_another_ring() -> None:
+    book, policy = RingBook(), RingPolicy()
+    (born,) = book.observe([shared(EntityKind.DEVICE, "abcd")], 0)
+    later = policy.expire_after + HOUR
+    again = book.observe([shared(EntityKind.DEVICE, "abcd", at=later)], later)[-1]
+    assert again.kind is KINDS.BORN
+    assert again.ring.ring_id != born.ring.ring_id
+    assert book.get(born.ring.ring_id).state is RingState.EXPIRED
+
+
+def test_a_name_that_a_merged_ring_had_is_not_given_again() -> None:
+    book = RingBook()
+    first, second = (
+        book.observe([piece], 1)[0].ring.ring_id
+        for piece in (cycle(1, "abc"), cycle(4, "def", at=1))
+    )
+    book.observe([cycle(7, "abcdef", at=2)], 8)
+    assert book.get(second).ring_id == first
+    other = cycle(20, "lmn", at=20)
+    named = replace(other, hops=(replace(other.hops[0], transaction_id="t4"), *other.hops[1:]))
+    (born,) = book.observe([named], 20)
+    assert born.kind is KINDS.BORN
+    assert born.ring.ring_id not in {first, second}
+    assert book.get(second).ring_id == first
+
+
+def test_a_ring_that_claims_to_be_of_next_year_keeps_no_other_from_resting() -> None:
+    book, policy = RingBook(), RingPolicy()
+    book.observe([cycle(1, "abc", at=365 * 24 * HOUR)], 0)
+    book.observe([cycle(4, "def")], 0)
+    restored = RingBook.restore(book.snapshot())
+    for each in (book, restored):
+        assert each.next_rest == policy.quiet_after
+        rested = each.observe([], policy.quiet_after + MINUTE)
+        assert [event.kind for event in rested] == [KINDS.QUIET] * 2
+        each.observe([], policy.expire_after + MINUTE)
+        assert len(each) == 0
+    assert book.snapshot() == restored.snapshot()
+
+
+def test_a_member_that_is_blocked_and_tries_all_day_does_not_make_a_ring_deaf() -> None:
+    book, policy = RingBook(), RingPolicy()
+    book.observe([cycle(1, "abc")], 0)
+    for n in range(policy.max_evidence + 10):
+        hops = (Hop(f"b{n}", user("a"), user("b"), 500, n),)
+        book.observe([Evidence(Pattern.BLOCKED, n, ((user("a"), Role.MEMBER),), hops, 1.0, "")], n)
+    grew = book.observe([mule(tuple((user(u), Role.MULE) for u in "abc"), at=900)], 900)[-1]
+    assert Pattern.MULE in grew.added_patterns
+    assert len(grew.ring.evidence) == 3
+
+
+def test_what_was_declined_is_in_the_witness_and_moved_nothing() -> None:
+    book, moved = RingBook(), cycle(1, "abc")
+    declined = replace(
+        moved, hops=(*moved.hops[:2], replace(moved.hops[2], value=9_000_000, declined=True))
+    )
+    (born,) = book.observe([declined], 0)
+    assert (born.ring.money, born.added_money, declined.money) == (2_000, 2_000, 2_000)
+    assert born.ring.recoverable == 1_000
+    assert "t3" in born.ring.transactions

@@ -53,7 +53,7 @@ def suspect(case: Case) -> Suspect:
 
 def noted(cases: Sequence[Case], suspects: Suspects | None = None) -> list[tuple[Evidence, ...]]:
     suspects = Suspects() if suspects is None else suspects
-    return [suspects.note(suspect(case)) for case in cases]
+    return [suspects.note(suspect(case), case.tx.timestamp) for case in cases]
 
 
 def user(name: str) -> Entity:
@@ -205,3 +205,21 @@ def test_a_ring_is_told_of_suspects_and_a_shape_joins_it_later() -> None:
     again = ToldRings(POLICY)
     again.restore(rings.state())
     assert again.state() == rings.state()
+
+
+def test_one_that_claims_to_be_of_tomorrow_makes_nobody_forgotten() -> None:
+    suspects = Suspects()
+    far = paid(1, 2 * DAY, "z", None, 0.9)
+    suspects.note(suspect(far), START)
+    told = noted([paid(n, n, name, "hub", 0.9) for n, name in enumerate("abc", 2)], suspects)
+    assert [len(pieces) for pieces in told] == [0, 0, 1]
+
+
+def test_who_is_allowed_joins_nobody() -> None:
+    plain, allowing = Suspects(), Suspects()
+    cases = [paid(n, n, "payroll", name, 0.9) for n, name in enumerate("abc")]
+    assert noted(cases, plain)[-1]
+    for case in cases:
+        alone = suspect(case).without(lambda entity: entity == user("payroll"))
+        assert alone.user == user("payroll")
+        assert allowing.note(alone, case.tx.timestamp) == ()

@@ -47,7 +47,7 @@ export function readCase(detail) {
       id: hop.transaction_id,
       source: end(hop.source, "in"),
       target: end(hop.target, "out"),
-      minor: hop.money.minor,
+      minor: hop.declined ? 0 : hop.money.minor, // what was declined moved nothing
       currency,
       at: Date.parse(hop.timestamp),
       witness: true,

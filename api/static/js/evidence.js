@@ -118,7 +118,12 @@ function hopTable(piece, show) {
       element("td", { class: "at-when" }, when(Date.parse(hop.timestamp))),
       element("td", { class: "at-from" }, party(hop.source, "from outside")),
       element("td", { class: "at-to" }, party(hop.target, "cash / outside")),
-      element("td", { class: "at-amount amount" }, hop.money.text),
+      element(
+        "td",
+        { class: "at-amount amount" },
+        hop.money.text,
+        hop.declined ? element("span", { class: "faint" }, " declined") : "",
+      ),
       element(
         "td",
         { class: "at-id" },

@@ -201,7 +201,7 @@ const payees = (piece) =>
   new Set(piece.hops.filter((hop) => hop.target !== null).map((hop) => keyOf(hop.target)));
 const total = (hops, { currency }) =>
   money(
-    hops.reduce((all, hop) => all + hop.money.minor, 0),
+    hops.reduce((all, hop) => all + (hop.declined ? 0 : hop.money.minor), 0),
     currency,
   );
 
