@@ -238,7 +238,7 @@ class RingBook:
         self._index.enter(keeper.ring.ring_id, added)
         gone = other.ring.ring_id
         self._close(other, RingState.MERGED, at)
-        del self._closed[gone]
+        self._closed.pop(gone, None)
         keeper_id = before.ring_id
         self._aliases[gone] = keeper_id
         keeper.told = told_of_both(keeper.told, other.told)
@@ -412,8 +412,9 @@ class RingBook:
         self._index.leave(live.ring.ring_id, live.members)
         self._closed[ring_id] = live
         while len(self._closed) > self.policy.max_closed:
-            forgotten, _ = self._closed.popitem(last=False)
-            self._aliases = {a: k for a, k in self._aliases.items() if k != forgotten}
+            _, forgotten = self._closed.popitem(last=False)
+            for alias in forgotten.ring.aliases:
+                self._aliases.pop(alias, None)
 
     def snapshot(self) -> bytes:
         """The whole state; equal books give equal bytes."""

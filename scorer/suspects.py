@@ -2,7 +2,7 @@
 
 A shape takes time: a circle is none before it closes, a bust-out before the limit is spent. What
 the model says of each transaction is known at once. One of which it is wrong is a chance; three
-within a day that hang together, made by several, are seldom three chances.
+within a day that hang together, between several users, are seldom three chances.
 
 Definition
     A suspect is an accepted transaction with a score of `LEAST_SCORE` or more. Two are joined where

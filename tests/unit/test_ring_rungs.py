@@ -15,7 +15,7 @@ from scorer.report import render_html
 from scorer.wording import points
 
 pytestmark = pytest.mark.slow
-CITY = SimulationConfig(seed=23, days=10, users=250, fraud_share=0.03)
+CITY = SimulationConfig(seed=23, days=6, users=250, fraud_share=0.05)
 FEW = BoosterSettings(rounds=60, patience=20)
 _OF_HEAD = (
     *("nodes_alone", "gcn", "sage", "gnn", "gnn_shuffled", "nodes_with_risk"),

@@ -59,7 +59,7 @@ def test_the_trees_fit_this_engine_and_say_what_taught_them() -> None:
 
 @pytest.mark.slow
 def test_a_starter_of_small_cities_is_made_and_read_back(tmp_path: Path) -> None:
-    arguments = ["--cities", "9", "--told", "8", "--users", "400", "--days", "8"]
+    arguments = ["--cities", "9", "--told", "8", "--users", "300", "--days", "6"]
     for name in ("a", "b"):
         assert making.main([*arguments, "--jobs", "2", "--out", str(tmp_path / name)]) == 0
     names = (f"{FOLDER}/{each}" for each in (PARAMETERS, TREES, RING_TREES))
