@@ -16,8 +16,8 @@ import msgspec
 from api.follower import Follower
 from api.views import Views
 from graph.errors import Incompatible
-from graph.evidence import Evidence, Role
-from graph.rings import Ring, RingEvent
+from graph.evidence import Evidence, Hop, Role
+from graph.rings import Ring, RingEvent, RingEventKind
 from ingest.ports import Log, Topic
 from ingest.records import RingEventRecord, VerdictRecord, decode
 
@@ -25,8 +25,10 @@ RINGS: Final = 10_000  # rings on the board
 EVENTS: Final = 100  # newest events of a ring that are kept; with RINGS, some 500 MB at the worst
 HISTORY: Final = 200_000  # newest ring events read at start
 EVIDENCE: Final = 100  # newest pieces of evidence shown of a ring
+SOURCES: Final = 200  # newest transactions that changed a ring; their verdicts show its own
 RELATED: Final = 5  # rings named beside one that shares accounts with them
 _PAGE: Final = 1_000
+_OF_TIME: Final = frozenset({RingEventKind.QUIET, RingEventKind.EXPIRED})
 _LOG = logging.getLogger("ringfence.api.board")
 
 
@@ -37,12 +39,33 @@ class Told(NamedTuple):
     entry: msgspec.Raw
 
 
+class Proof(NamedTuple):
+    """What proves a ring, as verdicts hold it.
+
+    Attributes:
+        evidence: The newest `EVIDENCE` pieces of what stands, oldest first.
+        hops: The ring's transactions, by time, then id: also those of evidence that newer has
+            taken the place of. Those that only older verdicts than `SOURCES` show are not there.
+    """
+
+    evidence: list[Evidence]
+    hops: list[Hop]
+
+
 @dataclass(slots=True)
 class Entry:
-    """A ring on the board: as it stands, what each piece of its evidence came with, its life."""
+    """A ring on the board: as it stands, what changed it, its life.
+
+    Attributes:
+        ring: Its newest revision.
+        causes: Transaction with which each standing piece of evidence came, by evidence id.
+        sources: Transactions that changed it, the newest `SOURCES`, oldest first.
+        life: Its newest events.
+    """
 
     ring: Ring
-    causes: dict[str, str] = field(default_factory=dict)  # evidence id -> transaction id
+    causes: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, None] = field(default_factory=dict)
     life: deque[Told] = field(default_factory=lambda: deque(maxlen=EVENTS))
 
 
@@ -78,9 +101,9 @@ class RingBoard(Follower):
                 seen.add(ring_id)
                 ring_id = self._aliases[ring_id]
             entry = self._entries.get(ring_id)
-            return (
-                None if entry is None else Entry(entry.ring, dict(entry.causes), entry.life.copy())
-            )
+            if entry is None:
+                return None
+            return Entry(entry.ring, dict(entry.causes), dict(entry.sources), entry.life.copy())
 
     def related(self, ring: Ring) -> list[tuple[Ring, int]]:
         """Rings that share accounts with one, and how many, fringes left out.
@@ -98,20 +121,23 @@ class RingBoard(Follower):
                 found.append((other, shared))
         return sorted(found, key=lambda each: -each[1])[:RELATED]
 
-    def evidence(self, entry: Entry) -> list[Evidence]:
-        """The newest `EVIDENCE` pieces of a ring's evidence, as verdicts hold them, oldest first.
+    def proof(self, entry: Entry) -> Proof:
+        """What proves a ring: asks for some hundred verdicts of the log at most.
 
         Raises:
             Unavailable: The log does not answer.
         """
         shown = entry.ring.evidence[-EVIDENCE:]
         causes = {entry.causes[piece] for piece in shown if piece in entry.causes}
+        causes.update(entry.sources)
         found: dict[str, Evidence] = {}
         for record in self._log.find(Topic.VERDICTS, sorted(causes)).values():
             verdict = decode(record.value, VerdictRecord).to_verdict()
             for piece in (*verdict.evidence, *verdict.findings):
                 found[piece.evidence_id] = piece
-        return [found[piece] for piece in shown if piece in found]
+        steps = {hop.transaction_id: hop for piece in found.values() for hop in piece.hops}
+        hops = [steps[id_] for id_ in entry.ring.transactions if id_ in steps]
+        return Proof([found[piece] for piece in shown if piece in found], hops)
 
     def catch_up(self) -> int:
         """Read what is new, at most one page; the number of events read."""
@@ -143,6 +169,10 @@ class RingBoard(Follower):
             entry.causes = {
                 piece: entry.causes.get(piece, transaction_id) for piece in ring.evidence
             }
+            if event.kind not in _OF_TIME:
+                entry.sources.pop(transaction_id, None)
+                entry.sources[transaction_id] = None
+                _cut(entry.sources)
             entry.life.append(Told(event.at, self._told(event)))
             self._entries[ring.ring_id] = entry
             while len(self._entries) > RINGS:
@@ -151,12 +181,14 @@ class RingBoard(Follower):
                     self._aliases.pop(alias, None)
 
     def _new(self, ring: Ring) -> Entry:
-        """The entry of a ring not heard of before; what split brings its evidence's causes along.
+        """The entry of a ring not heard of before; what split brings along what made it.
 
         It is told of before the ring that it was a part of says what is left of itself.
         """
         whole = self._entries.get(ring.split_from or "")
-        return Entry(ring, dict(whole.causes) if whole is not None else {})
+        if whole is None:
+            return Entry(ring)
+        return Entry(ring, dict(whole.causes), dict(whole.sources))
 
     def _merge(self, alias: str, into: Entry) -> None:
         """Let an absorbed ring's id lead to its survivor, which takes over its life so far."""
@@ -168,6 +200,13 @@ class RingBoard(Follower):
             life = sorted([*absorbed.life, *into.life], key=lambda told: told.at)
             into.life = deque(life, maxlen=EVENTS)
             into.causes.update(absorbed.causes)
+            into.sources = {**absorbed.sources, **into.sources}
+            _cut(into.sources)
 
     def _told(self, event: RingEvent) -> msgspec.Raw:
         return msgspec.Raw(msgspec.json.encode(self._views.timeline_entry(event)))
+
+
+def _cut(sources: dict[str, None]) -> None:
+    while len(sources) > SOURCES:
+        del sources[next(iter(sources))]

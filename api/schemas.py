@@ -250,6 +250,11 @@ class RingDetail(RingSummary):
     clears: CounterfactualOut
     subgraph: SubgraphOut
     evidence: list[EvidenceOut] = Field(description="Oldest first.")
+    transactions: list[HopOut] = Field(
+        description="What its money is the sum of, in order of time: also what only evidence shows "
+        "that newer has taken the place of."
+    )
+    transaction_count: int = Field(description="How many there are; long ago ones are not listed.")
     timeline: list[TimelineEntry] = Field(description="Oldest first.")
     aliases: list[str] = Field(description="Ids of rings that merged into it.")
     split_from: str | None = Field(description="Id of the ring that it was a part of before.")

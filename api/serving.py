@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from api.app import create_app
 from api.problems import BodyTooSlow, MalformedRequest, respond
 from api.service import Service
+from api.settings import Settings
 from graph.errors import RingfenceError, Unavailable
 
 DRAIN_S: Final = 10  # requests at work when asked to stop have so long
@@ -183,9 +184,26 @@ def run(service: Service, announce: Callable[[str], None]) -> None:
         server_of(service, announce).run()
     except SystemExit:
         # How uvicorn says that it could not start; what went wrong is in its log.
-        raise Unavailable(
-            "the server could not start",
-            field="--port",
-            value=f"{settings.host}:{settings.port}",
-            remedy="Choose another port, or stop what listens there.",
-        ) from None
+        raise _no_port(settings) from None
+
+
+def try_port(settings: Settings) -> None:
+    """Open the port for a moment: for a command that has minutes of work before it serves.
+
+    Raises:
+        Unavailable: The port cannot be opened.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        socket.create_server((settings.host, settings.port), family=family).close()
+    except OSError:
+        raise _no_port(settings) from None
+
+
+def _no_port(settings: Settings) -> Unavailable:
+    return Unavailable(
+        "the server could not start",
+        field="--port",
+        value=f"{settings.host}:{settings.port}",
+        remedy="Choose another port, or stop what listens there.",
+    )

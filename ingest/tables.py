@@ -142,13 +142,22 @@ def _files(folder: Path, mapping: DatasetMapping) -> list[Path]:
     found = sorted({path for pattern in mapping.files for path in folder.glob(pattern)})
     if found:
         return found
-    inside = sorted(path.name for path in folder.iterdir())[:8] if folder.is_dir() else []
     raise InvalidDataset(
         f"no file matches {', '.join(mapping.files)}",
         field=f"mapping {mapping.name}.files",
-        value=", ".join(inside) or f"no folder {folder.name}",
+        value=_there(folder),
         remedy="Give the folder that holds the files, or correct the patterns of the mapping.",
     )
+
+
+def _there(folder: Path) -> str:
+    """What is there instead of the files that were looked for."""
+    if folder.is_file():
+        return f"{folder.name} is a file, not the folder it is in"
+    if not folder.is_dir():
+        return f"no folder {folder.name}"
+    inside = sorted(path.name for path in folder.iterdir())[:8]
+    return ", ".join(inside) or f"an empty folder {folder.name}"
 
 
 def _read_file(

@@ -28,12 +28,13 @@ def demo(
     """
     from api.adapters import served
     from api.demo import Stream, emptied, live_city, trained
-    from api.serving import run
+    from api.serving import run, try_port
     from api.settings import Settings, cache_dir
     from api.wiring import build
 
     folder = data or cache_dir() / "demo"
     live = folder / "live"
+    try_port(Settings.load(data_dir=live, port=port))  # the first demo trains for a minute
     with served(folder), served(live):  # two would begin each other's log anew
         say("simulating a city")
         city = live_city(folder, seed)

@@ -39,7 +39,7 @@ async def importance(
     service = service_of(request)
     entry = entry_of(service, ring_id)
     explain = explanations_of(request).run
-    evidence = await explain(partial(service.board.evidence, entry))
+    evidence, _ = await explain(partial(service.board.proof, entry))
     policy = await asyncio.wrap_future(service.engine.ask(lambda detector: detector.rings.policy))
     scorer = service.ring_head or own_score(policy)
     found = await explain(partial(_ranked, entry.ring, evidence, scorer))

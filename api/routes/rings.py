@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
 from api.answers import answer, described, service_of, streamed
-from api.board import Entry
+from api.board import Entry, Proof
 from api.problems import InvalidParameter, UnknownResource, shorten
 from api.questions import Questions
 from api.routes.resume import start_after
@@ -49,6 +49,9 @@ async def rings(
     state: Annotated[list[Listed] | None, Query(description="Only these states.")] = None,
     min_score: Annotated[float, Query(ge=0, le=1, description="At least this score.")] = 0.0,
     pattern: Annotated[list[Pattern] | None, Query(description="Any of these.")] = None,
+    member: Annotated[
+        str | None, Query(max_length=256, description="Whoever, or whatever, has this id is in it.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(max_length=200, description="`next` of a page.")] = None,
 ) -> Response:
@@ -65,6 +68,7 @@ async def rings(
         if (not state or ring.state in state)
         and ring.score >= min_score
         and (not pattern or any(each in ring.patterns for each in pattern))
+        and (member is None or any(entity.id == member for entity, _ in ring.members))
         and (after is None or (-ring.changed_at, ring.ring_id) > (-after.changed_at, after.ring_id))
     ]
     page = wanted[:limit]
@@ -100,11 +104,12 @@ async def ring(
     service = service_of(request)
     entry = entry_of(service, ring_id)
     explain = explanations_of(request).run
-    evidence = await explain(partial(service.board.evidence, entry))
+    proof = await explain(partial(service.board.proof, entry))
+    evidence = proof.evidence
     drawn, policy, likelihood = await _drawn(service, entry.ring, evidence)
     roles, clears = await explain(partial(_judged, entry.ring, evidence, policy, likelihood))
     related = await explain(partial(service.board.related, entry.ring))
-    return answer(_detail(service, entry, evidence, drawn, roles, clears, related))
+    return answer(_detail(service, entry, proof, drawn, roles, clears, related))
 
 
 def explanations_of(request: Request) -> Questions:
@@ -169,7 +174,7 @@ def _likely(
 def _detail(
     service: Service,
     entry: Entry,
-    evidence: list[Evidence],
+    proof: Proof,
     drawn: "nx.MultiDiGraph[Entity]",
     roles: tuple[MemberRole, ...],
     clears: Counterfactual,
@@ -181,7 +186,9 @@ def _detail(
         "members": [member_role(each) for each in roles],
         "clears": counterfactual(clears),
         "subgraph": service.views.subgraph(drawn, {each.entity: each.role for each in roles}),
-        "evidence": [service.views.evidence(piece) for piece in evidence],
+        "evidence": [service.views.evidence(piece) for piece in proof.evidence],
+        "transactions": [service.views.hop(hop) for hop in proof.hops],
+        "transaction_count": len(found.transactions),
         "timeline": [told.entry for told in entry.life],
         "aliases": found.aliases,
         "split_from": found.split_from,
@@ -190,7 +197,7 @@ def _detail(
             {"ring": service.views.ring(other), "shared_accounts": shared}
             for other, shared in related
         ],
-        "truncated": found.truncated or len(evidence) < len(found.evidence),
+        "truncated": found.truncated or len(proof.evidence) < len(found.evidence),
     }
 
 

@@ -1,5 +1,6 @@
 """A ring on the page: it is born, seen, opened and grows; who is in it, and where it leads."""
 
+import math
 import re
 from itertools import pairwise
 
@@ -93,6 +94,14 @@ def test_a_ring_appears_is_opened_and_grows_without_a_reload(
     assert grown.keys() == place.keys() | {"user:new-mule"}
     for name, before in place.items():
         assert (grown[name]["x"], grown[name]["y"]) == (before["x"], before["y"]), "nothing jumps"
+    whole = page.locator('.card[data-evidence="all"]')
+    whole.get_by_text("All 7 transactions of the ring").click()
+    expect(whole.locator(".amount")).to_have_count(7)
+    page.locator("#filter-text").fill("no-such-account")
+    expect(page.locator("#queue-note")).to_contain_text("No ring matches")
+    page.locator("#filter-text").fill("new-mule")
+    expect(row).to_be_visible()
+    expect(page).to_have_title(f"Ring {ring_id[:8]} · Ringfence")
     assert page.evaluate("window.untouched"), "it all happened without a reload"
     assert watched.complaints == []
     assert watched.strangers == []
@@ -157,7 +166,14 @@ def test_the_score_of_what_completed_the_evidence_is_taken_apart(
     fold = page.locator('[data-why="tx-4"]').first  # of the circle; a feeder tree is told as well
     expect(fold.locator(".why-table")).to_have_count(0)  # asks only once it is opened
     fold.locator("summary").click()
-    expect(fold.locator(".why-sum")).to_contain_text(f"Score {closing['score']:.3f}")
+    told = fold.locator(".why-sum")
+    expect(told).to_contain_text(f"Score {closing['score']:.3f}")
+    said = told.inner_text().replace("\N{MINUS SIGN}", "-")
+    *terms, whole = (float(term) for term in re.findall(r"[+-]\d+\.\d\d", said))
+    assert sum(terms) == pytest.approx(whole, abs=0.01 * len(terms)), said
+    assert 1 / (1 + math.exp(-whole)) == pytest.approx(closing["score"], abs=0.01), said
+    page_scrolls = "document.documentElement.scrollHeight > document.documentElement.clientHeight"
+    assert not page.evaluate(page_scrolls), "the ring scrolls, the page does not"
     rows = fold.locator("tbody tr")
     expect(rows.first).to_contain_text("An average transaction")
     expect(rows.last).to_contain_text("other features together")

@@ -53,10 +53,11 @@ def test_a_part_has_its_evidence_and_both_say_what_became_of_the_ring(log: Embed
     for ring_id in (split.ring.ring_id, *split.split_ring_ids):
         entry = board.get(ring_id)
         assert entry is not None
-        shown = board.evidence(entry)
+        shown, hops = board.proof(entry)
         assert [piece.evidence_id for piece in shown] == list(entry.ring.evidence)
         witness = {hop.transaction_id for piece in shown for hop in piece.hops}
         assert set(entry.ring.transactions) <= witness
+        assert tuple(hop.transaction_id for hop in hops) == entry.ring.transactions
     (part,) = [board.get(ring_id) for ring_id in split.split_ring_ids]
     assert part is not None
     assert said(part)[0].startswith(f"Split from ring {split.ring.ring_id}. Cycle among 3 users")
@@ -125,7 +126,7 @@ def test_evidence_of_the_sweep_is_shown_as_well(log: EmbeddedLog) -> None:
     board.catch_up()
     entry = board.get(event.ring.ring_id)
     assert entry is not None
-    (shown,) = board.evidence(entry)
+    (shown,), _ = board.proof(entry)
     assert (shown.evidence_id, shown.reason) == (found.evidence_id, "seen")
 
 

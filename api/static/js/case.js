@@ -41,7 +41,8 @@ export function readCase(detail) {
     }
     return meet(keyOf(entity), entity.kind, entity.id, null, false);
   };
-  for (const hop of detail.evidence.flatMap((piece) => piece.hops)) {
+  // A ring's own transactions, then what else its evidence shows.
+  for (const hop of [...detail.transactions, ...detail.evidence.flatMap((piece) => piece.hops)]) {
     if (transfers.has(hop.transaction_id)) continue;
     transfers.set(hop.transaction_id, {
       id: hop.transaction_id,

@@ -60,6 +60,8 @@ export const explained = ({ detail, remedy }) =>
 
 /** The newest changes first, at most 500; `next` is set where there is more. */
 export const fetchRings = () => good("v1/rings?limit=500");
+/** Rings that somebody, or something, of this id is a member of, the newest changes first. */
+export const fetchRingsOf = (id) => good(`v1/rings?limit=500&member=${encodeURIComponent(id)}`);
 /** `RingDetail` of a ring, or of the ring it merged into; 404 is final. */
 export async function fetchRing(id) {
   try {

@@ -94,7 +94,12 @@ function shown(found, shows) {
       element(
         "tr",
         {},
-        element("th", { scope: "row", colspan: 2 }, "The model's margin"),
+        element(
+          "th",
+          { scope: "row", colspan: 2 },
+          "The model's margin",
+          element("span", { class: "why-meaning" }, `calibrated: ${found.model_score.toFixed(3)}`),
+        ),
         element("td", { class: "number", colspan: 2 }, signed(found.margin)),
       ),
     ),
@@ -111,6 +116,7 @@ function shown(found, shows) {
 }
 
 const TERMS = {
+  intercept: "to begin with",
   ring: "the ring",
   evidence: "the evidence",
   recent_own: "what was thought of the user's recent transactions",
@@ -118,15 +124,17 @@ const TERMS = {
   gnn: "the graph model: how they and those around them have lived",
 };
 
-/** "Score 0.91: the model alone says 0.40, the ring adds +0.88 and the evidence +1.20." */
+/** "Score 0.91, decline: in log-odds −1.32 to begin with, +0.28 the ring …, together +2.31." */
 function sum(found) {
-  const added = found.terms
-    .filter((term) => term.name !== "model" && term.name !== "intercept" && term.contribution)
-    .map((term) => `${TERMS[term.name]} adds ${signed(term.contribution)} log-odds`);
-  const parts = [`the model alone says ${found.model_score.toFixed(3)}`, ...added];
+  const { terms, score, decision, model_score: alone } = found;
+  const model = `the model, which alone says ${alone.toFixed(3)}`;
+  const parts = terms
+    .filter(({ contribution }) => contribution)
+    .map(({ name, contribution }) => `${signed(contribution)} ${TERMS[name] ?? model}`);
+  const whole = terms.reduce((all, { contribution }) => all + contribution, 0);
   return [
-    element("strong", {}, `Score ${found.score.toFixed(3)}`),
-    `, ${words(found.decision)}: ${parts.join(", ")}.`,
+    element("strong", {}, `Score ${score.toFixed(3)}`),
+    `, ${words(decision)}: in log-odds ${parts.join(", ")}; together ${signed(whole)}.`,
   ];
 }
 

@@ -77,9 +77,7 @@ function card(piece, show, shows, open) {
     "div",
     { class: "card-foot" },
     drawn,
-    piece.truncated
-      ? element("span", { class: "bound" }, "A search bound was hit: there may be more.")
-      : null,
+    piece.truncated ? element("span", { class: "bound" }, boundOf(piece)) : null,
   );
   const made = element(
     "li",
@@ -102,6 +100,46 @@ function card(piece, show, shows, open) {
     made.append(fold, whyFold(ordered.at(-1), shows));
   }
   return made;
+}
+
+function boundOf({ facts, hops }) {
+  const all = facts.transactions ?? 0;
+  if (all <= hops.length) return "A search bound was hit: there may be more.";
+  return `The newest ${hops.length} of ${all} transactions are listed.`;
+}
+
+/** Every transaction of the ring, as one more card; none where one piece shows them all. */
+export function wholeCard({ transactions, transaction_count: all, evidence }, show) {
+  if (!transactions.length || evidence.some(({ hops }) => hops.length >= all)) return [];
+  const listed = transactions.length < all ? `${transactions.length} of ${all}` : `All ${all}`;
+  const ordered = transactions.map((hop) => hop.transaction_id);
+  const fold = element(
+    "details",
+    { class: "fold", "data-fold": "hops" },
+    element("summary", {}, `${listed} transactions of the ring`),
+  );
+  const fill = () =>
+    fold.children.length === 1 && fold.append(hopTable({ hops: transactions }, show));
+  fold.addEventListener("toggle", fill, { once: true });
+  const drawn = element(
+    "button",
+    {
+      type: "button",
+      class: "plain small",
+      onclick: () => show(focusOf({ transactions: ordered, ordered })),
+    },
+    "Show in drawing",
+  );
+  const why = "What its money is the sum of: newer evidence has taken the place of some of it.";
+  return [
+    element(
+      "li",
+      { class: "card", "data-evidence": "all" },
+      element("p", { class: "card-reason" }, why),
+      element("div", { class: "card-foot" }, drawn),
+      fold,
+    ),
+  ];
 }
 
 function hopTable(piece, show) {
@@ -186,16 +224,33 @@ function party(entity, otherwise) {
   );
 }
 
-/** What happened to the ring, the newest first. */
+/** "12 events", or how many of the newest are kept where its beginning is not among them. */
+export function eventsOf({ timeline: told }) {
+  const whole = told.length === 0 || told[0].kind === "born";
+  return whole ? counted(told.length, "event") : `the newest ${counted(told.length, "event")}`;
+}
+
+/** What happened to the ring, the newest first; what was said again and again, once. */
 export function timeline(detail) {
-  return [...detail.timeline]
-    .reverse()
-    .map((entry) =>
+  const told = [];
+  for (const entry of [...detail.timeline].reverse()) {
+    const last = told.at(-1);
+    const same = last?.entry.text === entry.text && last.entry.money.minor === entry.money.minor;
+    if (same) last.times += 1;
+    else told.push({ entry, times: 1 });
+  }
+  return told
+    .map(({ entry, times }) =>
       element(
         "li",
         { class: `event event-${entry.kind}`, "data-kind": entry.kind },
         element("time", { datetime: entry.at }, dayAndTime(Date.parse(entry.at))),
-        element("span", { class: "event-text" }, visible(entry.text)),
+        element(
+          "span",
+          { class: "event-text" },
+          visible(entry.text),
+          times > 1 ? element("span", { class: "faint" }, ` ${times} times`) : "",
+        ),
         element(
           "span",
           { class: "event-money", title: "Money of the ring, right after" },

@@ -1,6 +1,13 @@
 // The page: what is read, what is followed, what is chosen. All wiring is here.
 
-import { fetchModel, fetchReadiness, fetchRing, fetchRings, Problem } from "./client.js";
+import {
+  fetchModel,
+  fetchReadiness,
+  fetchRing,
+  fetchRings,
+  fetchRingsOf,
+  Problem,
+} from "./client.js";
 import { element, say } from "./element.js";
 import { listen } from "./keys.js";
 import { Live, LIVE, STALE } from "./live.js";
@@ -15,6 +22,7 @@ const READY_MS = 15_000;
 const STARTING_MS = 2_000;
 const PAINT_MS = 150; // a busy stream repaints the queue this often, and no more
 const RETRY_MS = 5_000;
+const TYPED_MS = 250; // after the last letter of a filter, its members are asked for
 
 const $ = (id) => document.getElementById(id);
 const rings = new Rings();
@@ -24,7 +32,8 @@ const queue = new Queue(
   (id) => open(id),
 );
 const OPEN = "live"; // the state that the list begins with
-const filter = { text: "", pattern: "", state: OPEN };
+const filter = { text: "", pattern: "", state: OPEN, of: new Set() };
+let typing = 0; // the timer of the question whose rings the text names a member of
 let chosen = null; // id of the ring that is open
 let loaded = false;
 let again = 0; // the timer of the next attempt to read the rings
@@ -78,8 +87,9 @@ function paintPatterns() {
 
 async function readRings() {
   try {
+    const asked = performance.now();
     const page = await fetchRings();
-    rings.load(page.rings);
+    rings.load(page.rings, { whole: page.next === null, asked });
     loaded = true;
     paint();
     if (chosen === null) choose();
@@ -91,12 +101,28 @@ async function readRings() {
   }
 }
 
+/** The filter's text may be the id of an account, a device, a card: the server knows whose. */
+async function findMembers() {
+  const id = filter.text.trim();
+  if (!id) return;
+  try {
+    const { rings: found } = await fetchRingsOf(id);
+    if (id !== filter.text.trim() || !found.length) return;
+    rings.load(found);
+    filter.of = new Set(found.map((ring) => ring.ring_id));
+    paint();
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem; // the list says what else it knows
+  }
+}
+
 // The ring that is open.
 
 const reader = new Reader(fetchRing, rings, {
   show: (detail, id) => {
     if (detail.ring_id !== id) followed(id, detail.ring_id);
     view.show(detail);
+    entitle();
   },
   fail: (problem, retried) => {
     // What is shown stays until it is read anew, unless there is no such ring any more.
@@ -179,8 +205,14 @@ function takeAlert(alert) {
   announce(`Alert: ${alert.headline}, ${alert.money.text}`);
   if (document.hidden) {
     alerts += 1;
-    document.title = `(${alerts}) Ringfence`;
+    entitle();
   }
+}
+
+/** The tab says which ring is open, and how many alerts came while nobody looked. */
+function entitle() {
+  const open = view.shown === null ? "Ringfence" : `Ring ${view.shown.ring_id.slice(0, 8)} · Ringfence`;
+  document.title = alerts ? `(${alerts}) ${open}` : open;
 }
 
 const WORDS = { [LIVE]: "live", reconnecting: "reconnecting", [STALE]: "stale" };
@@ -246,8 +278,14 @@ async function tellModel() {
 
 $("filters").addEventListener("submit", (event) => event.preventDefault());
 $("filters").addEventListener("input", () => {
+  const text = $("filter-text").value;
+  if (text !== filter.text) {
+    filter.of = new Set();
+    clearTimeout(typing);
+    typing = setTimeout(findMembers, TYPED_MS);
+  }
   Object.assign(filter, {
-    text: $("filter-text").value,
+    text,
     pattern: $("filter-pattern").value,
     state: $("filter-state").value,
   });
@@ -261,6 +299,7 @@ function escape() {
   if (view.clear()) return;
   if (!$("filter-text").value && !$("filter-pattern").value && filter.state === OPEN) return;
   $("filter-text").value = $("filter-pattern").value = filter.text = filter.pattern = "";
+  filter.of = new Set();
   $("filter-state").value = filter.state = OPEN;
   queue.release();
   paint();
@@ -289,7 +328,7 @@ document.addEventListener("visibilitychange", () => {
   else {
     ringStream.open();
     alerts = 0;
-    document.title = "Ringfence";
+    entitle();
   }
 });
 

@@ -7,11 +7,13 @@ import { badge, element, say } from "./element.js";
 import {
   clearings,
   evidenceCards,
+  eventsOf,
   focusOf,
   memberRows,
   timeline,
   told,
   touching,
+  wholeCard,
 } from "./evidence.js";
 import { drawFlow, emptyPlan } from "./flow.js";
 import { restsFold } from "./importance.js";
@@ -275,7 +277,7 @@ export class RingView {
       figure(
         "Moved",
         ring.money.minor ? ring.money.text : "none in evidence",
-        "The transactions in its evidence; other money is drawn in thin lines",
+        "Its transactions, listed below the evidence; other money is drawn in thin lines",
       ),
       figure(
         "Recoverable",
@@ -357,7 +359,7 @@ export class RingView {
     const nameOf = (fold) => `${fold.dataset.fold} ${fold.closest("li").dataset.evidence}`;
     const foldsOf = (list) => list.flatMap((li) => [...li.querySelectorAll("details")]);
     const unfolded = new Map(foldsOf([...cards.children]).map((fold) => [nameOf(fold), fold.open]));
-    const fresh = evidenceCards(ring, show);
+    const fresh = [...evidenceCards(ring, show), ...wholeCard(ring, show)];
     for (const fold of foldsOf(fresh)) fold.open = unfolded.get(nameOf(fold)) ?? fold.open;
     cards.replaceChildren(...fresh);
     say(cardsTitle, `Evidence · ${counted(ring.evidence.length, "piece")}`);
@@ -369,7 +371,7 @@ export class RingView {
       rests.dataset.revision = revision;
     }
     events.replaceChildren(...timeline(ring));
-    say(eventsTitle, `What happened · ${counted(ring.timeline.length, "event")}`);
+    say(eventsTitle, `What happened · ${eventsOf(ring)}`);
     const rows = memberRows(this.#found, show);
     members.replaceChildren(...rows);
     say(membersTitle, `Members · ${membersOf(ring)}`);

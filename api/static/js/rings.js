@@ -38,9 +38,15 @@ export class Rings {
     return this.#rings.get(id);
   }
 
-  /** Take in a list of summaries; what was known and is newer stays. */
-  load(summaries) {
+  /**
+   * Take in a list of summaries; what was known and is newer stays. Where it is the whole list, what
+   * is not on it and was not told of since it was asked for (on the page's own clock) is gone.
+   */
+  load(summaries, { whole = false, asked = 0 } = {}) {
     for (const ring of summaries) this.#put(ring);
+    const listed = new Set(summaries.map((ring) => ring.ring_id));
+    for (const id of whole ? [...this.#rings.keys()] : [])
+      if (!listed.has(id) && (this.#heard.get(id) ?? -Infinity) < asked) this.#rings.delete(id);
     if (this.newest > Date.now() + LATE_MS) this.#skew = this.newest - Date.now();
     this.#bound();
   }
@@ -75,15 +81,18 @@ export class Rings {
     return this.#skew !== 0;
   }
 
-  /** What a filter leaves, the most urgent first. */
-  list({ text = "", pattern = "", state = "live" } = {}) {
+  /** What a filter leaves, the most urgent first; `of` are rings whose member the text names. */
+  list({ text = "", pattern = "", state = "live", of = new Set() } = {}) {
     const wanted = text.trim().toLowerCase().split(/\s+/).filter(Boolean);
     return [...this.#rings.values()]
       .filter(
         (ring) =>
           STATES[state](ring) &&
           (pattern === "" || ring.patterns.includes(pattern)) &&
-          wanted.every((word) => `${ring.headline} ${ring.ring_id}`.toLowerCase().includes(word)),
+          (of.has(ring.ring_id) ||
+            wanted.every((word) =>
+              `${ring.headline} ${ring.ring_id}`.toLowerCase().includes(word),
+            )),
       )
       .sort(byUrgency);
   }

@@ -133,13 +133,17 @@ export function span(milliseconds) {
 
 const DATE = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
 
+const YEAR = new Intl.DateTimeFormat("en-GB", { year: "numeric", timeZone: "UTC" });
+const dated = (at) =>
+  YEAR.format(at) === YEAR.format(Date.now()) ? DATE.format(at) : day(at);
+
 /** How long ago, for a list: "now", "4 min", "3 h", "2 d"; after a week the date says more. */
 export function age(at, now) {
   const seconds = Math.max(0, (now - at) / 1000);
   if (seconds < 60) return "now";
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h`;
-  return seconds < 7 * 86400 ? `${Math.floor(seconds / 86400)} d` : DATE.format(at);
+  return seconds < 7 * 86400 ? `${Math.floor(seconds / 86400)} d` : dated(at);
 }
 
 /** The key of an entity everywhere on the page: what the drawing calls its nodes. */

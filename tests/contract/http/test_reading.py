@@ -14,6 +14,18 @@ def test_rings_are_listed_the_newest_change_first(client):
     assert any("cycle" in ring["patterns"] for ring in sent["rings"])
 
 
+def test_rings_are_found_by_who_is_in_them(client):
+    (ring,) = client.get("/v1/rings").json()["rings"]
+    detail = fits(schemas.RingDetail, client.get(f"/v1/rings/{ring['ring_id']}"))
+    member = detail["members"][0]["entity"]["id"]
+    found = fits(schemas.RingPage, client.get("/v1/rings", params={"member": member}))
+    assert [each["ring_id"] for each in found["rings"]] == [ring["ring_id"]]
+    assert client.get("/v1/rings", params={"member": member[:-1]}).json()["rings"] == []
+    assert len(detail["transactions"]) == detail["transaction_count"]
+    moved = sum(hop["money"]["minor"] for hop in detail["transactions"] if not hop["declined"])
+    assert moved == ring["money"]["minor"]
+
+
 def test_pages_of_rings_meet_without_a_gap_or_a_repetition(client):
     for n in range(3):  # three more rings
         for m, (source, target, amount) in enumerate(CYCLE):
