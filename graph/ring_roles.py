@@ -8,7 +8,8 @@ controller     starts the money that comes home to it in a cycle; or the money o
                comes together at it and stays; or it is the centre from which money goes to several
                and to which none comes; or, where no money says who steers, it was the first on the
                device or card that most members share
-cash-out       most of what it sends on leaves the graph (cash, merchants), or what it got stays
+cash-out       most of what it sends on leaves the graph (cash, merchants), or what it got stays; or
+               it spends at merchants of the ring, and evidence names it as a member
 mule           it received money of the ring and passed on at least half as much to users
 victim         it only pays in and is not paid by the ring
 bystander      it is named only by evidence too weak to bear a ring or that proves nothing alone, or
@@ -48,6 +49,8 @@ from graph.wording import counted, pattern_words
 
 _PASSES_ON: Final = 0.5
 """Share of what it received that an account sends on to be more than where money ends."""
+_SLACK: Final = 0.05
+"""As much more than it received is no money of its own: fees, and what came in before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +222,9 @@ def _paid_role(account: _Account) -> tuple[Role, str]:
     if on >= _PASSES_ON or Role.MULE in account.told:
         onto = counted(len(account.payees), "account") if account.payees else "the outside"
         origin = _members(payers) if payers else "outside the graph"
+        more = ", and money of its own as well" if on > 1 + _SLACK else ""
         return Role.MULE, (
-            f"It received money from {origin} and passed {_percent(on)} of it on to {onto}."
+            f"It received money from {origin} and passed {_percent(on)} of it on to {onto}{more}."
         )
     stays = f"{100 * (1 - on):.0f} % of it has not been seen to leave."
     if payers >= 2 and Role.CASH_OUT not in account.told:
@@ -244,6 +248,13 @@ def _paying_role(account: _Account) -> tuple[Role, str]:
         )
     if not account.payees:
         return Role.CASH_OUT, "It took money out of the graph."
+    robbed = account.told.keys() & {Role.VICTIM, Role.SENDER}
+    shops = all(payee.kind is EntityKind.MERCHANT for payee in account.payees)
+    if shops and Role.MEMBER in account.told and not robbed:
+        return Role.CASH_OUT, (
+            f"It spends at {_members(payees)}, and evidence of {_name(account.told[Role.MEMBER])} "
+            "names it as one of them, not as somebody who is robbed."
+        )
     return Role.VICTIM, f"It only paid in: to {_members(payees)}, none of whom paid it."
 
 

@@ -184,3 +184,14 @@ def test_of_whom_no_evidence_is_left_the_told_role_speaks(told: Role, role: Role
         f"Evidence that newer evidence has replaced named it as {told.value}; what is at hand "
         "does not."
     )
+
+
+def test_regulars_of_a_front_are_no_victims_and_whoever_pays_in_is_one() -> None:
+    front = paid(("a", SHOP, 500), ("b", SHOP, 400), told={"a": Role.MEMBER, "b": Role.SENDER})
+    found = ring_roles((*front.members, (SHOP, Role.CONTROLLER)), [front])
+    told = {each.entity.id: each for each in found}
+    assert (told["a"].role, told["b"].role) == (Role.CASH_OUT, Role.VICTIM)
+    assert told["a"].reason == (
+        "It spends at 1 member, and evidence of fan-in names it as one of them, "
+        "not as somebody who is robbed."
+    )
