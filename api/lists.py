@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from graph.errors import InvalidSetting
-from graph.lists import Lists
+from graph.lists import ListChange, ListName, Lists
 from graph.toml_text import NotToml, read_toml
 from graph.transaction import Entity, EntityKind
+from ingest.list_changes import InvalidListChange, checked
 
 _REMEDY: Final = (
     'Write [blocked], [allowed] and [watched] with lines such as device = ["id", "id"].'
@@ -70,5 +71,18 @@ def _entities(name: str, section: Any) -> frozenset[Entity]:
             raise InvalidSetting(
                 "it is not a list of ids", field=f"[{name}] {kind}", remedy=_REMEDY
             )
-        found.update(Entity(EntityKind(kind), each) for each in ids)
+        found.update(_as_named(name, Entity(EntityKind(kind), each)) for each in ids)
     return frozenset(found)
+
+
+def _as_named(name: str, entity: Entity) -> Entity:
+    """The entity as transactions name it: else a block of the same address would block nobody."""
+    try:
+        return checked(ListChange(entity, ListName.WATCH)).entity
+    except InvalidListChange as error:
+        raise InvalidSetting(
+            error.what,
+            field=f"[{name}] {entity.kind.value}",
+            value=error.value,
+            remedy=error.remedy,
+        ) from None

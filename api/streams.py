@@ -20,8 +20,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.problems import TooManyStreams
-from graph.errors import Unavailable
-from ingest.ports import Bounds, Log, Topic
+from graph.errors import Incompatible, Unavailable
+from ingest.ports import Bounds, Log, Record, Topic
 
 _LOG = logging.getLogger("ringfence.api.streams")
 
@@ -71,6 +71,7 @@ class Feed:
         self._log = log
         self._topic = topic
         self._render = render
+        self._passed = -1  # the last record that could not be read
         self._most_clients = most_clients
         self._poll_s = poll_s
         self._clients = 0
@@ -133,12 +134,27 @@ class Feed:
 
     def _read(self, after: int) -> list[Event]:
         """A page from the log, each event with the offset of the one before it."""
-        events = []
-        for record in self._log.read(self._topic, 0, after + 1, PAGE):
-            data = self._render(record.value)
-            events.append(Event(after, record.offset, frame(self.name, data, record.offset)))
-            after = record.offset
+        events: list[Event] = []
+        read = after
+        while not events and (page := self._log.read(self._topic, 0, read + 1, PAGE)):
+            read = page[-1].offset
+            for record in page:
+                data = self._rendered(record)
+                if data is not None:
+                    told = frame(self.name, data, record.offset)
+                    events.append(Event(after, record.offset, told))
+                    after = record.offset
         return events
+
+    def _rendered(self, record: Record) -> bytes | None:
+        """What a record says; None, and said once, of one that this version cannot read."""
+        try:
+            return self._render(record.value)
+        except Incompatible as error:
+            if record.offset > self._passed:
+                self._passed = record.offset
+                _LOG.warning("%s %d is not told: %s", self.name, record.offset, error)
+            return None
 
     def _follow(self) -> None:
         if not self.closing.is_set() and (self._follower is None or self._follower.done()):
@@ -147,10 +163,13 @@ class Feed:
 
     async def _read_on(self) -> None:
         """Read what is new while anybody follows; wake all who wait."""
-        self._end = (await self.bounds()).next - 1
-        self._wake()
+        begun = False
         while self._clients:
             try:
+                if not begun:
+                    self._end = (await self.bounds()).next - 1
+                    begun = True
+                    self._wake()
                 events = await asyncio.to_thread(self._read, self._end)
             except Unavailable as error:
                 _LOG.warning("the %s stream waits for the log: %s", self.name, error)

@@ -131,7 +131,11 @@ class Lease:
         while page := self._log.read(Topic.LEASES, 0, self._offset or 0, 256):
             self._offset = page[-1].offset + 1
             for record in page:
-                beat = msgspec.json.decode(record.value, type=Heartbeat)
+                try:
+                    beat = msgspec.json.decode(record.value, type=Heartbeat)
+                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                    _log.warning("heartbeat %d is not understood: %s", record.offset, error)
+                    continue
                 if beat.name != self._name or beat.holder == self._holder:
                     continue
                 if self._thread is not None:

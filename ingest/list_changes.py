@@ -72,6 +72,8 @@ def checked(change: ListChange) -> ListChange:
         field = "expires_at"
         if change.expires_at is not None:
             fields.event_time(change.expires_at)
+        field = "at"
+        fields.within_years(change.at, 0, change.at)
     except fields.Flaw as flaw:
         raise _refusal(field, flaw) from None
     return change if name == entity.id else replace(change, entity=Entity(entity.kind, name))

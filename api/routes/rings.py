@@ -85,7 +85,7 @@ async def rings(
 async def stream(
     request: Request,
     after: Annotated[
-        int | None, Query(ge=-1, lt=2**48, description="Start after this offset.")
+        int | None, Query(ge=-1, lt=2**48 - 1, description="Start after this offset.")
     ] = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:

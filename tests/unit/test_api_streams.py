@@ -7,6 +7,7 @@ import pytest
 from api import streams
 from api.problems import TooManyStreams
 from api.streams import EventStream, Feed
+from graph.errors import Incompatible, Unavailable
 from ingest.embedded import EmbeddedLog
 from ingest.ports import Message, Topic
 
@@ -24,6 +25,20 @@ def put(log, first, count):
 
 def feed(log, **bounds):
     return Feed("alert", log, Topic.ALERTS, lambda value: value, poll_s=0.01, **bounds)
+
+
+def found_bounds(log, monkeypatch):
+    """The second time it is asked for its bounds, the log does not answer."""
+    asked, answer = [0], log.bounds
+
+    def bounds(*of):
+        asked[0] += 1
+        if asked[0] == 2:
+            raise Unavailable("it is slow", remedy="Wait.")
+        return answer(*of)
+
+    monkeypatch.setattr(log, "bounds", bounds)
+    return asked
 
 
 class Client:
@@ -78,6 +93,47 @@ def test_a_client_gets_what_it_missed_then_what_is_new_each_once_in_order(log):
         client.left.set()
         await following
         assert found.clients == 0
+
+    asyncio.run(scenario())
+
+
+def test_what_this_version_cannot_read_is_passed_over_once_and_said(log, caplog):
+    def rendered(value):
+        if not value.isdigit():
+            raise Incompatible("no alert", remedy="Upgrade.")
+        return value
+
+    async def scenario():
+        put(log, 0, 3)
+        log.append([Message(Topic.ALERTS, 0, b"?") for _ in range(streams.PAGE + 1)])
+        put(log, 3, 2)
+        found = Feed("alert", log, Topic.ALERTS, rendered, poll_s=0.01)
+        client = Client()
+        following = asyncio.create_task(client.follow(found, -1))
+        await until(lambda: len(client.data()) == 5)
+        log.append([Message(Topic.ALERTS, 0, b"?")])
+        put(log, 5, 1)
+        await until(lambda: len(client.data()) == 6)
+        assert client.data() == list(range(6))
+        client.left.set()
+        await following
+
+    asyncio.run(scenario())
+    said = [record for record in caplog.records if "is not told" in record.message]
+    assert len(said) == streams.PAGE + 2
+
+
+def test_a_log_that_hesitates_as_somebody_begins_to_follow_is_asked_again(log, monkeypatch):
+    async def scenario():
+        put(log, 0, 2)
+        found, client, asked = feed(log), Client(), found_bounds(log, monkeypatch)
+        # Deaf until a heartbeat, it would be for a minute.
+        following = asyncio.create_task(client.follow(found, 1, heartbeat_s=60))
+        await until(lambda: asked[0] > 1)
+        put(log, 2, 1)
+        await until(lambda: client.data() == [2])
+        client.left.set()
+        await following
 
     asyncio.run(scenario())
 

@@ -9,7 +9,7 @@ import pytest
 from graph.errors import Unavailable
 from ingest.embedded import EmbeddedLog
 from ingest.lease import Lease
-from ingest.ports import Bounds, Topic
+from ingest.ports import Bounds, Message, Topic
 
 PATIENCE = 0.4
 
@@ -110,3 +110,17 @@ def test_whoever_was_succeeded_hears_of_it(log: EmbeddedLog) -> None:
         assert not lease(log).vacant()
     finally:
         successor.release()
+
+
+def test_what_is_no_heartbeat_ends_nobody(log: EmbeddedLog) -> None:
+    leader, standby = lease(log), lease(log)
+    leader.hold()
+    try:
+        for noise in (b"", b"{", b"\xff", b'{"name":1}'):
+            log.append([Message(Topic.LEASES, 0, noise)])
+        assert vacant_within(standby, 3 * PATIENCE) is None
+        assert standby.leader is not None
+        assert not leader.superseded
+    finally:
+        leader.release()
+    assert vacant_within(standby, PATIENCE) is not None

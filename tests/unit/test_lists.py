@@ -243,6 +243,7 @@ def test_a_decision_comes_back_from_the_wire_as_it_went_under_the_name_the_codec
         (ListChange(ADA, ListName.BLOCK, reason="x" * 201), "reason", "x" * 79 + "…"),
         (ListChange(ADA, ListName.BLOCK, author="two\nlines"), "author", "two\ufffdlines"),
         (ListChange(ADA, ListName.BLOCK, expires_at=-5), "expires_at", "-5"),
+        (ListChange(ADA, ListName.BLOCK, at=10**30), "at", str(10**30)),
     ],
 )
 def test_what_cannot_be_listed_is_refused_with_field_value_and_remedy(

@@ -436,9 +436,18 @@ def test_lists_name_entities_by_kind(tmp_path):
     assert lists.allowed == {Entity(EntityKind.USER, "u1")}
 
 
+def test_lists_name_entities_as_transactions_do(tmp_path):
+    path = tmp_path / "lists.toml"
+    path.write_text('[blocked]\nip = ["2001:DB8::0:1", "::ffff:9.9.9.9"]\nuser = ["rene\u0301"]\n')
+    named = {(entity.kind.value, entity.id) for entity in read_lists(path).blocked}
+    assert named == {("ip", "2001:db8::1"), ("ip", "9.9.9.9"), ("user", "ren\u00e9")}
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ('[blocked]\nip = ["no address"]', "ip"),
+        ('[watched]\ncard = ["4111111111111111"]', "card"),
         ("[blocked", "cannot be read"),
         ('[blocked]\nphone = ["x"]', "no such kind"),
         ("[blocked]\nuser = [1]", "not a list of ids"),
