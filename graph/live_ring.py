@@ -52,7 +52,6 @@ class SavedRing(msgspec.Struct):
     told: AlertMemory
     truncated: bool
     whole_at: int
-    still_since: int | None = None  # as it was before 2026-12-01: since it changed
 
 
 class LiveRing:
@@ -68,7 +67,6 @@ class LiveRing:
         events: What happened to it, the newest `max_events`.
         told: What its last alert said.
         whole_at: Event time at which it was last known to hold together.
-        still_since: Event time at which it last changed, as far as that can be believed.
         truncated: A bound was hit while it was built.
     """
 
@@ -87,7 +85,6 @@ class LiveRing:
         self.events: deque[RingEvent] = deque(maxlen=policy.max_events)
         self.told = AlertMemory()
         self.whole_at = ring.born_at
-        self.still_since = ring.changed_at
         self._policy = policy
         self._hops: dict[str, Hop] = {}
         # In order of (time, id); the ids apart, so that a revision copies them in one go.
@@ -166,7 +163,6 @@ class LiveRing:
             told=self.told,
             truncated=self.truncated,
             whole_at=self.whole_at,
-            still_since=self.still_since,
         )
 
     @classmethod
@@ -188,8 +184,6 @@ class LiveRing:
         live.events.extend(saved.events)
         live.told = saved.told
         live.whole_at = saved.whole_at
-        if saved.still_since is not None:
-            live.still_since = saved.still_since
         live.truncated = saved.truncated
         return live
 

@@ -18,13 +18,12 @@ many are in one that was told, is told when enough of it is new (`RingPolicy.ale
 
 Cost: O(members of the evidence + members of a ring that changed), and O(members of the rings around
 it) for one that would be told for the first time; nothing at all for a transaction without
-evidence, except one look at the ring that has been still the longest. A split is bounded by
-`graph.ring_split`.
+evidence, except one look at the ring that has been still the longest, and at those that claim to be
+of a time to come. A split is bounded by `graph.ring_split`.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final, Self
 
 import msgspec
@@ -41,13 +40,10 @@ from graph.ring_policy import RingPolicy
 from graph.ring_split import Share, bears, seed_of, split
 from graph.rings import Ring, RingEvent, RingEventKind, RingState, unborn
 from graph.snapshot import Snapshot, encode_state, pack, unpack
-from graph.transaction import ACCOUNTS, DAY, Entity, EntityKind
+from graph.transaction import ACCOUNTS, Entity, EntityKind
 
 Likelihood = Callable[[Ring, Collection[Evidence]], float]
 """How likely a ring is a true one, by what stands of its evidence."""
-
-_AHEAD: Final = DAY
-"""A ring that claims to have changed further in front of event time than this rests from now on."""
 
 _NEIGHBOURHOODS: Final = frozenset({Pattern.DENSE_BLOCK, Pattern.COMMUNITY})
 
@@ -73,7 +69,7 @@ class RingBook:
         self.policy = policy
         self.likelihood = likelihood
         self.pressed = 0
-        self._now = 0  # event time at the last `observe`
+        self._now = 0  # event time at the last `observe`: how far `next_rest` has to look
         self._active: OrderedDict[str, LiveRing] = OrderedDict()  # the stillest first
         self._quiet: OrderedDict[str, LiveRing] = OrderedDict()  # the stillest first
         self._closed: OrderedDict[str, LiveRing] = OrderedDict()
@@ -124,12 +120,10 @@ class RingBook:
     @property
     def next_rest(self) -> int:
         """Watermark at which a ring falls quiet or expires; `NEVER` where none will."""
-        due = NEVER
-        for live in islice(self._active.values(), 1):
-            due = live.still_since + self.policy.quiet_after
-        for live in islice(self._quiet.values(), 1):
-            due = min(due, live.still_since + self.policy.expire_after)
-        return due
+        return min(
+            _next(self._active, self.policy.quiet_after, self._now),
+            _next(self._quiet, self.policy.expire_after, self._now),
+        )
 
     def _find(self, ring_id: str) -> LiveRing | None:
         ring_id = self._aliases.get(ring_id, ring_id)
@@ -336,7 +330,6 @@ class RingBook:
     def _freeze(self, live: LiveRing, at: int) -> Ring:
         """The ring's next revision; it moves to the end of the line of still rings."""
         ring = live.freeze(at)
-        live.still_since = ring.changed_at if ring.changed_at <= self._now + _AHEAD else self._now
         if self.likelihood is not None and ring.score >= self.policy.alert_score:
             likely = self.likelihood(ring, live.evidence.values())
             ring = live.ring = replace(ring, likelihood=likely)
@@ -381,22 +374,15 @@ class RingBook:
     def _rest(self, watermark: int) -> list[RingEvent]:
         """Let rings fall quiet and expire; only the stillest are looked at."""
         events = []
-        while self._active:
-            live = next(iter(self._active.values()))
-            at = live.still_since + self.policy.quiet_after
-            if at > watermark:
-                break
+        for live in _still(self._active, self.policy.quiet_after, watermark):
+            at = live.ring.changed_at + self.policy.quiet_after
             live.ring = replace(live.ring, revision=live.ring.revision + 1, state=RingState.QUIET)
             self._quiet[live.ring.ring_id] = self._active.pop(live.ring.ring_id)
             events.append(RingEvent(RingEventKind.QUIET, at, live.ring))
             live.events.append(events[-1])
-        while self._quiet:
-            live = next(iter(self._quiet.values()))
-            at = live.still_since + self.policy.expire_after
-            if at > watermark:
-                break
-            events.append(self._expire(live, at))
-        return events
+        after = self.policy.expire_after
+        gone = _still(self._quiet, after, watermark)
+        return [*events, *(self._expire(live, live.ring.changed_at + after) for live in gone)]
 
     def _expire(self, live: LiveRing, at: int) -> RingEvent:
         self._close(live, RingState.EXPIRED, at)
@@ -457,6 +443,33 @@ class RingBook:
 
 def _ring_id(*seed: str) -> str:
     return xxhash.xxh3_64_hexdigest("\x1f".join(["ring", *seed]).encode())
+
+
+def _still(line: Mapping[str, LiveRing], after: int, now: int) -> list[LiveRing]:
+    """The rings of a line that have not changed for so long.
+
+    Looked at from the stillest on up to one that has. Who claims to have changed in a time to come
+    is passed over: its time comes, and those behind it need not wait for that.
+    """
+    found = []
+    for live in line.values():
+        changed = live.ring.changed_at
+        if changed > now:
+            continue
+        if changed + after > now:
+            break
+        found.append(live)
+    return found
+
+
+def _next(line: Mapping[str, LiveRing], after: int, now: int) -> int:
+    """When the next of a line will have been still for so long; `NEVER` where it is empty."""
+    due = NEVER
+    for live in line.values():
+        due = min(due, live.ring.changed_at + after)
+        if live.ring.changed_at <= now:
+            break
+    return due
 
 
 def _age(live: LiveRing) -> tuple[int, str]:

@@ -490,15 +490,28 @@ def test_a_name_that_a_merged_ring_had_is_not_given_again() -> None:
 def test_a_ring_that_claims_to_be_of_next_year_keeps_no_other_from_resting() -> None:
     book, policy = RingBook(), RingPolicy()
     book.observe([cycle(1, "abc", at=365 * 24 * HOUR)], 0)
-    book.observe([cycle(4, "def")], 0)
+    book.observe([cycle(4, "def", at=-3)], 0)
     restored = RingBook.restore(book.snapshot())
     for each in (book, restored):
         assert each.next_rest == policy.quiet_after
-        rested = each.observe([], policy.quiet_after + MINUTE)
-        assert [event.kind for event in rested] == [KINDS.QUIET] * 2
-        each.observe([], policy.expire_after + MINUTE)
-        assert len(each) == 0
+        rested = each.observe([], policy.quiet_after)
+        assert [event.kind for event in rested] == [KINDS.QUIET]
+        assert each.next_rest == policy.expire_after
+        each.observe([], policy.expire_after)
+        (left,) = each.live()
+        assert left.born_at > policy.expire_after
+        assert each.next_rest == left.changed_at + policy.quiet_after
     assert book.snapshot() == restored.snapshot()
+
+
+def test_a_ring_that_is_born_as_a_long_silence_ends_has_its_time_before_it_rests() -> None:
+    """Event time comes on with the third transaction after the silence, not with the first."""
+    book, policy, after = RingBook(), RingPolicy(), 10 * 24 * HOUR
+    (born,) = book.observe([cycle(1, "abc", at=after)], HOUR)
+    assert book.observe([], after + MINUTE) == []
+    (quiet,) = book.observe([], after + MINUTE + policy.quiet_after)
+    assert quiet.kind is KINDS.QUIET
+    assert quiet.at > born.at
 
 
 def test_a_member_that_is_blocked_and_tries_all_day_does_not_make_a_ring_deaf() -> None:
