@@ -25,7 +25,8 @@ RINGS: Final = 10_000  # rings on the board
 EVENTS: Final = 100  # newest events of a ring that are kept; with RINGS, some 500 MB at the worst
 HISTORY: Final = 200_000  # newest ring events read at start
 EVIDENCE: Final = 100  # newest pieces of evidence shown of a ring
-SOURCES: Final = 200  # newest transactions that changed a ring; their verdicts show its own
+# newest transactions that changed a ring: their verdicts show its own; some 200 MB at the worst
+SOURCES: Final = 200
 RELATED: Final = 5  # rings named beside one that shares accounts with them
 _PAGE: Final = 1_000
 _OF_TIME: Final = frozenset({RingEventKind.QUIET, RingEventKind.EXPIRED})

@@ -190,7 +190,7 @@ def needed_by(piece: Evidence) -> set[Entity]:
     for hop in piece.hops:
         for end in {hop.source, hop.target}:
             if end is not None:
-                through[end] += hop.value
+                through[end] += hop.moved
     moved: Counter[Role] = Counter()
     for entity, role in piece.members[1:]:
         moved[role] += through[entity]

@@ -201,5 +201,5 @@ def _followed(ring: Share, named: dict[Entity, int], parts: int) -> dict[Entity,
         for hop in ring.hops:
             for end, other in ((hop.source, hop.target), (hop.target, hop.source)):
                 if end in exchanged and other in named:
-                    exchanged[end][named[other]] += hop.value
+                    exchanged[end][named[other]] += hop.moved
     return {entity: sums.index(max(sums)) for entity, sums in exchanged.items()}

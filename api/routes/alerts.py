@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from api.answers import answer, described, service_of, streamed
-from api.routes.resume import start_after
+from api.routes.resume import ENDLESS, start_after
 from api.schemas import AlertOut, AlertPage
 from api.streams import EventStream
 from graph.errors import Incompatible
@@ -24,7 +24,7 @@ router: Final = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 async def alerts(
     request: Request,
     after: Annotated[
-        int, Query(ge=-1, lt=2**48 - 1, description="`next` of the page before; -1 begins.")
+        int, Query(ge=-1, lt=ENDLESS, description="`next` of the page before; -1 begins.")
     ] = -1,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> Response:
@@ -49,7 +49,7 @@ async def alerts(
 async def stream(
     request: Request,
     after: Annotated[
-        int | None, Query(ge=-1, lt=2**48 - 1, description="Start after this offset.")
+        int | None, Query(ge=-1, lt=ENDLESS, description="Start after this offset.")
     ] = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:

@@ -1,10 +1,13 @@
 """Where an event stream starts: after what the client has, or now."""
 
+from typing import Final
+
 from api.problems import InvalidParameter, shorten
 from api.streams import Feed
 
-_LARGEST = 2**48
-_DIGITS = len(str(_LARGEST))
+ENDLESS: Final = 2**48 - 1
+"""No offset that a client may name is as large: the next one has to be an offset as well."""
+_DIGITS = len(str(ENDLESS))
 
 
 async def start_after(feed: Feed, last_event_id: str | None, after: int | None) -> int:
@@ -16,7 +19,7 @@ async def start_after(feed: Feed, last_event_id: str | None, after: int | None) 
     if last_event_id is not None:
         text = last_event_id.strip()
         digits = text.isascii() and text.isdecimal() and len(text) <= _DIGITS
-        if text == "-1" or (digits and int(text) < _LARGEST):
+        if text == "-1" or (digits and int(text) < ENDLESS):
             return int(text)
         raise InvalidParameter(
             "this is not the id of an event",

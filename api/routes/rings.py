@@ -15,7 +15,7 @@ from api.answers import answer, described, service_of, streamed
 from api.board import Entry, Proof
 from api.problems import InvalidParameter, UnknownResource, shorten
 from api.questions import Questions
-from api.routes.resume import start_after
+from api.routes.resume import ENDLESS, start_after
 from api.schemas import RingDetail, RingEventOut, RingPage
 from api.service import Service
 from api.streams import EventStream
@@ -85,7 +85,7 @@ async def rings(
 async def stream(
     request: Request,
     after: Annotated[
-        int | None, Query(ge=-1, lt=2**48 - 1, description="Start after this offset.")
+        int | None, Query(ge=-1, lt=ENDLESS, description="Start after this offset.")
     ] = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:

@@ -195,3 +195,10 @@ def test_regulars_of_a_front_are_no_victims_and_whoever_pays_in_is_one() -> None
         "It spends at 1 member, and evidence of fan-in names it as one of them, "
         "not as somebody who is robbed."
     )
+
+
+@pytest.mark.parametrize(("out", "end"), [(500, "1 account."), (900, "its own as well.")])
+def test_a_mule_that_sends_more_than_it_got_is_said_to(out: int, end: str) -> None:
+    found = roles(paid(("a", "m", 500), ("m", "y", out), told={"m": Role.MULE, "a": Role.SENDER}))
+    assert found["m"].reason.startswith("It received money from 1 member and passed all of it on")
+    assert found["m"].reason.endswith(end)

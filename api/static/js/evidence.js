@@ -130,7 +130,7 @@ export function wholeCard({ transactions, transaction_count: all, evidence }, sh
     },
     "Show in drawing",
   );
-  const why = "What its money is the sum of: newer evidence has taken the place of some of it.";
+  const why = "What its money is the sum of, in order of time, whichever evidence shows it.";
   return [
     element(
       "li",
