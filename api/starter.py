@@ -40,7 +40,7 @@ from scorer.fitting import BoosterSettings, regrow_booster, sample_negatives
 from scorer.ground_truth import GroundTruth, as_named
 from scorer.history_replay import replay
 from scorer.judge_lessons import Lesson, facts_of, lesson_of, rows_of
-from scorer.judge_training import best_bounds, ring_f1s, starter_of, weights_by
+from scorer.judge_training import Past, best_bounds, ring_f1s, starter_of, weights_by
 from scorer.odds import sigmoid
 from scorer.ring_judge import RingJudge
 from scorer.ring_judge_training import ToldCity, ring_trees, tales_of, told_f1s
@@ -183,7 +183,7 @@ def judge_of(begun: Begun, told: Sequence[ToldCity], bounding: Sequence[ToldCity
         told: Cities that teach the judge of rings.
         bounding: Cities that do, and say from which probability on.
     """
-    pasts = [(city.table.evidence, city.true) for city in bounding]
+    pasts = [Past(city.table.evidence, city.true) for city in bounding]
     birth, alert = best_bounds(ring_f1s(pasts, RingPolicy()))
     asked = ring_policy(RingPolicy(), birth, birth)
     tales = [tales_of(city, asked) for city in (*bounding, *told)]

@@ -1,7 +1,8 @@
 // Declined attempts, then a success
 //
 // Whose attempts were declined several times just before one went through? Shown is the first
-// success after them: the way card testing and guessing of limits end.
+// success after them: the way card testing and guessing of limits end. What was declined before an
+// earlier success was told of with that one.
 //
 // :group accounts
 // :asked-by A card-fraud team, and whoever tunes the decline rules.
@@ -24,22 +25,22 @@
 // :column value money How much went through.
 // :column transaction_id string The payment.
 //
-// :cost All declined attempts; for each user who has any, payments times attempts.
+// :cost All declined attempts; for each user who has enough, payments times payments and attempts.
 // :bound The busiest of those users; a shorter span is the remedy.
 MATCH (u:User)-[a:ATTEMPTED]->()
 WITH u, count(a) AS attempts
   WHERE attempts >= $least
 MATCH (u)-[p:PAID|PAID_OUT]->(x)
   WHERE p.timestamp >= $since AND p.timestamp < $until
+OPTIONAL MATCH (u)-[q:PAID|PAID_OUT]->()
+  WHERE q.timestamp < p.timestamp AND q.timestamp >= p.timestamp - $minutes * 60000
+WITH u, p, x, coalesce(max(q.timestamp), -1) AS before
 MATCH (u)-[d:ATTEMPTED]->(y)
   WHERE d.timestamp <= p.timestamp AND d.timestamp >= p.timestamp - $minutes * 60000
+  AND d.timestamp > before
 WITH u, p, x, count(d) AS declined, count(DISTINCT labels(y)[0] + ':' + y.id) AS payees,
-  max(d.value) AS tried, min(d.timestamp) AS first_try, max(d.timestamp) AS last_try
+  max(d.value) AS tried, min(d.timestamp) AS first_try
   WHERE declined >= $least
-  AND NOT EXISTS {
-    MATCH (u)-[q:PAID|PAID_OUT]->()
-      WHERE q.timestamp >= last_try AND q.timestamp < p.timestamp
-  }
 RETURN u.id AS account, declined, payees, tried, first_try, p.timestamp AS succeeded_at,
   CASE WHEN type(p) = 'PAID' THEN labels(x)[0] ELSE 'Outside' END AS kind,
   CASE WHEN type(p) = 'PAID' THEN x.id ELSE null END AS payee,

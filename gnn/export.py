@@ -7,6 +7,7 @@ is exported.
 """
 
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -246,7 +247,8 @@ def _quiet(*loggers: str) -> Iterator[None]:
 
 
 def difference(mine: NDArray[Any], theirs: NDArray[Any]) -> float:
-    """Largest absolute difference; infinite where the shapes differ."""
+    """Largest absolute difference; infinite where shapes differ or either is no number."""
     if mine.shape != theirs.shape:
         return float("inf")
-    return float(np.abs(mine - theirs).max(initial=0.0))
+    largest = float(np.abs(mine - theirs).max(initial=0.0))
+    return float("inf") if math.isnan(largest) else largest

@@ -16,6 +16,8 @@ from graph.window import TransactionWindow
 
 MAX_NODES: Final = 200
 _EDGES_A_MEMBER: Final = 200
+_LINKS_LOOKED_AT: Final = 2_000
+"""Of a member: those to whom it dealt with are passed over, and a busy one has many."""
 
 
 def neighbourhood(
@@ -35,9 +37,10 @@ def neighbourhood(
     Node attributes: `member` (bool), `role` (Role or None).
     Edge attributes of kind "money" (key = transaction id): `value`, `timestamp`, `witness`; of
     kind "shared" (user -> identifier, key "shared"): `first`, `last`, `count`.
-    Graph attribute `truncated`: a bound was hit (nodes, or 200 newest edges or links a member).
+    Graph attribute `truncated`: a bound was hit (nodes, 200 newest edges or links a member, or
+    2,000 links looked at for these).
 
-    Complexity: O(m * 200 + n) for m members and n nodes.
+    Complexity: O(m * 2,000 + n) for m members and n nodes.
     """
     graph: nx.MultiDiGraph[Entity] = nx.MultiDiGraph(truncated=len(ring.members) > max_nodes)
     for entity, role in ring.members[:max_nodes]:
@@ -51,7 +54,7 @@ def neighbourhood(
             account = window.accounts.find(entity.kind, entity.id)
             if account >= 0:
                 graph.graph["truncated"] |= _collect(found, _money(window, account))
-        links.extend(_shared(window, entity))
+        graph.graph["truncated"] |= _collect_links(links, window, entity)
     _add_neighbours(graph, found.values(), max_nodes)
     _add_money(graph, found.values(), witness)
     _add_links(graph, links, max_nodes)
@@ -119,38 +122,44 @@ def _money(window: TransactionWindow, account: int) -> Iterator[Hop]:
             position -= int(back[row])
 
 
-def _shared(
-    window: TransactionWindow, entity: Entity
-) -> list[tuple[Entity, Entity, int, int, int]]:
-    """(user, identifier, first, last, count) of a user's or identifier's links, newest first."""
+def _collect_links(
+    found: list[tuple[Entity, Entity, int, int, int]], window: TransactionWindow, entity: Entity
+) -> bool:
+    """Add up to 200 links of a user or identifier, newest first; says whether there may be more.
+
+    A link is (user, identifier, first, last, count).
+    """
     links = window.links
     if entity.kind is EntityKind.USER:
         id_ = window.accounts.find(entity.kind, entity.id)
         heads, back = links.newest_of_user, links.back_user
     elif entity.kind is EntityKind.MERCHANT:
-        return []
+        return False
     else:
         id_ = window.identifiers.find(entity.kind, entity.id)
         heads, back = links.newest_of_identifier, links.back_entity
     if id_ < 0:
-        return []
+        return False
     oldest = window.watermark - window.config.retention
-    found = []
+    room = _EDGES_A_MEMBER
     position = int(heads[id_])
-    for _ in range(_EDGES_A_MEMBER):
+    for _ in range(_LINKS_LOOKED_AT):
         if position < window.link_tail:
-            break
+            return False
         row = int(slot(links.pages, position))
         if links.entity[row] >= 0 and links.last[row] >= oldest:
             user = window.account(int(links.user[row]))
             identifier = window.identifiers.entity(int(links.entity[row]))
             if user is not None:
+                if not room:
+                    return True
+                room -= 1
                 span = (int(links.first[row]), int(links.last[row]), int(links.count[row]))
                 found.append((user, identifier, *span))
         if back[row] == 0:
-            break
+            return False
         position -= int(back[row])
-    return found
+    return True
 
 
 def _add_neighbours(graph: "nx.MultiDiGraph[Entity]", hops: Iterable[Hop], max_nodes: int) -> None:

@@ -155,8 +155,8 @@ def backtest(
         split = temporal_split(table, embargo) if dates is None else dated_split(table, dates)
         split.require_past(table)
         progress("learn", len(split.early))
-        rows, past = split.test, np.sort(np.concatenate([split.early, split.later]))
-        taught = teach(table, past, replayer.ring_policy, seed)
+        rows = split.test
+        taught = teach(table, split.past, replayer.ring_policy, seed, split.left_out)
         judge: EvidenceJudge | None = taught.judge
         bounds = taught.judge.rings(replayer.ring_policy)
         evidence = weighed(table.evidence, taught.weights)

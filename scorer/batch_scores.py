@@ -17,6 +17,7 @@ from graph.compiled import bind, kernel
 from scorer.blend import Blend
 from scorer.calibration import Calibration, Isotonic
 from scorer.decision import Policy
+from scorer.odds import MOST_LOG_ODDS
 from scorer.risk_kernel import OWN, WIDTH, RiskState, probability, recall, remember, weighed
 from scorer.verdict import Decision
 
@@ -173,6 +174,14 @@ def _calibrated(weights, knots, values, margin):  # type: ignore[no-untyped-def]
     return values[low] + share * (values[above] - values[low])
 
 
+@kernel
+def _bounded(log_odds):  # type: ignore[no-untyped-def]
+    """As `scorer.odds.bounded`."""
+    if log_odds > MOST_LOG_ODDS:
+        return MOST_LOG_ODDS
+    return -MOST_LOG_ODDS if log_odds < -MOST_LOG_ODDS else log_odds
+
+
 @kernel(nogil=True)
 def _score(  # type: ignore[no-untyped-def]
     weights, knots, values, memory, remembers, state, who, times, accepted, recalled, margins,
@@ -180,7 +189,7 @@ def _score(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Fill `out` float64[N, 8], the fields of a `BatchScore`. Mutates `state` and `recalled`."""
     for i in range(len(margins)):
-        model = probability(_calibrated(weights, knots, values, np.float64(margins[i])))
+        model = probability(_bounded(_calibrated(weights, knots, values, np.float64(margins[i]))))
         odds = np.log(model / (1.0 - model))
         own = others = 0.0
         if remembers:

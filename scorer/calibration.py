@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from graph.errors import Incompatible
-from scorer.odds import sigmoid
+from scorer.odds import bounded, sigmoid
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Platt:
         return self.slope * margin + self.intercept
 
     def apply(self, margin: float) -> float:
-        """Calibrated probability of a margin, strictly between 0 and 1 for finite margins."""
-        return sigmoid(self.log_odds(margin))
+        """Calibrated probability of a margin, strictly between 0 and 1."""
+        return sigmoid(bounded(self.log_odds(margin)))
 
     def as_json(self) -> dict[str, Any]:
         """The parameters as plain JSON values."""
@@ -62,8 +62,8 @@ class Isotonic:
         return values[low] + share * (values[above] - values[low])
 
     def apply(self, margin: float) -> float:
-        """Calibrated probability of a margin, strictly between 0 and 1 for finite margins."""
-        return sigmoid(self.log_odds(margin))
+        """Calibrated probability of a margin, strictly between 0 and 1."""
+        return sigmoid(bounded(self.log_odds(margin)))
 
     def as_json(self) -> dict[str, Any]:
         """The parameters as plain JSON values."""

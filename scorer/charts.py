@@ -10,7 +10,7 @@ from scorer.wording import RUNG_WORDS, figure
 # Inner plot of a chart, in SVG units.
 _LEFT, _TOP, _WIDTH, _HEIGHT = 64.0, 14.0, 396.0, 250.0
 _LOG_FLOOR: Final = 1e-4
-_DIAGONAL: Final = 4  # style of what was predicted; rungs have 0 to 3
+_DIAGONAL: Final = 5  # style of what was predicted; rungs have 0 to 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a chart: `points` as SVG writes them, `dots` for single points, `style` 0 to 4."""
+    """A line of a chart: `points` as SVG writes them, `dots` for single points, `style` 0 to 5."""
 
     name: str
     points: str

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-
 from graph.errors import InvalidSetting
 from graph.ring_policy import RingPolicy
 from scorer.artefact import TrainedModel
@@ -138,7 +136,7 @@ def evaluate(
     report["split"] = split.describe(table)
     report["seed"] = seed
     report["policy"] = costs.as_json() | {"version": costs.version}
-    past = np.concatenate([split.early, split.later])
+    past = split.past
     bins = FeatureBins.of(table, past, split.test)
     report["stability"] = bins.stability()
     report["judge"] = None if judge is None else judge.as_json()
@@ -227,8 +225,7 @@ def _learned(
     tabular = (
         begin(lambda: learn_tabular(replayed, split, settings, seed)) if clock is None else None
     )
-    past = np.sort(np.concatenate([split.early, split.later]))
-    table, judge = judged_table(replayed, past, policy, seed)
+    table, judge = judged_table(replayed, split.past, policy, seed, split.left_out)
     return table, judge, learn_rungs(table, split, settings, seed, progress, clock, tabular)
 
 

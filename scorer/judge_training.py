@@ -19,7 +19,7 @@ likelihood to tell from, or the score alone, takes its place where that pays.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import xxhash
@@ -39,7 +39,7 @@ from scorer.ring_judge_training import BOUNDS, f1s_from
 from scorer.ring_matching import TrueRing, f1_of
 from scorer.ring_pass import rings_of, weighed, with_rings
 from scorer.starter import starter
-from scorer.table import Rows, Table
+from scorer.table import NO_ROWS, Rows, Table
 
 FOLDS: Final = 3
 LEAST_PIECES: Final = 20
@@ -61,8 +61,20 @@ ALERTS: Final = (0.2, 0.35, 0.5, 0.65, 0.8, 0.85, 0.9, 0.95)
 """The starter's bounds are of these, as those that `teach` chooses."""
 Bounds = tuple[float, float]
 """Birth and alert."""
-Past = tuple[EvidenceLog, Sequence[TrueRing]]
-"""What a history told, `weighed`, and which rings there were."""
+
+
+class Past(NamedTuple):
+    """What a history told.
+
+    Attributes:
+        told: Its evidence, `weighed`.
+        rings: The rings that there were.
+        apart: Those that count neither way.
+    """
+
+    told: EvidenceLog
+    rings: Sequence[TrueRing]
+    apart: Sequence[TrueRing] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +91,9 @@ class Taught:
     weights: NDArray[np.float64]
 
 
-def teach(table: Table, past: Rows, policy: RingPolicy, seed: int) -> Taught:
+def teach(
+    table: Table, past: Rows, policy: RingPolicy, seed: int, left_out: Rows = NO_ROWS
+) -> Taught:
     """Teach a judge from the labelled evidence of the past.
 
     Args:
@@ -87,10 +101,11 @@ def teach(table: Table, past: Rows, policy: RingPolicy, seed: int) -> Taught:
         past: Rows whose labels may be learned from.
         policy: For all but the judge's bounds.
         seed: Of the trees.
+        left_out: Rows that may not, though they are of the same time (`Split.left_out`).
     """
     began, log = starter(), table.evidence
     rows = rows_of(log, began.facts)
-    lesson = lesson_of(table, past, rows)
+    lesson = lesson_of(table, past, rows, left_out)
     plain = _probabilities(began.booster, rows)
     frauds = lesson.fraud
     says_little = frauds.sum() < LEAST_PIECES or frauds.all()
@@ -102,12 +117,12 @@ def teach(table: Table, past: Rows, policy: RingPolicy, seed: int) -> Taught:
         pays = _ranks(lesson, weights) > _ranks(lesson, plain)
         return Taught(replace(began, booster=booster), weights) if pays else Taught(began, plain)
     known = _known(log, plain, lesson)
-    f1s = ring_f1s([(known, lesson.rings)], policy)
+    f1s = ring_f1s([Past(known, lesson.rings, lesson.apart)], policy)
     booster, weights = correcting()
     judge, kept, told, stands = began, plain, known, f1s[began.birth, began.alert]
     doubt = STANDARD_ERROR / sqrt(len(lesson.rings))
     corrected = _known(log, weights, lesson)
-    corrected_f1s = ring_f1s([(corrected, lesson.rings)], policy)
+    corrected_f1s = ring_f1s([Past(corrected, lesson.rings, lesson.apart)], policy)
     for trees, its, its_told, theirs in (
         (began.booster, plain, known, f1s),
         (booster, weights, corrected, corrected_f1s),
@@ -135,9 +150,9 @@ def telling(
     rule, began = judge.rings(policy), judge.of_rings.told
     whole = replace(rule, alert_likelihood=min(*BOUNDS, began))
     found = [rings_of(past, whole, judge.likelihood).told()]
-    f1s = f1s_from((*BOUNDS, began), found, [lesson.rings])
+    f1s = f1s_from((*BOUNDS, began), found, [lesson.rings], [lesson.apart])
     score = ring_policy(policy, judge.birth, judge.alert)
-    alone = f1_of([rings_of(past, score).told()], [lesson.rings])
+    alone = f1_of([rings_of(past, score).told()], [lesson.rings], [lesson.apart])
     bound = max(f1s, key=lambda each: (f1s[each], each))
     stands = f1s[began] + STANDARD_ERROR / sqrt(len(lesson.rings))
     if max(alone, f1s[bound]) <= stands:
@@ -173,7 +188,7 @@ def _ranks(lesson: Lesson, weights: NDArray[np.float64]) -> float:
 
 
 def judged_table(
-    table: Table, past: Rows, policy: RingPolicy, seed: int
+    table: Table, past: Rows, policy: RingPolicy, seed: int, left_out: Rows = NO_ROWS
 ) -> tuple[Table, EvidenceJudge]:
     """The table as a judge taught by its past would have made it, and the judge.
 
@@ -182,8 +197,9 @@ def judged_table(
         past: Rows whose labels may be learned from.
         policy: For rings, without a judge.
         seed: Of the trees.
+        left_out: As for `teach`.
     """
-    taught = teach(table, past, policy, seed)
+    taught = teach(table, past, policy, seed, left_out)
     return as_judged(table, taught, policy), taught.judge
 
 
@@ -243,16 +259,16 @@ def ring_f1s(pasts: Sequence[Past], policy: RingPolicy) -> dict[Bounds, float]:
         pasts: Of each the evidence, up to where its past reaches, and the rings of that.
         policy: For all but the bounds.
     """
-    true = [rings for _, rings in pasts]
+    true, apart = [past.rings for past in pasts], [past.apart for past in pasts]
     f1s = {}
     for birth in BIRTHS:
         # Everything is told that is not in a ring that was; who would not have been is left out.
         whole = ring_policy(policy, birth, birth)
-        found = [rings_of(log, whole).told() for log, _ in pasts]
+        found = [rings_of(past.told, whole).told() for past in pasts]
         for alert in ALERTS:
             if alert >= birth:
                 told = [[ring for ring in some if ring.peak >= alert] for some in found]
-                f1s[birth, alert] = f1_of(told, true)
+                f1s[birth, alert] = f1_of(told, true, apart)
     return f1s
 
 

@@ -29,7 +29,7 @@ from scorer.out_of_fold import Grower, early_margins, later_margins
 from scorer.ports import FeatureSchema
 from scorer.risk_stack import learn_stack, score_history
 from scorer.splits import Split
-from scorer.table import Rows, Table
+from scorer.table import NO_ROWS, Rows, Table
 
 _AT_A_TIME: Final = 65_536
 
@@ -44,6 +44,7 @@ class Learned:
         calibration: From margin to probability.
         past: Margins of the rows of the past by trees that had not seen them, float32 [R of the
             table]; NaN for every other row. The memory that scores leave behind is made of them.
+        grown_on: Rows that the trees have seen; none where they came from elsewhere.
         blend: From probability, memory, ring and evidence to probability.
         later_scores: Probabilities of the later rows by the trees that had not seen them.
     """
@@ -52,6 +53,7 @@ class Learned:
     booster: Booster
     calibration: Calibration
     past: NDArray[np.float32]
+    grown_on: Rows
     blend: Blend
     later_scores: NDArray[np.float64]
 
@@ -67,7 +69,7 @@ class Learned:
         """Margins of the whole history by trees that had not seen the row, float32 [R].
 
         Rows of the past count with what was said of them before they were learned from; NaN for
-        the first of them, of whom nothing was.
+        those of whom nothing was: the first of them, wherever their rings put them.
 
         Args:
             table: The replayed history.
@@ -76,6 +78,7 @@ class Learned:
         """
         margins = self.past.copy()
         wanted = np.isnan(margins) & (table.times > _first(table, margins))
+        wanted[self.grown_on] = False
         wanted[asked] = True
         unseen = np.flatnonzero(wanted)
         margins[unseen] = self.margins(table, unseen)
@@ -232,11 +235,11 @@ def _grown(
     """
     later = split.later
     names = tuple(table.schema.names[index] for index in columns)
-    grown_on, weights = _sampled(table, split.early, seed)
+    begun_on, weights = _sampled(table, split.early, seed)
     stopped_by, later_weights = _sampled(table, later, seed)
     first = fit_booster(
-        _part(table, grown_on, columns),
-        table.fraud[grown_on],
+        _part(table, begun_on, columns),
+        table.fraud[begun_on],
         _part(table, stopped_by, columns),
         table.fraud[stopped_by],
         names,
@@ -248,13 +251,15 @@ def _grown(
     )
     margins = _margins(first, table, later, columns)
     grower: Grower | None = None
+    grown_on = NO_ROWS
     if onto is not None and not _corrects(table, later, columns, margins, onto):
         booster, margins = onto, _margins(onto, table, later, columns)
     else:
         trees = first.tree_count - (0 if onto is None else onto.tree_count)
         grower = Grower(table, columns, settings, seed, trees, onto)
         # How many trees is known now, and nothing else is needed: these grow beside each other.
-        grown = begin(partial(grower.grow, np.sort(np.concatenate([split.early, later]))))
+        grown_on = split.past
+        grown = begin(partial(grower.grow, grown_on))
         if not split.shuffled:
             margins = later_margins(grower, split.early, later, margins)
         booster = grown()
@@ -262,7 +267,7 @@ def _grown(
     past = np.full(len(table.fraud), np.nan, np.float32)
     past[later] = margins
     scores = np.array([calibration.apply(float(margin)) for margin in margins])
-    return Learned(columns, booster, calibration, past, Blend(), scores), grower
+    return Learned(columns, booster, calibration, past, grown_on, Blend(), scores), grower
 
 
 def _corrects(

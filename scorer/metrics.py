@@ -258,8 +258,12 @@ def calibration_figures(scores: Scores, fraud: Flags, bins: int = 10) -> dict[st
     """Brier score, that of the base rate, and reliability by score decile and in the top 1 %.
 
     Each bin has `rows`, `predicted` (mean score) and `observed` (fraud rate); those of the top 1 %,
-    where decisions are made, also `observed_ci`, Wilson's 95 % interval.
+    where decisions are made, also `observed_ci`, Wilson's 95 % interval. Rows of
+    one score count as fraud by their common rate: no figure depends on which of them a border
+    leaves on which side.
     """
+    _, alike, sizes = np.unique(scores, return_inverse=True, return_counts=True)
+    rates = (np.bincount(alike, weights=fraud, minlength=len(sizes)) / sizes)[alike]
     rate = float(fraud.mean()) if len(fraud) else 0.0
     order = np.argsort(scores, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]
@@ -267,26 +271,26 @@ def calibration_figures(scores: Scores, fraud: Flags, bins: int = 10) -> dict[st
     return {
         "brier": float(np.mean((scores - fraud) ** 2)) if len(fraud) else 0.0,
         "brier_of_base_rate": rate * (1 - rate),
-        "bins": [_bin(scores, fraud, part) for part in parts],
-        "top_percent": _reliability(scores, fraud, top) if len(order) else None,
+        "bins": [_bin(scores, rates, part) for part in parts],
+        "top_percent": _reliability(scores, rates, top) if len(order) else None,
     }
 
 
-def _bin(scores: Scores, fraud: Flags, rows: NDArray[np.intp]) -> dict[str, Any]:
+def _bin(scores: Scores, rates: Scores, rows: NDArray[np.intp]) -> dict[str, Any]:
     return {
         "rows": len(rows),
         "predicted": float(scores[rows].mean()),
-        "observed": float(fraud[rows].mean()),
+        "observed": float(rates[rows].mean()),
     }
 
 
-def _reliability(scores: Scores, fraud: Flags, rows: NDArray[np.intp]) -> dict[str, Any]:
+def _reliability(scores: Scores, rates: Scores, rows: NDArray[np.intp]) -> dict[str, Any]:
     """The rows (by rising score) as one bin and in fifths; `error` is the mean gap, by rows."""
-    parts = [_bin(scores, fraud, part) for part in np.array_split(rows, _TOP_BINS) if len(part)]
+    parts = [_bin(scores, rates, part) for part in np.array_split(rows, _TOP_BINS) if len(part)]
     for part in parts:
         part["observed_ci"] = _wilson(part["observed"], part["rows"])
     gaps = sum(part["rows"] * abs(part["predicted"] - part["observed"]) for part in parts)
-    whole = _bin(scores, fraud, rows)
+    whole = _bin(scores, rates, rows)
     return whole | {
         "observed_ci": _wilson(whole["observed"], len(rows)),
         "error": gaps / len(rows),

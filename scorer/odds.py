@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 SUREST: Final = 1e-12
 """How near to 0 and to 1 a probability can come."""
+MOST_LOG_ODDS: Final = math.log((1.0 - SUREST) / SUREST)
+"""The log-odds of that, 27.6: a model's are no further from 0, so that they can be taken again."""
 
 
 def sigmoid(margin: float) -> float:
@@ -16,6 +18,11 @@ def sigmoid(margin: float) -> float:
         return 1.0 / (1.0 + math.exp(-margin))
     grown = math.exp(margin)
     return grown / (1.0 + grown)
+
+
+def bounded(log_odds: float) -> float:
+    """Log-odds that are no further from 0 than `MOST_LOG_ODDS`; NaN stays."""
+    return math.copysign(MOST_LOG_ODDS, log_odds) if abs(log_odds) > MOST_LOG_ODDS else log_odds
 
 
 def log_odds(probability: float) -> float:

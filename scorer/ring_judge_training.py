@@ -134,9 +134,11 @@ def f1s_from(
     bounds: Sequence[float],
     found: Sequence[Sequence[DetectedRing]],
     true: Sequence[Sequence[TrueRing]],
+    apart: Sequence[Sequence[TrueRing]] | None = None,
 ) -> dict[float, float]:
     """F1 of the rings of several histories together, as told from each likelihood on."""
-    return {
-        bound: f1_of([[ring for ring in some if ring.likely >= bound] for some in found], true)
-        for bound in bounds
-    }
+    f1s = {}
+    for bound in bounds:
+        told = [[ring for ring in some if ring.likely >= bound] for some in found]
+        f1s[bound] = f1_of(told, true, apart)
+    return f1s

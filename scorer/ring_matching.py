@@ -16,6 +16,8 @@ from graph.evidence import Evidence, Pattern
 from graph.rings import Ring, RingEvent, RingEventKind
 from graph.transaction import MINUTE, Entity, Transaction
 
+_SILENT: Final = frozenset({RingEventKind.QUIET, RingEventKind.EXPIRED})
+
 ENOUGH: Final = 0.5
 """Jaccard from which two rings are the same."""
 
@@ -106,8 +108,9 @@ class RingLedger:
             if known is None:
                 known = self._rings[ring.ring_id] = DetectedRing(ring)
                 self._inherit(known)
-            # Expiry strips a ring of its members in time; what counts is what it told.
-            if ring.members:
+            # That nothing was heard of it is no news of a ring: it changed when it last was told
+            # of. Expiry strips it of its members too, and what counts is what it told.
+            if event.kind not in _SILENT:
                 known.ring = ring
             known.peak = max(known.peak, ring.score)
             known.likely = max(known.likely, ring.likelihood or 0.0)
@@ -164,15 +167,25 @@ class RingLedger:
         return [ring for ring in self.rings(since=0) if ring.alerted_at is not None]
 
 
-def f1_of(told: Sequence[Sequence[DetectedRing]], true: Sequence[Sequence[TrueRing]]) -> float:
+def f1_of(
+    told: Sequence[Sequence[DetectedRing]],
+    true: Sequence[Sequence[TrueRing]],
+    apart: Sequence[Sequence[TrueRing]] | None = None,
+) -> float:
     """F1 of the rings of several histories together.
 
     Args:
         told: Rings that alerted, of each history.
         true: Its true rings.
+        apart: Its rings that count neither way; none if left out.
     """
-    matched = sum(len(match_rings(some, rings)) for some, rings in zip(told, true, strict=True))
-    return 2 * matched / (sum(map(len, told)) + sum(map(len, true)))
+    matched = counted = 0
+    for some, rings, others in zip(told, true, apart or [()] * len(told), strict=True):
+        right = {ring.ring.ring_id for ring, _ in match_rings(some, rings)}
+        rest = [ring for ring in some if ring.ring.ring_id not in right]
+        matched += len(right)
+        counted += len(some) - len(match_rings(rest, others)) + len(rings)
+    return 2 * matched / counted
 
 
 def jaccard(one: Iterable[Entity], other: Iterable[Entity]) -> float:

@@ -163,5 +163,6 @@ def _suspect(table: Table, row: int, parties: RowParties, score: float) -> Suspe
         target=accounts[1] if len(accounts) > 1 else None,
         value=int(table.values[row]),
         timestamp=int(table.times[row]),
+        declined=bool(table.declined[row]),
     )
     return Suspect.of(parties, hop, score)

@@ -20,6 +20,7 @@ from scorer.calibration import Calibration
 from scorer.decision import Policy
 from scorer.fitting import fit_blend, fit_platt, sample_negatives
 from scorer.metrics import paired_interval
+from scorer.odds import sure_log_odds
 from scorer.risk_memory import parties_of, recalled_by
 from scorer.table import Rows, Table
 
@@ -139,8 +140,7 @@ class _Stack:
     def put_right(self, blend: Blend, rows: Rows) -> Blend:
         """The same ranking with the rate of fraud of these rows (Platt's line)."""
         scores = self._scores(blend)[rows]
-        log_odds = np.log(scores / (1.0 - scores)).astype(np.float32)
-        line = fit_platt(log_odds, self._table.fraud[rows])
+        line = fit_platt(sure_log_odds(scores).astype(np.float32), self._table.fraud[rows])
         return Blend(
             intercept=line.slope * blend.intercept + line.intercept,
             model=line.slope * blend.model,

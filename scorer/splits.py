@@ -6,7 +6,7 @@ held when the test began), and rings that reach into the test. A ring belongs wh
 fold it reaches: of the past and the test to the test, of the two slices of the past to the later.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +17,7 @@ from graph.errors import InvalidSetting
 from graph.transaction import DAY, HOUR
 from scorer.history import LabelledTransaction
 from scorer.metrics import Flags
-from scorer.table import Rows, Table, cut_by_time
+from scorer.table import NO_ROWS, Rows, Table, cut_by_time
 
 TEST_SHARE: Final = 0.2
 SHUFFLED_TEST_SHARE: Final = 0.2
@@ -60,13 +60,14 @@ class Dates:
             )
 
     def holds(self, item: LabelledTransaction) -> bool:
-        """Whether it lies in one of the two spans, or is a fraud that gives its user away."""
+        """Whether it lies in one of the two spans, or where a fraud gives its user away."""
         at = item.transaction.timestamp
         if self.train_from <= at < self.train_until or self.test_from <= at < self.test_until:
             return True
-        # Frauds between the spans teach nothing, but by the test their users may be known.
-        since = self.known_since
-        return bool(item.fraud) and since is not None and since <= at < self.test_until
+        # What lies between the spans teaches nothing, but by the test its users may be known. Not
+        # its frauds alone are kept: what is there is scored and remembered, and then a label would
+        # have said what is.
+        return self.known_since is not None and self.known_since <= at < self.test_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class Split:
         moved: Rows that lie in the later slice instead of the early one because their ring does.
         excluded: Test rows left out because fraud of their user was already known (`Dates`).
         shuffled: The rows stand in no order of time: neighbours in time are on both sides.
+        left_out: Rows of before the test that are in none of the three.
     """
 
     early: Rows
@@ -97,6 +99,12 @@ class Split:
     moved: int = 0
     excluded: int = 0
     shuffled: bool = False
+    left_out: Rows = field(default_factory=lambda: NO_ROWS)
+
+    @property
+    def past(self) -> Rows:
+        """All rows that may be learned from, in order."""
+        return np.sort(np.concatenate([self.early, self.later]))
 
     def require_past(self, table: Table) -> None:
         """Check that there is something to learn from.
@@ -243,7 +251,8 @@ def _learned_from(
     # known every row is a fraud, and a model would learn the rate of that.
     settled = known & (table.times[past] <= (table.times[honest].max() if len(honest) else begins))
     spans = _of_rings(table, past, _rings_of_fraud(table, test))
-    rows = past[settled & clear & ~spans]
+    learned = settled & clear & ~spans
+    rows = past[learned]
     by_time = table.times[rows] >= _cut(table.times[rows], table.fraud[rows], share)
     later = by_time | _of_rings(table, rows, _rings_of_fraud(table, rows[by_time]))
     return Split(
@@ -255,6 +264,7 @@ def _learned_from(
         unsettled=int((~settled).sum()),
         spanning=int((settled & clear & spans).sum()),
         moved=int((later & ~by_time).sum()),
+        left_out=past[~learned],
     )
 
 

@@ -28,6 +28,7 @@ CHUNK_ROWS: Final = 65_536
 """Rows that are allocated at a time: 51 MB at 196 features."""
 
 Rows = NDArray[np.intp]
+NO_ROWS: Final[Rows] = np.array([], np.intp)
 
 RULES: Final = 1
 """Bit of `Table.told`: a rule spoke, which needs no graph."""
@@ -53,6 +54,7 @@ class Table:
         times: Event times, int64 [R].
         known_at: When each label became known, int64 [R]; the event time where that is not said.
         values: Value of each, minor units of the base currency, int64 [R].
+        declined: Whether it was declined and moved none of that, bool [R].
         ring_score: Of the strongest ring touched, float64 [R]; 0 until rings are made.
         joint: Joint strength of the evidence completed, float64 [R].
         told: Who had something to say, uint8 [R]: bits `RULES`, `GRAPH`, `BLOCKED`, and `RING` once
@@ -78,6 +80,7 @@ class Table:
     times: NDArray[np.int64]
     known_at: NDArray[np.int64]
     values: NDArray[np.int64]
+    declined: NDArray[np.bool_]
     ring_score: NDArray[np.float64]
     joint: NDArray[np.float64]
     told: NDArray[np.uint8]
@@ -132,6 +135,7 @@ class TableBuilder:
         self._times = array("q")
         self._known_at = array("q")
         self._values = array("q")
+        self._declined = array("b")
         self._joint = array("d")
         self._told = array("B")
         self._warm = array("b")
@@ -184,6 +188,7 @@ class TableBuilder:
             ]
         )
         self._values.extend([tx.value for tx in transactions])
+        self._declined.extend([not tx.moves_money for tx in transactions])
         self._joint.extend(
             [joint_strength(seen.evidence) if seen.evidence else 0.0 for seen in signals]
         )
@@ -217,6 +222,7 @@ class TableBuilder:
             times=np.array(self._times, dtype=np.int64),
             known_at=np.array(self._known_at, dtype=np.int64),
             values=np.array(self._values, dtype=np.int64),
+            declined=np.array(self._declined, dtype=np.bool_),
             ring_score=np.zeros(len(self), dtype=np.float64),
             joint=np.array(self._joint, dtype=np.float64),
             told=np.array(self._told, dtype=np.uint8),

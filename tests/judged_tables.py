@@ -56,4 +56,5 @@ def table_of(fraud: np.ndarray, contexts: np.ndarray, pieces: list[Evidence]) ->
         evidence=log,
         parties=PartyColumns(),
         watermarks=np.zeros(count, np.int64),
+        declined=np.zeros(count, np.bool_),
     )

@@ -26,6 +26,7 @@ from cypher.analytics.writing import CURRENT, WITNESSES, current_run, no_transac
 from cypher.known import Statement
 from cypher.ports import QueryTooBroad, Rows
 from graph.errors import InvalidSetting
+from graph.evidence import Role
 from graph.transaction import Entity, EntityKind
 
 Answer = TypeVar("Answer")
@@ -154,8 +155,9 @@ class EmbeddedAnalytics:
         alerted = {
             Entity(EntityKind.USER, str(row["id"]))
             for row in ask(
-                "MATCH (a:Alert)-[:ABOUT]->(r:Ring)-[:HAS_MEMBER]->(u:User) "
-                "WHERE a.at <= $as_of RETURN DISTINCT u.id AS id"
+                "MATCH (a:Alert)-[:ABOUT]->(r:Ring)-[m:HAS_MEMBER]->(u:User) "
+                f"WHERE a.at <= $as_of AND m.role <> '{Role.FRINGE.value}' "
+                "RETURN DISTINCT u.id AS id"
             )
         }
         return stored_graph(

@@ -45,6 +45,7 @@ from cypher.analytics.stored_graph import ORDER
 from cypher.analytics.writing import CURRENT, WITNESSES, current_run, no_transactions, write
 from cypher.known import LABELS, Row, Statement
 from cypher.ports import GraphUnavailable
+from graph.evidence import Role
 from graph.transaction import Entity, EntityKind
 
 _PROJECT: Final = """
@@ -87,8 +88,8 @@ EXISTS {
 """Which undirected types there will be: GDS refuses the name of one without a relationship."""
 
 _ALERTED: Final = (
-    "MATCH (a:Alert)-[:ABOUT]->(:Ring)-[:HAS_MEMBER]->(u:User) WHERE a.at <= $as_of "
-    "RETURN DISTINCT u.id AS id"
+    "MATCH (a:Alert)-[:ABOUT]->(:Ring)-[m:HAS_MEMBER]->(u:User) "
+    f"WHERE a.at <= $as_of AND m.role <> '{Role.FRINGE.value}' RETURN DISTINCT u.id AS id"
 )
 _NAMED: Final = (
     "UNWIND $ids AS number MATCH (n) WHERE id(n) = number "

@@ -106,10 +106,13 @@ class NightlyReplayer:
             if self._next is None:
                 self._next = night + self._every
             if transaction.timestamp >= self._next:
-                self._next = night + self._every
                 signals += self._forward(transactions[start:place], out[start:place])
                 start = place
-                self._run()
+                # A clock that runs ahead of all others by days, which the engine refuses, starts
+                # no run; after a silence as long as that, one comes with the next night.
+                if night <= self._newest + DAY:
+                    self._next = night + self._every
+                    self._run()
         return signals + self._forward(transactions[start:], out[start:])
 
     def _forward(

@@ -52,7 +52,7 @@ class Alternative:
         )
         later = first.margins(table.rows[np.ix_(split.later, columns)])
         calibration = fit_calibration(later, table.fraud[split.later])
-        past = np.sort(np.concatenate([split.early, split.later]))
+        past = split.past
         model = self.learner.again(lesson_of(table, past, columns, seed), first.size, seed)
         margins = model.margins(table.rows[np.ix_(split.test, columns)])
         scores = np.array([calibration.apply(float(margin)) for margin in margins])

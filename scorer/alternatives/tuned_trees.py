@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from scorer.alternatives.alternative import Alternative
 from scorer.alternatives.xgboost_trees import XgboostTrees
 from scorer.fitting import BoosterSettings
@@ -38,7 +36,7 @@ class TunedTrees:
             InvalidSetting: A slice of the past lacks fraud or legitimate transactions.
         """
         columns = table.schema.columns(graph=self.graph)
-        past = np.sort(np.concatenate([split.early, split.later]))
+        past = split.past
         tuned = tune(table, past, columns, self.default, seed)
         trees = XgboostTrees(tuned.settings)
         rung = Alternative(self.name, self.words, self.base, trees, graph=self.graph)

@@ -97,12 +97,12 @@ def _(c: City, p: Any) -> Iterable[Row]:
         if m.source.kind is not EntityKind.USER or not within(m, p):
             continue
         mine = outgoing(c, m.source.id)
+        done = [d.timestamp for d in mine
+                if d.relation is not Relation.ATTEMPTED and d.timestamp < m.timestamp]  # fmt: skip
         tries = [d for d in mine if d.relation is Relation.ATTEMPTED
-                 and 0 <= m.timestamp - d.timestamp <= p.minutes * MINUTE]  # fmt: skip
+                 and 0 <= m.timestamp - d.timestamp <= p.minutes * MINUTE
+                 and all(d.timestamp > each for each in done)]  # fmt: skip
         if len(tries) < p.least:
-            continue
-        if any(d.relation is not Relation.ATTEMPTED
-               and tries[-1].timestamp <= d.timestamp < m.timestamp for d in mine):  # fmt: skip
             continue
         gone = m.relation is Relation.PAID_OUT
         rows.append((m.source.id, len(tries), len({d.target for d in tries}),

@@ -45,6 +45,8 @@ def test_every_row_has_what_the_long_way_gives(calibration, policy, memory) -> N
     margins = np.concatenate(
         [rng.normal(0, 4, 3000), rng.normal(-9, 2, 500), [-4.0, -1.0, 0.0, 0.5, 3.0, 20.0]]
     ).astype(np.float32)
+    # So far out the odds of a probability could not be taken again.
+    margins = np.append(margins, np.array([-1e4, -60.0, 60.0, 1e4], np.float32))
     n = len(margins)
     rings, joint = (np.where(rng.random(n) < 0.5, 0.0, rng.random(n)) for _ in range(2))
     blend = Blend(intercept=-0.2, model=0.9, ring=1.7, evidence=2.0, memory=memory)

@@ -61,6 +61,7 @@ def table(told=TOLD):
         evidence=EvidenceLog(),
         parties=PartyColumns(),
         watermarks=np.zeros(count, np.int64),
+        declined=np.zeros(count, np.bool_),
     )
 
 

@@ -393,6 +393,19 @@ def test_a_replay_tells_each_night_what_was_known_then_and_no_more() -> None:
     assert detector.deep.taken == 2
 
 
+def test_a_clock_that_runs_ahead_by_years_does_not_end_the_runs_of_a_replay() -> None:
+    runs: list[int] = []
+    nightly = NightlyReplayer(Detector(), 1, told=lambda found: runs.append(found.as_of))
+    out = np.empty((1, len(NAMES)), np.float32)
+    refused = []
+    for n, at in enumerate([*range(0, 30, 6), 3_650 * 24, *range(30, 60, 6), 120, 121, 144]):
+        moved = transfer(n, START + at * DAY // 24, f"u{n % 3}", f"u{(n + 1) % 3}")
+        if not nightly.observe_features([moved], out)[0].accepted:
+            refused.append(at)
+    assert refused == [3_650 * 24, 120]  # the first after a silence may be another such clock
+    assert [(at - START) // (DAY // 24) for at in runs] == [18, 42, 121]
+
+
 def test_a_replay_needs_a_whole_number_of_days() -> None:
     with pytest.raises(InvalidSetting, match="--deep-analysis"):
         NightlyReplayer(Detector(), 0)

@@ -310,14 +310,16 @@ def test_frauds_between_training_and_test_give_their_users_away(history):
     dates = Dates(first, first + DAY, first + 5 * DAY, first + 8 * DAY, known_since=first)
     table = replay(history, PingPong(), keep=dates.holds)
     between = (table.times >= first + DAY) & (table.times < first + 5 * DAY)
-    assert between.any()
-    assert table.fraud[between].all()
+    days = [item.transaction.timestamp for item in history if item.fraud is not None]
+    assert between.sum() == sum(first + DAY <= at < first + 5 * DAY for at in days)
+    assert table.fraud[between].any()
+    assert not table.fraud[between].all()  # that one is remembered there is no sign of fraud
     split = dated_split(table, dates)
     used = np.concatenate([split.early, split.later, split.test])
     assert not between[used].any()
     known = {
         table.users[row]
-        for row in np.flatnonzero(between)
+        for row in np.flatnonzero(between & table.fraud)
         if table.known_at[row] <= first + 5 * DAY // DAY * DAY
     }
     assert known

@@ -41,6 +41,7 @@ def table(rows, fraud):
         evidence=EvidenceLog(),
         parties=PartyColumns(),
         watermarks=np.zeros(count, np.int64),
+        declined=np.zeros(count, np.bool_),
     )
 
 

@@ -55,6 +55,13 @@ def test_torch_and_the_runtime_agree_on_random_subgraphs_one_node_and_none(model
     assert found.about["seed"] == 0
 
 
+def test_a_model_that_answers_no_number_is_not_the_same():
+    said, silent = np.array([1.0, np.nan], np.float32), np.array([1.0, 2.0], np.float32)
+    assert export.difference(silent, said) == export.difference(said, silent) == np.inf
+    assert export.difference(silent, silent) == 0.0
+    assert export.difference(silent, silent[:1]) == np.inf
+
+
 def test_parity_would_show_another_model(folder):
     found = load(folder)
     other = RingModel(SCHEMA, SHAPE).eval()

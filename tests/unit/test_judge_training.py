@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score
 from graph.errors import InvalidInput
 from graph.evidence import Evidence, Hop, Pattern, Role
 from graph.ring_policy import RingPolicy
-from graph.transaction import Entity
+from graph.transaction import Entity, Money, Transaction, TransactionType
 from scorer.evidence_context import NAMES
 from scorer.evidence_judge import EvidenceJudge, column_of
 from scorer.evidence_log import MOST_PIECES, EvidenceLog
@@ -17,6 +17,7 @@ from scorer.judge_lessons import facts_of, lesson_of, rows_of
 from scorer.judge_training import (
     LEAST_PIECES,
     TREES,
+    Past,
     best_bounds,
     judged_table,
     ring_f1s,
@@ -226,11 +227,57 @@ def test_bounds_are_those_under_which_the_past_is_told_best() -> None:
     weights = np.where(fraud, 0.7, 0.6)
     weights[np.flatnonzero(fraud)[0]] = 0.3  # not worth all the false ones below .65
     log = weighed(table.evidence, weights)
-    past = (log, true)
+    past = Past(log, true)
     f1s = ring_f1s([past], RingPolicy())
     assert best_bounds(f1s) == (0.65, 0.65)
     assert f1s[0.65, 0.65] == pytest.approx(2 * (len(true) - 1) / (2 * len(true) - 1))
     assert ring_f1s([past, past], RingPolicy()) == f1s
+
+
+def test_a_ring_that_was_left_out_of_the_past_is_neither_right_nor_wrong_to_tell() -> None:
+    """Ten frauds of ten rings, of which the last five go on in what comes later."""
+    fraud, contexts = np.ones(10, np.bool_), np.zeros((10, len(NAMES)), np.float32)
+    table = table_of(fraud, contexts, [pair(number) for number in range(10)])
+    table = replace(table, ring_ids=tuple(f"r{number}" for number in range(10)))
+    parties = [
+        Transaction(f"t{n}", START + n, TransactionType.TRANSFER, Money(100, "EUR"), 100, a, b)
+        for n in range(10)
+        for a, b in [(f"u{2 * n}", f"u{2 * n + 1}")]
+    ]
+    table.parties.extend(parties)
+    for number in range(10):
+        ring = table.true_rings[f"r{number}"] = TrueRing(f"r{number}")
+        ring.add(parties[number])
+        if number >= 5:
+            ring.members |= {user(100 + n) for n in range(9)}  # who comes in only later
+    rows, past = rows_of(table.evidence, ()), np.array([*range(5), 9])
+    lesson = lesson_of(table, past, rows, left_out=np.arange(5, 9))
+    assert lesson.numbers.tolist() == past.tolist()
+    assert [ring.ring_id for ring in lesson.apart] == ["r5", "r6", "r7", "r8"]
+    assert lesson.apart[0].members == {user(10), user(11)}
+    log = weighed(table.evidence, np.full(10, 0.9))
+    (sure,) = {ring_f1s([Past(log, lesson.rings[:5], lesson.apart)], RingPolicy())[0.2, 0.2]}
+    assert sure == pytest.approx(10 / 11)  # the tenth, which is in neither
+    assert ring_f1s([Past(log, lesson.rings[:5])], RingPolicy())[0.2, 0.2] == pytest.approx(10 / 15)
+
+
+def test_a_piece_about_frauds_that_were_left_out_is_no_lesson() -> None:
+    a, b, c = (user(n) for n in range(3))
+    hops = tuple(Hop(f"t{n}", a, b, 1, START + n) for n in range(4))
+    members = tuple((each, Role.MEMBER) for each in (a, b, c))
+    pieces = [
+        Evidence(Pattern.CYCLE, START, members, hops[:2], 0.5, "So."),
+        *[Evidence(Pattern.CYCLE, START, members, (hop,), 0.5, "So.") for hop in hops[1:]],
+    ]
+    fraud, contexts = np.array([True, False, True, False]), np.zeros((4, len(NAMES)), np.float32)
+    table = table_of(fraud, contexts, pieces)
+    rows = rows_of(table.evidence, ())
+    known, left_out = np.array([1, 2, 3]), np.array([0])
+    assert lesson_of(table, np.array([0, 1]), rows).numbers.tolist() == [0, 1]
+    lesson = lesson_of(table, known, rows, left_out)
+    assert (lesson.numbers.tolist(), lesson.fraud.tolist()) == ([1, 2, 3], [False, True, False])
+    about_it = replace(table, ids=("t1", "t0", "t2", "t3"))  # row 1 completes what row 0 did
+    assert lesson_of(about_it, known, rows, left_out).numbers.tolist() == [2, 3]
 
 
 @pytest.mark.slow

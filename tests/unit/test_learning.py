@@ -1,5 +1,7 @@
 """What is learned with and without trees of another history."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -103,3 +105,22 @@ def test_a_starter_that_knows_nothing_is_left_out(
     assert alone.starter is None
     assert whole.served.booster.saved == alone.served.booster.saved == alone.own.booster.saved
     assert whole.served.blend == alone.served.blend
+
+
+def test_who_was_never_scored_out_of_fold_is_not_scored_by_trees_that_grew_on_it(
+    own: tuple[Table, Split],
+) -> None:
+    """A ring that began early puts its first row into the later slice, where rows are scored."""
+    table, split = own
+    ids = list(table.ring_ids)
+    first = np.flatnonzero(table.fraud)[0]
+    ids[first] = ids[split.later[table.fraud[split.later]][-1]] = "long"
+    table = replace(table, ring_ids=tuple(ids))
+    split = temporal_split(table, 0)
+    assert first in split.later
+    learned = learn_whole(table, split, planted.SMALL, SEED, None).served
+    margins = learned.history_margins(table, split.test)
+    unscored = split.early[np.isnan(learned.past[split.early])]
+    assert len(unscored)
+    assert np.isnan(margins[unscored]).all()
+    assert not np.isnan(margins[split.test]).any()

@@ -161,3 +161,15 @@ def test_calibration_of_honest_probabilities_is_honest():
         assert part["predicted"] == pytest.approx(part["observed"], abs=0.03)
     assert figures["brier"] < figures["brier_of_base_rate"]
     assert figures["top_percent"]["rows"] == 500
+
+
+def test_no_figure_of_calibration_hangs_on_the_order_of_equal_scores():
+    scores = np.repeat([0.02, 0.1], 500)
+    fraud = np.arange(1_000) % 500 < 50
+    order = np.random.default_rng(1).permutation(1_000)
+    figures = calibration_figures(scores, fraud)
+    for turned in (slice(None, None, -1), order):
+        others = calibration_figures(scores[turned], fraud[turned])
+        assert others["bins"] == figures["bins"]
+        assert others["top_percent"] == figures["top_percent"]
+    assert figures["top_percent"]["observed"] == pytest.approx(0.1)

@@ -7,7 +7,7 @@ import pytest
 from graph.errors import InvalidSetting
 from scorer.charts import calibration_chart, cost_chart, precision_recall_chart, top_chart
 from scorer.report import findings, render_html, write_report
-from scorer.wording import count, duration, figure, moment, share
+from scorer.wording import RUNG_WORDS, count, duration, figure, moment, share
 
 
 def rung(ap, *, fraud=True):
@@ -274,6 +274,15 @@ def test_charts_stay_inside_of_their_frame():
                 x, y = map(float, pair.split(","))
                 assert chart.left - 0.1 <= x <= chart.left + chart.width + 0.1
                 assert chart.top - 0.1 <= y <= chart.top + chart.height + 0.1
+
+
+def test_each_of_five_rungs_is_told_from_what_was_predicted():
+    rungs = made()["rungs"]
+    five = {rung: rungs.get(rung, rungs["blend"]) for rung in RUNG_WORDS}
+    for chart in (calibration_chart(five), top_chart(five)):
+        assert len({line.style for line in chart.lines}) == len(five) + 1 == 6
+    page = render_html(made())
+    assert all(f".s{style} {{" in page for style in range(6))
 
 
 def test_a_point_lies_where_its_figures_say():

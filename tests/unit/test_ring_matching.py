@@ -54,6 +54,21 @@ def truth(ring_id, names, times=(0,), values=(100,)):
     return TrueRing(ring_id, users(names), list(times), list(values))
 
 
+def test_a_false_ring_of_before_is_not_told_in_the_test_because_it_ends_there():
+    ledger = RingLedger()
+    wrong, right = ring("w", "abc", 1), ring("r", "xyz", 9)
+    ledger.note([RingEvent(RingEventKind.BORN, 1, wrong, alert=alert("w"))])
+    ledger.note([RingEvent(RingEventKind.BORN, 9, right, alert=alert("r"))])
+    quiet = replace(wrong, state=RingState.QUIET, changed_at=7)
+    ledger.note([RingEvent(RingEventKind.QUIET, 7, quiet)])
+    ended = replace(wrong, state=RingState.EXPIRED, changed_at=8, members=())
+    ledger.note([RingEvent(RingEventKind.EXPIRED, 8, ended)])
+    match = RingMatch.since(5, ledger, [truth("t", "xyz", (9,))])
+    assert [each.ring.ring_id for each in match.told] == ["r"]
+    assert (match.false, ring_figures(match)["precision"]) == ([], 1.0)
+    assert [each.ring.ring_id for each in RingMatch.since(0, ledger, []).false] == ["r", "w"]
+
+
 def test_half_of_the_members_in_common_is_enough_and_less_is_not():
     assert len(match_rings([found("d", "abc")], [truth("t", "abcdef")])) == 1
     assert match_rings([found("d", "abc")], [truth("t", "abcdefg")]) == []

@@ -35,8 +35,13 @@ class Scene:
             self.pay(payer, payee)
 
     def pay(self, payer: str, payee: str, value: int = 1_000, **fields: object) -> None:
+        tx = self.next(payer, payee, value, **fields)
+        evidence = self.found.detect(self.window, tx, self.window.add(tx))
+        self.book.observe(evidence, self.window.watermark)
+
+    def next(self, payer: str, payee: str, value: int = 1_000, **fields: object) -> Transaction:
         self.number += 1
-        tx = Transaction(
+        return Transaction(
             f"t{self.number}",
             START + self.number * MINUTE,
             TransactionType.TRANSFER,
@@ -46,8 +51,6 @@ class Scene:
             payee,
             **fields,
         )
-        evidence = self.found.detect(self.window, tx, self.window.add(tx))
-        self.book.observe(evidence, self.window.watermark)
 
     def draw(self, **bounds: int):
         (ring,) = self.book.live()
@@ -95,6 +98,21 @@ def test_a_hub_member_is_read_two_hundred_edges_deep() -> None:
         scene.pay("a", "hub")
     graph = scene.draw()
     assert graph.number_of_edges(user("a"), user("hub")) == 200
+    assert graph.graph["truncated"]
+
+
+def test_what_a_busy_member_uses_is_drawn_up_to_a_bound_that_is_told() -> None:
+    scene = Scene()
+    scene.pay("a", "shop", device_id="phone")
+    for n in range(300):
+        scene.window.add(scene.next("a", f"customer-{n}"))
+    phone = Entity(EntityKind.DEVICE, "phone")
+    assert phone in scene.draw(max_nodes=1_000)
+    for n in range(201):
+        scene.window.add(scene.next("a", "shop", device_id=f"device-{n}"))
+    graph = scene.draw(max_nodes=1_000)
+    assert phone not in graph
+    assert sum(node.kind is EntityKind.DEVICE for node in graph) == 200
     assert graph.graph["truncated"]
 
 
