@@ -6,17 +6,21 @@ A record is one part of one run, small enough that reading it is no pause (`PART
 
 import math
 from collections.abc import Iterable
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from graph.errors import InvalidInput
 from graph.transaction import Entity, EntityKind
 from ingest.ports import Message, Topic
+from ingest.records import Moment
 from scorer.reference import AnalysisPart
 
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _NAN: Final = float("nan")
+
+Figure = Annotated[float, msgspec.Meta(ge=-1e18, le=1e18)]
+"""What a feature holds: numbers of communities are whole ones of 64 bits."""
 
 
 class InvalidAnalysisPart(InvalidInput):
@@ -35,12 +39,12 @@ class AnalysisPartRecord(
     """A `scorer.reference.AnalysisPart` as it is written."""
 
     run_id: str
-    as_of: int
+    as_of: Moment
     part: int
     parts: int
     columns: tuple[str, ...]
     entities: tuple[tuple[EntityKind, str], ...]
-    values: tuple[tuple[float | None, ...], ...]
+    values: tuple[tuple[Figure | None, ...], ...]
 
 
 _DECODER: Final = msgspec.json.Decoder(AnalysisPartRecord)

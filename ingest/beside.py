@@ -6,6 +6,7 @@ engine tells the detector between two batches, writing down up to where it knew 
 the log takes them in at the same place. Without a leader nobody answers, and nothing is done.
 """
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from ingest.engine import Engine
 from ingest.ports import Log, Message
 
 C = TypeVar("C")
+
+_log: Final = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
 BREATH_S: Final = 0.0005
@@ -36,6 +39,9 @@ class Beside(ABC, Generic[C]):
         log: Where facts go.
         name: Of the thread.
         look_s: Seconds between two looks at event time.
+
+    Attributes:
+        failed: The error by which it ended, which only another start of the process mends.
     """
 
     def __init__(self, engine: Engine, log: Log, name: str, *, look_s: float = LOOK_S) -> None:
@@ -45,6 +51,7 @@ class Beside(ABC, Generic[C]):
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._error: str | None = None
+        self.failed: str | None = None
         self._unsent: list[Message] = []
 
     @abstractmethod
@@ -73,6 +80,10 @@ class Beside(ABC, Generic[C]):
                 return
             except Unavailable as error:  # no leader, or no log: there will be another time
                 self._error = str(error)
+            except Exception as error:  # noqa: BLE001 - the edge of the thread: else nobody hears
+                _log.exception("the %s ended by an error", self._thread.name)
+                self._error = self.failed = f"{type(error).__name__}: {error}"
+                return
             else:
                 self._error = None
 

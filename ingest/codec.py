@@ -15,9 +15,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from difflib import get_close_matches
-from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -25,8 +22,7 @@ import msgspec
 
 from graph.errors import InvalidInput
 from graph.transaction import DAY, Money, Transaction
-from ingest import fields
-from ingest.card_numbers import is_card_number
+from ingest import attributes, fields
 from ingest.currencies import EXPONENTS, RateTable
 from ingest.fields import Flaw, show
 from ingest.parties import check_parties
@@ -36,11 +32,6 @@ LARGEST_RECORD: Final = 1 << 19
 """Bytes of one record that is read: every log takes it whole, also as a dead letter, in base64."""
 LARGEST_KEPT: Final = 1 << 20
 """Bytes of one record that a log may hold: so many were read before."""
-MOST_ATTRIBUTES: Final = 64
-LARGEST_ATTRIBUTES: Final = 16_384
-"""Bytes of all unknown fields of one record, as JSON."""
-DEEPEST_ATTRIBUTE: Final = 4
-"""Levels of arrays and objects in an unknown field."""
 MOST_PROBLEMS: Final = 20
 """Problems of one record that are told; of more it is said that there are."""
 
@@ -140,7 +131,7 @@ def decode(
     except RecursionError:
         raise MalformedRecord(
             "nested too deeply",
-            remedy=f"Unknown fields may nest {DEEPEST_ATTRIBUTE} levels.",
+            remedy=f"Unknown fields may nest {attributes.DEEPEST} levels.",
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedRecord(
@@ -253,7 +244,7 @@ def encode(transaction: Transaction) -> bytes:
         ),
     )
     record.update((name, value) for name, value in optional if value is not None)
-    return _ENCODER.encode(record)
+    return attributes.ENCODER.encode(record)
 
 
 def decimal_text(money: Money) -> str:
@@ -270,7 +261,6 @@ def decimal_text(money: Money) -> str:
 
 
 _DECODER: Final = msgspec.json.Decoder(dict[str, Any], float_hook=fields.exact)
-_ENCODER: Final = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 
 
 def _money(
@@ -325,46 +315,12 @@ def _check_together(known: Mapping[str, Any], now: int | None, problems: list[Pr
 
 
 def _check_attributes(unknown: Mapping[str, object], problems: list[Problem]) -> None:
-    """Of more fields than there may be, as many are looked at as there may be."""
-    count = len(unknown)
-    if count > MOST_ATTRIBUTES:
-        what = f"more than {MOST_ATTRIBUTES} unknown fields"
-        problems.append(Problem("attributes", what, str(count), _fewer(unknown)))
-    for name, value in islice(unknown.items(), MOST_ATTRIBUTES):
-        if len(name) > fields.LONGEST_WORD or not name.isprintable() or not name:
-            what = f"the name of a field has 1 to {fields.LONGEST_WORD} printable characters"
-            problems.append(Problem("attributes", what, show(name), "Rename it."))
-        elif not _is_plain(value, DEEPEST_ATTRIBUTE):
-            what = f"nested more than {DEEPEST_ATTRIBUTE} levels, or it holds no JSON value"
-            problems.append(Problem(name, what, None, "Flatten it."))
-        elif "card" in name.lower() and isinstance(value, str) and is_card_number(value):
-            what = "this looks like a raw card number, which is never kept"
-            problems.append(Problem(name, what, None, "Send a token, as card_id."))
-    if problems:
-        return
-    size = len(_ENCODER.encode(unknown))
-    if size > LARGEST_ATTRIBUTES:
-        what = f"unknown fields of more than {LARGEST_ATTRIBUTES} bytes"
-        problems.append(Problem("attributes", what, f"{size} bytes", _fewer(unknown)))
-
-
-def _is_plain(value: object, levels: int) -> bool:
-    """Whether it is a JSON value of at most so many levels; the depth bounds the recursion."""
-    if isinstance(value, Decimal):
-        return value.is_finite()
-    if isinstance(value, dict):
-        return levels > 0 and all(_is_plain(member, levels - 1) for member in value.values())
-    if isinstance(value, list):
-        return levels > 0 and all(_is_plain(item, levels - 1) for item in value)
-    return value is None or isinstance(value, str | int)
-
-
-def _fewer(unknown: Mapping[str, object]) -> str:
-    for name in list(unknown)[:MOST_ATTRIBUTES]:
-        near = get_close_matches(name[:32].lower(), FIELDS, n=1, cutoff=0.8)
-        if near:
-            return f"Send fewer unknown fields; is {show(name)} meant to be {near[0]}?"
-    return "Send fewer unknown fields."
+    """What is wrong with attributes; how large they are is asked where nothing else is."""
+    found = list(attributes.flaws(unknown, FIELDS))
+    if not found and not problems:
+        flaw = attributes.too_large(len(attributes.ENCODER.encode(unknown)), unknown, FIELDS)
+        found = [] if flaw is None else [("attributes", flaw)]
+    problems.extend(_problem(name, flaw) for name, flaw in found)
 
 
 def _problem(field: str, flaw: Flaw) -> Problem:
@@ -389,7 +345,7 @@ def _may_repeat_a_key(data: bytes, record: Mapping[str, object]) -> bool:
     Where nothing is escaped, every colon stands after a key or inside a string, and writing the
     record again gives as many colons as were kept: a key that was overwritten had one more.
     """
-    return b"\\" in data or data.count(b":") != _ENCODER.encode(record).count(b":")
+    return b"\\" in data or data.count(b":") != attributes.ENCODER.encode(record).count(b":")
 
 
 def _refuse_repeated_keys(data: bytes) -> None:
@@ -402,7 +358,7 @@ def _refuse_repeated_keys(data: bytes) -> None:
         json.loads(data, object_pairs_hook=look, parse_int=str, parse_float=str)
     except RecursionError:
         raise MalformedRecord(
-            "nested too deeply", remedy=f"Unknown fields may nest {DEEPEST_ATTRIBUTE} levels."
+            "nested too deeply", remedy=f"Unknown fields may nest {attributes.DEEPEST} levels."
         ) from None
     if repeated:
         raise MalformedRecord(

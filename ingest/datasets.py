@@ -4,7 +4,8 @@ Rows come out in event-time order; rows of one instant keep the order of the fil
 columns until the last step, so memory holds the table and one chunk of Python objects.
 """
 
-from collections.abc import Iterator
+import datetime as dt
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import repeat
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graph.transaction import DAY, Transaction
-from ingest import codec, fields
+from ingest import attributes, codec, fields
 from ingest.cell_text import compared
 from ingest.columns import Cells, Codes, read_cells, read_money, refuse, require
 from ingest.currencies import RateTable
@@ -119,7 +120,7 @@ def _read_history(folder: Path, mapping: DatasetMapping, rates: RateTable) -> _H
         money=money,
         value=value,
         cells=cells,
-        attributes={name: _attribute(table, name) for name in mapping.attributes if name in there},
+        attributes=_attributes(table, [name for name in mapping.attributes if name in there]),
         fraud=fraud,
         known_at=_known_at(table, mapping.label, fraud, time),
         ring=None
@@ -317,10 +318,36 @@ def _ring(table: SourceTable, column: str, none: set[str]) -> Cells:
     return Cells(np.where(outside[cells.codes], -1, cells.codes), cells.values)
 
 
-def _attribute(table: SourceTable, column: str) -> Cells:
-    """As it came; a float as the decimal it is written as."""
-    codes, values = coded(table.data[column])
-    return Cells(codes, [Decimal(repr(v)) if isinstance(v, float) else v for v in values])
+def _attributes(table: SourceTable, columns: Sequence[str]) -> dict[str, Cells]:
+    """As they came, a float as the decimal that it is written as and a time as its text.
+
+    Raises:
+        InvalidDataset: They break a rule of the wire (`ingest.attributes`).
+    """
+    found: dict[str, Cells] = {}
+    sizes = np.zeros(len(table.data), np.int64)
+    for name in columns:
+        codes, values = coded(table.data[name])
+        found[name] = cells = Cells(codes, [_as_json(value) for value in values])
+        for code, value in enumerate(cells.values):
+            flaw = None if value is None else attributes.flaw_of_value(name, value)
+            if flaw is not None and (codes == code).any():
+                refuse(table, name, Source(column=name), flaw, int(np.argmax(codes == code)))
+        written = [len(attributes.ENCODER.encode({name: value})) - 1 for value in cells.values]
+        sizes += np.array([*written, 0], np.int64)[codes]
+    if found and len(sizes):
+        row = int(np.argmax(sizes))
+        flaw = attributes.too_large(int(sizes[row]) + 1, found, codec.FIELDS)
+        if flaw is not None:
+            widest = max(columns, key=lambda name: len(str(found[name].take(np.array([row]))[0])))
+            refuse(table, "attributes", Source(column=widest), flaw, row)
+    return found
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    return value.isoformat() if isinstance(value, dt.date | dt.time) else value
 
 
 def _or_none(times: Codes) -> list[int | None]:

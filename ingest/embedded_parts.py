@@ -13,6 +13,7 @@ import numpy as np
 from graph.errors import InvalidInput
 from graph.transaction import Entity, EntityKind
 from ingest.ports import Message, Topic
+from ingest.records import Moment
 from scorer.reference import Embedded
 
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
@@ -31,7 +32,7 @@ class EmbeddedRecord(
     """A `scorer.reference.Embedded` as it is written."""
 
     model: str
-    as_of: int
+    as_of: Moment
     entities: tuple[tuple[EntityKind, str], ...]
     rows: bytes
 

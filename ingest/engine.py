@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from msgspec import structs
@@ -350,16 +351,21 @@ class Engine:
     def _hear(self, detector: Detector, writer: Writer) -> None:
         """Tell the detector what is new in the reference topics; dead letters of what is not."""
         letters: list[Message] = []
+        until: dict[Topic, int] = {}
         try:
             for topic, known, refused in self._facts.news(detector, self._known):
                 self._known[topic] = known
-                letters += [_letter(record, error) for record, error in refused]
+                if refused:
+                    # A start without traffic meets again what no checkpoint holds yet.
+                    told = self._insist(partial(self._log.committed, CONSUMER, topic, 0))
+                    letters += [_letter(r, error) for r, error in refused if r.offset >= told]
+                    until[topic] = known
         except Unavailable as error:
             self._note_reading("facts", error)
         else:
             self._note_reading("facts", None)
         if letters:
-            self._insist(lambda: _append(writer, letters))
+            self._insist(lambda: _append(writer, letters, until))
             self._tally.dead_letters += len(letters)
         self._news_at = time.monotonic() + self._config.news_ms / 1000
 
@@ -508,9 +514,12 @@ def _commit(
         return write(outputs, entries, page, known)
 
 
-def _append(writer: Writer, messages: Sequence[Message]) -> list[int]:
+def _append(writer: Writer, letters: Sequence[Message], until: Mapping[Topic, int]) -> None:
+    """Letters of facts, and up to where there are letters."""
     with writer.transaction() as outputs:
-        return outputs.append(messages)
+        outputs.append(letters)
+        for topic, offset in until.items():
+            outputs.commit(CONSUMER, topic, 0, offset)
 
 
 def _letter(record: Record, error: InvalidInput) -> Message:

@@ -11,11 +11,13 @@ from functools import lru_cache
 from itertools import islice
 from typing import Final
 
+import xxhash
 from aiokafka.partitioner import murmur2
 from msgspec import structs
 
 from graph.transaction import SECOND, Transaction
 from ingest.codec import encode
+from ingest.fields import LONGEST_ID
 from ingest.ports import Log, Message, Topic
 
 CHUNK: Final = 4_000
@@ -81,7 +83,8 @@ def endlessly(begin: Callable[[], Iterable[Transaction]]) -> Iterator[Transactio
     """The same history again and again, each time later and under new ids.
 
     A second round begins a second of event time after the first has ended, and its ids end in
-    "~2": to the window and the journal they are other transactions.
+    "~2": to the window and the journal they are other transactions. Accounts are as old in it as
+    they were.
 
     Args:
         begin: Begins it; it must be the same each time and in the order of event time.
@@ -95,8 +98,23 @@ def endlessly(begin: Callable[[], Iterable[Transaction]]) -> Iterator[Transactio
             if number == 1:
                 yield each
             else:
-                name = f"{each.transaction_id}~{number}"
-                yield structs.replace(each, transaction_id=name, timestamp=each.timestamp + shift)
+                yield structs.replace(
+                    each,
+                    transaction_id=_named_again(each.transaction_id, number),
+                    timestamp=each.timestamp + shift,
+                    user_created_at=None
+                    if each.user_created_at is None
+                    else each.user_created_at + shift,
+                )
         if first is None:
             return
         number, shift = number + 1, shift + last - first + SECOND
+
+
+def _named_again(id_: str, number: int) -> str:
+    """An id of another round; of one that would be too long, a hash stands for the end."""
+    name = f"{id_}~{number}"
+    if len(name) <= LONGEST_ID:
+        return name
+    tail = f"~{xxhash.xxh3_64_hexdigest(id_.encode())}~{number}"
+    return id_[: LONGEST_ID - len(tail)] + tail

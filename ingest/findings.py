@@ -12,7 +12,7 @@ from graph.errors import InvalidInput
 from graph.evidence import Evidence
 from graph.sweep import Found
 from ingest.ports import Message, Topic
-from ingest.records import EvidenceRecord
+from ingest.records import EvidenceRecord, Moment
 from scorer.reference import Findings
 
 AT_ONCE: Final = 16
@@ -32,7 +32,7 @@ class FindingsRecord(
 ):
     """A `scorer.reference.Findings` as it is written."""
 
-    as_of: int
+    as_of: Moment
     evidence: tuple[EvidenceRecord, ...]
 
 

@@ -6,7 +6,7 @@ shortest exact form. Fields may be added with a default under the same version; 
 a new one.
 """
 
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -19,6 +19,11 @@ from graph.transaction import EntityKind
 from ingest.ports import LARGEST_VALUE, Record, Topic
 from ingest.verdict_size import cut_to_fit, with_id
 from scorer.verdict import Decision, Standing, Verdict
+
+Moment = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+"""Epoch milliseconds: what a checkpoint of the engine can hold, since facts of others are read."""
+Sum = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+"""Minor units."""
 
 
 class EntityRecord(msgspec.Struct, frozen=True, gc=False):
@@ -34,8 +39,8 @@ class HopRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     transaction_id: str
     source: EntityRecord | None
     target: EntityRecord | None
-    value: int
-    timestamp: int
+    value: Sum
+    timestamp: Moment
     declined: bool = False
 
 
@@ -44,7 +49,7 @@ class EvidenceRecord(msgspec.Struct, frozen=True, gc=False):
 
     evidence_id: str
     pattern: Pattern
-    seen_at: int
+    seen_at: Moment
     members: tuple[tuple[EntityRecord, Role], ...]
     hops: tuple[HopRecord, ...]
     strength: float

@@ -110,6 +110,9 @@ def coded(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[Any]]:
     """A column as int64[n] codes (-1 for null and NaN) and the distinct values they stand for."""
     codes, distinct = _encoded(column)
     values = distinct.to_pylist()
+    if pa.types.is_float32(column.type) or pa.types.is_float16(column.type):
+        # The decimal that stands for it is the shortest of its own width.
+        values = [float(str(each)) for each in distinct.to_numpy(zero_copy_only=False)]
     gaps = [code for code, value in enumerate(values) if value is None or value != value]  # noqa: PLR0124 - NaN
     codes[np.isin(codes, gaps)] = -1
     return codes, values

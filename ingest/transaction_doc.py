@@ -16,7 +16,7 @@ from typing import Final
 
 from graph.errors import InvalidInput
 from graph.transaction import Outcome, Transaction, TransactionType
-from ingest import codec, fields, parties
+from ingest import attributes, codec, fields, parties
 from ingest.currencies import EXPONENTS, RateTable
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "transaction.md"
@@ -141,8 +141,8 @@ def _limits() -> str:
 | what | limit |
 |---|---|
 | one record | {codec.LARGEST_RECORD} bytes |
-| unknown fields | {codec.MOST_ATTRIBUTES}, together {codec.LARGEST_ATTRIBUTES} bytes of JSON |
-| levels of arrays and objects in an unknown field | {codec.DEEPEST_ATTRIBUTE} |
+| unknown fields | {attributes.MOST}, together {attributes.LARGEST} bytes of JSON |
+| levels of arrays and objects in an unknown field | {attributes.DEEPEST} |
 | timestamp | at most 2 min after the server or the broker took it; never 2200 or later |
 | opening of the account | not more than a day after the transaction |
 

@@ -1,5 +1,6 @@
 """`ringfence redrive`: dead letters back into the stream, once what refused them was put right."""
 
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -13,6 +14,7 @@ from api.console import examples, figures, say
 from graph.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from graph.transaction import Transaction
     from ingest.redrive import Row
 
 EXAMPLES: Final = examples(
@@ -45,12 +47,12 @@ def redrive(
 
     A letter is a record that could not be understood: poison, or a schema this version does not
     know. Its bytes go to the end of their partition as they came; the engine may run meanwhile.
-    What would be refused again, with the rates and the version here, stays and says why.
+    What would be refused again, with the rates, the version and the clock here, stays and says why.
     """
     from api.adapters import visit_log
     from api.rates import rate_table
     from api.settings import Settings
-    from ingest.codec import decode
+    from ingest.codec import decode, require_not_ahead
     from ingest.redrive import Choice
     from ingest.redrive import redrive as run
 
@@ -71,7 +73,13 @@ def redrive(
             rows.append(row)
 
     settings = Settings.load(config=config, kafka=kafka, data_dir=data)
-    read = partial(decode, rates=rate_table(settings), now=None)
+    known = partial(decode, rates=rate_table(settings), now=None)
+
+    def read(data: bytes) -> "Transaction":
+        transaction = known(data)
+        require_not_ahead(transaction, time.time_ns() // 1_000_000)
+        return transaction
+
     log = visit_log(settings)
     try:
         run(log, choice, told, read=read, dry_run=dry_run, again=again)

@@ -1,5 +1,6 @@
 """Which log and folder a command is given: none that is not there, none that is served twice."""
 
+import json
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -14,8 +15,10 @@ from api.adapters import LOG, served
 from api.commands.demo import demo
 from api.commands.lists import lists
 from api.commands.redrive import redrive
-from graph.errors import InvalidSetting, Unavailable
+from graph.errors import InvalidInput, InvalidSetting, Unavailable
+from ingest import records
 from ingest.embedded import EmbeddedLog
+from ingest.ports import Message, Record, Topic
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +89,24 @@ def test_who_only_reads_begins_no_log(command, arguments: list[str], tmp_path: P
     (tmp_path / "state").mkdir()
     EmbeddedLog(tmp_path / "state" / LOG).close()
     assert CliRunner().invoke(app, [*arguments, "--data", "state"]).exit_code == 0
+
+
+def test_what_is_dated_ahead_is_not_put_back_to_be_refused_again(tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(redrive)
+    (tmp_path / "state").mkdir()
+    log = EmbeddedLog(tmp_path / "state" / LOG)
+    record = {"transaction_id": "a", "timestamp": "2150-01-01T00:00:00Z", "type": "payment",
+              "amount": "1.00", "currency": "EUR", "user_id": "u", "merchant_id": "m"}  # fmt: skip
+    for number, dated in enumerate(("2150-01-01T00:00:00Z", "2026-01-01T00:00:00Z")):
+        value = json.dumps(record | {"timestamp": dated}).encode()
+        refused = Record(Topic.TRANSACTIONS, 0, number, value, None)
+        said = records.dead_letter("engine", refused, InvalidInput("no", remedy="Look."))
+        log.append([Message(Topic.DEAD_LETTERS, 0, records.encode(said))])
+    told = CliRunner().invoke(app, ["--all", "--data", "state", "--json"])
+    assert json.loads(told.output)["counts"] == {"still refused": 1, "redriven": 1}
+    assert log.bounds(Topic.TRANSACTIONS, 0).next == 1
+    log.close()
 
 
 @pytest.mark.servers

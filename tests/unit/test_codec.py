@@ -10,7 +10,7 @@ from graph.errors import InvalidInput
 from graph.transaction import DAY, MINUTE, Location, Money, Outcome, Transaction, TransactionType
 from graph.watermark import Punctuality, Watermark
 from graph.window import WindowConfig
-from ingest import codec, transaction_doc
+from ingest import attributes, codec, transaction_doc
 from ingest.codec import InvalidTransaction, MalformedRecord, RecordTooLarge, decode, encode
 from ingest.currencies import RateTable
 
@@ -504,7 +504,7 @@ def test_a_record_over_the_limit_is_not_parsed():
     ("unknown", "field"),
     [
         ({f"f{n}": n for n in range(65)}, "attributes"),
-        ({"blob": "x" * codec.LARGEST_ATTRIBUTES}, "attributes"),
+        ({"blob": "x" * attributes.LARGEST}, "attributes"),
         ({"deep": [[[[[1]]]]]}, "deep"),
         ({"n" * 65: 1}, "attributes"),
         ({"a\nb": 1}, "attributes"),
@@ -513,6 +513,27 @@ def test_a_record_over_the_limit_is_not_parsed():
 )
 def test_unknown_fields_are_bounded(unknown: dict[str, object], field: str):
     assert refusal(PAYMENT, **unknown).field == field
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        {"card_nr": 4111111111111111},
+        {"Card": {"number": "4111 1111 1111 1111"}},
+        {"paid": [{"card": ["4111111111111111"]}]},
+        {"raw": {"cardholder": {"pan": 4111111111111111}}},
+    ],
+)
+def test_a_card_number_is_noticed_as_a_number_and_however_deep(unknown: dict[str, object]):
+    found = refusal(PAYMENT, **unknown)
+    assert (found.field, found.value) == (next(iter(unknown)), None)
+    assert "raw card number" in str(found)
+    assert "4111" not in str(found)
+
+
+@pytest.mark.parametrize("unknown", [{"card_kind": 1}, {"card": {"last": "1111"}}, {"n": 10**400}])
+def test_what_is_no_card_number_is_kept(unknown: dict[str, object]):
+    assert decode(wire({**PAYMENT, **unknown}), rates=RATES, now=NOW).attributes == unknown
 
 
 def test_of_many_problems_some_are_told_and_that_there_are_more():

@@ -15,9 +15,11 @@ import pytest
 
 from graph.transaction import DAY, EntityKind, Location, Money, Outcome, TransactionType
 from ingest import cell_text, codec, datasets, file_formats
+from ingest.currencies import RateTable
 from ingest.datasets import count, read
 from ingest.mapping import DatasetMapping, InvalidMapping, load_mapping, parse_mapping
 from ingest.tables import InvalidDataset
+from scorer.history import LabelledTransaction
 from tests.mapped_files import FIELDS, LABEL, ROWS, mapping, of, of_table
 
 PUBLIC = Path(os.environ.get("RINGFENCE_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -233,6 +235,55 @@ def test_attributes_are_kept_as_they_came(tmp_path: Path):
         {"x": Decimal("0.1"), "y": "q"},
         {},
     ]
+
+
+def attributed(folder: Path, **columns: object) -> list[LabelledTransaction]:
+    fields = "\n".join(f"{name} = {source}" for name, source in FIELDS.items())
+    names = json.dumps(list(columns))
+    toml = f'attributes = {names}\nfiles = ["*.parquet"]\n[fields]\n{fields}'
+    rows = {"t": ["2024-01-01"] * 2, "a": [1, 1], "u": ["u", "u"], "v": ["v", "v"]}
+    return of_table(folder, parse_mapping(toml, "m"), **rows | columns)
+
+
+def test_what_is_read_with_its_attributes_can_be_written_and_read_as_it_was(tmp_path: Path):
+    moments = pa.array([10**18 + 1, None], pa.timestamp("ns"))
+    days = pa.array([19_000, 1], pa.date32())
+    found = attributed(tmp_path, at=moments, day=days, f=pa.array([0.1, 2.5], pa.float32()))
+    assert [dict(each.transaction.attributes) for each in found] == [
+        {"at": "2001-09-09T01:46:40.000000001", "day": "2022-01-08", "f": Decimal("0.1")},
+        {"day": "1970-01-02", "f": Decimal("2.5")},
+    ]
+    for each in found:
+        again = codec.decode(codec.encode(each.transaction), rates=RateTable("EUR"), now=None)
+        assert again == each.transaction
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"x": [float("inf"), 1.0]}, 'x: column "x", row 1 of .*no JSON value'),
+        ({"card_nr": ["y", "4111111111111111"]}, "card_nr: .*row 2 of .*raw card number"),
+        ({"x": ["z" * 9_000, ""], "y": ["z" * 9_000, ""]}, "attributes: .*row 1 of .*16384 bytes"),
+    ],
+)
+def test_an_attribute_keeps_the_rules_of_the_wire(
+    columns: dict[str, object], said: str, tmp_path: Path
+):
+    with pytest.raises(InvalidDataset, match=said):
+        attributed(tmp_path, **columns)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("device_id", "name it under fields"), ("x" * 65, "1 to 64 printable")]
+)
+def test_an_attribute_is_no_field_and_has_a_name(name: str, said: str, tmp_path: Path):
+    with pytest.raises(InvalidMapping, match=said):
+        attributed(tmp_path, **{name: ["x", "y"]})
+
+
+def test_an_amount_of_half_the_width_is_the_decimal_it_stands_for(tmp_path: Path):
+    found = attributed(tmp_path, a=pa.array([0.1, 1234.56], pa.float32()))
+    assert [each.transaction.amount.minor for each in found] == [10, 123_456]
 
 
 def test_a_party_without_a_column_is_said_to_have_none(tmp_path: Path):

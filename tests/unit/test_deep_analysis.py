@@ -327,6 +327,17 @@ def test_parts_tell_of_every_account_once_and_of_nobody_else() -> None:
     assert wired.snapshot() == deep.snapshot()
 
 
+@pytest.mark.parametrize("wrong", [{"as_of": 10**30}, {"as_of": -1}, {"values": [[1e300]]}])
+def test_a_number_that_no_checkpoint_holds_is_refused_where_it_is_read(
+    wrong: dict[str, object],
+) -> None:
+    part = {"schema": "analysis-part/1", "run_id": "r", "as_of": 1, "part": 0, "parts": 1,
+            "columns": ["core"], "entities": [["user", "a"]], "values": [[1.0]]}  # fmt: skip
+    assert analysis_parts.read(json.dumps(part).encode()).values == ((1.0,),)
+    with pytest.raises(InvalidInput, match=r"Expected `(int|float)`"):
+        analysis_parts.read(json.dumps(part | wrong).encode())
+
+
 @pytest.mark.parametrize(
     "record", [b"", b"{}", b'{"schema":"analysis-part/2"}', b"\xff", b'{"schema":"list-change/1"}']
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
+from msgspec import structs
 
 from graph.transaction import Money, Transaction, TransactionType
 from ingest import feeding
@@ -83,6 +84,18 @@ def test_a_round_begins_after_the_one_before_and_under_new_ids() -> None:
     assert times == sorted(set(times))
     assert times[3] - times[2] == 1_000
     assert [after - before for before, after in pairwise(times[3:6])] == [250, 250]
+
+
+def test_a_round_keeps_accounts_as_old_as_they_were_and_ids_as_short_as_they_may_be() -> None:
+    long = [
+        structs.replace(each, transaction_id=f"{'i' * 126}{n}", user_created_at=each.timestamp - 60)
+        for n, each in enumerate(history(2))
+    ]
+    rounds = endlessly(lambda: iter(long))
+    found = [next(rounds) for _ in range(6)]
+    assert len({each.transaction_id for each in found}) == 6
+    assert all(len(each.transaction_id) <= 128 for each in found)
+    assert all(each.timestamp - (each.user_created_at or 0) == 60 for each in found)
 
 
 def test_an_empty_history_has_no_second_round() -> None:

@@ -13,7 +13,7 @@ from graph.lists import ListChange, ListName
 from graph.rings import RingEventKind
 from graph.sweep import Found, Sweep, SweepLimits
 from graph.transaction import DAY, HOUR, MINUTE, Entity, EntityKind, Transaction
-from ingest import codec, records
+from ingest import codec, findings, records
 from ingest.currencies import RateTable
 from ingest.embedded import EmbeddedLog
 from ingest.engine import Engine, EngineConfig
@@ -335,6 +335,55 @@ def test_the_thread_sweeps_by_itself_and_ends_when_told(log: EmbeddedLog) -> Non
     sweeper.stop()
     assert sweeper.stats().passes == 1
     assert engine.stop(20)
+
+
+def test_a_thread_that_ends_by_an_error_says_so(
+    log: EmbeddedLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Sweep):
+        def run(self, *_: object) -> Found:
+            raise ZeroDivisionError("by nobody")
+
+    engine = Engine(log, build, decode, facts=FACTS)
+    engine.start()
+    engine.wait_ready(30)
+    submit(engine, town())
+    sweeper = Sweeper(engine, log, Broken(), look_s=0.01)
+    sweeper.start()
+    for _ in range(2_000):
+        if sweeper.failed is not None:
+            break
+        engine.ask(lambda detector: detector.window.watermark).result(5)
+    assert sweeper.failed == sweeper.stats().error == "ZeroDivisionError: by nobody"
+    assert "the sweep ended by an error" in caplog.text
+    sweeper.stop()
+    assert engine.stop(20)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seen_at": 10**30},
+        {"hops": [{"transaction_id": "t", "source": None, "target": None, "value": 10**30,
+                   "timestamp": 1}]},
+        {"hops": [{"transaction_id": "t", "source": None, "target": None, "value": 1,
+                   "timestamp": -1}]},
+    ],
+)  # fmt: skip
+def test_a_number_that_no_checkpoint_holds_is_refused(wrong: dict[str, object]) -> None:
+    piece = {"evidence_id": "e", "pattern": "cycle", "seen_at": 10, "hops": [], "strength": 0.9,
+             "members": [[{"kind": "user", "id": "a"}, "member"]], "reason": "So.", "facts": {},
+             "retained": None, "truncated": False}  # fmt: skip
+
+    def read(piece: dict[str, object], as_of: int = 10) -> Findings:
+        record = {"schema": "findings/1", "as_of": as_of, "evidence": [piece]}
+        return findings.read(json.dumps(record).encode())
+
+    assert len(read(piece).evidence) == 1
+    with pytest.raises(InvalidInput, match="Expected `int`"):
+        read(piece | wrong)
+    with pytest.raises(InvalidInput, match="Expected `int`"):
+        read(piece, as_of=10**30)
 
 
 def test_a_record_names_its_schema() -> None:

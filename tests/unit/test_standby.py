@@ -199,6 +199,20 @@ def test_facts_are_told_between_batches_and_told_again_alike(
     assert journal(log)[-1].to_verdict() == expected.observe_batch([decode(raw("e"))])[0]
 
 
+def test_a_fact_that_is_refused_is_a_letter_once_however_often_an_engine_starts(
+    log: EmbeddedLog, start: Start
+) -> None:
+    """Without a transaction no checkpoint is due: each start meets the same facts."""
+    log.append([Message(Topic.LISTS, 0, fact) for fact in (b"torn", b"a", b"unusable")])
+    for number in range(3):
+        engine = start()
+        engine.wait_ready(20)
+        until(lambda engine=engine, known=3 + number: engine.stats().known == {"lists": known})
+        assert engine.stop(20)
+        assert log.bounds(Topic.DEAD_LETTERS, 0).next == 2 + number
+        log.append([Message(Topic.LISTS, 0, b"torn")])
+
+
 def test_facts_come_back_with_a_checkpoint(log: EmbeddedLog, start: Start, tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     first = start(checkpoints=checkpoints)
