@@ -13,7 +13,7 @@ import msgspec
 from graph.errors import InvalidInput
 from graph.transaction import Entity, EntityKind
 from ingest.ports import Message, Topic
-from ingest.records import Moment
+from ingest.records import Count
 from scorer.reference import AnalysisPart
 
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
@@ -39,7 +39,7 @@ class AnalysisPartRecord(
     """A `scorer.reference.AnalysisPart` as it is written."""
 
     run_id: str
-    as_of: Moment
+    as_of: Count
     part: int
     parts: int
     columns: tuple[str, ...]

@@ -13,7 +13,7 @@ import numpy as np
 from graph.errors import InvalidInput
 from graph.transaction import Entity, EntityKind
 from ingest.ports import Message, Topic
-from ingest.records import Moment
+from ingest.records import Count
 from scorer.reference import Embedded
 
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
@@ -32,7 +32,7 @@ class EmbeddedRecord(
     """A `scorer.reference.Embedded` as it is written."""
 
     model: str
-    as_of: Moment
+    as_of: Count
     entities: tuple[tuple[EntityKind, str], ...]
     rows: bytes
 

@@ -9,6 +9,7 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
@@ -330,6 +331,15 @@ def ip_address(value: object) -> str:
         return value
     text = _text(value, 'Send the address as a string, as in "192.0.2.1".')
     return _canonical_ip(text[:_SHOWN])
+
+
+def possible_ids(text: str) -> frozenset[str]:
+    """The ids that an entity may have that somebody calls so, whatever its kind; as is if none."""
+    found = {text}
+    for reader in (identifier, ip_address):
+        with suppress(Flaw):
+            found.add(reader(text))
+    return frozenset(found)
 
 
 @lru_cache(maxsize=65_536)

@@ -12,7 +12,7 @@ from graph.errors import InvalidInput
 from graph.evidence import Evidence
 from graph.sweep import Found
 from ingest.ports import Message, Topic
-from ingest.records import EvidenceRecord, Moment
+from ingest.records import BEYOND, Count, EvidenceRecord
 from scorer.reference import Findings
 
 AT_ONCE: Final = 16
@@ -32,7 +32,7 @@ class FindingsRecord(
 ):
     """A `scorer.reference.Findings` as it is written."""
 
-    as_of: Moment
+    as_of: Count
     evidence: tuple[EvidenceRecord, ...]
 
 
@@ -68,9 +68,11 @@ def read(data: bytes) -> Findings:
             remedy="Let the sweep of this version write it.",
         ) from None
     for piece in record.evidence:
-        if not piece.members or not 0 <= piece.strength <= 1:
+        counts = [number for hop in piece.hops for number in (hop.value, hop.timestamp)]
+        sound = all(0 <= number < BEYOND for number in (piece.seen_at, *counts))
+        if not (sound and piece.members and 0 <= piece.strength <= 1):
             raise InvalidFindings(
-                "evidence needs members, and a strength from 0 to 1",
+                "evidence needs members, a strength from 0 to 1, and times and sums of 62 bits",
                 field="evidence",
                 value=piece.evidence_id,
                 remedy="Let the sweep of this version write it.",

@@ -20,10 +20,9 @@ from ingest.ports import LARGEST_VALUE, Record, Topic
 from ingest.verdict_size import cut_to_fit, with_id
 from scorer.verdict import Decision, Standing, Verdict
 
-Moment = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
-"""Epoch milliseconds: what a checkpoint of the engine can hold, since facts of others are read."""
-Sum = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
-"""Minor units."""
+BEYOND: Final = 1 << 62
+"""Epoch milliseconds and minor units of facts are less: more than that no checkpoint can hold."""
+Count = Annotated[int, msgspec.Meta(ge=0, lt=BEYOND)]
 
 
 class EntityRecord(msgspec.Struct, frozen=True, gc=False):
@@ -39,8 +38,8 @@ class HopRecord(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     transaction_id: str
     source: EntityRecord | None
     target: EntityRecord | None
-    value: Sum
-    timestamp: Moment
+    value: int
+    timestamp: int
     declined: bool = False
 
 
@@ -49,7 +48,7 @@ class EvidenceRecord(msgspec.Struct, frozen=True, gc=False):
 
     evidence_id: str
     pattern: Pattern
-    seen_at: Moment
+    seen_at: int
     members: tuple[tuple[EntityRecord, Role], ...]
     hops: tuple[HopRecord, ...]
     strength: float

@@ -1,6 +1,7 @@
 """`ringfence lists`: who is blocked, allowed or watched, and decisions about it."""
 
 import time
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -58,6 +59,7 @@ def lists(
     from api.lists import read_lists
     from api.settings import Settings
     from graph.lists import Lists
+    from ingest.fields import possible_ids
     from ingest.list_changes import checked, message
 
     settings = Settings.load(config=config, data_dir=data, kafka=kafka)
@@ -70,7 +72,8 @@ def lists(
         if action is Action.SHOW:
             names = list(ListName) if listing is None else [listing]
             every = [each for name in names for each in board.entries(name)]
-            _show([each for each in every if _is_asked(each.entity, kind, entity)], as_json=as_json)
+            named = None if entity is None else possible_ids(entity)
+            _show([each for each in every if _is_asked(each.entity, kind, named)], as_json=as_json)
             return
         change = checked(
             _change(action, listing, kind, entity, reason, author, expires, board.event_time)
@@ -85,8 +88,8 @@ def lists(
         log.close()
 
 
-def _is_asked(of: Entity, kind: EntityKind | None, id_: str | None) -> bool:
-    return (kind is None or of.kind is kind) and (id_ is None or of.id == id_)
+def _is_asked(of: Entity, kind: EntityKind | None, named: Collection[str] | None) -> bool:
+    return (kind is None or of.kind is kind) and (named is None or of.id in named)
 
 
 def _change(

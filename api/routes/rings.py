@@ -29,6 +29,7 @@ from graph.ring_roles import MemberRole, ring_roles
 from graph.rings import Ring
 from graph.subgraph import neighbourhood
 from graph.transaction import Entity
+from ingest.fields import possible_ids
 
 router: Final = APIRouter(prefix="/v1/rings", tags=["rings"])
 
@@ -62,13 +63,14 @@ async def rings(
     service = service_of(request)
     service.board.must_be_read()
     after = None if cursor is None else _read(cursor)
+    named = None if member is None else possible_ids(member)
     wanted = [
         ring
         for ring in service.board.live()
         if (not state or ring.state in state)
         and ring.score >= min_score
         and (not pattern or any(each in ring.patterns for each in pattern))
-        and (member is None or any(entity.id == member for entity, _ in ring.members))
+        and (named is None or any(entity.id in named for entity, _ in ring.members))
         and (after is None or (-ring.changed_at, ring.ring_id) > (-after.changed_at, after.ring_id))
     ]
     page = wanted[:limit]

@@ -10,7 +10,7 @@ from graph.errors import InvalidInput
 from graph.transaction import DAY, MINUTE, Location, Money, Outcome, Transaction, TransactionType
 from graph.watermark import Punctuality, Watermark
 from graph.window import WindowConfig
-from ingest import attributes, codec, transaction_doc
+from ingest import attributes, codec, fields, transaction_doc
 from ingest.codec import InvalidTransaction, MalformedRecord, RecordTooLarge, decode, encode
 from ingest.currencies import RateTable
 
@@ -513,6 +513,19 @@ def test_a_record_over_the_limit_is_not_parsed():
 )
 def test_unknown_fields_are_bounded(unknown: dict[str, object], field: str):
     assert refusal(PAYMENT, **unknown).field == field
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("u1", {"u1"}),
+        ("2001:DB8:0::1", {"2001:DB8:0::1", "2001:db8::1"}),
+        ("Jose\N{COMBINING ACUTE ACCENT}", {"Jose\N{COMBINING ACUTE ACCENT}", "Jos\xe9"}),
+        ("\x00", {"\x00"}),
+    ],
+)
+def test_what_somebody_calls_an_entity_may_be_several_ids(text: str, ids: set[str]):
+    assert fields.possible_ids(text) == ids
 
 
 @pytest.mark.parametrize(

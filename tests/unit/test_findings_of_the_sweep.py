@@ -380,7 +380,7 @@ def test_a_number_that_no_checkpoint_holds_is_refused(wrong: dict[str, object]) 
         return findings.read(json.dumps(record).encode())
 
     assert len(read(piece).evidence) == 1
-    with pytest.raises(InvalidInput, match="Expected `int`"):
+    with pytest.raises(InvalidInput, match="times and sums of 62 bits"):
         read(piece | wrong)
     with pytest.raises(InvalidInput, match="Expected `int`"):
         read(piece, as_of=10**30)

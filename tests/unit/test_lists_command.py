@@ -60,6 +60,16 @@ def test_one_entity_is_shown_and_who_is_on_no_list_is_not_taken_off(run, tmp_pat
     log.close()
 
 
+def test_an_entity_is_shown_however_its_id_is_written(run) -> None:
+    run("put", "block", "ip", "2001:db8::1")
+    run("put", "block", "user", "Jos\N{LATIN SMALL LETTER E WITH ACUTE}")
+    for asked in ("2001:DB8:0::1", "2001:db8::1"):
+        (shown,) = json.loads(run("show", "block", "ip", asked, "--json").stdout)["entries"]
+        assert shown["id"] == "2001:db8::1"
+    asked = "Jose\N{COMBINING ACUTE ACCENT}"
+    assert len(json.loads(run("show", "block", "user", asked, "--json").stdout)["entries"]) == 1
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
