@@ -32,6 +32,15 @@ def pattern_words(pattern: Pattern) -> str:
     return _WRITTEN.get(pattern, pattern.replace("_", " "))
 
 
+def were(n: int) -> str:
+    """What goes with a number of things.
+
+    >>> f"1 of 3 payments {were(1)} new", f"2 of 3 payments {were(2)} new"
+    ('1 of 3 payments was new', '2 of 3 payments were new')
+    """
+    return "was" if n == 1 else "were"
+
+
 def counted(n: int, noun: str) -> str:
     """A number of things.
 

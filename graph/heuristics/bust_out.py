@@ -112,6 +112,7 @@ from graph.profiles import (
 from graph.thresholds import Thresholds
 from graph.transaction import DAY, Transaction
 from graph.window import TransactionWindow
+from graph.wording import counted
 
 BROKE_WITHIN: Final = 14 * DAY
 """For how long a deposit that bounced is held against the company of others that did alike."""
@@ -269,7 +270,7 @@ class BustOut:
             ),
             reason=(
                 f"{tx.user} spent {times:.1f} times its weekly mean of {week.clean} clean weeks, "
-                f"{100 * cash:.0f} % of it as cash; {week.reversals} reversals"
+                f"{100 * cash:.0f} % of it as cash; {counted(week.reversals, 'reversal')}"
                 + (", the last a deposit that bounced" if week.bounced else "")
                 + (f"; {new} merchants were new to it within " if week.spree else "")
                 + (span_in_words(limits.spree_within) if week.spree else "")

@@ -58,6 +58,7 @@ from graph.kernels import KIND_USER, slot
 from graph.thresholds import MOST_CHAIN_HOPS, Thresholds
 from graph.transaction import Transaction
 from graph.window import TransactionWindow
+from graph.wording import counted, were
 
 
 class Chains:
@@ -135,9 +136,9 @@ class Chains:
             * (1 - 0.3 * min(span / self.thresholds.chain_within, 1))
             * (1 - 0.6 * known / len(hops)),
             reason=(
-                f"Money went from {first.source} through {len(through)} accounts in "
+                f"Money went from {first.source} through {counted(len(through), 'account')} in "
                 f"{span_in_words(span)}; {100 * kept:.0f} % of it was kept on the way"
-                + (f"; {known} of the hops were between acquaintances." if known else ".")
+                + (f"; {known} of the hops {were(known)} between acquaintances." if known else ".")
             ),
             facts={
                 "hops": float(len(hops)),

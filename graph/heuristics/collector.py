@@ -63,6 +63,7 @@ from graph.kernels import KIND_MERCHANT
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Transaction
 from graph.window import TransactionWindow
+from graph.wording import counted
 
 
 class Collectors:
@@ -120,8 +121,9 @@ class Collectors:
                 hops=hops,
                 strength=self._strength(fresh, dwell, passage.share),
                 reason=(
-                    f"{collector} took away {100 * passage.share:.0f} % of what {fresh} "
-                    f"strangers paid within the day, half of it within {span_in_words(dwell)}."
+                    f"{collector} took away {100 * passage.share:.0f} % of what "
+                    f"{counted(fresh, 'stranger')} paid within the day, "
+                    f"half of it within {span_in_words(dwell)}."
                 ),
                 facts={
                     "counterparties": float(fresh + known),

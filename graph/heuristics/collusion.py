@@ -95,6 +95,7 @@ from graph.profiles import SHOPPED, Profiles
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Entity, Transaction
 from graph.window import TransactionWindow
+from graph.wording import counted
 
 _MOST_TOLD: Final = 4096
 _MOST_COMPARED: Final = 256  # pairs of a buyer and a device; of more, the heuristic is asked
@@ -203,7 +204,8 @@ class Collusion:
                 reason=(
                     f"{centre} lives on {len(regulars)} regulars"
                     f"{' within a week' if came.surge else ''}: {theirs} of "
-                    f"{deals} deals, {refunds} refunds; {sharing} share a device with another."
+                    f"{deals} deals, {counted(refunds, 'refund')}; {sharing} of them "
+                    f"{'shares' if sharing == 1 else 'share'} a device with another."
                 ),
                 facts={
                     "regulars": float(len(regulars)),

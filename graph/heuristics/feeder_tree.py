@@ -72,7 +72,7 @@ from graph.heuristics.witness import reach, span_in_words, witness
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Entity, Transaction
 from graph.window import TransactionWindow
-from graph.wording import counted
+from graph.wording import counted, were
 
 _FEWEST_HOPS: Final = 2
 
@@ -163,7 +163,7 @@ class FeederTrees:
                 reason=(
                     f"{members[0]} {'gathered' if gathers else 'took out'} what "
                     f"{_whose(passing, sources)}, within {span_in_words(span)}; "
-                    f"{fresh} of {count} payments were new."
+                    f"{fresh} of {count} payments {were(fresh)} new."
                 ),
                 facts={
                     "sources": float(sources),

@@ -49,6 +49,7 @@ from graph.heuristics.witness import span_in_words, witness
 from graph.thresholds import Thresholds
 from graph.transaction import Transaction
 from graph.window import TransactionWindow
+from graph.wording import counted
 
 
 class GatherScatter:
@@ -116,8 +117,9 @@ class GatherScatter:
                 + 0.15 * min(max(strangers - limits.mule_senders, 0) / 5, 1)
                 + 0.15 * haste,
                 reason=(
-                    f"{hub} spread {100 * passage.share:.0f} % of what {strangers} strangers sent "
-                    f"over {len(distinct)} accounts, half of it within {span_in_words(dwell)}."
+                    f"{hub} spread {100 * passage.share:.0f} % of what "
+                    f"{counted(strangers, 'stranger')} sent over {len(distinct)} accounts, "
+                    f"half of it within {span_in_words(dwell)}."
                 ),
                 facts={
                     "senders": float(strangers),

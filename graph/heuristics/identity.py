@@ -50,7 +50,7 @@ Source
 ...                      100, f"user{n}", merchant_id="shop", device_id="phone")
 ...     found = identity.detect(window, tx, window.add(tx))
 >>> found[0].reason
-'5 users share device:phone; 5 of them appeared on it within 7 days.'
+'5 users share device:phone; all of them appeared on it within 7 days.'
 >>> round(found[0].strength, 2)
 0.8
 """
@@ -209,7 +209,8 @@ class SharedIdentity:
             hops=(),
             strength=base * weight,
             reason=(
-                f"{len(rows)} users share {shared}{also}; {new} of them appeared on it within "
+                f"{len(rows)} users share {shared}{also}; "
+                f"{'all' if new == len(rows) else new} of them appeared on it within "
                 f"{span_in_words(limits.farm_within)}."
             ),
             facts={"users": float(len(rows)), "new_users": float(new), "degree": float(degree)},

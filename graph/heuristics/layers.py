@@ -67,6 +67,7 @@ from graph.heuristics.witness import reach, span_in_words, witness
 from graph.thresholds import LAYER_SIDE, Thresholds, told_counts
 from graph.transaction import Entity, Transaction
 from graph.window import TransactionWindow
+from graph.wording import were
 
 _PAIRS: Final = LAYER_SIDE * LAYER_SIDE
 _WIDE: Final = 3
@@ -179,7 +180,8 @@ class Layers:
                 + 0.2 * fresh / len(hops),
                 reason=(
                     f"{reason}, within {span_in_words(span)}; "
-                    f"{fresh} of the pairs {'shown ' if len(hops) < len(pairs) else ''}were new."
+                    f"{fresh} of the pairs {'shown ' if len(hops) < len(pairs) else ''}"
+                    f"{were(fresh)} new."
                 ),
                 facts=facts | {"fresh_pairs": float(fresh), "minutes": span / 60_000},
                 truncated=cut or len(hops) < len(pairs),

@@ -64,6 +64,7 @@ from graph.heuristics.witness import span_in_words, witness
 from graph.thresholds import Thresholds, told_counts
 from graph.transaction import Transaction
 from graph.window import TransactionWindow
+from graph.wording import counted
 
 
 class Mules:
@@ -115,8 +116,9 @@ class Mules:
                 hops=hops,
                 strength=self._strength(len(strangers), dwell, passage.share),
                 reason=(
-                    f"{mule} passed on {100 * passage.share:.0f} % of what {len(strangers)} "
-                    f"strangers sent within the day, half of it within {span_in_words(dwell)}."
+                    f"{mule} passed on {100 * passage.share:.0f} % of what "
+                    f"{counted(len(strangers), 'stranger')} sent within the day, "
+                    f"half of it within {span_in_words(dwell)}."
                 ),
                 facts={
                     "senders": float(len(strangers)),

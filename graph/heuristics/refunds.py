@@ -73,6 +73,7 @@ from graph.profiles import GENERATION, SHOPS, Profiles, id_of, is_alive, key_of,
 from graph.thresholds import MOST_REFUNDING, Thresholds, told_counts
 from graph.transaction import DAY, Entity, Transaction
 from graph.window import TransactionWindow
+from graph.wording import counted
 
 _MOST_TOLD: Final = 4096
 
@@ -149,8 +150,8 @@ class RefundAbuse:
                 hops=hops,
                 strength=0.4 + 0.2 * min(crowd, 1) + 0.2 * beyond + 0.15 * several,
                 reason=(
-                    f"{names} refunded {refunds} times by {shops} merchants, {100 * share:.0f} % "
-                    "of what was bought."
+                    f"{names} refunded {refunds} times by {counted(shops, 'merchant')}, "
+                    f"{100 * share:.0f} % of what was bought."
                 ),
                 facts={
                     "refunds": float(refunds),

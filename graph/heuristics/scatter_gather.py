@@ -59,6 +59,7 @@ from graph.kernels import KIND_USER, slot
 from graph.thresholds import Thresholds
 from graph.transaction import Transaction
 from graph.window import TransactionWindow
+from graph.wording import were
 
 SOURCES: Final = 16
 """Candidates for the one who scattered: those who paid the intermediary at hand, newest first."""
@@ -149,7 +150,7 @@ class ScatterGather:
                 + 0.2 * fresh / (2 * count),
                 reason=(
                     f"Money went from {source} through {count} intermediaries to {sink} within "
-                    f"{span_in_words(span)}; {fresh} of {2 * count} legs were new."
+                    f"{span_in_words(span)}; {fresh} of {2 * count} legs {were(fresh)} new."
                 ),
                 facts={
                     "intermediaries": float(count),
