@@ -176,7 +176,9 @@ class Service:
                 found.append(f"{each.consumer}: {sink.error}")
         for name, beside in (("sweep", self.sweeper), ("encoder", self.embedder)):
             if beside is not None and beside.failed is not None:
-                found.append(f"{name}: ended by an error: {beside.failed}; a restart begins it")
+                found.append(
+                    f"{name}: ended by an error: {beside.failed}; a restart begins it again"
+                )
         return found
 
     def figures(self, stats: EngineStats) -> dict[str, Any]:

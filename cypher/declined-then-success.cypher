@@ -2,7 +2,7 @@
 //
 // Whose attempts were declined several times just before one went through? Shown is the first
 // success after them: the way card testing and guessing of limits end. What was declined before an
-// earlier success was told of with that one.
+// earlier success no longer counts.
 //
 // :group accounts
 // :asked-by A card-fraud team, and whoever tunes the decline rules.
@@ -32,6 +32,10 @@ WITH u, count(a) AS attempts
   WHERE attempts >= $least
 MATCH (u)-[p:PAID|PAID_OUT]->(x)
   WHERE p.timestamp >= $since AND p.timestamp < $until
+MATCH (u)-[e:ATTEMPTED]->()
+  WHERE e.timestamp <= p.timestamp AND e.timestamp >= p.timestamp - $minutes * 60000
+WITH u, p, x, count(e) AS tries
+  WHERE tries >= $least
 OPTIONAL MATCH (u)-[q:PAID|PAID_OUT]->()
   WHERE q.timestamp < p.timestamp AND q.timestamp >= p.timestamp - $minutes * 60000
 WITH u, p, x, coalesce(max(q.timestamp), -1) AS before

@@ -16,8 +16,9 @@ from graph.window import TransactionWindow
 
 MAX_NODES: Final = 200
 _EDGES_A_MEMBER: Final = 200
-_LINKS_LOOKED_AT: Final = 2_000
-"""Of a member: those to whom it dealt with are passed over, and a busy one has many."""
+_LINKS_LOOKED_AT: Final = 20_000
+"""Of all members together, but `_EDGES_A_MEMBER` of each in any case: those whom it dealt with are
+passed over, and a busy one has many. It is read between two transactions."""
 
 
 def neighbourhood(
@@ -38,9 +39,9 @@ def neighbourhood(
     Edge attributes of kind "money" (key = transaction id): `value`, `timestamp`, `witness`; of
     kind "shared" (user -> identifier, key "shared"): `first`, `last`, `count`.
     Graph attribute `truncated`: a bound was hit (nodes, 200 newest edges or links a member, or
-    2,000 links looked at for these).
+    20,000 links looked at for these).
 
-    Complexity: O(m * 2,000 + n) for m members and n nodes.
+    Complexity: O(m * 200 + 20,000 + n) for m members and n nodes.
     """
     graph: nx.MultiDiGraph[Entity] = nx.MultiDiGraph(truncated=len(ring.members) > max_nodes)
     for entity, role in ring.members[:max_nodes]:
@@ -49,12 +50,13 @@ def neighbourhood(
     witness = {hop.transaction_id: hop for piece in evidence for hop in piece.hops}
     found = dict(witness)
     links: list[tuple[Entity, Entity, int, int, int]] = []
+    looked_at = max(_EDGES_A_MEMBER, _LINKS_LOOKED_AT // max(len(members), 1))
     for entity in members:
         if entity.kind in ACCOUNTS:
             account = window.accounts.find(entity.kind, entity.id)
             if account >= 0:
                 graph.graph["truncated"] |= _collect(found, _money(window, account))
-        graph.graph["truncated"] |= _collect_links(links, window, entity)
+        graph.graph["truncated"] |= _collect_links(links, window, entity, looked_at)
     _add_neighbours(graph, found.values(), max_nodes)
     _add_money(graph, found.values(), witness)
     _add_links(graph, links, max_nodes)
@@ -123,11 +125,14 @@ def _money(window: TransactionWindow, account: int) -> Iterator[Hop]:
 
 
 def _collect_links(
-    found: list[tuple[Entity, Entity, int, int, int]], window: TransactionWindow, entity: Entity
+    found: list[tuple[Entity, Entity, int, int, int]],
+    window: TransactionWindow,
+    entity: Entity,
+    looked_at: int,
 ) -> bool:
     """Add up to 200 links of a user or identifier, newest first; says whether there may be more.
 
-    A link is (user, identifier, first, last, count).
+    A link is (user, identifier, first, last, count); `looked_at` are read at most.
     """
     links = window.links
     if entity.kind is EntityKind.USER:
@@ -143,7 +148,7 @@ def _collect_links(
     oldest = window.watermark - window.config.retention
     room = _EDGES_A_MEMBER
     position = int(heads[id_])
-    for _ in range(_LINKS_LOOKED_AT):
+    for _ in range(looked_at):
         if position < window.link_tail:
             return False
         row = int(slot(links.pages, position))

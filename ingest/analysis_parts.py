@@ -20,7 +20,7 @@ _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _NAN: Final = float("nan")
 
 Figure = Annotated[float, msgspec.Meta(ge=-1e18, le=1e18)]
-"""What a feature holds: numbers of communities are whole ones of 64 bits."""
+"""What a feature can hold, numbers of communities included."""
 
 
 class InvalidAnalysisPart(InvalidInput):

@@ -22,6 +22,8 @@ LARGEST: Final = 16_384
 DEEPEST: Final = 4
 """Levels of arrays and objects in one."""
 
+_DIGITS: Final = 20  # of a number that may be a card's
+
 ENCODER: Final = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 
 
@@ -95,11 +97,16 @@ def _holds_card_number(name: str, value: object) -> bool:
     if isinstance(value, dict):
         # Within what is called a card, every name is one of a card's.
         within = name if "card" in name.lower() else ""
-        return any(_holds_card_number(f"{within}{key}", each) for key, each in value.items())
+        return any(
+            _holds_card_number(within, key) or _holds_card_number(f"{within}{key}", each)
+            for key, each in value.items()
+        )
     if isinstance(value, list):
         return any(_holds_card_number(name, each) for each in value)
     if "card" not in name.lower() or isinstance(value, bool):
         return False
+    if isinstance(value, Decimal) and value.adjusted() < _DIGITS:
+        return value == value.to_integral_value() and is_card_number(str(int(value)))
     if isinstance(value, int):
         return value.bit_length() <= 64 and is_card_number(str(value))
     return isinstance(value, str) and is_card_number(value)

@@ -42,6 +42,8 @@ from scorer.verdict import Verdict
 
 T = TypeVar("T")
 
+LETTERS: Final = f"{CONSUMER}-letters"
+"""Consumer of the reference topics: letters of what could not be used stand before its offset."""
 FIRST_GUESS_S: Final = 0.0005
 """What a transaction is taken to cost before the first batch was timed."""
 
@@ -350,23 +352,24 @@ class Engine:
 
     def _hear(self, detector: Detector, writer: Writer) -> None:
         """Tell the detector what is new in the reference topics; dead letters of what is not."""
-        letters: list[Message] = []
-        until: dict[Topic, int] = {}
+        unusable: dict[Topic, list[tuple[Record, InvalidInput]]] = {}
         try:
             for topic, known, refused in self._facts.news(detector, self._known):
                 self._known[topic] = known
                 if refused:
-                    # A start without traffic meets again what no checkpoint holds yet.
-                    told = self._insist(partial(self._log.committed, CONSUMER, topic, 0))
-                    letters += [_letter(r, error) for r, error in refused if r.offset >= told]
-                    until[topic] = known
+                    unusable[topic] = refused
         except Unavailable as error:
             self._note_reading("facts", error)
         else:
             self._note_reading("facts", None)
-        if letters:
-            self._insist(lambda: _append(writer, letters, until))
-            self._tally.dead_letters += len(letters)
+        for topic, refused in unusable.items():
+            # A start without traffic meets again what no checkpoint holds yet.
+            told = self._insist(partial(self._log.committed, LETTERS, topic, 0))
+            letters = [_letter(record, error) for record, error in refused if record.offset >= told]
+            if letters:
+                until = refused[-1][0].offset + 1
+                self._insist(partial(_append, writer, letters, topic, until))
+                self._tally.dead_letters += len(letters)
         self._news_at = time.monotonic() + self._config.news_ms / 1000
 
     def _read(self, stream: Stream, taken: int) -> StreamPage | None:
@@ -514,12 +517,11 @@ def _commit(
         return write(outputs, entries, page, known)
 
 
-def _append(writer: Writer, letters: Sequence[Message], until: Mapping[Topic, int]) -> None:
-    """Letters of facts, and up to where there are letters."""
+def _append(writer: Writer, letters: Sequence[Message], topic: Topic, until: int) -> None:
+    """Letters of the facts of a topic, and before which of them there are letters."""
     with writer.transaction() as outputs:
         outputs.append(letters)
-        for topic, offset in until.items():
-            outputs.commit(CONSUMER, topic, 0, offset)
+        outputs.commit(LETTERS, topic, 0, until)
 
 
 def _letter(record: Record, error: InvalidInput) -> Message:

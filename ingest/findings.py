@@ -11,6 +11,7 @@ import msgspec
 from graph.errors import InvalidInput
 from graph.evidence import Evidence
 from graph.sweep import Found
+from ingest.fields import LARGEST_AMOUNT
 from ingest.ports import Message, Topic
 from ingest.records import BEYOND, Count, EvidenceRecord
 from scorer.reference import Findings
@@ -68,11 +69,14 @@ def read(data: bytes) -> Findings:
             remedy="Let the sweep of this version write it.",
         ) from None
     for piece in record.evidence:
-        counts = [number for hop in piece.hops for number in (hop.value, hop.timestamp)]
-        sound = all(0 <= number < BEYOND for number in (piece.seen_at, *counts))
+        times = (piece.seen_at, *[hop.timestamp for hop in piece.hops])
+        sound = all(0 <= time < BEYOND for time in times)
+        # The money of a ring is the sum of many of them.
+        sound &= all(0 <= hop.value <= LARGEST_AMOUNT for hop in piece.hops)
         if not (sound and piece.members and 0 <= piece.strength <= 1):
             raise InvalidFindings(
-                "evidence needs members, a strength from 0 to 1, and times and sums of 62 bits",
+                "evidence needs members, a strength from 0 to 1, times of 62 bits at most, and "
+                f"sums of {LARGEST_AMOUNT} minor units at most",
                 field="evidence",
                 value=piece.evidence_id,
                 remedy="Let the sweep of this version write it.",

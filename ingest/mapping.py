@@ -17,7 +17,7 @@ from graph.errors import InvalidInput, InvalidSetting
 from graph.toml_text import NotToml, read_toml
 from graph.transaction import DAY, HOUR, MINUTE, SECOND
 from ingest import codec, fields
-from ingest.attributes import flaw_of_name
+from ingest.attributes import MOST, flaw_of_name
 from ingest.cell_text import Scalar, compared
 from ingest.currencies import RateTable
 from ingest.idle_keys import TIMES, check_keys
@@ -270,11 +270,7 @@ class DatasetMapping(Section, frozen=True, kw_only=True):
             if name not in codec.FIELDS:
                 hint = _nearest(name, codec.FIELDS)
                 raise ValueError(f"{name} is not a field of a transaction.{hint}")
-        for name in self.attributes:
-            if name in codec.FIELDS:
-                raise ValueError(f"{name} is a field of a transaction; name it under fields")
-            if (flaw := flaw_of_name(name)) is not None:
-                raise ValueError(f"attributes: {flaw.what}")
+        _check_attributes(self.attributes)
         if self.sources.get("transaction_id", Source(column="")).column is None:
             raise ValueError("transaction_id cannot be constant; leave it out to number the rows")
         for name, source in self.sources.items():
@@ -300,6 +296,17 @@ class DatasetMapping(Section, frozen=True, kw_only=True):
             return RateTable(str(table.pop("base", "")), table)
         currency = self.sources["currency"].constant
         return None if currency is None else RateTable(currency)
+
+
+def _check_attributes(names: list[str]) -> None:
+    """What the wire takes: so many, and no names of fields."""
+    if len(names) > MOST:
+        raise ValueError(f"more than {MOST} attributes")
+    for name in names:
+        if name in codec.FIELDS:
+            raise ValueError(f"{name} is a field of a transaction; name it under fields")
+        if (flaw := flaw_of_name(name)) is not None:
+            raise ValueError(f"attributes: {flaw.what}")
 
 
 def shipped_names() -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from ingest.verdict_size import cut_to_fit, with_id
 from scorer.verdict import Decision, Standing, Verdict
 
 BEYOND: Final = 1 << 62
-"""Epoch milliseconds and minor units of facts are less: more than that no checkpoint can hold."""
+"""Epoch milliseconds of facts are less: more than that no checkpoint can hold."""
 Count = Annotated[int, msgspec.Meta(ge=0, lt=BEYOND)]
 
 

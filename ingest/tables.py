@@ -110,9 +110,6 @@ def coded(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[Any]]:
     """A column as int64[n] codes (-1 for null and NaN) and the distinct values they stand for."""
     codes, distinct = _encoded(column)
     values = distinct.to_pylist()
-    if pa.types.is_float32(column.type) or pa.types.is_float16(column.type):
-        # The decimal that stands for it is the shortest of its own width.
-        values = [float(str(each)) for each in distinct.to_numpy(zero_copy_only=False)]
     gaps = [code for code, value in enumerate(values) if value is None or value != value]  # noqa: PLR0124 - NaN
     codes[np.isin(codes, gaps)] = -1
     return codes, values
@@ -132,7 +129,15 @@ def _encoded(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], pa.Array]:
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes, encoded.dictionary
+    distinct = encoded.dictionary
+    if pa.types.is_float32(distinct.type):
+        distinct = pa.array(map(_widened, distinct.to_numpy(zero_copy_only=False)), pa.float64())
+    return codes, distinct
+
+
+def _widened(value: np.float32) -> float:
+    """The number that a narrow one stands for: its shortest decimal, unless it is a whole one."""
+    return float(value) if value.is_integer() else float(str(value))
 
 
 def _bools(found: Any) -> npt.NDArray[np.bool_]:

@@ -99,7 +99,7 @@ def lesson_of(
     until = max(places, default=-1)
     left_out = left_out[table.places[left_out] <= until]
     known = _Frauds.of(table, past)
-    every = _Frauds.of(table, np.concatenate([past, left_out]))
+    every = _Frauds.of(table, np.sort(np.concatenate([past, left_out])))
     numbers, fraud, groups = [], [], []
     for told in table.evidence.told:
         if told.place in places:

@@ -73,13 +73,14 @@ class Learned:
 
         Args:
             table: The replayed history.
-            asked: Rows that are not of the past and are scored in any case: where they are drawn
-                (the shuffled protocol), some may be older than all that were scored.
+            asked: Rows that are scored in any case: where they are drawn (the shuffled protocol),
+                some may be older than all that were scored. What was said of a row before it was
+                learned from stands.
         """
         margins = self.past.copy()
         wanted = np.isnan(margins) & (table.times > _first(table, margins))
         wanted[self.grown_on] = False
-        wanted[asked] = True
+        wanted[asked] = np.isnan(margins[asked])
         unseen = np.flatnonzero(wanted)
         margins[unseen] = self.margins(table, unseen)
         return margins

@@ -56,7 +56,7 @@ class DetectedRing:
     """A ring as the engine told it: how it stood last, and when anybody heard of it.
 
     Attributes:
-        ring: At its newest revision.
+        ring: As evidence last left it; that it fell quiet or ended is not in it.
         alerted_at: Event time of its first alert; None if it never alerted. Of a ring that split
             from an alerted one: when half of its accounts had been told of, as part of that.
         alerts: Event time of each alert and the witness transactions it was told with.
@@ -108,8 +108,7 @@ class RingLedger:
             if known is None:
                 known = self._rings[ring.ring_id] = DetectedRing(ring)
                 self._inherit(known)
-            # That nothing was heard of it is no news of a ring: it changed when it last was told
-            # of. Expiry strips it of its members too, and what counts is what it told.
+            # That nothing was heard of it is no news of a ring: it stays as evidence last left it.
             if event.kind not in _SILENT:
                 known.ring = ring
             known.peak = max(known.peak, ring.score)

@@ -86,7 +86,7 @@ class Split:
         moved: Rows that lie in the later slice instead of the early one because their ring does.
         excluded: Test rows left out because fraud of their user was already known (`Dates`).
         shuffled: The rows stand in no order of time: neighbours in time are on both sides.
-        left_out: Rows of before the test that are in none of the three.
+        left_out: Rows of the time of early and later that are in neither.
     """
 
     early: Rows

@@ -109,7 +109,7 @@ class NightlyReplayer:
                 signals += self._forward(transactions[start:place], out[start:place])
                 start = place
                 # A clock that runs ahead of all others by days, which the engine refuses, starts
-                # no run; after a silence as long as that, one comes with the next night.
+                # no run; after a silence as long as that, one comes once another was accepted.
                 if night <= self._newest + DAY:
                     self._next = night + self._every
                     self._run()

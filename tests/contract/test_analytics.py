@@ -167,7 +167,7 @@ def ring(key: str, members: list[str], at: int) -> tuple[Ring, Alert]:
         state=RingState.ACTIVE,
         born_at=at,
         changed_at=at,
-        members=tuple((user(member), Role.SENDER) for member in members),
+        members=(*((user(member), Role.SENDER) for member in members), (user("y"), Role.FRINGE)),
         patterns=(Pattern.CYCLE,),
         score=0.9,
         money=1,
@@ -433,7 +433,7 @@ def test_alerted_rings_and_given_users_are_known_for_fraud_and_nobody_before_the
     quiet, _ = ring("r2", ["x"], NOW)
     world.write(GraphBatch(rings=(found, quiet), alerts=(alert,)))
     now = world.analytics().analyse(as_of=NOW + 3)
-    assert now.seeds == 2
+    assert now.seeds == 2  # who is at the fringe of a ring is not known for it
     rank = by_user(now, "fraud_rank")
     assert rank["a"] > rank["c"] > 0.0 == rank["x"] == rank["y"]
     assert by_user(now, "community_fraud")["c"] == pytest.approx(2 / 3)

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -31,7 +31,7 @@ from scorer.ring_pass import rings_of, rings_told, weighed, with_rings
 from scorer.risk_kernel import WIDTH
 from scorer.risk_stack import score_history
 from tests.examples import examples
-from tests.oracles.streams import SMALL, START, TALKATIVE, money_streams
+from tests.oracles.streams import SMALL, START, TALKATIVE, money_streams, transaction
 
 CONFIG = DetectorConfig(
     window=SMALL,
@@ -120,7 +120,18 @@ def test_without_weights_the_rings_are_those_of_a_detector_without_a_model(
     assert {row for row, _, _ in shown} >= set(np.flatnonzero(speaking).tolist())
 
 
-@given(money_streams(most=60), st.integers(0, 2**32 - 1), st.lists(st.integers(0, 60), max_size=2))
+DECLINED = [
+    transaction(number, 0, payer, "u0", 60, declined=True)
+    for number, payer in enumerate(("u3", "u0", "u1"))
+]
+
+
+@given(
+    stream=money_streams(most=60),
+    seed=st.integers(0, 2**32 - 1),
+    cuts=st.lists(st.integers(0, 60), max_size=2),
+)
+@example(stream=DECLINED, seed=0, cuts=[])  # suspects that moved nothing
 @settings(max_examples=examples(20), deadline=None)
 def test_a_detector_with_a_judge_tells_the_rings_of_the_pass(
     model: TrainedModel, stream: list[Transaction], seed: int, cuts: list[int]

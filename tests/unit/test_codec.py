@@ -535,6 +535,8 @@ def test_what_somebody_calls_an_entity_may_be_several_ids(text: str, ids: set[st
         {"Card": {"number": "4111 1111 1111 1111"}},
         {"paid": [{"card": ["4111111111111111"]}]},
         {"raw": {"cardholder": {"pan": 4111111111111111}}},
+        {"card_nr": 4111111111111111.0},
+        {"cards": {"4111111111111111": 1}},
     ],
 )
 def test_a_card_number_is_noticed_as_a_number_and_however_deep(unknown: dict[str, object]):
@@ -544,7 +546,10 @@ def test_a_card_number_is_noticed_as_a_number_and_however_deep(unknown: dict[str
     assert "4111" not in str(found)
 
 
-@pytest.mark.parametrize("unknown", [{"card_kind": 1}, {"card": {"last": "1111"}}, {"n": 10**400}])
+@pytest.mark.parametrize(
+    "unknown",
+    [{"card_kind": 1}, {"card": {"last": "1111"}}, {"n": 10**400}, {"card_fee": 1.5}],
+)
 def test_what_is_no_card_number_is_kept(unknown: dict[str, object]):
     assert decode(wire({**PAYMENT, **unknown}), rates=RATES, now=NOW).attributes == unknown
 

@@ -282,8 +282,15 @@ def test_an_attribute_is_no_field_and_has_a_name(name: str, said: str, tmp_path:
 
 
 def test_an_amount_of_half_the_width_is_the_decimal_it_stands_for(tmp_path: Path):
-    found = attributed(tmp_path, a=pa.array([0.1, 1234.56], pa.float32()))
-    assert [each.transaction.amount.minor for each in found] == [10, 123_456]
+    found = attributed(tmp_path, a=pa.array([0.1, 134_217_744.0], pa.float32()))
+    assert [each.transaction.amount.minor for each in found] == [10, 13_421_774_400]
+
+
+def test_a_condition_sees_the_decimal_that_a_number_of_half_the_width_stands_for(tmp_path: Path):
+    kept = mapping('[[drop]]\nwhen = [{ column = "x", equals = 0.1 }]\n', files="*.parquet")
+    fields = {"t": ["2024-01-01"] * 2, "a": [1, 2], "u": ["u", "u"], "v": ["v", "v"]}
+    found = of_table(tmp_path, kept, **fields, x=pa.array([0.1, 0.2], pa.float32()))
+    assert [each.transaction.amount.minor for each in found] == [200]
 
 
 def test_a_party_without_a_column_is_said_to_have_none(tmp_path: Path):

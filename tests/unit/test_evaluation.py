@@ -326,6 +326,15 @@ def test_frauds_between_training_and_test_give_their_users_away(history):
     assert not known & {table.users[row] for row in split.test}
 
 
+def test_what_is_left_out_of_the_past_is_named(soon):
+    split = temporal_split(soon)
+    assert len(split.left_out) == split.embargoed + split.unsettled + split.spanning > 0
+    assert not set(split.left_out) & set(split.past)
+    assert not set(split.left_out) & set(split.test)
+    assert len(split.left_out) + len(split.past) + len(split.test) == len(soon.fraud)
+    assert split.past.tolist() == sorted([*split.early, *split.later])
+
+
 def test_a_ring_across_the_cut_is_left_out_of_the_past(soon):
     table = soon
     before = temporal_split(table)

@@ -124,3 +124,6 @@ def test_who_was_never_scored_out_of_fold_is_not_scored_by_trees_that_grew_on_it
     assert len(unscored)
     assert np.isnan(margins[unscored]).all()
     assert not np.isnan(margins[split.test]).any()
+    # Whoever is asked about keeps what was said of it before it was learned from.
+    asked = learned.history_margins(table, split.later)
+    assert np.array_equal(asked[split.later], learned.past[split.later])

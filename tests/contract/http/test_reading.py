@@ -47,6 +47,26 @@ def test_pages_of_rings_meet_without_a_gap_or_a_repetition(client):
     assert paged == whole
 
 
+def test_a_member_is_found_however_its_id_is_written(client):
+    named = {"u1": "Jose\N{COMBINING ACUTE ACCENT}", "u2": "two", "u3": "three"}
+    for m, (source, target, amount) in enumerate(CYCLE):
+        body = transfer(
+            transaction_id=f"spelled{m}",
+            timestamp=NOW + 30_000_000 + m * 600_000,
+            user_id=named.get(source, source),
+            counterparty_id=named.get(target, target),
+            amount=amount,
+        )
+        assert client.post("/v1/score", json=body).status_code == 200
+
+    def found(name: str) -> list[str]:
+        rings = client.get("/v1/rings", params={"member": name}).json()["rings"]
+        return [each["ring_id"] for each in rings]
+
+    until(lambda: found("Jos\N{LATIN SMALL LETTER E WITH ACUTE}"), "the ring of Jos\xe9")
+    assert found(named["u1"]) == found("Jos\N{LATIN SMALL LETTER E WITH ACUTE}") == found("two")
+
+
 def test_rings_are_filtered_by_state_score_and_pattern(client):
     every = client.get("/v1/rings?limit=500").json()["rings"]
     strong = client.get("/v1/rings?min_score=0.5").json()["rings"]

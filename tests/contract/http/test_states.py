@@ -113,6 +113,16 @@ def test_who_ended_is_told_of_where_it_is_asked_and_keeps_nobody_from_scoring(
         assert client.post("/v1/score", json=transfer()).status_code == 200
 
 
+def test_a_sweep_that_ended_by_an_error_is_a_warning(fresh: Service):
+    with running(fresh) as client:
+        until(lambda: client.get("/readyz").status_code == 200, "ready")
+        assert not any("sweep" in each for each in client.get("/readyz").json()["warnings"])
+        fresh.sweeper.failed = "ZeroDivisionError: by nothing"
+        (warning,) = [each for each in client.get("/readyz").json()["warnings"] if "sweep" in each]
+        assert "ZeroDivisionError: by nothing" in warning
+        assert client.post("/v1/score", json=transfer()).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
