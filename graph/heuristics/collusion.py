@@ -67,7 +67,7 @@ Source
 ...     found = collusion.detect(window, tx, admission)
 ...     profiles.note(window, tx, admission)
 >>> found[0].reason
-'merchant:front lives on 3 regulars: 12 of 12 deals, 0 refunds; 3 share a device with another.'
+'merchant:front lives on 3 regulars: 12 of 12 deals, 0 refunds; 3 of them share a device with another.'
 """
 
 from collections.abc import Callable, Iterable, Sequence
