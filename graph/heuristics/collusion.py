@@ -67,7 +67,7 @@ Source
 ...     found = collusion.detect(window, tx, admission)
 ...     profiles.note(window, tx, admission)
 >>> found[0].reason
-'merchant:front lives on 3 regulars: 12 of 12 deals, 0 refunds; 3 of them share a device with another.'
+'merchant:front lives on 3 regulars: 12 of 12 deals, 0 refunds; 3 share a device with another.'
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -204,7 +204,7 @@ class Collusion:
                 reason=(
                     f"{centre} lives on {len(regulars)} regulars"
                     f"{' within a week' if came.surge else ''}: {theirs} of "
-                    f"{deals} deals, {counted(refunds, 'refund')}; {sharing} of them "
+                    f"{deals} deals, {counted(refunds, 'refund')}; {sharing} "
                     f"{'shares' if sharing == 1 else 'share'} a device with another."
                 ),
                 facts={
